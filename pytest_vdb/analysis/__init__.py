@@ -1,0 +1,1 @@
+"""What records mean together: leaderboards, intervals, comparisons and verdicts (numpy and scipy only)."""

@@ -1,0 +1,103 @@
+"""What can go wrong, said so that it can be mended: what happened, with the value, where it came from, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class VdbError(Exception):
+    """Base of every error that pytest-vdb raises on purpose.
+
+    Args:
+        what: what was wrong, with the value.
+        where: the file, option or object it came from.
+        mend: what the reader can do about it.
+    """
+
+    def __init__(self, what: str, *, where: str | Path | None = None, mend: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.mend = mend
+        parts = [what if where is None else f"{where}: {what}"]
+        if mend is not None:
+            parts.append(mend)
+        super().__init__("\n  ".join(parts))
+
+
+class UnknownName(VdbError):
+    """A model, suite, metric, report or setting that nobody registered."""
+
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], *, where: str | Path | None = None, mend: str | None = None
+    ) -> None:
+        self.name = name
+        self.near_misses = near_misses(name, known)
+        hint = f"did you mean {_either(self.near_misses)}?" if self.near_misses else None
+        super().__init__(f"unknown {kind} {name!r}", where=where, mend=" ".join(filter(None, (hint, mend))) or None)
+
+
+class OptionError(VdbError):
+    """A flag or ini key whose value cannot be used."""
+
+
+class RecipeError(VdbError):
+    """A setting that the model cannot follow: refused before anything is loaded."""
+
+
+class CardError(VdbError):
+    """A model card that is not what a card must be."""
+
+
+class PromptError(VdbError):
+    """A prompt file or suite that cannot be read."""
+
+
+class WeightsMissing(VdbError):
+    """The weights are not on this machine (and may not or cannot be downloaded now). A test skips on it."""
+
+
+class WeightsBroken(VdbError):
+    """The weights are here but cannot be trusted or read: corrupt, pickled, or of another architecture."""
+
+
+class DoesNotFit(VdbError):
+    """The model is known to need more memory than the device has. A test skips on it."""
+
+
+class BadClip(VdbError):
+    """What a model produced is no clip: NaN, a wrong shape or frame count, or one constant colour."""
+
+
+class ClipFileError(VdbError):
+    """A clip file that is missing, truncated or not a video."""
+
+
+class CannotMeasure(VdbError):
+    """A metric cannot be computed from this input; becomes the reason of a missing value, never a number."""
+
+
+class ClipTooShort(CannotMeasure):
+    """The metric looks at neighbouring frames and there are not enough of them."""
+
+    def __init__(self, *, needed: int, got: int) -> None:
+        super().__init__(f"needs {needed} frames, got {got}")
+
+
+class RecordError(VdbError):
+    """A record, run or baseline file that cannot be read as one."""
+
+
+class OutputError(VdbError):
+    """The output folder cannot take what the run will write."""
+
+
+def near_misses(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three known names that `name` may have meant, the closest first."""
+    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+
+
+def _either(names: list[str]) -> str:
+    quoted = [repr(name) for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"

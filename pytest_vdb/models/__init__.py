@@ -1,0 +1,1 @@
+"""What is benchmarked: anything that turns a prompt into a clip."""

@@ -1,0 +1,1 @@
+"""What models are asked: versioned suites of prompts."""

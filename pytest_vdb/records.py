@@ -1,0 +1,376 @@
+"""The nouns of a benchmark: frozen, typed, and written as versioned JSON. No torch, no pytest.
+
+Everything that leaves a process (a worker's report, a line of `records.jsonl`, `run.json`) is one of these, encoded by
+`to_json` and checked by `from_json`, so a field that is missing or of the wrong type is an error with its path.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import msgspec
+
+from pytest_vdb.errors import BadClip, RecipeError, RecordError, UnknownName
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SCHEMA_VERSION = 1
+
+Task = Literal["t2v", "i2v", "v2v"]
+WeightsMode = Literal["hub", "local", "random", "tiny", "none"]
+"""Where the weights come from; `none` is for models without any (calibration models, recordings, callables)."""
+Better = Literal["higher", "lower", "neutral"]
+Kind = Literal["quality", "performance"]
+Status = Literal["passed", "failed", "skipped", "oom", "crashed", "quarantined", "not_run"]
+
+REAL_WEIGHTS: frozenset[str] = frozenset({"hub", "local", "none"})
+"""The weights modes whose pixels mean something: only these enter a quality ranking."""
+
+
+def digest(value: object, *, length: int = 16) -> str:
+    """The first `length` hex digits of the SHA-256 of `value` as canonical JSON: equal on every machine."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:length]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """A video in memory.
+
+    Args:
+        frames: `uint8 (T, H, W, 3)`, RGB, T >= 1.
+        fps: frames per second, > 0.
+
+    Raises:
+        BadClip: the frames are of another type or shape, or the rate is not positive.
+    """
+
+    frames: NDArray[np.uint8]
+    fps: float
+
+    def __post_init__(self) -> None:
+        shape, dtype = getattr(self.frames, "shape", None), getattr(self.frames, "dtype", None)
+        if shape is None or len(shape) != 4 or shape[-1] != 3 or 0 in shape or str(dtype) != "uint8":
+            raise BadClip(
+                f"frames of type {dtype} and shape {shape}", mend="a clip is uint8 (T, H, W, 3) with at least one frame"
+            )
+        if not (self.fps > 0 and math.isfinite(self.fps)):
+            raise BadClip(f"{self.fps} frames per second", mend="give the clip its real frame rate")
+
+    @property
+    def seconds(self) -> float:
+        """How long it plays."""
+        return len(self.frames) / self.fps
+
+    def digest(self) -> str:
+        """SHA-256 of the pixels and their shape (not of the file they are kept in), 64 hex digits."""
+        state = hashlib.sha256(repr(self.frames.shape).encode())
+        state.update(self.frames.tobytes())
+        return state.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One benchmark input."""
+
+    id: str
+    text: str
+    category: str = "uncategorised"
+    tags: tuple[str, ...] = ()
+    negative: str | None = None
+    image: str | None = None
+    """Path of the conditioning image; None: rendered from the id."""
+    video: str | None = None
+    """Path of the conditioning clip; None: rendered from the id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """A named, versioned list of prompts."""
+
+    name: str
+    version: str
+    prompts: tuple[Prompt, ...]
+
+    def digest(self) -> str:
+        """Changes with every prompt, id and category; not with where the file lies."""
+        return digest([[p.id, p.text, p.category, p.negative, p.image, p.video] for p in self.prompts])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Every setting that changes pixels or speed. `None` leaves it to the model's card."""
+
+    frames: int | None = None
+    height: int | None = None
+    width: int | None = None
+    fps: float | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    negative_prompt: str | None = None
+    strength: float | None = None
+    max_sequence_length: int | None = None
+    scheduler: str | None = None
+    dtype: str | None = None
+    weights: WeightsMode | None = None
+    offload: Literal["none", "model", "sequential", "group"] | None = None
+    vae_tiling: bool | None = None
+    vae_slicing: bool | None = None
+    attention: str | None = None
+    layerwise_casting: str | None = None
+    quantization: str | None = None
+    compile: Literal["none", "full", "repeated-blocks"] | None = None
+    cache: str | None = None
+    lora: str | None = None
+    lora_scale: float | None = None
+    backend: Literal["torch", "onnx"] | None = None
+
+    @classmethod
+    def parse(cls, settings: list[str], *, where: str = "--vdb-recipe") -> Recipe:
+        """`["frames=17", "dtype=bf16"]` -> a recipe; every value is checked against the field's type.
+
+        Raises:
+            UnknownName: no such setting.
+            RecipeError: a value of the wrong type, or no `=`.
+        """
+        values: dict[str, str] = {}
+        known = [f.name for f in dataclasses.fields(cls)]
+        for setting in settings:
+            key, equals, value = setting.partition("=")
+            key = key.strip().replace("-", "_")
+            if not equals:
+                raise RecipeError(f"{setting!r} has no '='", where=where, mend="write KEY=VALUE, e.g. frames=17")
+            if key not in known:
+                raise UnknownName("recipe setting", key, known, where=where, mend=f"Known: {', '.join(known)}.")
+            values[key] = value.strip()
+        try:
+            recipe = msgspec.convert(values, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise RecipeError(_plain(error), where=where, mend="give a value of the setting's type") from None
+        for name in ("frames", "height", "width", "fps", "steps"):
+            value = getattr(recipe, name)
+            if value is not None and not 0 < value < math.inf:
+                raise RecipeError(f"{name}={value}", where=where, mend=f"{name} must be a positive number")
+        return recipe
+
+    def settings(self) -> dict[str, Any]:
+        """Only what is set, by name."""
+        return {f.name: v for f in dataclasses.fields(self) if (v := getattr(self, f.name)) is not None}
+
+    def over(self, defaults: Recipe) -> Recipe:
+        """This recipe, with `defaults` wherever it says nothing."""
+        return dataclasses.replace(defaults, **self.settings())
+
+    def digest(self) -> str:
+        """Names the recipe in every identity. Unset fields do not count, so a new switch changes no old digest."""
+        return digest(self.settings())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One number with its unit and direction, or `None` and the reason why there is none."""
+
+    name: str
+    value: float | None
+    unit: str
+    better: Better
+    kind: Kind = "quality"
+    reason: str | None = None
+    n: int = 1
+    interval: tuple[float, float] | None = None
+    version: str = "1"
+    """Changes when the definition changes; two versions are never compared."""
+    wiring: bool = False
+    """Computed by random weights: it proves the wiring and is never ranked or gated."""
+    series: tuple[float, ...] | None = None
+    """The value of each frame (or pair of frames), where the metric has one."""
+
+    def __post_init__(self) -> None:
+        if self.value is not None and not math.isfinite(self.value):
+            object.__setattr__(self, "reason", f"the result was {self.value}, not a finite number")
+            object.__setattr__(self, "value", None)
+        if self.value is None and not self.reason:
+            raise RecordError(
+                f"measurement {self.name!r} has neither a value nor a reason", mend="say why it is missing"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What one generation produced."""
+
+    clip: Clip
+    prompt: Prompt
+    seed: int
+    recipe: Recipe
+    """The recipe that was followed, every default filled in."""
+    readings: tuple[Measurement, ...] = ()
+    """What the profiler read while it was made."""
+    reused_from: str | None = None
+    """The run that made the clip, when it came from the cache."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipFiles:
+    """Where a record's clip lies: what metrics read and what people watch."""
+
+    digest: str
+    frames: int
+    height: int
+    width: int
+    fps: float
+    lossless: str | None = None
+    """Name in the clip cache."""
+    preview: str | None = None
+    """H.264 copy, relative to the run's folder."""
+    poster: str | None = None
+    """One frame as a JPEG, relative to the run's folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a test did not pass."""
+
+    type: str
+    message: str
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One test's result: one line of `records.jsonl`."""
+
+    run: str
+    nodeid: str
+    benchmark: str
+    """Name of the test function: records of different benchmarks are never averaged together."""
+    model: str
+    status: Status
+    prompt: str | None = None
+    prompt_text: str | None = None
+    category: str | None = None
+    sample_index: int = 0
+    seed: int | None = None
+    task: Task | None = None
+    weights: WeightsMode | None = None
+    revision: str | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+    recipe_digest: str | None = None
+    suite: str | None = None
+    suite_digest: str | None = None
+    hardware: str | None = None
+    environment: str | None = None
+    worker: str | None = None
+    started_at: str | None = None
+    duration_s: float | None = None
+    measurements: tuple[Measurement, ...] = ()
+    clip: ClipFiles | None = None
+    reused_from: str | None = None
+    notes: tuple[str, ...] = ()
+    failure: Failure | None = None
+    schema: int = SCHEMA_VERSION
+
+    @property
+    def pair(self) -> tuple[str | None, int | None]:
+        """What two runs are compared on: the same prompt with the same seed."""
+        return self.prompt, self.seed
+
+    def measurement(self, name: str) -> Measurement | None:
+        """The measurement of that name, if the test made one."""
+        return next((m for m in self.measurements if m.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One graphics card."""
+
+    name: str
+    uuid: str | None = None
+    memory_mib: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where a run happened."""
+
+    python: str
+    platform: str
+    hardware: str
+    """The device the models ran on, as a key for comparisons, e.g. `NVIDIA H100 80GB HBM3`."""
+    cpu: str
+    cpu_count: int
+    memory_mib: int
+    gpus: tuple[Gpu, ...] = ()
+    driver: str | None = None
+    cuda: str | None = None
+    packages: dict[str, str] = field(default_factory=dict)
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+
+    def digest(self) -> str:
+        """Of everything that could change pixels or speed (not of the git commit)."""
+        plain = msgspec.to_builtins(self)
+        return digest({key: value for key, value in plain.items() if not key.startswith("git_")})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One session: `run.json`."""
+
+    id: str
+    started_at: str
+    environment: Environment
+    options: dict[str, Any] = field(default_factory=dict)
+    recipes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Recipe digest -> settings, for every recipe that was used."""
+    suites: dict[str, str] = field(default_factory=dict)
+    """`name@version` -> digest."""
+    finished_at: str | None = None
+    exit_status: int | None = None
+    summary: dict[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA_VERSION
+
+
+T = TypeVar("T")
+
+
+def to_json(record: object) -> str:
+    """One line of JSON. Unset fields are written too: a reader need not know the defaults."""
+    return msgspec.json.encode(record).decode()
+
+
+def from_json(line: str | bytes, kind: type[T], *, where: str | Path | None = None) -> T:
+    """Read and check one record.
+
+    Raises:
+        RecordError: not JSON, a field that is missing or of the wrong type (with its path), or a newer schema.
+    """
+    try:
+        head = msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
+        raise RecordError(f"not JSON: {error}", where=where, mend="the file is torn or not one of ours") from None
+    version = head.get("schema") if isinstance(head, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise RecordError(
+            f"schema {version} is newer than this pytest-vdb reads ({SCHEMA_VERSION})",
+            where=where,
+            mend="upgrade with: pip install --upgrade pytest-vdb",
+        )
+    try:
+        return msgspec.convert(head, kind)
+    except msgspec.ValidationError as error:
+        raise RecordError(f"not a {kind.__name__}: {_plain(error)}", where=where) from None
+
+
+def _plain(error: Exception) -> str:
+    """msgspec's message with its JSON path, as prose."""
+    return str(error).replace(" - at `$", " at `").replace("`.", "`")

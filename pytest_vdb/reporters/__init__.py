@@ -1,0 +1,1 @@
+"""How a leaderboard is shown: one view per file."""
