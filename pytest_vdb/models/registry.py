@@ -1,0 +1,247 @@
+"""Names, globs and tags -> models: the catalogue, what `@model` tagged, and what installed packages bring."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import importlib.metadata
+import importlib.util
+import inspect
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+
+from pytest_vdb.errors import BadClip, CardError, UnknownName
+from pytest_vdb.models.card import CALLABLE, ModelCard, read_cards
+from pytest_vdb.records import Clip, Prompt, Recipe, Task
+
+if TYPE_CHECKING:
+    from pytest_vdb.models.weights import WeightsSource
+
+ENTRY_POINTS = "pytest_vdb.models"
+"""Entry-point group: each entry names a module (or a single tagged object) that is scanned."""
+
+CATALOG = Path(__file__).parent / "catalog"
+_TAG = "__vdb_model__"
+
+Target = TypeVar("Target", bound=Callable[..., Any])
+
+
+class Model(Protocol):
+    """What a loaded model can do."""
+
+    @property
+    def revision(self) -> str | None:
+        """Commit of the weights that were loaded, where there is one."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the last generation did otherwise than asked, e.g. another frame count."""
+
+    @property
+    def pipeline(self) -> Any:
+        """The diffusers pipeline, for the profiler's stage hooks; None for other models."""
+
+    def generate(self, prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
+        """Answer one prompt."""
+
+    def close(self) -> None:
+        """Free its memory."""
+
+
+def model(
+    name: str, *, task: Task = "t2v", tags: tuple[str, ...] = (), **recipe_defaults: Any
+) -> Callable[[Target], Target]:
+    """Tag a class or function as a model; it stays the plain class or function that it was.
+
+    A class is constructed once (without arguments) and needs `generate(prompt, recipe, seed) -> Clip`; a function takes
+    the same arguments.
+
+    Args:
+        name: how it is selected and reported.
+        task: `t2v`, `i2v` or `v2v`.
+        tags: further labels that `tag:` selects it by.
+        recipe_defaults: settings of `Recipe` that it is asked for unless the user says otherwise.
+
+    Raises:
+        UnknownName: a default that is no setting of a recipe.
+    """
+    known = [f.name for f in dataclasses.fields(Recipe)]
+    for key in recipe_defaults:
+        if key not in known:
+            raise UnknownName("recipe setting", key, known, where=f"@model({name!r})")
+    defaults = Recipe(**recipe_defaults).over(CALLABLE)
+
+    def tag(target: Target) -> Target:
+        where = f"{target.__module__}.{target.__qualname__}"
+        family = target.__module__.rpartition(".")[2]
+        card = ModelCard(name=name, family=family, task=task, tags=tags, defaults=defaults, where=where)
+        card = dataclasses.replace(card, notes=(inspect.getdoc(target) or "").partition("\n")[0])
+        setattr(target, _TAG, card)
+        return target
+
+    return tag
+
+
+class Registry:
+    """The models of one session. There is no global one."""
+
+    def __init__(self) -> None:
+        self._cards: dict[str, ModelCard] = {}
+        self._targets: dict[str, Callable[..., Any]] = {}
+
+    @classmethod
+    def from_catalog(cls) -> Self:
+        """The shipped catalogue and the calibration models."""
+        registry = cls()
+        for card in _catalog():
+            registry._add(card)
+        if importlib.util.find_spec("pytest_vdb.models.calibration"):
+            registry.add_from(importlib.import_module("pytest_vdb.models.calibration"))
+        return registry
+
+    def add_from(self, source: ModuleType | object) -> None:
+        """Add what `@model` tagged in a module, a class or a plugin object; twice the same object counts once.
+
+        Raises:
+            CardError: another model has the name already.
+        """
+        for target in _tagged(source):
+            self._add(getattr(target, _TAG), target)
+
+    def add_entry_points(self) -> None:
+        """Add the models of installed packages: entry points of the group `pytest_vdb.models`.
+
+        Raises:
+            CardError: an entry point that cannot be imported.
+        """
+        for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+            try:
+                loaded = entry.load()
+            except (ImportError, AttributeError) as error:
+                package = entry.dist.name if entry.dist else "unknown package"
+                where = f"entry point {entry.name} = {entry.value} of {package}"
+                raise CardError(str(error), where=where, mend="mend or uninstall that package") from error
+            self.add_from(loaded)
+
+    def add_card(self, card: ModelCard) -> None:
+        """Add one more diffusers model, e.g. from the user's own TOML through `read_cards`."""
+        self._add(card)
+
+    def names(self) -> tuple[str, ...]:
+        """Every model, in the catalogue's order."""
+        return tuple(self._cards)
+
+    def get(self, name: str) -> ModelCard:
+        """The card of exactly that name.
+
+        Raises:
+            UnknownName: with the near misses.
+        """
+        if name not in self._cards:
+            raise UnknownName("model", name, self._cards, mend="`vdb models` lists them all.")
+        return self._cards[name]
+
+    def select(self, expression: str) -> tuple[ModelCard, ...]:
+        """Models by name, glob (`wan*`), tag (`tag:i2v`, also families and tasks) or `all`; comma-separated, each once.
+
+        Raises:
+            UnknownName: a term that selects nothing, with the near misses.
+        """
+        terms = [term.strip() for term in expression.split(",") if term.strip()]
+        if not terms:
+            raise UnknownName("model", expression, self._cards, mend="`vdb models` lists them all.")
+        return tuple(dict.fromkeys(card for term in terms for card in self._matching(term)))
+
+    def open(self, card: ModelCard, recipe: Recipe, source: WeightsSource) -> Model:
+        """Load a model so that it can generate; the caller closes it.
+
+        Args:
+            card: one of this registry's.
+            recipe: what `card.resolve` returned.
+            source: where its weights come from.
+
+        Raises:
+            WeightsMissing, WeightsBroken, RecipeError: see `pytest_vdb.models.weights`.
+        """
+        if card.pipeline is not None:
+            from pytest_vdb.models.diffusers import DiffusersModel
+
+            return DiffusersModel.load(card, recipe, source)
+        return CallableModel(self._targets[card.name])
+
+    def _matching(self, term: str) -> tuple[ModelCard, ...]:
+        if term == "all":
+            return tuple(self._cards.values())
+        if term.startswith("tag:"):
+            label = term.removeprefix("tag:")
+            found = tuple(card for card in self._cards.values() if label in card.labels)
+            if not found:
+                raise UnknownName("model tag", label, {name for card in self._cards.values() for name in card.labels})
+            return found
+        if term not in self._cards and any(sign in term for sign in "*?["):
+            found = tuple(card for name, card in self._cards.items() if fnmatch.fnmatchcase(name, term))
+            if found:
+                return found
+        return (self.get(term),)
+
+    def _add(self, card: ModelCard, target: Callable[..., Any] | None = None) -> None:
+        known = self._cards.get(card.name)
+        if known is not None and not (target is not None and self._targets.get(card.name) is target):
+            raise CardError(
+                f"there are two models named {card.name!r}: in {known.where} and in {card.where}",
+                mend="rename one of them",
+            )
+        self._cards[card.name] = card
+        if target is not None:
+            self._targets[card.name] = target
+
+
+class CallableModel:
+    """A user's class or function behind the `Model` protocol."""
+
+    revision: str | None = None
+    pipeline: Any = None
+
+    def __init__(self, target: Callable[..., Any]) -> None:
+        self._object: Any = target() if inspect.isclass(target) else target
+        self._generate: Callable[..., Any] = self._object.generate if inspect.isclass(target) else target
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The object's own `notes`, if it keeps any."""
+        return tuple(getattr(self._object, "notes", ()))
+
+    def generate(self, prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
+        """Call the user's code."""
+        clip = self._generate(prompt, recipe, seed)
+        if not isinstance(clip, Clip):
+            raise BadClip(
+                f"returned {type(clip).__name__} instead of a Clip",
+                where=f"model {getattr(self._object, _TAG).name}",
+                mend="return pytest_vdb.Clip(frames, fps)",
+            )
+        return clip
+
+    def close(self) -> None:
+        """Call the object's `close`, if it has one."""
+        close = getattr(self._object, "close", None)
+        if callable(close):
+            close()
+
+
+@lru_cache(maxsize=1)
+def _catalog() -> tuple[ModelCard, ...]:
+    return tuple(card for path in sorted(CATALOG.glob("*.toml")) for card in read_cards(path))
+
+
+def _tagged(source: object) -> Iterator[Callable[..., Any]]:
+    """The tagged object itself, or those among its public and private attributes."""
+    if isinstance(vars(source).get(_TAG) if hasattr(source, "__dict__") else None, ModelCard):
+        yield source  # type: ignore[misc]
+        return
+    for value in list(vars(source).values()) if hasattr(source, "__dict__") else []:
+        if (inspect.isclass(value) or inspect.isfunction(value)) and isinstance(vars(value).get(_TAG), ModelCard):
+            yield value
