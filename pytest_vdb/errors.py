@@ -74,6 +74,10 @@ class ClipFileError(VdbError):
     """A clip file that is missing, truncated or not a video."""
 
 
+class MetricError(VdbError):
+    """A metric whose declaration cannot be used."""
+
+
 class CannotMeasure(VdbError):
     """A metric cannot be computed from this input; becomes the reason of a missing value, never a number."""
 

@@ -1,0 +1,231 @@
+"""What a metric is: a plain function, tagged, whose parameter names say what it needs.
+
+| parameter | what the engine hands over |
+|---|---|
+| `clip` | the `Clip` that is measured |
+| `prompt` | the `Prompt` it answers |
+| `reference` | the `Clip` it is compared with, frame by frame; makes the metric a paired one |
+| a name in `features.FEATURES` | that array for this clip (or prompt, or pair): `clip_image`, `dino`, ... |
+| `clips`, `prompts` | all of a model's clips and their prompts, in the same order; makes it a set metric |
+| a feature's name + `_set` | `Sequence[NDArray[float32]]`, that feature of every clip of the model: `i3d_set` |
+| a feature's name + `_reference` | `ReferenceFeatures`: that feature over the reference set: `i3d_reference` |
+
+Any further parameter must have a default, which the engine leaves alone. A needed thing that is absent makes the value
+`None` with the reason; the function is then not called.
+
+The function returns a number, a `Score` (with a series per frame, an interval, a count), or a mapping from part to
+either, where the decorator names the `parts`: part `"256"` of `psnr` is measured as `psnr.256`, part `""` as `psnr`.
+It raises `CannotMeasure` for what it cannot measure; it never returns a number it did not measure.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pytest_vdb.errors import MetricError, near_misses
+from pytest_vdb.metrics.features import FEATURES
+from pytest_vdb.records import Better
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Degradation = Literal["blur", "noise", "frozen", "shuffled", "dropped", "jpeg"]
+"""What the calibration does to a good clip, at five severities each."""
+DEGRADATIONS: tuple[Degradation, ...] = ("blur", "noise", "frozen", "shuffled", "dropped", "jpeg")
+
+Scope = Literal["clip", "pair", "set"]
+
+CLIP_INPUTS = ("clip", "prompt", "reference")
+SET_INPUTS = ("clips", "prompts")
+SET_SUFFIX = "_set"
+REFERENCE_SUFFIX = "_reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A metric's value with what it was made from.
+
+    Args:
+        value: the number; None needs a reason.
+        series: the value of each frame or pair of frames, for plots.
+        n: how many things it averages or compares (clips, for a set metric).
+        interval: 95% interval, where the metric has one.
+        reason: why there is no value, or what to know about it (too few clips, say).
+    """
+
+    value: float | None
+    series: Iterable[float] | None = None
+    n: int = 1
+    interval: tuple[float, float] | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceFeatures:
+    """One feature over a reference set: the features themselves, or only their moments."""
+
+    source: str
+    """The folder or file it was read from, for messages."""
+    features: NDArray[np.float32] | None = None
+    """`(N, D)`; None when only moments were kept."""
+    moments: Mapping[str, NDArray[np.float64]] | None = None
+    """Named as `moments.py` writes them; None when only features are at hand."""
+
+
+Result = float | Score | Mapping[str, float | Score]
+Function = Callable[..., Result]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricSpec:
+    """Everything that is declared about a metric, read from its tag and its signature."""
+
+    name: str
+    unit: str
+    better: Better
+    version: str
+    function: Function
+    inputs: tuple[str, ...]
+    """The parameters that the engine fills, as named in the signature."""
+    parts: tuple[str, ...] = ("",)
+    orders: tuple[Degradation, ...] = ()
+    default: bool = True
+    """Whether `--vdb-metrics default` measures it."""
+
+    @property
+    def scope(self) -> Scope:
+        """`set`: needs all clips of a model; `pair`: needs a reference clip; `clip`: neither."""
+        if any(name in SET_INPUTS or feature_of(name) != name for name in self.inputs):
+            return "set"
+        of_pair = any(name in FEATURES and FEATURES[name].of == "pair" for name in self.inputs)
+        return "pair" if "reference" in self.inputs or of_pair else "clip"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features it looks at, without their set and reference suffixes."""
+        return tuple(dict.fromkeys(feature for name in self.inputs if (feature := feature_of(name)) in FEATURES))
+
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """The networks it looks through."""
+        return tuple(dict.fromkeys(FEATURES[name].backbone for name in self.features))
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    def part_names(self) -> tuple[str, ...]:
+        """The names of the measurements it makes."""
+        return tuple(self.part_name(part) for part in self.parts)
+
+    def part_name(self, part: str) -> str:
+        """`psnr.256` for part `256`; the metric's own name for part `""`."""
+        return f"{self.name}.{part}" if part else self.name
+
+
+def metric(
+    name: str,
+    *,
+    unit: str,
+    better: Better,
+    version: str = "1",
+    parts: tuple[str, ...] = ("",),
+    orders: tuple[Degradation, ...] = (),
+    default: bool = True,
+) -> Callable[[F], F]:
+    """Tag a function as a metric. It stays a plain function: call it, import it, test it.
+
+    Args:
+        name: what reports call it; lower case, dots for families (`vbench.dynamic_degree`).
+        unit: of the value; `"1"` for a plain number, `"cosine"`, `"dB"`, `"px"`, `"%"`.
+        better: which way is better: `higher`, `lower`, or `neutral` where neither is.
+        version: changed with every change of the definition; two versions are never compared.
+        parts: the parts of a metric that measures several things at once; `("",)`: one number.
+        orders: the degradations that it claims to rank as a person would, worst last.
+        default: whether it is measured when nobody chose metrics.
+
+    Raises:
+        MetricError: a parameter that is nothing the engine has, or a tag that makes no sense.
+    """
+
+    def tag(function: F) -> F:
+        spec = MetricSpec(
+            name=name,
+            unit=unit,
+            better=better,
+            version=version,
+            function=function,
+            inputs=_inputs(name, function),
+            parts=parts,
+            orders=orders,
+            default=default,
+        )
+        _check(spec)
+        function.__vdb_metric__ = spec  # type: ignore[attr-defined]
+        return function
+
+    return tag
+
+
+def spec_of(thing: object) -> MetricSpec | None:
+    """The tag of a function, or None: it is no metric."""
+    spec = getattr(thing, "__vdb_metric__", None)
+    return spec if isinstance(spec, MetricSpec) else None
+
+
+def feature_of(parameter: str) -> str:
+    """The feature behind `i3d`, `i3d_set` and `i3d_reference`; the name itself where there is none."""
+    for suffix in (SET_SUFFIX, REFERENCE_SUFFIX):
+        feature = parameter.removesuffix(suffix)
+        if feature != parameter and feature in FEATURES:
+            return feature
+    return parameter
+
+
+def _inputs(name: str, function: Callable[..., Any]) -> tuple[str, ...]:
+    """The parameters that the engine fills."""
+    known = (*CLIP_INPUTS, *SET_INPUTS, *FEATURES)
+    inputs = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name in known or feature_of(parameter.name) in FEATURES:
+            inputs.append(parameter.name)
+        elif parameter.default is inspect.Parameter.empty:
+            close = near_misses(parameter.name, known)
+            hint = f"did you mean {', '.join(close)}? " if close else ""
+            raise MetricError(
+                f"metric {name!r} asks for {parameter.name!r}, which is nothing that is measured",
+                where=_place(function),
+                mend=f"{hint}A metric may ask for: {', '.join(known)}; anything else needs a default.",
+            )
+    if not inputs:
+        raise MetricError(f"metric {name!r} asks for nothing", where=_place(function), mend="ask for `clip`, say")
+    return tuple(inputs)
+
+
+def _check(spec: MetricSpec) -> None:
+    where = _place(spec.function)
+    if not spec.name or any(letter.isspace() or letter in ",:*?[]" for letter in spec.name):
+        raise MetricError(
+            f"metric name {spec.name!r}", where=where, mend="no spaces, commas, colons or globs in a name"
+        )
+    if spec.better not in ("higher", "lower", "neutral"):
+        raise MetricError(f"better={spec.better!r}", where=where, mend="'higher', 'lower' or 'neutral'")
+    if unknown := set(spec.orders) - set(DEGRADATIONS):
+        raise MetricError(f"orders={sorted(unknown)}", where=where, mend=f"known: {', '.join(DEGRADATIONS)}")
+    if spec.scope == "set" and {"clip", "prompt", "reference"} & set(spec.inputs):
+        raise MetricError(
+            f"metric {spec.name!r} asks for one clip and for all clips ({', '.join(spec.inputs)})",
+            where=where,
+            mend="make it two metrics",
+        )
+
+
+def _place(function: Callable[..., Any]) -> str:
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)

@@ -1,0 +1,140 @@
+"""The networks that metrics look through, and the features each gives: plain data, listed without importing torch.
+
+A metric asks for a feature by naming a parameter after it (`clip_image`, `dino`); the engine computes it once per clip
+and hands the same array to every metric that asks. To add a network: a row in `BACKBONES`, a row in `FEATURES` for each
+thing it computes, and a class that follows `Backbone`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from pytest_vdb.records import Clip, Prompt
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneSource:
+    """Where a backbone's weights come from and where it runs: what every `Backbone` is constructed with."""
+
+    path: Path | None = None
+    """The user's local weights; None: the published ones, from the cache or the hub."""
+    tiny: bool = False
+    """A tiny architecture with seeded random weights: proves the wiring, needs no file."""
+    device: str = "cpu"
+    cache_dir: Path = Path()
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is being measured: a clip, the prompt it answers, and the clip it is compared with."""
+
+    clip: Clip | None = None
+    prompt: Prompt | None = None
+    reference: Clip | None = None
+
+
+class Backbone(Protocol):
+    """A network, constructed with a `BackboneSource`.
+
+    Its constructor raises `WeightsMissing` (with what to download, its size and the command) or `WeightsBroken`.
+    """
+
+    identity: str
+    """Which weights these are, e.g. `ViT-B-32:openai`: joins the version of every metric that looks through them."""
+
+    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:
+        """The feature of that name, as its `FeatureSpec` describes it.
+
+        Raises:
+            CannotMeasure: this subject has no such feature (too few frames, say).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneSpec:
+    """One network: what it is, where it comes from and which class opens it."""
+
+    name: str
+    """What `--vdb-backbone NAME=PATH` calls it."""
+    opens: str
+    """`module:Class`, imported when first used."""
+    about: str
+    repository: str
+    """The hub repository or address of the published weights."""
+    size_mib: float
+    licence: str
+
+    def open(self, source: BackboneSource) -> Backbone:
+        """Import the class and load the weights."""
+        module, _, name = self.opens.partition(":")
+        backbone: Backbone = getattr(importlib.import_module(module), name)(source)
+        return backbone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSpec:
+    """One array that a backbone computes, by the name of the parameter that asks for it."""
+
+    name: str
+    backbone: str
+    about: str
+    """Shape, meaning and preprocessing."""
+    of: Literal["clip", "prompt", "pair"] = "clip"
+    """What it is computed from; `pair` is the clip and its reference."""
+    recorded: bool = True
+    """Small enough to be kept with the record, so that re-scoring and set metrics need no clip."""
+
+
+BACKBONES: dict[str, BackboneSpec] = {
+    spec.name: spec
+    for spec in (
+        BackboneSpec(
+            name="clip",
+            opens="pytest_vdb.metrics.backbones:OpenClip",
+            about="CLIP ViT-B-32 as OpenAI trained it; any open_clip architecture through --vdb-backbone clip=...",
+            repository="timm/vit_base_patch32_clip_224.openai",
+            size_mib=578,
+            licence="MIT",
+        ),
+        BackboneSpec(
+            name="dino",
+            opens="pytest_vdb.metrics.backbones:Dino",
+            about="DINOv2 small, patch 14",
+            repository="facebook/dinov2-small",
+            size_mib=84,
+            licence="Apache-2.0",
+        ),
+        BackboneSpec(
+            name="raft",
+            opens="pytest_vdb.metrics.raft:RaftSmall",
+            about="RAFT-small optical flow (torchvision, C_T_V2)",
+            repository="https://download.pytorch.org/models/raft_small_C_T_V2-01064c6d.pth",
+            size_mib=3.8,
+            licence="BSD-3-Clause",
+        ),
+    )
+}
+
+FEATURES: dict[str, FeatureSpec] = {
+    spec.name: spec
+    for spec in (
+        FeatureSpec(name="clip_image", backbone="clip", about="(T, D) unit vectors, one per frame"),
+        FeatureSpec(name="clip_text", backbone="clip", about="(D,) unit vector of the prompt's text", of="prompt"),
+        FeatureSpec(name="dino", backbone="dino", about="(T, D) unit vectors of the class token, one per frame"),
+        FeatureSpec(
+            name="flow",
+            backbone="raft",
+            about="(2, T-1, 2, H, W) pixels: forward and backward flow between neighbours; dx, dy",
+            recorded=False,
+        ),
+    )
+}
