@@ -1,0 +1,147 @@
+"""Weights mode `tiny`: every pipeline with shrunken components and seeded random weights, built once per machine.
+
+`ensure` writes a complete pipeline folder, as `save_pretrained` does, with safetensors. Callers always load it back by
+`from_pretrained`: a freshly built model differs from a reloaded one by up to 1e-6 (memory-mapped tensors lie
+unaligned), so only loaded ones give the same clips everywhere. What a pipeline is made of is data, in
+`architectures/tiny/*.toml` and the form that `blueprints` describes: to add a pipeline, add a table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pytest_vdb.errors import CardError
+from pytest_vdb.models import blueprints, tokenizers
+from pytest_vdb.records import digest
+
+GATE_STD = 0.05
+"""Spread given to weights that training starts from zero (gates, output projections): left at zero, a random model
+would ignore its prompt."""
+
+
+def pipeline_classes() -> tuple[str, ...]:
+    """Names of the diffusers classes that can be built, sorted."""
+    return tuple(sorted(blueprints.blueprints("tiny")))
+
+
+def ensure(pipeline_class: str, cache_dir: Path) -> Path:
+    """A folder with the tiny pipeline, built now if it is not there yet.
+
+    Several processes may ask at once: each builds in a folder of its own, the first to finish gives it its name.
+
+    Args:
+        pipeline_class: a diffusers class such as `WanPipeline`.
+        cache_dir: where such folders are kept. The folder's name holds a digest of the definition, of this code and of
+            the versions of diffusers, transformers and torch, so a change builds a new one.
+
+    Raises:
+        UnknownName: no such pipeline is described.
+        CardError: the installed libraries cannot build it.
+    """
+    plan = blueprints.blueprint("tiny", pipeline_class)
+    folder = cache_dir / f"{pipeline_class}-{_identity(plan)}"
+    if not folder.exists():
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        workshop = Path(tempfile.mkdtemp(prefix=f".{pipeline_class}-", dir=cache_dir))
+        try:
+            with _without_progress_bars():
+                _build(plan).save_pretrained(workshop / "pipeline", safe_serialization=True)
+            _publish(workshop / "pipeline", folder)
+        finally:
+            shutil.rmtree(workshop, ignore_errors=True)
+    return folder
+
+
+def load_overrides(pipeline_class: str) -> dict[str, Any]:
+    """What `from_pretrained` must be given because it cannot restore it, e.g. a stand-in for a safety checker."""
+    loading = blueprints.blueprint("tiny", pipeline_class).loading
+    return {name: blueprints.construct(component) for name, component in loading.items()}
+
+
+def after_load(pipe: Any) -> None:
+    """Set what a tiny pipeline needs and `from_pretrained` does not restore: tile sizes, neutral prompt templates."""
+    for path, value in blueprints.blueprint("tiny", type(pipe).__name__).after_load.items():
+        *owners, attribute = path.split(".")
+        owner = pipe
+        for name in owners:
+            owner = getattr(owner, name)
+        setattr(owner, attribute, value)
+
+
+def call_settings(pipeline_class: str) -> dict[str, Any]:
+    """Arguments that every call of the tiny pipeline needs, e.g. how many tokens its text encoder takes."""
+    return dict(blueprints.blueprint("tiny", pipeline_class).call)
+
+
+def _identity(plan: blueprints.Blueprint) -> str:
+    sources = [Path(__file__), Path(tokenizers.__file__), Path(blueprints.__file__)]
+    return digest(
+        {
+            "components": plan.components,
+            "code": [hashlib.sha256(source.read_bytes()).hexdigest() for source in sources],
+            "versions": {package: version(package) for package in ("diffusers", "transformers", "torch")},
+        }
+    )
+
+
+def _publish(built: Path, folder: Path) -> None:
+    """Give a finished folder its name, unless another process was first."""
+    try:
+        built.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """Saving takes milliseconds; transformers would draw a bar for each model all the same."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _build(plan: blueprints.Blueprint) -> Any:
+    import diffusers
+
+    kind = getattr(diffusers, plan.pipeline, None)
+    if kind is None:
+        raise CardError(
+            f"diffusers {version('diffusers')} has no {plan.pipeline}",
+            where="architectures/tiny",
+            mend="pip install --upgrade diffusers",
+        )
+    return kind(**{role: _seeded(role, component) for role, component in plan.components.items()})
+
+
+def _seeded(role: str, component: Any) -> Any:
+    """Build a component from a seed of its own, leaving the process's generator as it was."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(digest(role, length=8), 16))
+        built = blueprints.construct(component)
+        if isinstance(built, torch.nn.Module):
+            _open_gates(built)
+    return built
+
+
+def _open_gates(model: Any) -> None:
+    import torch
+
+    for name, parameter in model.named_parameters():
+        if not name.endswith("bias") and not parameter.any():
+            torch.nn.init.normal_(parameter.data, std=GATE_STD)
