@@ -1,1 +1,5 @@
-"""What records mean together: leaderboards, intervals, comparisons and verdicts (numpy and scipy only)."""
+"""What records say when they are put side by side: means with intervals, ranks, and verdicts. numpy and scipy only."""
+
+from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, build
+
+__all__ = ["Cell", "Column", "Leaderboard", "Row", "Table", "build"]

@@ -1,0 +1,388 @@
+"""A leaderboard is a view of records: which rows and columns there are, each cell's mean, and what may be ranked.
+
+Nothing is hidden: a failed or skipped test is counted in its row and is a missing value, with the reason, in each of
+the row's cells. Nothing that means nothing is ranked: tiny and random weights have no quality, a cached clip has no
+latency, and a cell that lacks prompts which the others answered is shown but not compared.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from pytest_vdb.analysis.intervals import benjamini_hochberg, paired_t_p_values, t_interval
+from pytest_vdb.records import REAL_WEIGHTS, Better, Kind, Measurement, Record, Run, Status, Task, WeightsMode
+
+Mark = Literal["best", "second", "tied"]
+"""`tied`: not significantly different from the best. A cell that is also the second is `second`, with `tied` true."""
+
+SIGNIFICANCE = 0.05
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One metric in one version: two versions are two columns, because they are never compared."""
+
+    name: str
+    unit: str
+    better: Better
+    kind: Kind
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One row's value of one column: the mean over prompts, the samples of a prompt averaged first."""
+
+    mean: float | None
+    interval: tuple[float, float] | None = None
+    """95% t-interval of the mean over prompts, or what the measurement itself came with; None below two prompts."""
+    by_prompt: Mapping[str, float] = field(default_factory=dict)
+    """Prompt id -> mean over its samples; `""` for tests without a prompt."""
+    missing: int = 0
+    """Tests of the row that should have given a value and did not."""
+    reasons: tuple[tuple[str, int], ...] = ()
+    """Why values are missing, with how many each, the most frequent first."""
+    wiring: bool = False
+    """Computed by random weights: proves the wiring and nothing else."""
+    unranked: str | None = None
+    """Why the cell takes no part in the ranking; None: it does."""
+    mark: Mark | None = None
+    tied: bool = False
+    """Not significantly different from the best (also true of the best itself when nothing can be told apart)."""
+    rank: float | None = None
+    """1 is best; equal means share their ranks' mean."""
+
+    @property
+    def n(self) -> int:
+        """Prompts with a value."""
+        return len(self.by_prompt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One model under one recipe with one kind of weights on one device, in one benchmark."""
+
+    benchmark: str
+    model: str
+    weights: WeightsMode | None
+    recipe_digest: str | None
+    hardware: str | None
+    task: Task | None
+    revision: str | None
+    recipe: Mapping[str, Any]
+    runs: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    """In the order of the table's columns."""
+    counts: Mapping[Status, int]
+    """Tests by status; every status that occurred."""
+    reused: int
+    """Clips that came from the cache."""
+    records: tuple[Record, ...]
+    mean_rank: float | None = None
+    """Over the quality columns it is ranked in; orders the rows."""
+
+    @property
+    def tests(self) -> int:
+        """Every test of the row, whatever became of it."""
+        return sum(self.counts.values())
+
+    @property
+    def passed(self) -> int:
+        """Tests that passed."""
+        return self.counts.get("passed", 0)
+
+    @property
+    def prompts(self) -> int:
+        """Different prompts that were asked."""
+        return len({record.prompt for record in self.records if record.prompt is not None})
+
+    @property
+    def real(self) -> bool:
+        """Whether the pixels mean something."""
+        return self.weights in REAL_WEIGHTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One benchmark: records of different benchmarks are never averaged together."""
+
+    benchmark: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaderboard:
+    """Everything a reporter shows."""
+
+    run: Run
+    tables: tuple[Table, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of all tables."""
+        return tuple(row for table in self.tables for row in table.rows)
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """Tests by status over all rows."""
+        total = Counter(dict.fromkeys(STATUSES, 0))
+        for row in self.rows:
+            total.update(row.counts)
+        return {status: n for status, n in total.items() if n}
+
+    @property
+    def reused(self) -> int:
+        """Clips that came from the cache, over all rows."""
+        return sum(row.reused for row in self.rows)
+
+
+def build(run: Run, records: Iterable[Record]) -> Leaderboard:
+    """Arrange `records` into tables.
+
+    The result does not depend on the records' order (which differs from run to run under xdist), but for this: of two
+    records of one test, the later one counts.
+    """
+    live = sorted(latest(records), key=lambda record: (record.benchmark, record.nodeid, record.run))
+    by_benchmark: dict[str, list[Record]] = defaultdict(list)
+    for record in live:
+        by_benchmark[record.benchmark].append(record)
+    return Leaderboard(run=run, tables=tuple(_table(name, run, part) for name, part in by_benchmark.items()))
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """Without those that a later record of the same test (node id, weights, recipe, hardware) supersedes."""
+    by_test: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        kept = by_test[record.nodeid]
+        kept[:] = [earlier for earlier in kept if not _agree(_identity(earlier), _identity(record))]
+        kept.append(record)
+    return [record for kept in by_test.values() for record in kept]
+
+
+def unranked_reason(column: Column, weights: WeightsMode | None, *, wiring: bool = False) -> str | None:
+    """Why a value of this column under these weights must not be ranked, or None if it may be."""
+    if column.better == "neutral":
+        return "neither high nor low is better"
+    if weights == "tiny":
+        return "tiny random weights prove the wiring only"
+    if wiring:
+        return "computed by random weights: proves the wiring only"
+    if column.kind == "quality" and weights not in REAL_WEIGHTS:
+        return "the pixels of random weights mean nothing" if weights == "random" else "the weights are unknown"
+    if weights is None:
+        return "the weights are unknown"
+    return None
+
+
+_Identity = tuple[str | None, str | None, str | None]
+
+
+def _identity(record: Record) -> _Identity:
+    return record.weights, record.recipe_digest, record.hardware
+
+
+def _agree(one: _Identity, other: _Identity) -> bool:
+    """Whether they may be the same: a test that died early never learnt its recipe, so None agrees with anything."""
+    return all(a == b or a is None or b is None for a, b in zip(one, other, strict=True))
+
+
+def _table(benchmark: str, run: Run, records: Sequence[Record]) -> Table:
+    columns = _columns(records)
+    rows = [_row(run, group, identity, columns) for identity, group in _groups(records)]
+    ranked = _rank(rows, columns)
+    return Table(benchmark=benchmark, columns=columns, rows=tuple(sorted(ranked, key=_order)))
+
+
+def _groups(records: Sequence[Record]) -> list[tuple[_Identity, list[Record]]]:
+    """The records of each row. One with an incomplete identity joins the first row of its model that it agrees with."""
+    groups: dict[tuple[str, _Identity], list[Record]] = {}
+    for record in sorted(records, key=lambda record: _identity(record).count(None)):
+        key = record.model, _identity(record)
+        if key not in groups and None in key[1]:
+            key = next((k for k in groups if k[0] == key[0] and _agree(key[1], k[1])), key)
+        groups.setdefault(key, []).append(record)
+    return [(identity, sorted(group, key=lambda record: record.nodeid)) for (_, identity), group in groups.items()]
+
+
+def _columns(records: Sequence[Record]) -> tuple[Column, ...]:
+    """Quality before performance, each in the order in which the tests measure."""
+    found = dict.fromkeys(_key(measurement) for record in records for measurement in record.measurements)
+    columns = [Column(name=n, unit=u, better=b, kind=k, version=v) for n, u, b, k, v in found]
+    return tuple(sorted(columns, key=lambda column: column.kind != "quality"))
+
+
+def _key(of: Column | Measurement) -> tuple[str, str, Better, Kind, str]:
+    return of.name, of.unit, of.better, of.kind, of.version
+
+
+def _row(run: Run, records: Sequence[Record], identity: _Identity, columns: Sequence[Column]) -> Row:
+    _, recipe_digest, hardware = identity
+    readings = [(record, {_key(measurement): measurement for measurement in record.measurements}) for record in records]
+    first = next((record for record in records if _identity(record) == identity), records[0])
+    return Row(
+        benchmark=first.benchmark,
+        model=first.model,
+        weights=first.weights,
+        recipe_digest=recipe_digest,
+        hardware=hardware,
+        task=first.task,
+        revision=first.revision,
+        recipe=first.recipe or (run.recipes.get(recipe_digest, {}) if recipe_digest else {}),
+        runs=tuple(sorted({record.run for record in records})),
+        cells=tuple(_cell(column, readings, first.weights) for column in columns),
+        counts=dict(Counter(record.status for record in records)),
+        reused=sum(record.reused_from is not None for record in records),
+        records=tuple(records),
+    )
+
+
+_Readings = Sequence[tuple[Record, Mapping[tuple[str, str, Better, Kind, str], Measurement]]]
+
+
+def _cell(column: Column, readings: _Readings, weights: WeightsMode | None) -> Cell:
+    values: dict[str, list[float]] = defaultdict(list)
+    reasons: Counter[str] = Counter()
+    measured: list[Measurement] = []
+    key = _key(column)
+    for record, by_column in readings:
+        measurement, reason = _reading(record, by_column.get(key))
+        if measurement is None or measurement.value is None:
+            reasons[reason] += 1
+            continue
+        measured.append(measurement)
+        values[record.prompt or ""].append(measurement.value)
+    missing = sum(reasons.values())
+    counted = tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+    if not measured:
+        return Cell(mean=None, missing=missing, reasons=counted, unranked="there is no value")
+    by_prompt = {prompt: sum(found) / len(found) for prompt, found in sorted(values.items())}
+    wiring = any(measurement.wiring for measurement in measured)
+    return Cell(
+        mean=sum(by_prompt.values()) / len(by_prompt),
+        interval=measured[0].interval if len(measured) == 1 else t_interval(list(by_prompt.values())),
+        by_prompt=by_prompt,
+        missing=missing,
+        reasons=counted,
+        wiring=wiring,
+        unranked=unranked_reason(column, weights, wiring=wiring),
+    )
+
+
+def _reading(record: Record, measurement: Measurement | None) -> tuple[Measurement | None, str]:
+    """What counts of a record's measurement, or why nothing does."""
+    if record.status != "passed":
+        return None, failure_line(record)
+    if measurement is None:
+        return None, "not measured by this test"
+    if measurement.kind == "performance" and record.reused_from is not None and measurement.value is not None:
+        return None, "the clip came from the cache: nothing was timed"
+    return measurement, measurement.reason or ""
+
+
+def failure_line(record: Record) -> str:
+    """One line on why a test that did not pass did not: `failed: BadClip: one constant colour`."""
+    status = record.status.replace("_", " ")
+    if record.failure is None:
+        return status
+    first = next(iter(record.failure.message.strip().splitlines()), "")
+    kind = "" if record.status == "skipped" or first.startswith(record.failure.type) else record.failure.type
+    return ": ".join(part for part in (status, kind, first) if part)
+
+
+def _rank(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
+    cells = [list(row.cells) for row in rows]
+    for index, column in enumerate(columns):
+        for group in _comparable(rows, column):
+            for at, cell in _ranked(column, {at: cells[at][index] for at in group}).items():
+                cells[at][index] = cell
+    return [
+        replace(row, cells=tuple(own), mean_rank=_mean_rank(own, columns)) for row, own in zip(rows, cells, strict=True)
+    ]
+
+
+def _comparable(rows: Sequence[Row], column: Column) -> list[list[int]]:
+    """Which rows compete: all of them for quality, those on the same hardware for performance."""
+    groups: dict[str | None, list[int]] = defaultdict(list)
+    for at, row in enumerate(rows):
+        groups[row.hardware if column.kind == "performance" else None].append(at)
+    return list(groups.values())
+
+
+def _ranked(column: Column, cells: dict[int, Cell]) -> dict[int, Cell]:
+    """The cells with their marks. Fewer than two that compete: no marks, there is nothing to be better than."""
+    candidates = {at: cell for at, cell in cells.items() if cell.unranked is None}
+    expected = {prompt for cell in candidates.values() for prompt in cell.by_prompt}
+    result = dict(cells)
+    for at, cell in candidates.items():
+        if lacking := len(expected - set(cell.by_prompt)):
+            result[at] = replace(cell, unranked=f"lacks {lacking} of {len(expected)} prompts that others answered")
+    competing = [at for at in candidates if result[at].unranked is None]
+    if len(competing) < 2:
+        return result
+    ranks = _ranks([_merit(column, result[at]) for at in competing])
+    ties = _tied_with_best([result[at] for at in competing], ranks)
+    lower = sorted({rank for rank in ranks if rank > min(ranks)})
+    for at, rank, tied in zip(competing, ranks, ties, strict=True):
+        mark: Mark | None = "tied" if tied else None
+        if rank == min(ranks):
+            mark = "best"
+        elif lower and rank == lower[0]:
+            mark = "second"
+        result[at] = replace(result[at], rank=rank, mark=mark, tied=tied)
+    return result
+
+
+def _merit(column: Column, cell: Cell) -> float:
+    assert cell.mean is not None
+    return cell.mean if column.better == "higher" else -cell.mean
+
+
+def _ranks(merits: Sequence[float]) -> list[float]:
+    """1 for the highest; equals share the mean of their places."""
+    ordered = sorted(merits, reverse=True)
+    return [ordered.index(merit) + (ordered.count(merit) + 1) / 2 for merit in merits]
+
+
+def _tied_with_best(cells: Sequence[Cell], ranks: Sequence[float]) -> list[bool]:
+    """Per cell: whether a paired test over the same prompts cannot tell it from the best one.
+
+    The t-test and not the sign-flip, which can never tell anything apart on the six prompts of a smoke run.
+    """
+    import numpy as np
+
+    best = ranks.index(min(ranks))
+    prompts = sorted(cells[best].by_prompt)
+    values = np.array([[cell.by_prompt[prompt] for prompt in prompts] for cell in cells])
+    others = [at for at in range(len(cells)) if at != best]
+    p_values = paired_t_p_values((values[others] - values[best]).T)
+    adjusted = dict(zip(others, benjamini_hochberg([float(p) for p in p_values]), strict=True))
+    tied = [at != best and adjusted[at] >= SIGNIFICANCE for at in range(len(cells))]
+    tied[best] = any(tied)
+    return tied
+
+
+def _mean_rank(cells: Sequence[Cell], columns: Sequence[Column]) -> float | None:
+    ranks = [
+        c.rank for c, column in zip(cells, columns, strict=True) if column.kind == "quality" and c.rank is not None
+    ]
+    return sum(ranks) / len(ranks) if ranks else None
+
+
+def _order(row: Row) -> tuple[bool, bool, bool, float, str, str, str]:
+    """Rows that mean something first, the better ones first; then random, tiny, and those without any value."""
+    valueless = all(cell.mean is None for cell in row.cells)
+    mean_rank = float("inf") if row.mean_rank is None else row.mean_rank
+    return (
+        valueless,
+        not row.real,
+        row.weights == "tiny",
+        mean_rank,
+        row.model,
+        row.recipe_digest or "",
+        row.hardware or "",
+    )

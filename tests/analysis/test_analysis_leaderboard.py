@@ -1,0 +1,246 @@
+"""What becomes of records when they are arranged into a leaderboard."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from pytest_vdb.analysis import build
+from pytest_vdb.analysis.leaderboard import Cell, Leaderboard
+from pytest_vdb.records import Environment, Failure, Measurement, Record, Run
+
+ENVIRONMENT = Environment(
+    python="3.12.1", platform="Linux", hardware="CPU", cpu="a CPU", cpu_count=2, memory_mib=8_000, packages={}
+)
+RUN = Run(id="run-1", started_at="2026-01-01T00:00:00Z", environment=ENVIRONMENT)
+
+
+def quality(value: float | None, name: str = "sharpness", **more: Any) -> Measurement:
+    reason = "the weights are absent" if value is None else None
+    return Measurement(name=name, value=value, unit="1", better=more.pop("better", "higher"), reason=reason, **more)
+
+
+def latency(value: float | None, **more: Any) -> Measurement:
+    return Measurement(name="latency", value=value, unit="s", better="lower", kind="performance", **more)
+
+
+def record(model: str, prompt: str | None, *measurements: Measurement, sample: int = 0, **more: Any) -> Record:
+    known: dict[str, Any] = {
+        "run": "run-1",
+        "nodeid": f"test_generation.py::test_generation[{model}-{prompt}-s{sample}]",
+        "benchmark": "test_generation",
+        "status": "passed",
+        "seed": sample,
+        "weights": "hub",
+        "recipe_digest": "r1",
+        "hardware": "CPU",
+    }
+    return Record(**known | {"model": model, "prompt": prompt, "measurements": measurements} | more)
+
+
+def answers(model: str, values: list[float], **more: Any) -> list[Record]:
+    return [record(model, f"p{i:03}", quality(value), **more) for i, value in enumerate(values)]
+
+
+def only_cell(board: Leaderboard) -> Cell:
+    (row,) = board.rows
+    (cell,) = row.cells
+    return cell
+
+
+def cells(board: Leaderboard, column: str = "sharpness") -> dict[str, Cell]:
+    (table,) = board.tables
+    (index,) = [i for i, c in enumerate(table.columns) if c.name == column]
+    return {row.model: row.cells[index] for row in table.rows}
+
+
+def test_the_prompt_is_the_unit_so_its_samples_are_averaged_first():
+    cell = only_cell(
+        build(RUN, [record("a", "p1", quality(v), sample=i) for i, v in enumerate([1, 1, 1])] + answers("a", [3]))
+    )
+    assert cell.mean == 2
+    assert cell.n == 2
+    assert cell.by_prompt == {"p1": 1, "p000": 3}
+
+
+def test_two_prompts_have_a_t_interval_and_one_has_none():
+    assert only_cell(build(RUN, answers("a", [1, 3]))).interval == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-3)
+    assert only_cell(build(RUN, answers("a", [1]))).interval is None
+
+
+def test_one_measurement_of_a_whole_set_keeps_its_own_interval():
+    fvd = Measurement(name="fvd", value=300.0, unit="1", better="lower", n=64, interval=(280.0, 320.0))
+    assert only_cell(build(RUN, [record("a", None, fvd)])).interval == (280.0, 320.0)
+
+
+def test_a_missing_value_is_counted_with_its_reason_and_never_as_a_number():
+    cell = only_cell(build(RUN, [*answers("a", [1, 3]), record("a", "p9", quality(None))]))
+    assert (cell.mean, cell.n, cell.missing) == (2, 2, 1)
+    assert cell.reasons == (("the weights are absent", 1),)
+
+
+def test_failed_skipped_and_crashed_tests_are_counted_and_their_values_left_out():
+    failure = Failure(type="BadClip", message="one constant colour\nmore")
+    board = build(
+        RUN,
+        [
+            *answers("a", [1, 3]),
+            record("a", "p7", quality(99), status="failed", failure=failure),
+            record("a", "p8", status="crashed", weights=None, recipe_digest=None, hardware=None),
+        ],
+    )
+    (row,) = board.rows
+    assert row.counts == {"passed": 2, "failed": 1, "crashed": 1}
+    assert (row.passed, row.tests) == (2, 4)
+    assert row.cells[0].mean == 2
+    assert dict(row.cells[0].reasons) == {"failed: BadClip: one constant colour": 1, "crashed": 1}
+    assert board.counts == {"passed": 2, "failed": 1, "crashed": 1}
+
+
+def test_a_model_that_was_only_skipped_still_has_its_row():
+    skipped = record(
+        "b", "p000", status="skipped", weights="hub", failure=Failure(type="WeightsMissing", message="not here")
+    )
+    board = build(RUN, [*answers("a", [1]), skipped])
+    assert [row.model for row in board.rows] == ["a", "b"]
+    assert cells(board)["b"].reasons == (("skipped: not here", 1),)
+
+
+def test_models_recipes_weights_and_hardware_have_rows_of_their_own():
+    board = build(
+        RUN,
+        [
+            record("a", "p1", quality(1), nodeid="1"),
+            record("a", "p1", quality(1), nodeid="2", recipe_digest="r2"),
+            record("a", "p1", quality(1), nodeid="3", weights="tiny"),
+            record("a", "p1", quality(1), nodeid="4", hardware="H100"),
+            record("a", "p1", quality(1), nodeid="5"),
+        ],
+    )
+    assert sorted((row.recipe_digest, row.weights, row.hardware, row.tests) for row in board.rows) == [
+        ("r1", "hub", "CPU", 2),
+        ("r1", "hub", "H100", 1),
+        ("r1", "tiny", "CPU", 1),
+        ("r2", "hub", "CPU", 1),
+    ]
+
+
+def test_benchmarks_are_never_averaged_together():
+    board = build(RUN, [record("a", "p1", quality(1)), record("a", "p1", quality(3), benchmark="mine", nodeid="x")])
+    assert {table.benchmark: table.rows[0].cells[0].mean for table in board.tables} == {"test_generation": 1, "mine": 3}
+
+
+def test_two_versions_of_a_metric_are_two_columns():
+    (table,) = build(RUN, [*answers("a", [1]), record("b", "p000", quality(2, version="2"))]).tables
+    assert [(c.name, c.version) for c in table.columns] == [("sharpness", "1"), ("sharpness", "2")]
+    assert dict(zip([r.model for r in table.rows], [[c.mean for c in r.cells] for r in table.rows], strict=True)) == {
+        "a": [1, None],
+        "b": [None, 2],
+    }
+
+
+def test_a_later_record_of_the_same_test_supersedes_the_earlier_one():
+    crashed = record("a", "p000", status="crashed", weights=None, recipe_digest=None, hardware=None)
+    board = build(RUN, [crashed, *answers("a", [2])])
+    assert board.counts == {"passed": 1}
+    assert only_cell(build(RUN, [*answers("a", [1]), *answers("a", [2])])).mean == 2
+
+
+def test_the_order_of_the_records_changes_nothing():
+    records = [*answers("a", [1, 2, 3]), *answers("b", [3, 4, 7]), record("c", "p000", latency(2.0), quality(1))]
+    assert build(RUN, records) == build(RUN, records[::-1])
+
+
+SHARP = [0.80, 0.82, 0.79, 0.81, 0.83, 0.78]
+CLOSE = [0.81, 0.80, 0.80, 0.79, 0.82, 0.785]
+BLURRED = [0.40, 0.41, 0.39, 0.42, 0.40, 0.38]
+
+
+def test_best_second_and_what_cannot_be_told_from_the_best_are_marked():
+    marked = cells(build(RUN, [*answers("a", SHARP), *answers("b", CLOSE), *answers("c", BLURRED)]))
+    assert {model: (cell.mark, cell.tied) for model, cell in marked.items()} == {
+        "a": ("best", True),
+        "b": ("second", True),
+        "c": (None, False),
+    }
+    assert [cell.rank for cell in marked.values()] == [1, 2, 3]
+
+
+def test_lower_is_better_turns_the_marks_around():
+    records = [
+        record(m, f"p{i}", quality(v, better="lower"))
+        for m, values in (("a", SHARP), ("b", BLURRED))
+        for i, v in enumerate(values)
+    ]
+    assert {model: cell.mark for model, cell in cells(build(RUN, records)).items()} == {"b": "best", "a": "second"}
+
+
+def test_neutral_metrics_and_a_lone_row_have_no_marks():
+    neutral = [record(m, "p1", quality(1.0, better="neutral")) for m in "ab"]
+    assert all(cell.mark is None for cell in cells(build(RUN, neutral)).values())
+    assert only_cell(build(RUN, answers("a", SHARP))).mark is None
+
+
+@pytest.mark.parametrize("weights", ["tiny", "random", None])
+def test_tiny_and_random_weights_are_never_ranked_for_quality(weights):
+    better = [3.0] * 6
+    board = build(RUN, [*answers("a", SHARP), *answers("b", CLOSE), *answers("t", better, weights=weights)])
+    ranked = cells(board)
+    assert ranked["t"].mean == 3
+    assert ranked["t"].mark is None
+    assert ranked["t"].unranked
+    assert ranked["a"].mark == "best"
+    assert board.rows[-1].model == "t"
+
+
+def test_values_computed_by_a_tiny_backbone_are_never_ranked():
+    records = [record(m, "p1", quality(v, wiring=True)) for m, v in (("a", 1.0), ("b", 2.0))]
+    for cell in cells(build(RUN, records)).values():
+        assert cell.wiring
+        assert cell.mark is None
+        assert "random weights" in str(cell.unranked)
+
+
+def test_a_row_that_lacks_prompts_the_others_answered_is_shown_but_not_ranked():
+    easy_only = answers("c", [0.99] * 5)
+    crashed = record("c", "p005", status="oom")
+    ranked = cells(build(RUN, [*answers("a", SHARP), *answers("b", CLOSE), *easy_only, crashed]))
+    assert ranked["c"].mark is None
+    assert ranked["c"].unranked == "lacks 1 of 6 prompts that others answered"
+    assert ranked["a"].mark == "best"
+
+
+def test_random_weights_compete_for_latency_but_only_on_the_same_hardware():
+    board = build(
+        RUN,
+        [
+            record("a", "p1", latency(2.0)),
+            record("b", "p1", latency(1.0), weights="random"),
+            record("c", "p1", latency(0.1), weights="tiny"),
+            record("d", "p1", latency(0.2), hardware="H100"),
+        ],
+    )
+    marks = {model: cell.mark for model, cell in cells(board, "latency").items()}
+    assert marks == {"a": "second", "b": "best", "c": None, "d": None}
+
+
+def test_a_reused_clip_has_no_latency_and_is_counted():
+    board = build(RUN, [record("a", "p1", quality(1), latency(0.01), reused_from="run-0")])
+    (row,) = board.rows
+    assert row.reused == board.reused == 1
+    assert cells(board)["a"].mean == 1
+    assert cells(board, "latency")["a"].mean is None
+    assert "cache" in cells(board, "latency")["a"].reasons[0][0]
+
+
+def test_no_record_makes_an_empty_leaderboard():
+    assert build(RUN, []).tables == ()
+
+
+def test_importing_the_analysis_imports_neither_numpy_nor_scipy_nor_torch_nor_pytest():
+    code = "import sys, pytest_vdb.analysis; print([m for m in ('numpy','scipy','torch','pytest') if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
