@@ -41,6 +41,12 @@ def digest(value: object, *, length: int = 16) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:length]
 
 
+def seed_of(base_seed: int, prompt_id: str, sample_index: int) -> int:
+    """The pinned seed of one sample, in [0, 2**31): never of order, worker or time."""
+    text = f"{base_seed}/{prompt_id}/{sample_index}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
     """A video in memory.

@@ -1,0 +1,265 @@
+"""What the `vdb` fixture gives a test: generate a clip, check it, measure it, record it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_vdb import video
+from pytest_vdb.errors import BadClip
+from pytest_vdb.plugin.cases import Case, slug
+from pytest_vdb.plugin.loading import LoadFailed, ModelHandle
+from pytest_vdb.plugin.workbench import Workbench
+from pytest_vdb.records import Better, Clip, ClipFiles, Failure, Measurement, Prompt, Record, Sample, Status, digest
+
+if TYPE_CHECKING:
+    from pytest_vdb.metrics.contract import MetricSpec
+    from pytest_vdb.results.cache import CachedClip
+
+LEAST_STD = 0.5
+"""Standard deviation, in 8-bit levels, below which a clip counts as one constant colour."""
+
+
+class Benchmark:
+    """One test's bench: everything it generates and measures goes into its record."""
+
+    def __init__(self, workbench: Workbench, case: Case, nodeid: str, name: str) -> None:
+        self.case = case
+        self._bench = workbench
+        self._nodeid = nodeid
+        self._name = name
+        self._started = datetime.now(UTC)
+        self._clock = time.perf_counter()
+        self._sample: Sample | None = None
+        self._files: ClipFiles | None = None
+        self._measurements: dict[str, Measurement] = {}
+        self._notes: list[str] = []
+
+    # What a test calls ----------------------------------------------------------------------------------------------
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The session's prompts."""
+        return self._bench.suite.prompts
+
+    @property
+    def metrics(self) -> tuple[MetricSpec, ...]:
+        """The session's metrics."""
+        return self._bench.metrics
+
+    def model(self, name: str) -> ModelHandle:
+        """Any model by its name, e.g. to compare with; it need not be selected."""
+        return self._bench.handle(name)
+
+    def generate(self, model: ModelHandle | str, prompt: Prompt, seed: int | None = None) -> Sample:
+        """One clip with a pinned seed, profiled; or the same clip from the cache, which says so.
+
+        Args:
+            model: what `vdb_model` gave, or a model's name.
+            prompt: the input.
+            seed: default: the test's own (`vdb_seed`).
+        """
+        handle = self.model(model) if isinstance(model, str) else model
+        seed = self._bench.seed(self.case) if seed is None else seed
+        key = self._bench.cache.key(**self._bench.clip_identity(handle, prompt, seed))
+        found = self._cached(key, handle)
+        sample = self._reused(handle, prompt, seed, found) if found else self._fresh(handle, prompt, seed, key)
+        if handle.name == self.case.model:
+            self._keep(sample, handle, key)
+        return sample
+
+    def check(self, sample: Sample) -> None:
+        """Fail for what is really wrong with a clip.
+
+        Raises:
+            BadClip: another frame count or size than the recipe's, or one constant colour.
+        """
+        for name, made in zip(("frames", "height", "width"), sample.clip.frames.shape, strict=False):
+            asked = getattr(sample.recipe, name)
+            if asked not in (None, made):
+                raise BadClip(
+                    f"{name}: asked for {asked}, got {made}", where=self._nodeid, mend="mend the model or its card"
+                )
+        if float(sample.clip.frames.std()) < LEAST_STD:
+            level = sample.clip.frames.mean()
+            raise BadClip(f"one constant colour (mean level {level:.0f} of 255)", where=self._nodeid)
+
+    def measure(self, sample: Sample, reference: Clip | None = None) -> tuple[Measurement, ...]:
+        """Compute the session's metrics on one sample and record them."""
+        scores = self._bench.engine.measure(sample.clip, sample.prompt, reference)
+        self.record(*scores.measurements)
+        return scores.measurements
+
+    def scores(self, sample: Sample) -> dict[str, Measurement]:
+        """The session's metrics on one sample, by name; not recorded."""
+        measured = self._bench.engine.measure(sample.clip, sample.prompt).measurements
+        return {measurement.name: measurement for measurement in measured}
+
+    def metrics_that_order(self, degradation: str) -> list[str]:
+        """The session's metrics that claim to rank this degradation as a person would."""
+        return [name for spec in self.metrics if degradation in spec.orders for name in spec.part_names()]
+
+    def record(self, *measurements: Measurement) -> None:
+        """Add measurements of your own to the test's record."""
+        self._measurements.update({measured.name: measured for measured in measurements})
+
+    def record_rounds(self, benchmark: object, *, frames: int) -> None:
+        """Record what pytest-benchmark's `benchmark.pedantic` timed: every round is one call of a warm model.
+
+        Args:
+            benchmark: the `benchmark` fixture, after its call.
+            frames: frames per call, for the throughput.
+        """
+        stats = getattr(getattr(benchmark, "stats", None), "stats", None)
+        rounds = sorted(stats.data) if stats is not None else []
+        reason = self._bench.why_timings_are_withheld or (None if rounds else "not measured: --benchmark-disable")
+        if reason:
+            self.record(*(_missing(f"steady_{name}", unit, better, reason) for name, unit, better in _READINGS))
+            return
+        middle = statistics.median(rounds)
+        spread = (rounds[0], rounds[-1])
+        self.record(
+            _timing("steady_latency", middle, "s", "lower", len(rounds), spread),
+            _timing("steady_throughput", frames / middle, "frames/s", "higher", len(rounds), None),
+        )
+
+    def note(self, text: str) -> None:
+        """Add a sentence to the test's record."""
+        self._notes.append(text)
+
+    # Clips ----------------------------------------------------------------------------------------------------------
+
+    def _cached(self, key: str, handle: ModelHandle) -> CachedClip | None:
+        mode = self._bench.options.cache
+        found = self._bench.cache.get(key) if mode in {"only-missing", "only-cache"} else None
+        if found is None and mode == "only-cache":
+            pytest.skip(f"{handle.name}: this clip is not in the cache, and --vdb-cache=only-cache generates nothing")
+        return found
+
+    def _reused(self, handle: ModelHandle, prompt: Prompt, seed: int, found: CachedClip) -> Sample:
+        run = str(found.about.get("run", "an earlier run"))
+        reason = f"not measured: the clip was reused from run {run} (--vdb-cache=always measures anew)"
+        readings = tuple(_missing(name, unit, better, reason) for name, unit, better in _READINGS)
+        return Sample(
+            clip=found.clip, prompt=prompt, seed=seed, recipe=handle.recipe, readings=readings, reused_from=run
+        )
+
+    def _fresh(self, handle: ModelHandle, prompt: Prompt, seed: int, key: str) -> Sample:
+        model = handle.load()
+        with self._bench.profiler.watch() as readings:
+            try:
+                clip = model.generate(prompt, handle.recipe, seed)
+                readings.frames = len(clip.frames)
+            finally:
+                self.record(*handle.loading)
+                handle.loading.clear()
+        if self._bench.options.cache != "never":
+            self._bench.cache.put(key, clip, {"run": self._bench.run_id, "model": handle.name, "prompt": prompt.id})
+        measured = self._withheld(readings.measurements)
+        return Sample(
+            clip=clip, prompt=prompt, seed=seed, recipe=handle.recipe, readings=measured, notes=tuple(model.notes)
+        )
+
+    def _withheld(self, readings: tuple[Measurement, ...]) -> tuple[Measurement, ...]:
+        reason = self._bench.why_timings_are_withheld
+        if reason is None:
+            return readings
+        return tuple(
+            _missing(m.name, m.unit, m.better, reason) if m.unit in {"s", "frames/s"} and m.value is not None else m
+            for m in readings
+        )
+
+    def _keep(self, sample: Sample, handle: ModelHandle, key: str) -> None:
+        self._sample = sample
+        self._notes += sample.notes
+        self.record(*sample.readings)
+        self._files = self._write_previews(sample.clip, key)
+
+    def _write_previews(self, clip: Clip, key: str) -> ClipFiles:
+        """The copies that people watch, in the run's folder; metrics never read them."""
+        stem = "-".join(slug(part) for part in (self.case.model, self.case.prompt and self.case.prompt.id) if part)
+        folder, name = self._bench.run_folder / "clips", f"{stem}-{digest([self._nodeid, key], length=8)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        video.write_preview(clip, folder / f"{name}.mp4")
+        video.write_poster(clip, folder / f"{name}.jpg")
+        frames, height, width, _ = clip.frames.shape
+        return ClipFiles(
+            digest=clip.digest(),
+            frames=frames,
+            height=height,
+            width=width,
+            fps=clip.fps,
+            lossless=None if self._bench.options.cache == "never" else key,
+            preview=f"clips/{name}.mp4",
+            poster=f"clips/{name}.jpg",
+        )
+
+    # The record -----------------------------------------------------------------------------------------------------
+
+    def to_record(self, outcome: str, error: BaseException | None, traceback: str | None, worker: str | None) -> Record:
+        """Everything this test found out, whether it passed or not."""
+        bench, case = self._bench, self.case
+        assert case.model is not None
+        handle = bench.handle(case.model)
+        sample = self._sample
+        suite = bench.suite if case.prompt else None
+        return Record(
+            run=bench.run_id,
+            nodeid=self._nodeid,
+            benchmark=self._name,
+            model=case.model,
+            status=_status(outcome, error),
+            prompt=case.prompt.id if case.prompt else None,
+            prompt_text=case.prompt.text if case.prompt else None,
+            category=case.prompt.category if case.prompt else None,
+            sample_index=case.sample_index,
+            seed=bench.seed(case),
+            task=handle.card.task,
+            weights=handle.recipe.weights,
+            revision=handle.card.revision,
+            recipe=handle.recipe.settings(),
+            recipe_digest=handle.recipe.digest(),
+            suite=f"{suite.name}@{suite.version}" if suite else None,
+            suite_digest=suite.digest() if suite else None,
+            hardware=bench.environment.hardware,
+            environment=bench.environment.digest(),
+            worker=worker,
+            started_at=self._started.isoformat(timespec="milliseconds"),
+            duration_s=round(time.perf_counter() - self._clock, 6),
+            measurements=tuple(self._measurements.values()),
+            clip=self._files,
+            reused_from=sample.reused_from if sample else None,
+            notes=tuple(self._notes),
+            failure=_failure(error, traceback) if outcome != "passed" else None,
+        )
+
+
+_READINGS: tuple[tuple[str, str, Better], ...] = (("latency", "s", "lower"), ("throughput", "frames/s", "higher"))
+
+
+def _missing(name: str, unit: str, better: Better, reason: str) -> Measurement:
+    return Measurement(name=name, value=None, unit=unit, better=better, kind="performance", reason=reason)
+
+
+def _timing(
+    name: str, value: float, unit: str, better: Better, n: int, interval: tuple[float, float] | None
+) -> Measurement:
+    return Measurement(name=name, value=value, unit=unit, better=better, kind="performance", n=n, interval=interval)
+
+
+def _status(outcome: str, error: BaseException | None) -> Status:
+    if isinstance(error, LoadFailed):
+        return "not_run"
+    if error is not None and (isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"):
+        return "oom"  # torch's class, by name: this room does not import torch
+    return "passed" if outcome == "passed" else "skipped" if outcome == "skipped" else "failed"
+
+
+def _failure(error: BaseException | None, traceback: str | None) -> Failure:
+    kind = "Skipped" if error is None else type(error).__name__
+    message = str(error) if error is not None else (traceback or "no reason given")
+    return Failure(type=kind, message=message[:2000], traceback=traceback[-8000:] if traceback else None)

@@ -1,0 +1,163 @@
+"""The pytest entry point: options, collection, and who is registered on which process.
+
+Imported by every pytest session on a machine that has pytest-vdb installed, so it imports neither torch nor numpy, and
+the parts that need more are imported when the first benchmark is collected.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_vdb.options import FLAGS
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler.protocol import Scheduling
+
+RECORDER = "vdb-recorder"
+QUARANTINE = "vdb-quarantine"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Every option as a flag and as a typed ini key."""
+    group = parser.getgroup("vdb", "benchmarks of video diffusion models")
+    for flag in FLAGS:
+        note = f" (default: {flag.default})" if flag.default else ""
+        action = "append" if flag.repeatable else "store"
+        group.addoption(flag.flag, dest=flag.ini, metavar=flag.metavar, action=action, help=flag.help + note)
+        kind = "linelist" if flag.repeatable else "string"
+        parser.addini(flag.ini, flag.help.replace("%%", "%"), type=kind, default=[] if flag.repeatable else None)  # type: ignore[arg-type]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register what this process needs; cheap, because unrelated sessions pay for it, too."""
+    from pytest_vdb.plugin import fixtures, timing
+    from pytest_vdb.plugin.recording import Recorder, RecordSender, new_run_id
+    from pytest_vdb.plugin.workbench import RUN_ID
+
+    is_worker = timing.is_worker(config)
+    config.stash[RUN_ID] = config.workerinput["vdb_run_id"] if is_worker else new_run_id()  # type: ignore[attr-defined]
+    register = config.pluginmanager.register
+    register(fixtures, "vdb-fixtures")
+    register(RecordSender(), "vdb-record-sender")
+    if is_worker or timing.is_xdist_controller(config):
+        timing.hide_only_option(config)
+        register(timing.BenchmarkBridge(config), "vdb-timing")
+    if is_worker:
+        return
+    from pytest_vdb.plugin.gates import Gates
+    from pytest_vdb.plugin.summary import Summary
+
+    recorder = Recorder(config)
+    gates = Gates(config, recorder)
+    register(recorder, RECORDER)
+    register(gates, "vdb-gates")
+    register(Summary(config, recorder, gates), "vdb-summary")
+    if timing.is_xdist_controller(config):
+        from pytest_vdb.plugin.scheduling import Quarantine
+
+        register(Quarantine(config), QUARANTINE)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """`-n auto`: the number of GPUs; on a machine without any, pytest-xdist's own answer."""
+    from pytest_vdb.plugin import gpus
+
+    return gpus.number_of_workers()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[object]) -> None:
+    """One GPU per worker."""
+    from pytest_vdb.plugin import gpus
+
+    gpus.pin(specs)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """What a worker cannot know by itself."""
+    from pytest_vdb.plugin import gpus
+    from pytest_vdb.plugin.workbench import RUN_ID
+
+    config: pytest.Config = node.config  # type: ignore[attr-defined]
+    node.workerinput.update(  # type: ignore[attr-defined]
+        vdb_run_id=config.stash[RUN_ID],
+        vdb_workers=len(config.getoption("tx") or ()),
+        vdb_gpus=len(gpus.visible_gpus()),
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Our model queues, unless the user chose another `--dist`."""
+    if config.getoption("dist") != "load":
+        return None
+    from pytest_vdb.plugin.cases import model_of
+    from pytest_vdb.plugin.scheduling import BenchmarkScheduling
+
+    recorder = config.pluginmanager.get_plugin(RECORDER)
+    quarantine = config.pluginmanager.get_plugin(QUARANTINE)
+    assert recorder is not None
+    assert quarantine is not None
+    slugs: list[str] = []
+
+    def model(nodeid: str) -> str | None:
+        if not slugs:
+            slugs.extend(recorder.slugs())
+        return model_of(nodeid, slugs)
+
+    scheduler = BenchmarkScheduling(config, log, model, recorder.check_output)
+    quarantine.scheduler = scheduler
+    return scheduler
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """An option that cannot be used is said before anything is collected."""
+    from pytest_vdb.plugin.workbench import options_of
+
+    if any(getattr(session.config.option, flag.ini, None) for flag in FLAGS):
+        options_of(session.config)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One flat parametrisation of every test that asks for a model or a prompt."""
+    if "vdb_case" not in metafunc.fixturenames:
+        return
+    wanted = set(metafunc.fixturenames)
+    if not wanted & {"vdb_model", "vdb_prompt", "vdb_seed"}:
+        return
+    from pytest_vdb.errors import VdbError
+    from pytest_vdb.plugin.cases import case_ids
+    from pytest_vdb.plugin.workbench import workbench_of
+
+    bench = workbench_of(metafunc.config)
+    try:
+        bench.add_models_of(metafunc.module)
+        listed = bench.cases(with_model="vdb_model" in wanted, with_prompt="vdb_prompt" in wanted)
+    except VdbError as error:
+        raise pytest.Collector.CollectError(str(error)) from None
+    metafunc.parametrize("vdb_case", listed, ids=case_ids(listed), indirect=True)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """An output folder that cannot take the run is said before the first generation."""
+    recorder = session.config.pluginmanager.get_plugin(RECORDER)
+    if recorder is None or session.config.option.collectonly:
+        return
+    if any("vdb_case" in getattr(item, "fixturenames", ()) for item in session.items):
+        recorder.check_output()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Free the model that is still open."""
+    from pytest_vdb.plugin.workbench import WORKBENCH
+
+    bench = config.stash.get(WORKBENCH, None)
+    if bench is not None:
+        bench.close()

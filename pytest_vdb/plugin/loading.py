@@ -1,0 +1,109 @@
+"""Models in this process: loaded when first needed, timed apart, at most one at a time, a failure never retried."""
+
+from __future__ import annotations
+
+import pytest
+from _pytest.outcomes import Skipped  # what pytest.skip() raises; a subclass needs its name
+
+from pytest_vdb.errors import DoesNotFit, WeightsMissing
+from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.registry import Model, Registry
+from pytest_vdb.models.weights import WeightsSource
+from pytest_vdb.profiling.profiler import Profiler
+from pytest_vdb.records import Clip, Measurement, Prompt, Recipe
+
+WARM_UP = Prompt(id="warm-up", text="a warm-up clip that is thrown away")
+
+
+class LoadFailed(Skipped):
+    """The model raised while it was loaded, earlier in this process: that test failed, this one is not run."""
+
+
+class Shelf:
+    """Holds the one model that is open."""
+
+    def __init__(self, registry: Registry, source: WeightsSource, profiler: Profiler, memory_gib: float | None) -> None:
+        self.registry = registry
+        self.source = source
+        self.profiler = profiler
+        self.memory_gib = memory_gib
+        self._name: str | None = None
+        self._model: Model | None = None
+        self._failures: dict[str, str] = {}
+
+    def take(self, card: ModelCard, recipe: Recipe) -> tuple[Model, tuple[Measurement, ...]]:
+        """The open model, and what loading it cost if it was loaded now.
+
+        Raises:
+            pytest.skip.Exception: no weights here, known not to fit, broken in the library, or it failed before.
+        """
+        if self._model is not None and self._name == card.name:
+            return self._model, ()
+        if card.broken:
+            pytest.skip(f"{card.name} does not run in the installed libraries: {card.broken}")
+        if card.name in self._failures:
+            raise LoadFailed(f"not run: {card.name} did not load earlier in this process: {self._failures[card.name]}")
+        self.clear()
+        return self._load(card, recipe)
+
+    def clear(self) -> None:
+        """Free the open model."""
+        model, self._model, self._name = self._model, None, None
+        if model is not None:
+            model.close()
+
+    def _load(self, card: ModelCard, recipe: Recipe) -> tuple[Model, tuple[Measurement, ...]]:
+        try:
+            if self.memory_gib is not None and recipe.weights in {"hub", "local", "random"} and not recipe.offload:
+                card.require_memory(self.memory_gib)
+            with self.profiler.watch() as loading:
+                model = self.registry.open(card, recipe, self.source)
+            with self.profiler.watch() as warming:
+                if model.pipeline is not None:  # a full-shape call: allocator peaks and autotuning belong to it
+                    model.generate(WARM_UP, recipe, seed=0)
+        except (WeightsMissing, DoesNotFit) as error:
+            pytest.skip(str(error))
+        except Exception as error:
+            self._failures[card.name] = f"{type(error).__name__}: {error}"
+            raise
+        self._name, self._model = card.name, model
+        costs = [_renamed(loading.measurements, "load_time")]
+        if model.pipeline is not None:
+            costs.append(_renamed(warming.measurements, "warmup_time"))
+        return model, tuple(cost for cost in costs if cost is not None)
+
+
+class ModelHandle:
+    """What the `vdb_model` fixture gives: one selected model under the session's recipe."""
+
+    def __init__(self, card: ModelCard, recipe: Recipe, shelf: Shelf) -> None:
+        self.card = card
+        self.recipe = recipe
+        self.loading: list[Measurement] = []
+        """What loading cost, until a record takes it."""
+        self._shelf = shelf
+
+    @property
+    def name(self) -> str:
+        """The card's name."""
+        return self.card.name
+
+    def load(self) -> Model:
+        """Load (and warm up) the model if it is not the open one."""
+        model, costs = self._shelf.take(self.card, self.recipe)
+        self.loading += costs
+        return model
+
+    def generate(self, prompt: Prompt, seed: int) -> Clip:
+        """One clip, neither profiled nor cached: for a benchmark that times it in its own way."""
+        return self.load().generate(prompt, self.recipe, seed)
+
+
+def _renamed(measurements: tuple[Measurement, ...], name: str) -> Measurement | None:
+    """The latency of a load or warm-up under its own name."""
+    for found in measurements:
+        if found.name == "latency":
+            return Measurement(
+                name=name, value=found.value, unit=found.unit, better="lower", kind="performance", reason=found.reason
+            )
+    return None

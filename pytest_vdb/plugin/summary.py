@@ -1,0 +1,101 @@
+"""After the last test, on the controller: `run.json`, the reports, and the short table in the terminal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_vdb.plugin.gates import Gates
+from pytest_vdb.plugin.recording import Recorder
+from pytest_vdb.records import Record, from_json
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+    from pytest_vdb.analysis.leaderboard import Leaderboard
+
+STEP_SUMMARY_LIMIT = 1024 * 1024
+"""GitHub's limit for `$GITHUB_STEP_SUMMARY`, in bytes."""
+
+
+class Summary:
+    """Writes and shows the leaderboard."""
+
+    def __init__(self, config: pytest.Config, recorder: Recorder, gates: Gates) -> None:
+        self.config = config
+        self.recorder = recorder
+        self.gates = gates
+        self.board: Leaderboard | None = None
+        self.written: list[Path] = []
+        self.problem: str | None = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write `run.json` and the reports; the records are on disk already, whatever happens here."""
+        if not self.recorder.records:
+            return
+        from pytest_vdb import reporters
+        from pytest_vdb.analysis import leaderboard
+
+        try:
+            run = self.recorder.finish(int(exitstatus))
+            self.board = leaderboard.build(run, self.recorder.latest())
+            self.written = reporters.write_all(self.board, self.recorder.output, self.recorder.bench.options.reports)
+            self._write_step_summary()
+        except OSError as error:
+            self.problem = f"the reports were not written: {error}; `vdb report {self.recorder.folder}` rebuilds them"
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        """The table, the gates and where the rest is; also under -q and -n."""
+        if self.problem:
+            terminalreporter.write_line(self.problem, red=True)
+        if self.board is None and not self.gates.verdicts:
+            return
+        from pytest_vdb.reporters import terminal, verdicts
+
+        if self.board is not None and terminalreporter.verbosity >= -1:
+            terminalreporter.section("vdb leaderboard")
+            terminalreporter.write_line(terminal.render(self.board, width=terminalreporter._tw.fullwidth))
+        if self.gates.verdicts:
+            terminalreporter.section("vdb gates")
+            terminalreporter.write_line(verdicts.render_terminal(self.gates.verdicts))
+        for path in self.written:
+            if path.suffix == ".html":
+                terminalreporter.write_line(f"leaderboard: {_relative(path)}")
+        if self.board is not None:
+            terminalreporter.write_line(f"records:     {_relative(self.recorder.folder / 'records.jsonl')}")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Under -v, what was just measured instead of a bare PASSED."""
+        sent = getattr(report, "vdb_record", None)
+        if sent is None or report.when != "call" or not report.passed or self.config.option.verbose < 1:
+            return None
+        return "passed", ".", f"PASSED {_live(from_json(sent, Record))}"
+
+    def _write_step_summary(self) -> None:
+        """The Markdown report on the page of a GitHub job."""
+        path = os.environ.get("GITHUB_STEP_SUMMARY")
+        if not path or self.board is None:
+            return
+        from pytest_vdb.reporters import markdown, verdicts
+
+        text = "\n".join([verdicts.render_markdown(self.gates.verdicts), markdown.render(self.board)])
+        with Path(path).open("a", encoding="utf-8") as stream:
+            stream.write(text.encode()[: STEP_SUMMARY_LIMIT - 1].decode(errors="ignore") + "\n")
+
+
+def _live(record: Record) -> str:
+    shown = [m for m in record.measurements if m.value is not None and m.series is None][:4]
+    parts = [f"{m.name} {m.value:.3g}{'' if m.unit == '1' else ' ' + m.unit}" for m in shown]
+    return ", ".join((["clip reused"] if record.reused_from else []) + parts)
+
+
+def _relative(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

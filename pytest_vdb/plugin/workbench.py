@@ -1,0 +1,261 @@
+"""What all tests of one process share: options, models, prompts, metrics, profiler and cache.
+
+Built when the first benchmark is collected; torch comes in with the first model that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_vdb import options as options_module
+from pytest_vdb.errors import VdbError
+from pytest_vdb.options import Flag, Options
+from pytest_vdb.plugin.cases import Case, cases
+from pytest_vdb.plugin.gpus import visible_gpus
+from pytest_vdb.records import Environment, Prompt, Recipe, Suite, digest, seed_of
+
+if TYPE_CHECKING:
+    from pytest_vdb.metrics.contract import MetricSpec
+    from pytest_vdb.metrics.engine import Engine
+    from pytest_vdb.models.card import ModelCard
+    from pytest_vdb.models.registry import Registry
+    from pytest_vdb.plugin.loading import ModelHandle, Shelf
+    from pytest_vdb.profiling.profiler import Profiler
+    from pytest_vdb.results.cache import ClipCache
+
+RUN_ID = pytest.StashKey[str]()
+OPTIONS = pytest.StashKey[Options]()
+WORKBENCH = pytest.StashKey["Workbench"]()
+
+
+def options_of(config: pytest.Config) -> Options:
+    """The session's options, read once.
+
+    Raises:
+        pytest.UsageError: an option that cannot be used.
+    """
+    if OPTIONS not in config.stash:
+        try:
+            config.stash[OPTIONS] = options_module.read(lambda flag: _given(config, flag), root=config.rootpath)
+        except VdbError as error:
+            raise pytest.UsageError(str(error)) from None
+    return config.stash[OPTIONS]
+
+
+def _given(config: pytest.Config, flag: Flag) -> object:
+    on_command_line = getattr(config.option, flag.ini, None)
+    return on_command_line if on_command_line not in (None, []) else config.getini(flag.ini)
+
+
+def workbench_of(config: pytest.Config) -> Workbench:
+    """The session's workbench."""
+    if WORKBENCH not in config.stash:
+        config.stash[WORKBENCH] = Workbench(config, options_of(config))
+    return config.stash[WORKBENCH]
+
+
+class Workbench:
+    """Shared by the tests of one process."""
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        self.config = config
+        self.options = options
+        self.run_id = config.stash[RUN_ID]
+        self.run_folder = options.output / "runs" / self.run_id
+        self._handles: dict[str, ModelHandle] = {}
+
+    # Who is asked what ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The catalogue, the models of installed packages, and those that conftests and plugins tagged."""
+        from pytest_vdb.models.registry import Registry
+
+        registry = Registry.from_catalog()
+        registry.add_entry_points()
+        for module in self._plugin_modules():
+            registry.add_from(module)
+        return registry
+
+    def _plugin_modules(self) -> list[ModuleType]:
+        """Conftests and installed plugins: where `@model` and `@metric` stand."""
+        return [plugin for plugin in self.config.pluginmanager.get_plugins() if isinstance(plugin, ModuleType)]
+
+    def add_models_of(self, module: ModuleType) -> None:
+        """Add what a test module, or a conftest that was found during collection, tags."""
+        before = len(self.registry.names())
+        for source in (module, *self._plugin_modules()):
+            self.registry.add_from(source)
+        if len(self.registry.names()) != before:
+            self.__dict__.pop("models", None)
+
+    @cached_property
+    def suite(self) -> Suite:
+        """The prompts of this session."""
+        from pytest_vdb.prompts import suites
+
+        return suites.load(self.options.prompts, root=self.options.root)
+
+    @cached_property
+    def models(self) -> tuple[ModelCard, ...]:
+        """The models of this session."""
+        return self.registry.select(self.options.models)
+
+    def cases(self, *, with_model: bool, with_prompt: bool) -> list[Case]:
+        """The flat parametrisation of one test function; every recipe is resolved (and refused) here.
+
+        Raises:
+            VdbError: an unknown name, a broken prompt file, a recipe that a model cannot follow.
+        """
+        models = [card.name for card in self.models] if with_model else [None]
+        if with_model:
+            for card in self.models:
+                self.recipe(card)
+        prompts: list[Prompt | None] = list(self.suite.prompts) if with_prompt else [None]
+        return cases(models, prompts, self.options.samples if with_prompt else 1)
+
+    def recipe(self, card: ModelCard) -> Recipe:
+        """The session's recipe for one model, every default filled in."""
+        return self.handle(card.name).recipe
+
+    def seed(self, case: Case) -> int:
+        """The pinned seed of one test."""
+        return seed_of(self.options.seed, case.prompt.id if case.prompt else "", case.sample_index)
+
+    # What measures --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def device(self) -> str:
+        """Where models and metrics run."""
+        if self.options.device != "auto":
+            return self.options.device
+        if visible_gpus():
+            return "cuda"
+        return "mps" if sys.platform == "darwin" and os.uname().machine == "arm64" else "cpu"
+
+    @cached_property
+    def environment(self) -> Environment:
+        """Where this process runs."""
+        from pytest_vdb.results import environment
+
+        return environment.capture(self.device)
+
+    @cached_property
+    def profiler(self) -> Profiler:
+        """Reads what a generation costs."""
+        from pytest_vdb.profiling.profiler import Profiler
+
+        return Profiler(self.device)
+
+    @cached_property
+    def metrics(self) -> tuple[MetricSpec, ...]:
+        """The metrics of this session: ours and those that conftests and plugins tagged."""
+        from pytest_vdb.metrics.registry import MetricRegistry
+
+        registry = MetricRegistry.builtin()
+        for module in self._plugin_modules():
+            registry.add_from(module)
+        return registry.select(self.options.metrics)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Computes the metrics; a `tiny` run gets tiny networks, whose values are marked as wiring only."""
+        from pytest_vdb.metrics.engine import Engine
+
+        self._pin_threads()
+        return Engine(
+            self.metrics,
+            device=self.device,
+            tiny=self.options.weights == "tiny",
+            backbone_paths=dict(self.options.backbones),
+            cache_dir=self.options.cache_dir,
+            offline=self.options.offline,
+        )
+
+    @cached_property
+    def cache(self) -> ClipCache:
+        """Finished clips, by what they were made from."""
+        from pytest_vdb.results.cache import ClipCache
+
+        return ClipCache(self.options.cache_dir / "clips")
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """The open model."""
+        from pytest_vdb.models.weights import WeightsSource
+        from pytest_vdb.plugin.loading import Shelf
+
+        self._pin_threads()
+        source = WeightsSource(
+            mode=self.options.weights,
+            device=self.device,
+            cache_dir=self.options.cache_dir / "weights",
+            local_dir=self.options.weights_dir,
+            offline=self.options.offline,
+        )
+        return Shelf(self.registry, source, self.profiler, self._memory_gib())
+
+    def handle(self, name: str) -> ModelHandle:
+        """One model under the session's recipe; loads nothing."""
+        from pytest_vdb.plugin.loading import ModelHandle
+
+        if name not in self._handles:
+            card = self.registry.get(name)
+            self._handles[name] = ModelHandle(card, card.resolve(self.options.recipe, self.options.weights), self.shelf)
+        return self._handles[name]
+
+    # What a number depends on ---------------------------------------------------------------------------------------
+
+    def clip_identity(self, handle: ModelHandle, prompt: Prompt, seed: int) -> dict[str, object]:
+        """Everything that can change the pixels: two clips with the same identity are the same clip."""
+        return {
+            "model": handle.name,
+            "source": self.registry.fingerprint(handle.card),
+            "weights_dir": str(self.options.weights_dir) if handle.recipe.weights == "local" else None,
+            "prompt": [prompt.id, prompt.text, prompt.negative, *map(_file_digest, (prompt.image, prompt.video))],
+            "seed": seed,
+            "recipe": handle.recipe.digest(),
+            "environment": digest([self.environment.hardware, sorted(self.environment.packages.items())]),
+        }
+
+    @cached_property
+    def why_timings_are_withheld(self) -> str | None:
+        """Workers that share a device slow each other down: their timings would not be the model's."""
+        given = getattr(self.config, "workerinput", {})
+        workers, gpus = given.get("vdb_workers", 1), given.get("vdb_gpus", 0)
+        if workers > 1 and not self.device.startswith("cuda"):
+            return f"withheld: {workers} workers share this {self.device.upper()}"
+        if workers > max(gpus, 1):
+            return f"withheld: {workers} workers share {gpus} GPU(s)"
+        return None
+
+    def close(self) -> None:
+        """Free the open model."""
+        if "shelf" in self.__dict__:
+            self.shelf.clear()
+
+    def _memory_gib(self) -> float | None:
+        gpus = [gpu.memory_mib for gpu in self.environment.gpus if gpu.memory_mib]
+        if self.device.startswith("cuda"):
+            return gpus[0] / 1024 if gpus else None
+        return self.environment.memory_mib / 1024
+
+    def _pin_threads(self) -> None:
+        """Tiny networks are fastest on one thread, and a sum's last bits depend on the number of threads."""
+        if self.options.weights == "tiny":
+            from pytest_vdb.profiling import threads
+
+            threads.use_one_thread()
+
+
+def _file_digest(path: str | None) -> str | None:
+    import hashlib
+
+    return None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
