@@ -122,9 +122,10 @@ def _card_in_full(card: ModelCard) -> str:
     plain["revision"] = card.pinned if card.repository else None
     lines = [f"{key.replace('_', ' '):24} {_cell(value)}" for key, value in plain.items() if value is not None]
     command = f"pytest benchmarks/ --vdb-models={card.name}"
-    return "\n".join(
-        [*lines, "", f"run it:                  {command}", f"prove the wiring:        {command} --vdb-weights=tiny"]
-    )
+    lines += ["", f"{'run it:':24} {command}"]
+    if card.pipeline:
+        lines.append(f"{'prove the wiring:':24} {command} --vdb-weights=tiny")
+    return "\n".join(lines)
 
 
 def _cell(value: object) -> str:
@@ -231,9 +232,8 @@ def _add_baseline(commands: Any) -> None:
     actions = baseline.add_subparsers(required=True, metavar="save")
     save = actions.add_parser("save", help="write the small JSON that --vdb-baseline reads")
     save.add_argument("run", type=Path, help="a run's folder, run.json or records.jsonl")
-    save.add_argument(
-        "-o", "--output", type=Path, default=Path("fixtures/baselines/main.json"), help="default: %(default)s"
-    )
+    default = Path("fixtures/baselines/main.json")
+    save.add_argument("-o", "--output", type=Path, default=default, help="default: %(default)s")
     save.set_defaults(command=_save_baseline)
 
 
@@ -261,11 +261,8 @@ def _init(options: argparse.Namespace) -> int:
     project.mkdir(parents=True, exist_ok=True)
     for source in sorted(_shipped("benchmarks").glob("test_*.py")):
         _place(source.read_text(encoding="utf-8"), project / "benchmarks" / source.name)
-    _place(
-        _shipped("templates").joinpath("conftest.py").read_text(encoding="utf-8"), project / "benchmarks/conftest.py"
-    )
-    workflow = _shipped("templates").joinpath("benchmark.yml").read_text(encoding="utf-8")
-    _place(workflow, project / ".github/workflows/benchmark.yml")
+    for name, place in (("conftest.py", "benchmarks"), ("benchmark.yml", ".github/workflows")):
+        _place(_shipped("templates").joinpath(name).read_text(encoding="utf-8"), project / place / name)
     pyproject = project / "pyproject.toml"
     existing = pyproject.read_text(encoding="utf-8") if pyproject.exists() else ""
     if "[tool.vdb" in existing:
