@@ -11,10 +11,12 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from pytest_vdb.errors import OptionError, UnknownName
-from pytest_vdb.records import Recipe, WeightsMode
+
+if TYPE_CHECKING:
+    from pytest_vdb.records import Recipe, WeightsMode
 
 CacheMode = Literal["only-missing", "always", "never", "only-cache"]
 
@@ -129,6 +131,8 @@ def read(lookup: Lookup, *, root: Path) -> Options:
     Raises:
         OptionError, UnknownName, RecipeError: which option, its value, and what it may be.
     """
+    from pytest_vdb.records import Recipe
+
     text = {flag.name: _text(lookup(flag), flag) for flag in FLAGS if not flag.repeatable}
     lists = {flag.name: [str(value) for value in lookup(flag) or ()] for flag in FLAGS if flag.repeatable}
     weights = text["weights"] or ("hub" if text["models"] else "tiny")
@@ -137,7 +141,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         prompts=str(text["prompts"]),
         samples=_whole(text["samples"], "--vdb-samples", least=1),
         seed=_whole(text["seed"], "--vdb-seed", least=0),
-        weights=cast(WeightsMode, _choice(weights, "--vdb-weights", ("hub", "local", "random", "tiny"))),
+        weights=cast("WeightsMode", _choice(weights, "--vdb-weights", ("hub", "local", "random", "tiny"))),
         weights_dir=_folder(text["weights-dir"], "--vdb-weights-dir", needed=weights == "local"),
         recipe=Recipe.parse(lists["recipe"]),
         metrics=str(text["metrics"]),

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_vdb.records import Prompt, digest
+if TYPE_CHECKING:
+    from pytest_vdb.records import Prompt
 
 
 class Case(NamedTuple):
@@ -48,6 +49,8 @@ def slug(name: str) -> str:
 
     A name that had to be changed carries four hex digits of its digest, so two names never become one.
     """
+    from pytest_vdb.records import digest
+
     safe = re.sub(r"[^A-Za-z0-9._+-]+", "_", name).lstrip(".-_")[:60]
     return safe if safe == name else f"{safe or 'name'}~{digest(name, length=4)}"
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,9 +21,9 @@ from pytest_vdb.errors import OutputError
 from pytest_vdb.plugin.cases import Case, case_ids, model_of, slug
 from pytest_vdb.plugin.fixtures import BENCHMARK
 from pytest_vdb.plugin.workbench import RUN_ID, Workbench, workbench_of
-from pytest_vdb.records import Failure, Record, Run, Status, from_json, to_json
 
 if TYPE_CHECKING:
+    from pytest_vdb.records import Record, Run
     from pytest_vdb.results.journal import Journal
 
 SPARE_MIB = 200
@@ -51,6 +51,8 @@ class RecordSender:
             error = call.excinfo.value if call.excinfo else None
             traceback = None if report.passed else _longrepr(report)
             worker = os.environ.get("PYTEST_XDIST_WORKER")
+            from pytest_vdb.records import to_json
+
             vars(report)["vdb_record"] = to_json(benchmark.to_record(report.outcome, error, traceback, worker))
         return report
 
@@ -81,6 +83,8 @@ class Recorder:
         """Append what a test sent; write the record of a test that could not send one."""
         sent = getattr(report, "vdb_record", None)
         if sent is not None:
+            from pytest_vdb.records import Record, from_json
+
             self.append(from_json(sent, Record, where=report.nodeid))
         elif getattr(report, "vdb_status", None) is not None:
             self.append(self._record_of_lost_test(report))
@@ -127,6 +131,8 @@ class Recorder:
     def started_run(self) -> Run:
         """The run as it is known before it ends."""
         if self.run is None:
+            from pytest_vdb.records import Run
+
             bench = self.bench
             self.run = Run(
                 id=self.config.stash[RUN_ID],
@@ -162,6 +168,8 @@ class Recorder:
 
     def _record_of_lost_test(self, report: pytest.TestReport) -> Record:
         """A worker died in it, or nobody was left to run it: what is known is its name and the session's options."""
+        from pytest_vdb.records import Failure, Record
+
         model = next(card for card in self.bench.models if slug(card.name) == model_of(report.nodeid, self.slugs()))
         case = self._case(model.name, report.nodeid)
         recipe = self.bench.recipe(model)
@@ -170,7 +178,7 @@ class Recorder:
             nodeid=report.nodeid,
             benchmark=report.nodeid.partition("[")[0].rpartition("::")[2],
             model=model.name,
-            status=cast(Status, report.vdb_status),
+            status=report.vdb_status,
             prompt=case.prompt.id if case.prompt else None,
             prompt_text=case.prompt.text if case.prompt else None,
             category=case.prompt.category if case.prompt else None,

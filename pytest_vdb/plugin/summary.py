@@ -10,12 +10,12 @@ import pytest
 
 from pytest_vdb.plugin.gates import Gates
 from pytest_vdb.plugin.recording import Recorder
-from pytest_vdb.records import Record, from_json
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
     from pytest_vdb.analysis.leaderboard import Leaderboard
+    from pytest_vdb.records import Record
 
 STEP_SUMMARY_LIMIT = 1024 * 1024
 """GitHub's limit for `$GITHUB_STEP_SUMMARY`, in bytes."""
@@ -74,6 +74,8 @@ class Summary:
         sent = getattr(report, "vdb_record", None)
         if sent is None or report.when != "call" or not report.passed or self.config.option.verbose < 1:
             return None
+        from pytest_vdb.records import Record, from_json
+
         return "passed", ".", f"PASSED {_live(from_json(sent, Record))}"
 
     def _write_step_summary(self) -> None:

@@ -18,8 +18,6 @@ from pytest_vdb import options as options_module
 from pytest_vdb.errors import VdbError
 from pytest_vdb.options import Flag, Options
 from pytest_vdb.plugin.cases import Case, cases
-from pytest_vdb.plugin.gpus import visible_gpus
-from pytest_vdb.records import Environment, Prompt, Recipe, Suite, digest, seed_of
 
 if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import MetricSpec
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_vdb.models.registry import Registry
     from pytest_vdb.plugin.loading import ModelHandle, Shelf
     from pytest_vdb.profiling.profiler import Profiler
+    from pytest_vdb.records import Environment, Prompt, Recipe, Suite
     from pytest_vdb.results.cache import ClipCache
 
 RUN_ID = pytest.StashKey[str]()
@@ -127,6 +126,8 @@ class Workbench:
 
     def seed(self, case: Case) -> int:
         """The pinned seed of one test."""
+        from pytest_vdb.records import seed_of
+
         return seed_of(self.options.seed, case.prompt.id if case.prompt else "", case.sample_index)
 
     # What measures --------------------------------------------------------------------------------------------------
@@ -136,6 +137,8 @@ class Workbench:
         """Where models and metrics run."""
         if self.options.device != "auto":
             return self.options.device
+        from pytest_vdb.plugin.gpus import visible_gpus
+
         if visible_gpus():
             return "cuda"
         return "mps" if sys.platform == "darwin" and os.uname().machine == "arm64" else "cpu"
@@ -215,6 +218,8 @@ class Workbench:
 
     def clip_identity(self, handle: ModelHandle, prompt: Prompt, seed: int) -> dict[str, object]:
         """Everything that can change the pixels: two clips with the same identity are the same clip."""
+        from pytest_vdb.records import digest
+
         return {
             "model": handle.name,
             "source": self.registry.fingerprint(handle.card),
