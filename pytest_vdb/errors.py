@@ -58,6 +58,10 @@ class WeightsMissing(VdbError):
     """The weights are not on this machine (and may not or cannot be downloaded now). A test skips on it."""
 
 
+class LibraryMissing(WeightsMissing):
+    """A library that only this model needs is not installed: as with absent weights, a test skips on it."""
+
+
 class WeightsBroken(VdbError):
     """The weights are here but cannot be trusted or read: corrupt, pickled, or of another architecture."""
 
@@ -91,6 +95,10 @@ class ClipTooShort(CannotMeasure):
 
 class RecordError(VdbError):
     """A record, run or baseline file that cannot be read as one."""
+
+
+class NewerSchema(RecordError):
+    """A record that a newer pytest-vdb wrote."""
 
 
 class OutputError(VdbError):

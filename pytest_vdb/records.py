@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
-from pytest_vdb.errors import BadClip, RecipeError, RecordError, UnknownName
+from pytest_vdb.errors import BadClip, NewerSchema, RecipeError, RecordError, UnknownName
 
 if TYPE_CHECKING:
     import numpy as np
@@ -346,6 +346,16 @@ class Run:
     schema: int = SCHEMA_VERSION
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What later runs are compared with: an earlier run and its records, read from the run or from its small JSON."""
+
+    run: Run
+    records: tuple[Record, ...]
+    warnings: tuple[str, ...] = ()
+    """What could not be read, e.g. a torn last line."""
+
+
 T = TypeVar("T")
 
 
@@ -366,7 +376,7 @@ def from_json(line: str | bytes, kind: type[T], *, where: str | Path | None = No
         raise RecordError(f"not JSON: {error}", where=where, mend="the file is torn or not one of ours") from None
     version = head.get("schema") if isinstance(head, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise RecordError(
+        raise NewerSchema(
             f"schema {version} is newer than this pytest-vdb reads ({SCHEMA_VERSION})",
             where=where,
             mend="upgrade with: pip install --upgrade pytest-vdb",

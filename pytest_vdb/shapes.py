@@ -143,10 +143,10 @@ def _clouds(seed: bytes, height: int, width: int, cell_px: float) -> NDArray[np.
     """Value noise in [-0.5, 0.5): random corners every `cell_px`, blended smoothly in between."""
     rows, cols = int(height / cell_px) + 2, int(width / cell_px) + 2
     corners = np.frombuffer(hashlib.shake_256(seed).digest(rows * cols), np.uint8).reshape(rows, cols)
-    grid = corners.astype(np.float32) / np.float32(256) - np.float32(0.5)
+    grid: NDArray[np.float32] = corners.astype(np.float32) / np.float32(256) - np.float32(0.5)
     row, down = _cells(height, cell_px)
     col, right = _cells(width, cell_px)
-    across = grid[:, col] + (grid[:, col + 1] - grid[:, col]) * right
+    across: NDArray[np.float32] = grid[:, col] + (grid[:, col + 1] - grid[:, col]) * right
     blended: NDArray[np.float32] = across[row] + (across[row + 1] - across[row]) * down[:, None]
     return blended
 
