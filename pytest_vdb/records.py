@@ -208,6 +208,12 @@ class Measurement:
                 f"measurement {self.name!r} has neither a value nor a reason", mend="say why it is missing"
             )
 
+    def is_better_than(self, other: Measurement) -> bool:
+        """Strictly better, in this metric's direction. False where either value is missing or neither way is better."""
+        if self.value is None or other.value is None or self.better == "neutral":
+            return False
+        return self.value > other.value if self.better == "higher" else self.value < other.value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:

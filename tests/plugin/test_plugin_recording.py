@@ -1,0 +1,128 @@
+"""What a session leaves behind: records, whatever became of the tests."""
+
+from __future__ import annotations
+
+import json
+
+
+def statuses(records):
+    return {(record.model, record.prompt_text): record.status for record in records}
+
+
+def test_each_pair_leaves_a_record_with_its_identity_and_values(project):
+    project.run("good").assert_outcomes(passed=3)
+    run, records = project.read()
+    assert [record.prompt_text for record in records] == ["one", "two", "three"]
+    for record in records:
+        assert record.status == "passed"
+        assert record.recipe["frames"] == 4
+        assert record.recipe_digest in run.recipes
+        assert record.measurement("brightness").value is not None
+        assert record.measurement("latency").value > 0
+        assert (project.runs()[-1] / record.clip.preview).is_file()
+        assert (project.runs()[-1] / record.clip.poster).is_file()
+    assert run.summary["statuses"] == {"passed": 3}
+    assert run.exit_status == 0
+
+
+def test_seeds_depend_on_the_prompt_and_the_sample_alone(project):
+    project.run("good,also-good", "--vdb-samples=2").assert_outcomes(passed=12)
+    seeds = {}
+    for record in project.records():
+        seeds.setdefault((record.prompt, record.sample_index), set()).add(record.seed)
+    assert all(len(found) == 1 for found in seeds.values())
+    assert len({seed for (seed,) in seeds.values()}) == 6
+
+
+def test_what_is_wrong_with_a_clip_fails_its_test_and_is_recorded(project):
+    result = project.run("constant,short,raises,out-of-memory")
+    result.assert_outcomes(failed=12)
+    result.stdout.fnmatch_lines(["*one constant colour*", "*frames: asked for 4, got 3*", "*the sampler diverged*"])
+    by_model = {record.model: record for record in project.records()}
+    assert by_model["constant"].status == "failed"
+    assert by_model["raises"].failure.message == "the sampler diverged"
+    assert by_model["out-of-memory"].status == "oom"
+    assert by_model["out-of-memory"].measurement("peak_rss").value > 0
+
+
+def test_a_model_that_does_not_load_fails_once_and_its_other_tests_say_so(project):
+    result = project.run("no-load,good", "-rs")
+    result.assert_outcomes(failed=1, skipped=2, passed=3)
+    result.stdout.fnmatch_lines(["*not run: no-load did not load earlier*the checkpoint is truncated*"])
+    assert statuses(project.records())["no-load", "two"] == "not_run"
+
+
+def test_a_second_run_reuses_the_clips_but_not_their_latency(project):
+    project.run("good").assert_outcomes(passed=3)
+    first = project.records()
+    project.run("good").assert_outcomes(passed=3)
+    for before, after in zip(first, project.records(), strict=True):
+        assert after.reused_from == before.run
+        assert after.clip.digest == before.clip.digest
+        assert after.measurement("brightness").value == before.measurement("brightness").value
+        assert after.measurement("latency").value is None
+        assert f"reused from run {before.run}" in after.measurement("latency").reason
+
+
+def test_cache_always_generates_anew_and_only_cache_generates_nothing(project):
+    project.run("good", "--vdb-cache=only-cache", "-rs").assert_outcomes(skipped=3)
+    project.run("good", "--vdb-cache=always").assert_outcomes(passed=3)
+    project.run("good", "--vdb-cache=always").assert_outcomes(passed=3)
+    assert all(record.reused_from is None for record in project.records())
+    project.run("good", "--vdb-cache=only-cache").assert_outcomes(passed=3)
+
+
+def test_an_edited_model_is_not_answered_from_the_cache(project):
+    project.run("good").assert_outcomes(passed=3)
+    conftest = project.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + "\n# a change\n")
+    project.run_in_subprocess("good").assert_outcomes(passed=3)
+    assert all(record.reused_from is None for record in project.records())
+
+
+def test_records_survive_a_session_that_is_killed(project):
+    result = project.run_in_subprocess("good,kills-its-worker,also-good")
+    assert result.ret == -9
+    lines = (project.runs()[-1] / "records.jsonl").read_text().splitlines()
+    assert [json.loads(line)["model"] for line in lines] == ["good"] * 3
+    project.run_in_subprocess("good,also-good").assert_outcomes(passed=6)
+    reused = [record.model for record in project.records() if record.reused_from]
+    assert reused == ["good"] * 3
+
+
+def test_order_changes_no_value(project):
+    project.run("good,also-good", "--vdb-cache=never").assert_outcomes(passed=6)
+    forwards = {record.nodeid: record for record in project.records()}
+    (project.path / "conftest.py").open("a").write("\ndef pytest_collection_modifyitems(items):\n    items.reverse()\n")
+    project.run_in_subprocess("good,also-good", "--vdb-cache=never").assert_outcomes(passed=6)
+    backwards = {record.nodeid: record for record in project.records()}
+    assert list(backwards) == list(reversed(forwards))
+    for nodeid, record in forwards.items():
+        assert backwards[nodeid].clip.digest == record.clip.digest
+        assert backwards[nodeid].measurement("brightness") == record.measurement("brightness")
+
+
+def test_names_from_outside_stay_inside_the_output_folder(project):
+    project.pytester.makeconftest(
+        """
+        import numpy as np
+        from pytest_vdb import Clip, model
+
+        for name in ("../../escaped", "<script>alert(1)</script>", "a_b%$&", "/etc/passwd"):
+            @model(name, frames=2, height=8, width=8, fps=8.0)
+            def answer(prompt, recipe, seed):
+                return Clip(np.random.default_rng(seed).integers(0, 256, (2, 8, 8, 3), np.uint8), 8.0)
+            globals()["model_" + str(len(globals()))] = answer
+        """
+    )
+    prompts = project.path / "odd.jsonl"
+    prompts.write_text('{"id": "../../../p", "text": "one"}\n{"id": "<b>&", "text": "two"}\n')
+    before = set(project.path.parent.rglob("*"))
+    names = "../../escaped,<script>alert(1)</script>,a_b%$&,/etc/passwd"
+    arguments = [*project.arguments(names), "--vdb-prompts=odd.jsonl", "--vdb-report=all", "--vdb-metrics=none"]
+    project.pytester.runpytest_subprocess(*arguments).assert_outcomes(passed=8)
+    outside = {path for path in set(project.path.parent.rglob("*")) - before if project.path not in path.parents}
+    assert not {path for path in outside if path.is_file() and path.name not in {"stdout", "stderr"}}
+    html = (project.path / "reports" / "leaderboard.html").read_text()
+    assert "<script>alert" not in html
+    assert "a_b%" not in (project.path / "reports" / "leaderboard.tex").read_text()

@@ -1,0 +1,124 @@
+"""The nouns: what they refuse, and that they survive a round trip as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from pytest_vdb.errors import BadClip, RecipeError, RecordError, UnknownName
+from pytest_vdb.records import SCHEMA_VERSION, Clip, Measurement, Recipe, Record, from_json, seed_of, to_json
+
+
+def measured(value: float | None, **more) -> Measurement:
+    return Measurement(name="sharpness", value=value, unit="1", better="higher", **more)
+
+
+def record(**more) -> Record:
+    return Record(run="r1", nodeid="t.py::t[m-p]", benchmark="t", model="m", status="passed", **more)
+
+
+def test_a_record_survives_a_round_trip():
+    made = record(measurements=(measured(0.1, series=(0.1, 0.2)), measured(None, reason="no weights")), seed=7)
+    assert from_json(to_json(made), Record) == made
+
+
+def test_a_record_is_one_line():
+    assert "\n" not in to_json(record(prompt_text="two\nlines"))
+
+
+def test_a_newer_schema_is_refused_with_a_way_out():
+    line = json.dumps({**json.loads(to_json(record())), "schema": SCHEMA_VERSION + 1})
+    with pytest.raises(RecordError, match=r"schema 2 is newer.*\n.*upgrade"):
+        from_json(line, Record)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"run": "r1", ', "not JSON"),
+        ("[]", "not a Record"),
+        ('{"run": 1}', "got `int` at `run`"),
+        ("{}", "missing required field"),
+        (to_json(record()).replace('"passed"', '"fine"'), "Invalid enum value 'fine'"),
+    ],
+)
+def test_what_is_no_record_is_refused_with_the_place(line, said):
+    with pytest.raises(RecordError, match=said) as caught:
+        from_json(line, Record, where="records.jsonl:3")
+    assert "records.jsonl:3" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_value_that_is_not_finite_is_missing_and_says_so(value):
+    made = measured(value)
+    assert made.value is None
+    assert str(value) in made.reason
+
+
+def test_a_missing_value_needs_a_reason():
+    with pytest.raises(RecordError, match="neither a value nor a reason"):
+        measured(None)
+
+
+def test_better_follows_the_metrics_direction():
+    low, high = measured(0.1), measured(0.2)
+    assert high.is_better_than(low)
+    assert not low.is_better_than(high)
+    assert dataclasses.replace(low, better="lower").is_better_than(high)
+    assert not high.is_better_than(measured(None, reason="absent"))
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        np.zeros((4, 8, 8, 3), np.float32),
+        np.zeros((4, 8, 8), np.uint8),
+        np.zeros((4, 8, 8, 4), np.uint8),
+        np.zeros((0, 8, 8, 3), np.uint8),
+        None,
+    ],
+)
+def test_what_is_no_clip_is_refused(frames):
+    with pytest.raises(BadClip):
+        Clip(frames, 8.0)
+
+
+@pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_clip_needs_a_frame_rate(fps):
+    with pytest.raises(BadClip, match="frames per second"):
+        Clip(np.zeros((1, 8, 8, 3), np.uint8), fps)
+
+
+def test_a_clips_digest_tells_shapes_apart():
+    wide, tall = Clip(np.zeros((1, 2, 4, 3), np.uint8), 8.0), Clip(np.zeros((1, 4, 2, 3), np.uint8), 8.0)
+    assert wide.digest() != tall.digest()
+    assert wide.digest() == Clip(np.zeros((1, 2, 4, 3), np.uint8), 8.0).digest()
+
+
+def test_a_recipe_is_parsed_by_the_types_of_its_settings():
+    recipe = Recipe.parse(["frames=17", "fps=8", "vae_tiling=true", "dtype=bfloat16"])
+    assert recipe == Recipe(frames=17, fps=8.0, vae_tiling=True, dtype="bfloat16")
+
+
+@pytest.mark.parametrize("setting", ["frames=many", "frames", "frames=0", "fps=-1", "offload=perhaps"])
+def test_a_setting_of_another_type_is_refused(setting):
+    with pytest.raises(RecipeError):
+        Recipe.parse([setting])
+
+
+def test_an_unknown_setting_lists_the_near_misses():
+    with pytest.raises(UnknownName, match="did you mean 'guidance'"):
+        Recipe.parse(["guidence=3"])
+
+
+def test_a_recipes_digest_counts_only_what_is_set():
+    assert Recipe(frames=9).digest() == Recipe(frames=9, lora=None).digest()
+    assert Recipe(frames=9).digest() != Recipe(frames=17).digest()
+
+
+def test_seeds_are_pinned_forever():
+    assert seed_of(0, "p001", 0) == 812793082
+    assert len({seed_of(base, prompt, index) for base in (0, 1) for prompt in ("a", "b") for index in (0, 1)}) == 8
