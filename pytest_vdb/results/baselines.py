@@ -1,0 +1,137 @@
+"""Baselines: a run to compare with, or the small JSON of one that can be committed.
+
+The JSON says once what many records share (recipes, units, versions) and leaves out what no comparison reads
+(previews, tracebacks, series). One record per line, so a new baseline is a readable diff.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pytest_vdb.errors import NewerSchema, OutputError, RecordError
+from pytest_vdb.records import SCHEMA_VERSION, Baseline, Measurement, Record, Run
+from pytest_vdb.results import journal
+
+FORMAT = "pytest-vdb baseline"
+
+_SHARED = ("run", "hardware", "environment", "suite", "suite_digest", "weights")
+"""Fields that most records of a run agree on: said once, repeated only where a record differs."""
+_DROPPED = ("measurements", "recipe", "clip", "failure", "notes", "prompt_text", "worker", "started_at", "schema")
+
+
+def save(records: Iterable[Record], run: Run, path: Path) -> None:
+    """Write the small JSON of a run.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    records = list(records)
+    shared = {name: getattr(records[0], name) for name in _SHARED} if records else {}
+    metrics: dict[str, dict[str, Any]] = {}
+    for record in records:
+        for measured in record.measurements:
+            metrics.setdefault(measured.name, _definition(measured))
+    head = {
+        "format": FORMAT,
+        "schema": SCHEMA_VERSION,
+        "run": msgspec.to_builtins(dataclasses.replace(run, recipes={}, summary={})),
+        "recipes": {record.recipe_digest: record.recipe for record in records if record.recipe_digest},
+        "metrics": metrics,
+        "shared": {name: value for name, value in shared.items() if value is not None},
+    }
+    lines = [json.dumps(_small(record, shared, metrics), ensure_ascii=False) for record in records]
+    body = json.dumps(head, indent=1, ensure_ascii=False)[:-2]
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}", where=path) from error
+    journal.write_text(path, body + ',\n "records": [\n' + ",\n".join(f"  {line}" for line in lines) + "\n ]\n}\n")
+
+
+def load(path: Path) -> Baseline:
+    """Read a baseline: the small JSON, a run's folder, its `run.json` or its `records.jsonl`.
+
+    Raises:
+        RecordError: nothing there, or not one of these.
+        NewerSchema: a newer pytest-vdb wrote it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise RecordError(
+            "there is no such baseline", where=path, mend="make one with: vdb baseline save reports/runs/RUN -o FILE"
+        )
+    if path.is_dir() or path.name in (journal.RUN, journal.RECORDS):
+        run, records, warnings = journal.read(path)
+        return Baseline(run=run, records=tuple(records), warnings=tuple(warnings))
+    return _unfolded(_parsed(path), path)
+
+
+def _small(record: Record, shared: dict[str, Any], metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A record without what is shared, unset, or never compared."""
+    plain = {
+        field.name: getattr(record, field.name)
+        for field in dataclasses.fields(record)
+        if field.name not in _DROPPED
+        and (field.name not in shared or getattr(record, field.name) != shared[field.name])
+        and (field.name in shared or getattr(record, field.name) != field.default)
+    }
+    plain["values"] = {measured.name: _value(measured, metrics[measured.name]) for measured in record.measurements}
+    return plain
+
+
+def _definition(measured: Measurement) -> dict[str, Any]:
+    return {"unit": measured.unit, "better": measured.better, "kind": measured.kind, "version": measured.version}
+
+
+def _value(measured: Measurement, usual: dict[str, Any]) -> Any:
+    """The number alone where everything else is as usual."""
+    special = {key: value for key, value in _definition(measured).items() if usual[key] != value}
+    special |= {"wiring": True} if measured.wiring else {}
+    special |= {"n": measured.n} if measured.n != 1 else {}
+    special |= {"reason": measured.reason} if measured.reason else {}
+    special |= {"interval": measured.interval} if measured.interval else {}
+    return {"value": measured.value, **special} if special else measured.value
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecordError(
+            f"not JSON: {error}", where=path, mend="give a run or what `vdb baseline save` wrote"
+        ) from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise RecordError("not a baseline", where=path, mend="give a run or what `vdb baseline save` wrote")
+    if isinstance(content.get("schema"), int) and content["schema"] > SCHEMA_VERSION:
+        raise NewerSchema(
+            f"schema {content['schema']} is newer than this pytest-vdb reads ({SCHEMA_VERSION})",
+            where=path,
+            mend="upgrade with: pip install --upgrade pytest-vdb",
+        )
+    return content
+
+
+def _unfolded(content: dict[str, Any], path: Path) -> Baseline:
+    try:
+        metrics, recipes = content["metrics"], content["recipes"]
+        records = []
+        for small in content["records"]:
+            values = [
+                {"name": name, **metrics[name], **(value if isinstance(value, dict) else {"value": value})}
+                for name, value in small.pop("values").items()
+            ]
+            recipe = recipes.get(small.get("recipe_digest"), {})
+            records.append({**content["shared"], **small, "recipe": recipe, "measurements": values})
+        run = msgspec.convert({**content["run"], "recipes": recipes}, Run)
+        return Baseline(run=run, records=tuple(msgspec.convert(records, list[Record])))
+    except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
+        raise RecordError(
+            f"a baseline with a part missing or of the wrong type: {error}", where=path, mend="write it again"
+        ) from None

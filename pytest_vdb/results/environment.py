@@ -1,0 +1,208 @@
+"""Where a run happened: processor, memory, graphics cards, packages, commit. Reads only; CUDA is never initialised."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pytest_vdb.records import Environment, Gpu
+
+PACKAGES = (
+    "pytest-vdb",
+    "torch",
+    "torchvision",
+    "diffusers",
+    "transformers",
+    "accelerate",
+    "open_clip_torch",
+    "numpy",
+    "av",
+    "pytest",
+)
+"""What can change a pixel, a score or a duration."""
+
+_GIT_SECONDS = 5.0
+
+
+def capture(device: str, *, folder: Path | None = None) -> Environment:
+    """Describe this machine.
+
+    Args:
+        device: what the models run on, e.g. `cpu`, `cuda`, `cuda:1`, `mps`.
+        folder: whose git commit is noted; the working directory if not given.
+
+    Returns:
+        The environment; what the machine does not tell is None or empty.
+    """
+    import psutil
+
+    gpus, driver, cuda = _graphics()
+    cpu, count = _cpu_model(), _cpu_count()
+    commit, dirty = _git(folder or Path.cwd())
+    return Environment(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        hardware=_hardware(device, gpus, cpu, count),
+        cpu=cpu,
+        cpu_count=count,
+        memory_mib=psutil.virtual_memory().total // 2**20,
+        gpus=gpus,
+        driver=driver,
+        cuda=cuda,
+        packages=packages(),
+        git_commit=commit,
+        git_dirty=dirty,
+    )
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    found = []
+    for name in PACKAGES:
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        commit = _commit_of(distribution)
+        found.append((name, f"{distribution.version} @ {commit}" if commit else distribution.version))
+    return tuple(found)
+
+
+def packages() -> dict[str, str]:
+    """Versions of the installed packages that matter; with the commit where one was installed from a repository."""
+    return dict(_versions())
+
+
+def _commit_of(distribution: importlib.metadata.Distribution) -> str | None:
+    """The commit that pip noted (PEP 610)."""
+    try:
+        commit = json.loads(distribution.read_text("direct_url.json") or "{}").get("vcs_info", {}).get("commit_id")
+    except (ValueError, AttributeError):  # not the JSON that pip writes
+        return None
+    return str(commit) if commit else None
+
+
+def _hardware(device: str, gpus: tuple[Gpu, ...], cpu: str, cpu_count: int) -> str:
+    kind, _, index = device.partition(":")
+    if kind == "cuda":
+        at = int(index) if index.isdigit() else 0
+        return gpus[at].name if at < len(gpus) else "unknown CUDA device"
+    return f"{cpu} ({cpu_count} cores)" if kind == "cpu" else f"{kind} on {cpu}"
+
+
+# Processor ----------------------------------------------------------------------------------------------------------
+
+
+def _cpu_count() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith(("model name", "Hardware", "cpu model")):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor() or platform.machine() or "unknown processor"
+
+
+# Graphics cards -----------------------------------------------------------------------------------------------------
+
+
+def _graphics() -> tuple[tuple[Gpu, ...], str | None, str | None]:
+    """The cards that CUDA programs of this process will see, in that order; the driver and its CUDA version."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return (), None, None
+    try:
+        cards = tuple(_card(pynvml, handle) for handle in _visible(pynvml))
+        version = int(pynvml.nvmlSystemGetCudaDriverVersion_v2())
+        return cards, _text(pynvml.nvmlSystemGetDriverVersion()), f"{version // 1000}.{version % 1000 // 10}"
+    except pynvml.NVMLError:
+        return (), None, None
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _visible(nvml: Any) -> list[Any]:
+    """Handles in the order of `CUDA_VISIBLE_DEVICES`, which ends at its first entry that names no card.
+
+    Indices are taken in the order of the PCI bus; it is CUDA's too where all cards are alike.
+    """
+    handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return handles
+    by_uuid = {_text(nvml.nvmlDeviceGetUUID(handle)): handle for handle in handles}
+    visible: list[Any] = []
+    for entry in (part.strip() for part in chosen.split(",")):
+        found = _by_index(entry, handles) if entry.isdigit() else _by_uuid(nvml, entry, by_uuid)
+        if found is None:
+            break
+        visible.append(found)
+    return visible
+
+
+def _by_index(entry: str, handles: list[Any]) -> Any:
+    return handles[int(entry)] if int(entry) < len(handles) else None
+
+
+def _by_uuid(nvml: Any, entry: str, by_uuid: dict[str, Any]) -> Any:
+    if entry.startswith("MIG-"):
+        try:
+            return nvml.nvmlDeviceGetHandleByUUID(entry)
+        except nvml.NVMLError:
+            return None
+    found = [handle for uuid, handle in by_uuid.items() if entry and uuid.startswith(entry)]
+    return found[0] if len(found) == 1 else None
+
+
+def _card(nvml: Any, handle: Any) -> Gpu:
+    try:
+        memory_mib = int(nvml.nvmlDeviceGetMemoryInfo(handle).total) // 2**20
+    except nvml.NVMLError:
+        memory_mib = None
+    return Gpu(
+        name=_text(nvml.nvmlDeviceGetName(handle)), uuid=_text(nvml.nvmlDeviceGetUUID(handle)), memory_mib=memory_mib
+    )
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+# Commit -------------------------------------------------------------------------------------------------------------
+
+
+def _git(folder: Path) -> tuple[str | None, bool | None]:
+    """Commit of the folder, and whether tracked files differ from it; (None, None) outside a repository."""
+    command = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=_GIT_SECONDS,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None, None
+    if done.returncode != 0:
+        return None, None
+    lines = done.stdout.splitlines()
+    commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), None)
+    return (None if commit == "(initial)" else commit), any(not line.startswith("#") for line in lines)

@@ -1,0 +1,70 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pytest_vdb.records import Environment, from_json, to_json
+from pytest_vdb.results import environment
+
+
+def test_it_describes_this_machine():
+    found = environment.capture("cpu")
+    assert found.cpu_count >= 1
+    assert found.memory_mib > 256
+    assert found.hardware == f"{found.cpu} ({found.cpu_count} cores)"
+    assert {"pytest-vdb", "numpy", "torch", "av"} <= set(found.packages)
+    assert from_json(to_json(found), Environment) == found
+
+
+def test_two_captures_have_one_digest():
+    assert environment.capture("cpu").digest() == environment.capture("cpu").digest()
+
+
+def test_it_is_quick_and_imports_no_torch():
+    script = """
+import time
+from pytest_vdb.results import environment
+start = time.perf_counter()
+environment.capture("cpu")
+spent = time.perf_counter() - start
+import sys, json
+print(json.dumps([spent, "torch" in sys.modules]))
+"""
+    spent_s, torch = min(json.loads(subprocess.check_output([sys.executable, "-c", script])) for _ in range(3))
+    assert not torch
+    assert spent_s < 0.1
+
+
+def test_a_device_that_is_not_here_gets_no_invented_name(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert environment.capture("cuda").hardware == "unknown CUDA device"
+
+
+def test_the_commit_and_whether_files_differ_are_noted(tmp_path):
+    assert environment.capture("cpu", folder=tmp_path).git_commit is None
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    run = lambda *words: subprocess.run([*git, *words], cwd=tmp_path, check=True, capture_output=True)  # noqa: E731
+    run("init")
+    assert environment.capture("cpu", folder=tmp_path).git_commit is None
+    (tmp_path / "a").write_text("1")
+    run("add", "a")
+    run("commit", "-m", "a")
+    clean = environment.capture("cpu", folder=tmp_path)
+    assert (len(clean.git_commit), clean.git_dirty) == (40, False)
+    (tmp_path / "a").write_text("2")
+    dirty = environment.capture("cpu", folder=tmp_path)
+    assert (dirty.git_commit, dirty.git_dirty) == (clean.git_commit, True)
+
+
+@pytest.mark.skipif(not environment.capture("cuda").gpus, reason="no NVIDIA card here: unverified on a GPU")
+def test_the_visible_cards_are_those_of_cuda_visible_devices(monkeypatch):
+    every = environment.capture("cuda")
+    assert every.driver
+    assert every.hardware == every.gpus[0].name
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", every.gpus[-1].uuid[:12])
+    assert environment.capture("cuda").gpus == (every.gpus[-1],)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", f"0,{len(every.gpus) + 7},0")
+    assert len(environment.capture("cuda").gpus) == 1
+    assert os.environ["CUDA_VISIBLE_DEVICES"]

@@ -1,0 +1,161 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_vdb.errors import NewerSchema, OutputError, RecordError
+from pytest_vdb.records import Environment, Measurement, Record, Run, to_json
+from pytest_vdb.results import journal
+from pytest_vdb.results.journal import Journal
+
+HERE = Environment(python="3.11", platform="test", hardware="cpu", cpu="cpu", cpu_count=1, memory_mib=1)
+
+
+def a_run(name="20261122-041530-a1b2c3"):
+    return Run(id=name, started_at="2026-11-22T04:15:30+00:00", environment=HERE)
+
+
+def a_record(number):
+    measured = Measurement(name="latency", value=0.5 + number, unit="s", better="lower", kind="performance")
+    return Record(
+        run=a_run().id,
+        nodeid=f"t.py::t[m-{number}]",
+        benchmark="t",
+        model="m",
+        status="passed",
+        prompt=f"日{number}",
+        measurements=(measured,),
+    )
+
+
+def written(tmp_path, count=3):
+    book = Journal.create(tmp_path, a_run())
+    for number in range(count):
+        book.append(a_record(number))
+    return book
+
+
+@pytest.mark.parametrize("given", ["", "run.json", "records.jsonl"])
+def test_what_was_appended_is_read_back_from_any_of_its_paths(tmp_path, given):
+    book = written(tmp_path)
+    run, records, warnings = journal.read(book.folder / given)
+    assert (run, records, warnings) == (a_run(), [a_record(0), a_record(1), a_record(2)], [])
+
+
+def test_a_record_is_on_disk_when_append_returns(tmp_path):
+    book = written(tmp_path, count=1)
+    assert (book.folder / "records.jsonl").read_text() == to_json(a_record(0)) + "\n"
+
+
+def test_finishing_replaces_the_summary_of_the_run(tmp_path):
+    book = written(tmp_path)
+    book.finish(Run(**{**vars_of(a_run()), "exit_status": 1, "summary": {"tests": 3}}))
+    run, _, _ = journal.read(book.folder)
+    assert (run.exit_status, run.summary) == (1, {"tests": 3})
+    assert sorted(path.name for path in book.folder.iterdir()) == ["records.jsonl", "run.json"]
+
+
+def vars_of(run):
+    return {name: getattr(run, name) for name in run.__slots__}
+
+
+@pytest.mark.parametrize("kept", [1, 40, -2])
+def test_a_torn_last_line_is_read_up_to_it(tmp_path, kept):
+    book = written(tmp_path)
+    lines = (book.folder / "records.jsonl").read_bytes().splitlines(keepends=True)
+    (book.folder / "records.jsonl").write_bytes(b"".join(lines[:-1]) + lines[-1][:kept])
+    _, records, warnings = journal.read(book.folder)
+    assert records == [a_record(0), a_record(1)]
+    assert len(warnings) == 1
+    assert "records.jsonl:3: the last line is torn" in warnings[0]
+
+
+def test_a_whole_last_line_needs_no_line_break(tmp_path):
+    book = written(tmp_path)
+    path = book.folder / "records.jsonl"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert journal.read(book.folder)[1:] == ([a_record(0), a_record(1), a_record(2)], [])
+
+
+@pytest.mark.parametrize("garbage", [b"garbage", b"\xff\xfe\x00", b"{}", b"[" * 100_000, b'{"run": 1}', b"null"])
+def test_garbage_in_the_middle_is_named_and_costs_no_other_record(tmp_path, garbage):
+    book = written(tmp_path)
+    lines = (book.folder / "records.jsonl").read_bytes().splitlines()
+    (book.folder / "records.jsonl").write_bytes(b"\n".join([lines[0], garbage, *lines[1:], b""]))
+    _, records, warnings = journal.read(book.folder)
+    assert len(records) == 3
+    assert len(warnings) == 1
+    assert "records.jsonl:2: skipped a line that is no record" in warnings[0]
+
+
+def test_a_record_of_a_newer_schema_is_refused_not_skipped(tmp_path):
+    book = written(tmp_path)
+    with (book.folder / "records.jsonl").open("a") as file:
+        file.write('{"schema": 99}\n')
+    with pytest.raises(NewerSchema, match=r"records\.jsonl:4: schema 99 is newer"):
+        journal.read(book.folder)
+
+
+def test_a_folder_without_a_run_is_said(tmp_path):
+    with pytest.raises(RecordError, match=r"there is no run\.json here"):
+        journal.read(tmp_path)
+
+
+def test_a_run_that_recorded_nothing_is_read_with_a_warning(tmp_path):
+    book = Journal.create(tmp_path, a_run())
+    (book.folder / "records.jsonl").unlink()
+    assert "no records" in journal.read(book.folder)[2][0]
+
+
+def test_a_run_is_never_written_over(tmp_path):
+    written(tmp_path)
+    with pytest.raises(OutputError, match="has records already"):
+        Journal.create(tmp_path, a_run())
+
+
+def test_a_full_disk_tears_one_line_and_the_next_starts_afresh(tmp_path):
+    script = f"""
+import resource, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_results_journal import *
+book = Journal.create(__import__("pathlib").Path({str(tmp_path)!r}), a_run())
+size = len(to_json(a_record(0))) + 1
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, resource.RLIM_INFINITY))
+book.append(a_record(0))
+try:
+    book.append(a_record(1))
+except OutputError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+book.append(a_record(2))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "records.jsonl: cannot be written: File too large" in done.stdout
+    _, records, warnings = journal.read(tmp_path / "runs" / a_run().id)
+    assert records == [a_record(0), a_record(2)]
+    assert len(warnings) == 1
+
+
+def test_a_killed_process_loses_no_finished_record(tmp_path):
+    script = f"""
+import sys, itertools, pathlib
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_results_journal import *
+book = Journal.create(pathlib.Path({str(tmp_path)!r}), a_run())
+for number in itertools.count():
+    book.append(a_record(number))
+    print(number, flush=True)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    for _ in range(50):
+        process.stdout.readline()
+    time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    reported = [int(line) for line in process.stdout.read().split()]
+    process.wait()
+    _, records, _ = journal.read(tmp_path / "runs" / a_run().id)
+    assert len(records) >= max(reported, default=49) + 1
+    assert records == [a_record(number) for number in range(len(records))]
