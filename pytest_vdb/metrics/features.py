@@ -99,7 +99,7 @@ BACKBONES: dict[str, BackboneSpec] = {
     for spec in (
         BackboneSpec(
             name="clip",
-            opens="pytest_vdb.metrics.backbones:OpenClip",
+            opens="pytest_vdb.metrics.openclip:OpenClip",
             about="CLIP ViT-B-32 as OpenAI trained it; any open_clip architecture through --vdb-backbone clip=...",
             repository="timm/vit_base_patch32_clip_224.openai",
             size_mib=578,
@@ -107,7 +107,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="dino",
-            opens="pytest_vdb.metrics.backbones:Dino",
+            opens="pytest_vdb.metrics.dino:Dino",
             about="DINOv2 small, patch 14",
             repository="facebook/dinov2-small",
             size_mib=84,

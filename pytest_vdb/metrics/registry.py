@@ -10,7 +10,7 @@ from types import ModuleType
 from pytest_vdb.errors import MetricError, UnknownName
 from pytest_vdb.metrics.contract import MetricSpec, spec_of
 
-METRIC_MODULES: tuple[str, ...] = ()
+METRIC_MODULES: tuple[str, ...] = ("change", "picture", "similarity")
 """The modules with our own metrics, all light to import. A new file of metrics is a new line here."""
 
 
@@ -43,7 +43,7 @@ class MetricRegistry:
         self._metrics[spec.name] = spec
 
     def add_from(self, module: ModuleType | object) -> tuple[MetricSpec, ...]:
-        """Register everything in a module (or plugin, or class) that is tagged with `@metric`; returns what was found."""
+        """Register everything tagged with `@metric` in a module, plugin or class; returns what was found."""
         found = tuple(spec for thing in vars(module).values() if (spec := spec_of(thing)) is not None)
         for spec in found:
             self.add(spec)

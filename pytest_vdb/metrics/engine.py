@@ -1,0 +1,262 @@
+"""Measuring: each backbone sees each clip once, and every metric is handed what it asks for.
+
+Cheap to construct: a backbone is opened when the first clip is measured by a metric that looks through it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_vdb.errors import CannotMeasure, MetricError, VdbError, WeightsMissing
+from pytest_vdb.metrics.contract import (
+    REFERENCE_SUFFIX,
+    SET_SUFFIX,
+    MetricSpec,
+    ReferenceFeatures,
+    Result,
+    Score,
+    spec_of,
+)
+from pytest_vdb.metrics.features import BACKBONES, FEATURES, Backbone, BackboneSource, Subject
+from pytest_vdb.records import Clip, Measurement, Prompt
+
+Feature = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why something that a metric asks for is not there."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one clip's measuring gave."""
+
+    measurements: tuple[Measurement, ...]
+    features: dict[str, Feature] = field(default_factory=dict)
+    """The features worth keeping: re-scoring and set metrics start from them."""
+    identities: dict[str, str] = field(default_factory=dict)
+    """Feature -> which weights it was seen through."""
+
+
+class Engine:
+    """Computes metrics, one clip or one set at a time.
+
+    Args:
+        metrics: what to measure: specs, or tagged functions.
+        device: where the backbones run.
+        tiny: tiny backbones with random weights; every value that looks through one is marked as wiring only.
+        backbone_paths: the user's own weights by backbone name.
+        cache_dir: where downloads go that no library keeps a cache for.
+        offline: never download.
+    """
+
+    def __init__(
+        self,
+        metrics: Iterable[MetricSpec | Callable[..., Any]],
+        *,
+        device: str = "cpu",
+        tiny: bool = False,
+        backbone_paths: Mapping[str, Path] | None = None,
+        cache_dir: Path,
+        offline: bool = False,
+    ) -> None:
+        self.metrics = tuple(_spec(metric) for metric in metrics)
+        self.tiny = tiny
+        self._sources = {
+            name: BackboneSource(
+                path=(backbone_paths or {}).get(name), tiny=tiny, device=device, cache_dir=cache_dir, offline=offline
+            )
+            for name in BACKBONES
+        }
+        self._backbones: dict[str, Backbone | Missing] = {}
+        self._features = tuple(dict.fromkeys(name for spec in self.metrics for name in spec.features))
+
+    def measure(self, clip: Clip, prompt: Prompt | None = None, reference: Clip | None = None) -> Scores:
+        """Every clip metric and paired metric, and the features that set metrics will ask for.
+
+        Args:
+            clip: what is measured.
+            prompt: what it answers; without it, metrics that ask for it are None.
+            reference: what it is compared with; without it, paired metrics are None.
+        """
+        subject = Subject(clip=clip, prompt=prompt, reference=reference)
+        at_hand = {name: self._look(name, subject) for name in self._features}
+        seen = {name: value for name, value in at_hand.items() if not isinstance(value, Missing)}
+        return Scores(
+            measurements=self._measure(subject, at_hand, self._identities(seen)),
+            features={name: value for name, value in seen.items() if FEATURES[name].recorded},
+            identities=self._identities(seen),
+        )
+
+    def rescore(self, scores: Scores, prompt: Prompt | None = None) -> Scores:
+        """The metrics that need no clip, from features that were kept. The others are None and say so."""
+        subject = Subject(prompt=prompt)
+        at_hand: dict[str, Feature | Missing] = {
+            name: scores.features.get(
+                name, Missing(f"{name} was not kept with the record, and the clip is not at hand")
+            )
+            for name in self._features
+        }
+        return dataclasses.replace(scores, measurements=self._measure(subject, at_hand, scores.identities))
+
+    def measure_set(
+        self,
+        samples: Sequence[Scores],
+        *,
+        prompts: Sequence[Prompt] | None = None,
+        clips: Sequence[Clip] | None = None,
+        references: Mapping[str, ReferenceFeatures] | None = None,
+    ) -> tuple[Measurement, ...]:
+        """Every set metric over one model's samples.
+
+        Args:
+            samples: what `measure` gave for each; a sample that lacks a feature is left out, and N says so.
+            prompts, clips: of the same samples in the same order, where a metric asks for them.
+            references: the reference set's features, by feature.
+        """
+        specs = tuple(spec for spec in self.metrics if spec.scope == "set")
+        identities = {name: value for sample in samples for name, value in sample.identities.items()}
+        given: dict[str, Any] = {
+            "clips": clips if clips is not None else Missing("needs the clips themselves"),
+            "prompts": prompts if prompts is not None else Missing("needs the prompts"),
+        }
+        for name in dict.fromkeys(name for spec in specs for name in spec.features):
+            kept = [sample.features[name] for sample in samples if name in sample.features]
+            given[name + SET_SUFFIX] = kept or Missing(f"no sample has the feature {name}: {self._why_absent(name)}")
+            given[name + REFERENCE_SUFFIX] = (references or {}).get(
+                name, Missing(f"needs a reference set with the feature {name}: --vdb-reference, or vdb reference build")
+            )
+        return tuple(m for spec in specs for m in self._apply(spec, given, identities))
+
+    def close(self) -> None:
+        """Let go of every backbone; a later measurement opens them again."""
+        self._backbones.clear()
+
+    def _measure(
+        self, subject: Subject, features: Mapping[str, Feature | Missing], identities: Mapping[str, str]
+    ) -> tuple[Measurement, ...]:
+        given: dict[str, Any] = {
+            "clip": subject.clip or Missing("needs the clip itself"),
+            "prompt": subject.prompt or Missing("needs a prompt"),
+            "reference": subject.reference or Missing("needs a reference clip to compare with"),
+            **features,
+        }
+        specs = (spec for spec in self.metrics if spec.scope != "set")
+        return tuple(measurement for spec in specs for measurement in self._apply(spec, given, identities))
+
+    def _apply(
+        self, spec: MetricSpec, given: Mapping[str, Any], identities: Mapping[str, str]
+    ) -> tuple[Measurement, ...]:
+        """Call one metric with what it asks for."""
+        arguments = {name: given[name] for name in spec.inputs}
+        missing = [value.reason for value in arguments.values() if isinstance(value, Missing)]
+        if missing:
+            return self._absent(spec, "; ".join(dict.fromkeys(missing)))
+        try:
+            result = spec.function(**arguments)
+        except CannotMeasure as error:
+            return self._absent(spec, _one_line(error))
+        except VdbError:
+            raise
+        except Exception as error:
+            error.add_note(f"while measuring {spec.name!r}")
+            raise
+        return self._present(spec, result, identities)
+
+    def _present(self, spec: MetricSpec, result: Result, identities: Mapping[str, str]) -> tuple[Measurement, ...]:
+        parts = result if isinstance(result, Mapping) else {"": result}
+        if set(parts) != set(spec.parts):
+            raise MetricError(
+                f"metric {spec.name!r} gave the parts {sorted(parts)} and declares {sorted(spec.parts)}",
+                mend="declare them: @metric(..., parts=(...))",
+            )
+        seen_through = dict.fromkeys(identities[name] for name in spec.features if name in identities)
+        version = "+".join((spec.version, *seen_through))
+        wiring = bool(seen_through) and self.tiny
+        return tuple(_measurement(spec, part, parts[part], version, wiring) for part in spec.parts)
+
+    def _absent(self, spec: MetricSpec, reason: str) -> tuple[Measurement, ...]:
+        wiring = bool(spec.features) and self.tiny
+        missing = Score(None, reason=reason)
+        return tuple(_measurement(spec, part, missing, spec.version, wiring) for part in spec.parts)
+
+    def _look(self, name: str, subject: Subject) -> Feature | Missing:
+        """One feature of one subject, or why there is none."""
+        of = FEATURES[name].of
+        if of in ("clip", "pair") and subject.clip is None:
+            return Missing("needs the clip itself")
+        if of == "prompt" and subject.prompt is None:
+            return Missing("needs a prompt")
+        if of == "pair" and subject.reference is None:
+            return Missing("needs a reference clip to compare with")
+        backbone = self._backbone(FEATURES[name].backbone)
+        if isinstance(backbone, Missing):
+            return backbone
+        try:
+            feature = backbone.features(name, subject)
+        except CannotMeasure as error:
+            return Missing(_one_line(error))
+        if not np.isfinite(feature).all():
+            return Missing(f"{FEATURES[name].backbone} ({backbone.identity}) gave {name} features that are not finite")
+        return feature
+
+    def _backbone(self, name: str) -> Backbone | Missing:
+        """The backbone, opened once; absent weights are looked for once."""
+        if name not in self._backbones:
+            try:
+                self._backbones[name] = BACKBONES[name].open(self._sources[name])
+            except WeightsMissing as error:
+                self._backbones[name] = Missing(_one_line(error))
+        return self._backbones[name]
+
+    def _identities(self, names: Iterable[str]) -> dict[str, str]:
+        opened = {name: self._backbones[FEATURES[name].backbone] for name in names}
+        return {name: backbone.identity for name, backbone in opened.items() if not isinstance(backbone, Missing)}
+
+    def _why_absent(self, name: str) -> str:
+        backbone = self._backbones.get(FEATURES[name].backbone)
+        return backbone.reason if isinstance(backbone, Missing) else "none was measured"
+
+
+def _spec(metric: MetricSpec | Callable[..., Any]) -> MetricSpec:
+    spec = metric if isinstance(metric, MetricSpec) else spec_of(metric)
+    if spec is None:
+        raise MetricError(f"{metric!r} is no metric", mend="tag it with @metric(name, unit=..., better=...)")
+    return spec
+
+
+def _measurement(spec: MetricSpec, part: str, result: float | Score, version: str, wiring: bool) -> Measurement:
+    score = result if isinstance(result, Score) else Score(float(result))
+    series = None if score.series is None else tuple(float(value) for value in score.series)
+    reason = score.reason
+    if series is not None and not all(map(math.isfinite, series)):
+        series = None  # JSON has no infinity, and half a curve misleads
+        reason = reason or "the series is left out: some of its values are not finite"
+    return Measurement(
+        name=spec.part_name(part),
+        value=None if score.value is None else float(score.value),
+        unit=spec.unit,
+        better=spec.better,
+        reason=reason,
+        n=score.n,
+        interval=score.interval,
+        version=version,
+        wiring=wiring,
+        series=series,
+    )
+
+
+def _one_line(error: Exception) -> str:
+    """An error's message as a reason: what was wrong and the mend, on one line."""
+    return "; ".join(line.strip() for line in str(error).splitlines())

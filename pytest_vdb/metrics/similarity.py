@@ -1,0 +1,55 @@
+"""What networks see: a clip against its prompt, and its frames against each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_vdb.errors import ClipTooShort
+from pytest_vdb.metrics.contract import Score, metric
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@metric("clip_similarity", unit="cosine", better="higher", orders=("blur", "noise"))
+def clip_similarity(clip_image: NDArray[np.float32], clip_text: NDArray[np.float32]) -> Score:
+    """How well the frames fit the prompt: cosine of CLIP's image and text features, mean over frames.
+
+    Args:
+        clip_image: `(T, D)` unit vectors.
+        clip_text: `(D,)` unit vector.
+
+    Returns:
+        The plain cosine in [-1, 1] (not times 100, not cut at 0), one per frame in the series. Published CLIP models
+        give about 0.2 to 0.35 for a fitting prompt.
+
+    Source: CLIPScore (arXiv 2104.08718) without its factor, as EvalCrafter (arXiv 2310.11440) averages it over frames.
+    """
+    series = clip_image @ clip_text
+    return Score(float(series.mean()), series.tolist())
+
+
+@metric("clip_consistency", unit="cosine", better="higher", orders=("shuffled",))
+def clip_consistency(clip_image: NDArray[np.float32]) -> Score:
+    """How alike neighbouring frames are to CLIP: mean cosine of their image features.
+
+    Args:
+        clip_image: `(T, D)` unit vectors, T >= 2.
+
+    Returns:
+        A cosine in [-1, 1], 1 for a still clip; the series has one value per pair of frames.
+
+    Raises:
+        ClipTooShort: the clip has fewer than two frames.
+
+    Source: the frame consistency of Gen-1 (arXiv 2302.03011). VBench's own formula is `vbench.background_consistency`.
+    """
+    return _neighbours(clip_image)
+
+
+def _neighbours(features: NDArray[np.float32]) -> Score:
+    if len(features) < 2:
+        raise ClipTooShort(needed=2, got=len(features))
+    series = (features[1:] * features[:-1]).sum(axis=1)
+    return Score(float(series.mean()), series.tolist())

@@ -1,0 +1,60 @@
+"""Finding a backbone's weights: the user's file, this machine's cache, or the hub; and saying which they are."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from pytest_vdb.errors import WeightsMissing
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def hub_file(repository: str, filename: str, *, offline: bool, backbone: str, size_mib: float | None) -> Path:
+    """A file of a hub repository, from the local cache if it is there, else downloaded.
+
+    Raises:
+        WeightsMissing: it is not here and cannot be had now, with the command that gets it.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, filename, local_files_only=True))
+    except LocalEntryNotFoundError:
+        reason = "not on this machine, and this run is offline"
+    if not offline:
+        try:
+            return Path(hf_hub_download(repository, filename))
+        except (EntryNotFoundError, HfHubHTTPError, OSError) as error:
+            reason = f"not on this machine, and the hub did not give it ({type(error).__name__})"
+    size = f", {size_mib:.0f} MiB" if size_mib else ""
+    raise WeightsMissing(
+        f"the weights of {backbone!r} ({repository}{size}) are {reason}",
+        mend=f"get them with: hf download {repository} {filename}; or name your own: --vdb-backbone {backbone}=PATH",
+    )
+
+
+def given_file(path: Path, *, backbone: str) -> Path:
+    """The user's own path, checked.
+
+    Raises:
+        WeightsMissing: nothing lies there.
+    """
+    if not path.exists():
+        raise WeightsMissing(
+            f"no such file or folder: {path}", where=f"--vdb-backbone {backbone}", mend="check the path"
+        )
+    return path
+
+
+@lru_cache(maxsize=16)
+def weights_digest(path: Path) -> str:
+    """The first 8 hex digits of a weights file's SHA-256: equal for the hub's copy and the user's own."""
+    blob = path.resolve().name
+    if SHA256.fullmatch(blob):  # the hub's cache names large files by their SHA-256
+        return blob[:8]
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:8]
