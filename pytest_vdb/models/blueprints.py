@@ -10,12 +10,14 @@ pipeline. Parts may be shared by every file of a folder:
     [pipelines.WanImageToVideoPipeline.components]
     transformer = { part = "wan-transformer", in_channels = 36 }   # the part with a difference
     vae = "wan-vae"                                                # the part as it is
+    tokenizer = { make = "tokenizers.t5" }                         # a function of this package instead of a class
     transformer_2 = "none"                                         # None, which TOML cannot say
     boundary_ratio = 0.875                                         # any other value is passed on
 
 A pipeline that is `like = "Another"` starts from the other's tables. Besides `components` a blueprint has:
 `after_load`, attributes to set on the loaded pipeline (`"vae.use_tiling" = true`); `call`, arguments that every call
-of it needs; `loading`, the components that `from_pretrained` must be given again.
+of it needs; `loading`, the components that `from_pretrained` must be given again. A part may have `more_config`:
+entries of its configuration that its pipeline reads and its constructor does not take.
 """
 
 from __future__ import annotations
@@ -98,13 +100,16 @@ def construct(component: Any) -> Any:
     """
     if not isinstance(component, dict):
         return None if component == NONE else component
-    settings = {key: _value(value) for key, value in component.items() if key not in ("class", "make")}
+    reserved = ("class", "make", "more_config")
+    settings = {key: _value(value) for key, value in component.items() if key not in reserved}
     if "make" in component:
         return _imported(f"{__package__}.{component['make']}")(**settings)
     kind = _imported(component["class"])
     # Models of transformers take a configuration object; everything else takes its settings as they are.
     config_class = getattr(kind, "config_class", None)
     built = kind(**settings) if config_class is None else kind(config_class(**settings))
+    if "more_config" in component:
+        built.register_to_config(**component["more_config"])
     return built.eval() if hasattr(built, "eval") else built
 
 
@@ -114,6 +119,7 @@ def _blueprint(name: str, pipelines: Table, parts: Table) -> Blueprint:
         for key, value in pipelines[ancestor].items():
             tables[key] = {**tables.get(key, {}), **value} if isinstance(value, dict) else value
     tables.pop("like", None)
+    tables["call"] = _value(tables.get("call", {}))
     for section in ("components", "loading"):
         tables[section] = {key: _resolved(value, parts, name) for key, value in tables.get(section, {}).items()}
     return Blueprint(name=name, **tables)

@@ -17,13 +17,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pytest_vdb.errors import CardError
-from pytest_vdb.models import blueprints, tokenizers
+from pytest_vdb.errors import CardError, LibraryMissing
+from pytest_vdb.models import blueprints
 from pytest_vdb.records import digest
 
-GATE_STD = 0.05
-"""Spread given to weights that training starts from zero (gates, output projections): left at zero, a random model
-would ignore its prompt."""
+_CODE = ("tiny.py", "blueprints.py", "random_weights.py", "tokenizers.py", "stand_ins.py")
+"""Files of this room whose change may change what is built."""
 
 
 def pipeline_classes() -> tuple[str, ...]:
@@ -43,7 +42,8 @@ def ensure(pipeline_class: str, cache_dir: Path) -> Path:
 
     Raises:
         UnknownName: no such pipeline is described.
-        CardError: the installed libraries cannot build it.
+        CardError: the installed diffusers does not have it.
+        LibraryMissing: it needs a library that is not installed.
     """
     plan = blueprints.blueprint("tiny", pipeline_class)
     folder = cache_dir / f"{pipeline_class}-{_identity(plan)}"
@@ -81,7 +81,7 @@ def call_settings(pipeline_class: str) -> dict[str, Any]:
 
 
 def _identity(plan: blueprints.Blueprint) -> str:
-    sources = [Path(__file__), Path(tokenizers.__file__), Path(blueprints.__file__)]
+    sources = [Path(__file__).with_name(name) for name in _CODE]
     return digest(
         {
             "components": plan.components,
@@ -115,7 +115,9 @@ def _without_progress_bars() -> Iterator[None]:
 
 
 def _build(plan: blueprints.Blueprint) -> Any:
+    """The pipeline; torch's own generator is left as it was."""
     import diffusers
+    import torch
 
     kind = getattr(diffusers, plan.pipeline, None)
     if kind is None:
@@ -124,24 +126,29 @@ def _build(plan: blueprints.Blueprint) -> Any:
             where="architectures/tiny",
             mend="pip install --upgrade diffusers",
         )
-    return kind(**{role: _seeded(role, component) for role, component in plan.components.items()})
+    with torch.random.fork_rng(devices=[]):
+        components = {role: _seeded(role, component) for role, component in plan.components.items()}
+        # Some pipelines make a network of their own from the parts, e.g. AnimateDiff its motion UNet.
+        torch.manual_seed(_seed(plan.pipeline))
+        try:
+            return kind(**components)
+        except ImportError as error:
+            # diffusers puts a dummy in the place of a class whose library is absent; its message says which.
+            raise LibraryMissing(f"{plan.pipeline} needs a library: {' '.join(str(error).split())}") from error
 
 
 def _seeded(role: str, component: Any) -> Any:
-    """Build a component from a seed of its own, leaving the process's generator as it was."""
+    """Build a component from a seed of its own, whatever was built before it."""
     import torch
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(digest(role, length=8), 16))
-        built = blueprints.construct(component)
-        if isinstance(built, torch.nn.Module):
-            _open_gates(built)
+    from pytest_vdb.models import random_weights
+
+    torch.manual_seed(_seed(role))
+    built = blueprints.construct(component)
+    if isinstance(built, torch.nn.Module):
+        random_weights.redraw(built)
     return built
 
 
-def _open_gates(model: Any) -> None:
-    import torch
-
-    for name, parameter in model.named_parameters():
-        if not name.endswith("bias") and not parameter.any():
-            torch.nn.init.normal_(parameter.data, std=GATE_STD)
+def _seed(name: str) -> int:
+    return int(digest(name, length=8), 16)

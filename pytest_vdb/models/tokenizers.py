@@ -59,16 +59,16 @@ def clip() -> Any:
 
 
 def llama() -> Any:
-    """BPE over printable characters with `<image>` (id 4) as LLaVA has it; pads on the right."""
+    """BPE over printable characters with LLaVA's `<image>` (id 4) and Llama 3's end of a header; pads on the right."""
     import transformers
 
-    specials = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]
+    specials = ["<unk>", "<s>", "</s>", "<pad>", "<image>", "<|end_header_id|>"]
     vocabulary, merges = _grown([*specials, "▁", *_printable()], (["▁", *word] for word in _words()))
     return transformers.LlamaTokenizer(
         vocab=_numbered(vocabulary),
         merges=merges,
         pad_token="<pad>",
-        additional_special_tokens=["<image>"],
+        additional_special_tokens=["<image>", "<|end_header_id|>"],
         padding_side="right",
         model_max_length=1024,
     )
