@@ -4,46 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 
 
-def visible_gpus() -> list[str]:
-    """UUIDs of the GPUs that this process may use, in the caller's own order. Never initialises CUDA.
+@lru_cache(maxsize=1)
+def visible_gpus() -> tuple[str, ...]:
+    """UUIDs of the GPUs that this process may use, in the order of `CUDA_VISIBLE_DEVICES`. Never initialises CUDA."""
+    from pytest_vdb.results.environment import graphics
 
-    `CUDA_VISIBLE_DEVICES` holds indices or (abbreviated) UUIDs; an entry that names no GPU ends the list, as in CUDA.
-    """
-    uuids = _all_gpus()
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is None or not uuids:
-        return uuids
-    visible: list[str] = []
-    for entry in (part.strip() for part in chosen.split(",")):
-        found = [uuids[int(entry)]] if entry.isdigit() and int(entry) < len(uuids) else _by_prefix(entry, uuids)
-        if len(found) != 1:
-            break
-        visible += found
-    return visible
-
-
-def _by_prefix(entry: str, uuids: Sequence[str]) -> list[str]:
-    return [uuid for uuid in uuids if entry and uuid.startswith(entry)]
-
-
-def _all_gpus() -> list[str]:
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return [_text(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    cards, _, _ = graphics()
+    return tuple(card.uuid for card in cards if card.uuid is not None)
 
 
 def number_of_workers() -> int | None:

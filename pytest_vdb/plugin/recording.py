@@ -71,6 +71,8 @@ class Recorder:
         self.started_at = datetime.now(UTC)
         self.records: dict[str, Record] = {}
         self.run: Run | None = None
+        self.problem: str | None = None
+        """Why records could not be written, once that happened."""
         self._journal: Journal | None = None
 
     @property
@@ -85,9 +87,20 @@ class Recorder:
         if sent is not None:
             from pytest_vdb.records import Record, from_json
 
-            self.append(from_json(sent, Record, where=report.nodeid))
+            self._keep(from_json(sent, Record, where=report.nodeid))
         elif getattr(report, "vdb_status", None) is not None:
-            self.append(self._record_of_lost_test(report))
+            self._keep(self._record_of_lost_test(report))
+
+    def _keep(self, record: Record) -> None:
+        """A disk that takes no more records ends the session: what is finished is safe, the rest would be lost."""
+        try:
+            self.append(record)
+        except OutputError as error:
+            self.problem = str(error)
+            for name in ("session", "dsession"):  # pytest's own, and xdist's on its controller
+                session = self.config.pluginmanager.get_plugin(name)
+                if session is not None:
+                    session.shouldstop = f"the record of {record.nodeid} could not be written"
 
     @property
     def output(self) -> Path:

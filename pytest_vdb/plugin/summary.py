@@ -50,8 +50,8 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """The table, the gates and where the rest is; also under -q and -n."""
-        if self.problem:
-            terminalreporter.write_line(self.problem, red=True)
+        for problem in filter(None, (self.recorder.problem, self.problem)):
+            terminalreporter.write_line(problem, red=True)
         if self.board is None and not self.gates.verdicts:
             return
         from pytest_vdb.reporters import terminal, verdicts

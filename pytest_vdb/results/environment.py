@@ -42,7 +42,7 @@ def capture(device: str, *, folder: Path | None = None) -> Environment:
     """
     import psutil
 
-    gpus, driver, cuda = _graphics()
+    gpus, driver, cuda = graphics()
     cpu, count = _cpu_model(), _cpu_count()
     commit, dirty = _git(folder or Path.cwd())
     return Environment(
@@ -118,7 +118,7 @@ def _cpu_model() -> str:
 # Graphics cards -----------------------------------------------------------------------------------------------------
 
 
-def _graphics() -> tuple[tuple[Gpu, ...], str | None, str | None]:
+def graphics() -> tuple[tuple[Gpu, ...], str | None, str | None]:
     """The cards that CUDA programs of this process will see, in that order; the driver and its CUDA version."""
     import pynvml
 
