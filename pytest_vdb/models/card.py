@@ -71,6 +71,11 @@ class ModelCard:
     """Components that come from other repositories."""
     architecture: str | None = None
     """Preset of the full-size architecture that `random` weights are made for."""
+    float32: tuple[str, ...] = ()
+    """Components that stay in float32 whatever the recipe's dtype, as their authors advise."""
+    call: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+    """Arguments that every call of the full-size pipeline gets, e.g. a second expert's guidance."""
+    minimum_steps: int = 1
     tags: tuple[str, ...] = ()
     parameters: float | None = None
     """Parameters of the denoiser (all of its experts), in billions."""
@@ -173,6 +178,8 @@ class ModelCard:
             value = getattr(recipe, name)
             if value is not None and value <= 0:
                 raise self._refuse(f"{name}={value}", f"{name} must be positive")
+        if recipe.steps is not None and recipe.steps < self.minimum_steps:
+            raise self._refuse(f"steps={recipe.steps}", f"it needs at least {self.minimum_steps} steps")
 
     def _check_frames(self, recipe: Recipe) -> None:
         frames = recipe.frames
@@ -211,6 +218,9 @@ class _Table:
     variant: str | None = None
     parts: tuple[Part, ...] = ()
     architecture: str | None = None
+    float32: tuple[str, ...] = ()
+    call: dict[str, Any] = dataclasses.field(default_factory=dict)
+    minimum_steps: int = 1
     tags: tuple[str, ...] = ()
     parameters: float | None = None
     licence: str = "unverified"

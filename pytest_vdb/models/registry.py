@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from pytest_vdb.errors import BadClip, CardError, UnknownName
 from pytest_vdb.models.card import CALLABLE, ModelCard, read_cards
-from pytest_vdb.records import Clip, Prompt, Recipe, Task
+from pytest_vdb.records import Clip, Prompt, Recipe, Task, digest
 
 if TYPE_CHECKING:
     from pytest_vdb.models.weights import WeightsSource
@@ -172,6 +172,21 @@ class Registry:
             return DiffusersModel.load(card, recipe, source)
         return CallableModel(self._targets[card.name])
 
+    def fingerprint(self, card: ModelCard) -> str:
+        """Changes with the model's source: its code, or the repositories and revisions that its weights come from.
+
+        A callable is fingerprinted by the text of the file that defines it, so an edit makes new clips.
+        """
+        target = self._targets.get(card.name)
+        if target is None:
+            parts = [str(part) for part in card.parts]
+            return digest([card.pipeline, card.repository, card.revision, card.variant, parts, dict(card.call)])
+        try:
+            source = Path(inspect.getfile(target)).read_text(encoding="utf-8")
+        except (OSError, TypeError):
+            source = repr(target)  # made at run time: names an address, so its clips are not found again
+        return digest([card.where, source])
+
     def _matching(self, term: str) -> tuple[ModelCard, ...]:
         if term == "all":
             return tuple(self._cards.values())
@@ -207,7 +222,7 @@ class CallableModel:
 
     def __init__(self, target: Callable[..., Any]) -> None:
         self._object: Any = target() if inspect.isclass(target) else target
-        self._generate: Callable[..., Any] = self._object.generate if inspect.isclass(target) else target
+        self._generate: Callable[..., Any] = getattr(self._object, "generate", target)
 
     @property
     def notes(self) -> tuple[str, ...]:

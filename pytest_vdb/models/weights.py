@@ -1,11 +1,21 @@
-"""Where weights come from: the hub, a folder, or made here (`random`, `tiny`)."""
+"""Where weights come from, and a loaded pipeline from any of them.
+
+`hub`, `local` and `tiny` all end in a folder that `from_pretrained` reads: one path from there on. `random` makes a
+full-size pipeline in memory; it is then dressed and placed exactly as the others are.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from pytest_vdb.records import WeightsMode
+from pytest_vdb.errors import CardError, WeightsBroken, WeightsMissing
+from pytest_vdb.models import folders
+from pytest_vdb.models.card import ModelCard, Part
+from pytest_vdb.records import Recipe, WeightsMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,10 +26,203 @@ class WeightsSource:
     device: str
     """A torch device, e.g. `cpu` or `cuda:0`."""
     cache_dir: Path
-    """Where `tiny` weights are kept between runs."""
+    """Where `tiny` weights are kept between runs, and what was verified of the downloaded ones."""
     local_dir: Path | None = None
     """For `local`: a folder with one folder per model, or one model's own folder."""
     offline: bool = False
     """Never ask the hub, even for `hub` weights: what is not on this machine is missing."""
     trust_remote_code: bool = False
     """Let a repository's own Python code run. Off, and there is no need for it in the catalogue."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A pipeline that is ready to be called."""
+
+    pipeline: Any
+    revision: str | None = None
+    """Commit of the repository, for `hub` weights."""
+    call: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments that every call needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A folder that `from_pretrained` can read, and what must be given to it."""
+
+    folder: Path
+    given: Mapping[str, Any] = field(default_factory=dict)
+    revision: str | None = None
+
+
+def load_pipeline(card: ModelCard, recipe: Recipe, source: WeightsSource) -> Loaded:
+    """Load a card's pipeline, set the recipe's switches and put it on the device.
+
+    Args:
+        card: a card with a pipeline class.
+        recipe: as `card.resolve` returned it.
+        source: where the weights come from.
+
+    Raises:
+        CardError: the installed diffusers has no such class.
+        RecipeError: a switch that this pipeline, device or environment cannot follow.
+        WeightsMissing: the weights are not here (and may not or cannot be downloaded).
+        WeightsBroken: they are here but torn, pickled, incomplete or of another architecture.
+    """
+    from pytest_vdb.models import switches
+
+    kind = pipeline_class(card)
+    switches.check_environment(card, recipe, source)
+    with _quietly():
+        loaded = _random(card, recipe, source) if source.mode == "random" else _from_folder(card, kind, recipe, source)
+        loaded.pipeline.set_progress_bar_config(disable=True)
+        switches.apply(card, loaded.pipeline, recipe, source.device)
+    return loaded
+
+
+def pipeline_class(card: ModelCard) -> Any:
+    """The card's class in the installed diffusers.
+
+    Raises:
+        CardError: there is none, or it needs a package that is not installed.
+    """
+    import diffusers
+
+    kind = getattr(diffusers, card.pipeline or "", None)
+    if kind is None:
+        raise CardError(
+            f"diffusers {diffusers.__version__} has no {card.pipeline}",
+            where=f"model {card.name}",
+            mend="pip install --upgrade diffusers",
+        )
+    if not issubclass(kind, diffusers.DiffusionPipeline):  # diffusers exports a stand-in where a package is missing
+        needed = ", ".join(getattr(kind, "_backends", ()))
+        raise CardError(
+            f"{card.pipeline} needs packages that are not all installed: {needed}",
+            where=f"model {card.name}",
+            mend="install them with pip (OpenCV is opencv-python-headless)",
+        )
+    return kind
+
+
+def dtypes_of(card: ModelCard, recipe: Recipe) -> Any:
+    """What `from_pretrained` takes as `dtype`: one dtype, or one for each component that stays in float32."""
+    import torch
+
+    dtype = getattr(torch, recipe.dtype or "float32")
+    if not card.float32 or dtype == torch.float32:
+        return dtype
+    return {"default": dtype, **dict.fromkeys(card.float32, torch.float32)}
+
+
+def _from_folder(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSource) -> Loaded:
+    from pytest_vdb.models import switches, tiny
+
+    found = _FINDERS[source.mode](card, kind, recipe, source)
+    folders.check(found.folder, given=found.given)
+    settings = {
+        "dtype": dtypes_of(card, recipe),
+        "use_safetensors": True,
+        "local_files_only": True,
+        "variant": card.variant if source.mode == "hub" else None,
+        "trust_remote_code": source.trust_remote_code,
+        **switches.loading_settings(kind, recipe),
+        **found.given,
+    }
+    pipeline = _read(lambda: kind.from_pretrained(found.folder, **settings), found.folder, card)
+    if source.mode != "tiny":
+        return Loaded(pipeline=pipeline, revision=found.revision, call=card.call)
+    tiny.after_load(pipeline)
+    return Loaded(pipeline=pipeline, call=tiny.call_settings(card.pipeline or ""))
+
+
+def _random(card: ModelCard, _recipe: Recipe, _source: WeightsSource) -> Loaded:
+    raise CardError("there is no full-size architecture for it yet", where=card.name, mend="use tiny, local or hub")
+
+
+def _find_tiny(card: ModelCard, _kind: Any, _recipe: Recipe, source: WeightsSource) -> _Found:
+    from pytest_vdb.models import tiny
+
+    assert card.pipeline is not None
+    folder = tiny.ensure(card.pipeline, source.cache_dir)
+    return _Found(folder=folder, given=tiny.load_overrides(card.pipeline))
+
+
+def _find_local(card: ModelCard, _kind: Any, recipe: Recipe, source: WeightsSource) -> _Found:
+    if source.local_dir is None:
+        raise WeightsMissing("local weights without a folder", where=card.name, mend="give --vdb-weights-dir=FOLDER")
+    own = source.local_dir / card.name
+    folder = own if own.is_dir() else source.local_dir
+    if not (folder / folders.INDEX).exists() and folder is source.local_dir:
+        there = sorted(path.name for path in source.local_dir.iterdir()) if source.local_dir.is_dir() else []
+        raise WeightsMissing(
+            f"there is neither a folder {card.name!r} nor a {folders.INDEX} in it; it holds: {', '.join(there) or '-'}",
+            where=source.local_dir,
+            mend=f"put the pipeline of {card.repository or card.name} into {own}",
+        )
+    apart = {part.component: part for part in card.parts if (folder / part.component).is_dir()}
+    given = {name: _read_part(part, folder / name, recipe) for name, part in apart.items()}
+    return _Found(folder=folder, given=given)
+
+
+def _find_on_hub(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSource) -> _Found:
+    from pytest_vdb.models import hub
+
+    ledger = source.cache_dir / "verified"
+    given = {}
+    for part in card.parts:
+        snapshot = hub.part(part, offline=source.offline)
+        folders.verify_downloads(snapshot.folder, ledger)
+        given[part.component] = _read_part(part, snapshot.folder / (part.subfolder or ""), recipe)
+    snapshot = hub.pipeline(card, kind, given=given, offline=source.offline)
+    folders.verify_downloads(snapshot.folder, ledger)
+    return _Found(folder=snapshot.folder, given=given, revision=snapshot.revision)
+
+
+_FINDERS = {"tiny": _find_tiny, "local": _find_local, "hub": _find_on_hub}
+
+
+def _read_part(part: Part, folder: Path, recipe: Recipe) -> Any:
+    import diffusers
+    import torch
+    import transformers
+
+    kind = getattr(diffusers, part.type, None) or getattr(transformers, part.type)
+    folders.check_part(folder)
+    dtype = getattr(torch, recipe.dtype or "float32")
+    return _read(lambda: kind.from_pretrained(folder, dtype=dtype, use_safetensors=True), folder, None)
+
+
+def _read(load: Any, folder: Path, card: ModelCard | None) -> Any:
+    """Call `from_pretrained`; what it cannot read is a broken folder, not a bug of the caller."""
+    import torch
+    from safetensors import SafetensorError
+
+    try:
+        return load()
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, SafetensorError) as error:
+        kind = card.pipeline if card is not None else "the component"
+        raise WeightsBroken(
+            f"{kind} cannot be loaded from it: {type(error).__name__}: {error}",
+            where=folder,
+            mend="is it the folder of another architecture or of an incomplete copy?",
+        ) from error
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Progress bars of loading off: pytest's own line is the only one. Put back afterwards."""
+    import diffusers.utils.logging as of_diffusers
+    import transformers.utils.logging as of_transformers
+
+    before = [(bars, bars.is_progress_bar_enabled()) for bars in (of_diffusers, of_transformers)]
+    try:
+        for bars, _ in before:
+            bars.disable_progress_bar()
+        yield
+    finally:
+        for bars, enabled in before:
+            if enabled:
+                bars.enable_progress_bar()

@@ -1,0 +1,98 @@
+"""The one adapter that drives every video pipeline of diffusers."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pytest_vdb.models import calls, outputs, switches, weights
+from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.weights import WeightsSource
+from pytest_vdb.records import Clip, Prompt, Recipe
+
+
+class DiffusersModel:
+    """A loaded pipeline."""
+
+    def __init__(
+        self, card: ModelCard, pipeline: Any, *, revision: str | None = None, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        self.card = card
+        self.pipeline = pipeline
+        self.revision = revision
+        self.notes: tuple[str, ...] = ()
+        self._extra = dict(extra or {})
+
+    @classmethod
+    def load(cls, card: ModelCard, recipe: Recipe, source: WeightsSource) -> Self:
+        """Load the weights and set every switch of the recipe.
+
+        Raises:
+            WeightsMissing, WeightsBroken, RecipeError, CardError: see `weights.load_pipeline`.
+        """
+        loaded = weights.load_pipeline(card, recipe, source)
+        return cls(card, loaded.pipeline, revision=loaded.revision, extra=loaded.call)
+
+    def generate(self, prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
+        """Answer one prompt; `notes` then says what came out otherwise than asked.
+
+        Args:
+            prompt: its text, and its image or clip where the model needs one.
+            recipe: as `card.resolve` returned it.
+            seed: pins the generator, which lives on the CPU so that every device starts from the same noise.
+
+        Raises:
+            BadClip: NaN values, or frames that are none.
+            ClipFileError, PromptError: the prompt's conditioning file is missing or too short.
+        """
+        import torch
+
+        ask = calls.Ask(prompt=prompt, recipe=recipe, seed=seed, task=self.card.task)
+        arguments = calls.arguments_for(self.pipeline, ask, self._extra)
+        self._guide(recipe.guidance)
+        # Some pipelines also draw from the global generator (I2VGen-XL samples its VAE so): pinned, then restored.
+        with torch.random.fork_rng(devices=_cuda_devices(self.pipeline)):
+            torch.manual_seed(seed)
+            output = self.pipeline(**arguments, generator=torch.Generator("cpu").manual_seed(seed))
+        where = f"model {self.card.name}, prompt {prompt.id}"
+        assert recipe.fps is not None
+        clip = outputs.clip_of(output, recipe.fps, where=where)
+        self.notes = (*self._differences(ask, clip, outputs.has_sound(output)), *switches.notes(recipe))
+        return clip
+
+    def close(self) -> None:
+        """Drop the pipeline and give its memory back to the device."""
+        import torch
+
+        if self.pipeline is not None and hasattr(self.pipeline, "remove_all_hooks"):
+            self.pipeline.remove_all_hooks()
+        self.pipeline = None
+        gc.collect()
+        switches.restore()
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
+    def _guide(self, guidance: float | None) -> None:
+        """Where guidance is a component, it is replaced by one of that scale."""
+        if guidance is not None and calls.has_guider(type(self.pipeline)):
+            self.pipeline.guider = self.pipeline.guider.new(guidance_scale=guidance)
+
+    def _differences(self, ask: calls.Ask, clip: Clip, sound: bool) -> list[str]:
+        made, height, width, _ = clip.frames.shape
+        notes = []
+        if made != ask.frames:
+            notes.append(f"asked for {ask.frames} frames, the pipeline produced {made}")
+        if (height, width) != ask.size:
+            notes.append(f"asked for {ask.size[0]}x{ask.size[1]}, the pipeline produced {height}x{width}")
+        if sound:
+            notes.append("the sound that came with the frames is ignored")
+        if ask.negative and "negative_prompt" not in calls.settable(type(self.pipeline)):
+            notes.append("the negative prompt is ignored: the pipeline takes none")
+        return notes
+
+
+def _cuda_devices(pipeline: Any) -> list[int]:
+    """The device whose generator is pinned and restored too; none on a CPU."""
+    device = pipeline._execution_device
+    return [device.index or 0] if device.type == "cuda" else []

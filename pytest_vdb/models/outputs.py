@@ -1,0 +1,73 @@
+"""Whatever a pipeline returned, as one clip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_vdb.errors import BadClip
+from pytest_vdb.records import Clip
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PLACES = ("frames", "images", "video")
+"""Where pipelines put their frames."""
+
+
+def clip_of(output: Any, fps: float, *, where: str) -> Clip:
+    """The frames of a pipeline's output as `uint8 (T, H, W, 3)`.
+
+    Args:
+        output: what `__call__` returned: an object with `frames`, `images` or `video`; batched or not; arrays in
+            [0, 1], tensors, or PIL images.
+        fps: the rate to play it at.
+        where: the model, for error messages.
+
+    Raises:
+        BadClip: no frames, more than one clip, NaN or infinite values (with their number), or no three channels.
+    """
+    found = next((value for place in PLACES if (value := getattr(output, place, None)) is not None), None)
+    if found is None:
+        raise BadClip(f"{type(output).__name__} has none of {', '.join(PLACES)}", where=where)
+    frames = _one_clip(_as_array(found), where)
+    if frames.dtype != np.uint8:
+        _refuse_unfinite(frames, where)
+        frames = np.rint(np.clip(frames, 0, 1) * 255).astype(np.uint8)
+    return Clip(np.ascontiguousarray(frames), fps)
+
+
+def has_sound(output: Any) -> bool:
+    """Whether sound came with the frames."""
+    return any(getattr(output, place, None) is not None for place in ("audio", "sound"))
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    if hasattr(value, "detach"):  # a tensor
+        tensor = value.detach().cpu()
+        return np.asarray(tensor.float() if tensor.is_floating_point() else tensor)
+    if isinstance(value, list | tuple):
+        return np.stack([_as_array(item) for item in value])
+    return np.asarray(value)  # an array or a PIL image
+
+
+def _one_clip(frames: NDArray[Any], where: str) -> NDArray[Any]:
+    """`(T, H, W, 3)` out of `(1, T, H, W, 3)`, channels first or last."""
+    if frames.ndim == 5 and len(frames) == 1:
+        frames = frames[0]
+    if frames.ndim == 4 and frames.shape[-1] != 3 and frames.shape[1] == 3:
+        frames = frames.transpose(0, 2, 3, 1)
+    if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
+        raise BadClip(f"frames of shape {frames.shape}", where=where, mend="a clip is (T, H, W, 3)")
+    return frames
+
+
+def _refuse_unfinite(frames: NDArray[Any], where: str) -> None:
+    bad = int(frames.size - np.isfinite(frames).sum())
+    if bad:
+        raise BadClip(
+            f"{bad} of {frames.size} values are NaN or infinite",
+            where=where,
+            mend="try --vdb-recipe dtype=bfloat16 or dtype=float32: half precision overflows in some models",
+        )

@@ -1,0 +1,464 @@
+"""The recipe's switches: asked of the pipeline class before anything is loaded, then set on what was loaded.
+
+One `Switch` per setting of the recipe. `lacking` says why a class (or this environment) cannot follow a value; `apply`
+sets it on the loaded pipeline. To add a switch, add a field to `Recipe` and an entry to `SWITCHES`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdb.errors import RecipeError, near_misses
+from pytest_vdb.models import calls
+from pytest_vdb.models.card import ModelCard
+from pytest_vdb.records import Recipe
+
+if TYPE_CHECKING:
+    from pytest_vdb.models.weights import WeightsSource
+
+DENOISERS = ("transformer", "transformer_2", "unet")
+"""Components that predict noise: what attention, casting, caching, compiling and quantisation act on."""
+
+OFF = (None, False, "none", "torch")
+"""Values that switch nothing on, so every class can follow them."""
+
+LAYERWISE = ("float8_e4m3fn", "float8_e5m2")
+CACHES = ("first-block", "faster-cache", "pab", "taylorseer", "magcache")
+COMPILED_BLOCKS = "repeated-blocks"
+ADAPTER = "vdb"
+
+Reason = str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """One setting of the recipe."""
+
+    lacking: Callable[[Any, Any], Reason]
+    """(pipeline class, value) -> why the class cannot follow it, or None."""
+    apply: Callable[[Any, Recipe, str], None] | None = None
+    """(loaded pipeline, recipe, device): set it. None where loading or the call takes care of it."""
+
+
+def check(card: ModelCard, recipe: Recipe, asked: Collection[str]) -> None:
+    """Refuse what the card's pipeline class does not have. Imports diffusers, loads no weights.
+
+    Args:
+        card: a card with a pipeline class.
+        recipe: complete.
+        asked: the settings to check: those that the user gave.
+
+    Raises:
+        RecipeError: naming the setting and the reason.
+    """
+    from pytest_vdb.models.weights import pipeline_class
+
+    kind = pipeline_class(card)
+    for setting in sorted(asked):
+        value = getattr(recipe, setting)
+        if value in OFF:
+            continue
+        reason = _lacking(kind, setting, value)
+        if reason is not None:
+            raise RecipeError(f"cannot follow {setting}={value}", where=f"model {card.name}", mend=reason)
+
+
+def check_environment(card: ModelCard, recipe: Recipe, source: WeightsSource) -> None:
+    """Refuse what the device, the weights mode or the installed packages cannot follow, before anything is loaded.
+
+    Raises:
+        RecipeError: naming the setting and the reason.
+    """
+    on_cpu = source.device.split(":")[0] == "cpu"
+    refusals = (
+        ("offload", on_cpu, "there is nothing to offload: the model already lives on the CPU"),
+        ("quantization", source.mode == "random", "quantisation happens while weights are read; random ones are not"),
+        ("lora_scale", recipe.lora is None, "there is no LoRA to scale: give lora=PATH too"),
+        *((setting, find_spec(name) is None, f"pip install {name}") for setting, name in _packages(recipe)),
+    )
+    for setting, refused, reason in refusals:
+        value = getattr(recipe, setting)
+        if refused and value not in OFF:
+            raise RecipeError(f"cannot follow {setting}={value}", where=f"model {card.name}", mend=reason)
+
+
+def loading_settings(kind: Any, recipe: Recipe) -> dict[str, Any]:
+    """What `from_pretrained` must be told: quantisation happens while weights are read."""
+    if recipe.quantization is None:
+        return {}
+    from diffusers import PipelineQuantizationConfig
+
+    config = _QUANTIZATIONS[recipe.quantization].config
+    mapping = {name: config() for name in DENOISERS if name in inspect.signature(kind.__init__).parameters}
+    return {"quantization_config": PipelineQuantizationConfig(quant_mapping=mapping)}
+
+
+def apply(card: ModelCard, pipeline: Any, recipe: Recipe, device: str) -> None:
+    """Set every switch of the recipe on a loaded pipeline and put it on the device.
+
+    Raises:
+        RecipeError: the loaded pipeline turned out not to have a switch that its class seemed to have.
+    """
+    for setting, switch in SWITCHES.items():
+        value = getattr(recipe, setting)
+        if switch.apply is None or value is None:
+            continue
+        try:
+            switch.apply(pipeline, recipe, device)
+        except (ValueError, NotImplementedError, AttributeError) as error:
+            raise RecipeError(
+                f"cannot follow {setting}={value}", where=f"model {card.name}", mend=f"{type(error).__name__}: {error}"
+            ) from error
+    if recipe.offload in OFF:
+        pipeline.to(device)
+    if recipe.compile not in OFF:
+        _compile(pipeline, recipe)
+
+
+def restore() -> None:
+    """Undo what switches changed for the whole process: the attention backend and compiled code are kept globally."""
+    attention = sys.modules.get("diffusers.models.attention_dispatch")
+    if attention is not None:
+        attention._AttentionBackendRegistry.set_active_backend(
+            attention.AttentionBackendName(attention.DIFFUSERS_ATTN_BACKEND)
+        )
+    compiler = sys.modules.get("torch._dynamo")
+    if compiler is not None:
+        compiler.reset()
+
+
+def notes(recipe: Recipe) -> tuple[str, ...]:
+    """What a reader of the result must know about its switches."""
+    if recipe.cache is not None and recipe.cache.startswith("magcache"):
+        return ("MagCache ran with flat magnitude ratios (1.0): it is not calibrated for this checkpoint",)
+    return ()
+
+
+def denoisers(pipeline: Any) -> Iterator[Any]:
+    """The networks of a loaded pipeline that predict noise."""
+    for name in DENOISERS:
+        if getattr(pipeline, name, None) is not None:
+            yield getattr(pipeline, name)
+
+
+# Asking the class --------------------------------------------------------------------------------
+
+
+def _lacking(kind: Any, setting: str, value: Any) -> Reason:
+    if setting in calls.NAMES:
+        known = calls.settable(kind)
+        return None if setting in known else f"{kind.__name__} takes no {setting}; it takes {', '.join(sorted(known))}"
+    return SWITCHES[setting].lacking(kind, value)
+
+
+def component_classes(kind: Any, name: str) -> tuple[Any, ...]:
+    """The classes that a pipeline class accepts as one component; none if it has no such component."""
+    annotation = typing.get_type_hints(kind.__init__).get(name)
+    options = typing.get_args(annotation) or (annotation,)
+    return tuple(option for option in options if inspect.isclass(option) and option is not type(None))
+
+
+def _denoiser_classes(kind: Any) -> tuple[Any, ...]:
+    return tuple(option for name in DENOISERS for option in component_classes(kind, name))
+
+
+def _vae_without(attribute: str) -> Callable[[Any, Any], Reason]:
+    """The VAE's class has a switch if its own code reads the attribute that the switch sets."""
+
+    def lacking(kind: Any, _value: Any) -> Reason:
+        options = component_classes(kind, "vae")
+        if any(f"self.{attribute}" in inspect.getsource(option) for option in options):
+            return None
+        return f"its VAE ({_names(options) or 'none'}) has no {attribute.removeprefix('use_')}"
+
+    return lacking
+
+
+def _no_offload(kind: Any, value: str) -> Reason:
+    if value == "model" and not kind.model_cpu_offload_seq:
+        return f"{kind.__name__} says no order to offload in (model_cpu_offload_seq); try offload=group"
+    return None
+
+
+def _no_attention(kind: Any, value: str) -> Reason:
+    from diffusers.models.attention_dispatch import AttentionBackendName
+
+    known = [backend.value for backend in AttentionBackendName]
+    if value not in known:
+        return _unknown(value, known)
+    options = _denoiser_classes(kind)
+    if any(hasattr(sys.modules[option.__module__], "dispatch_attention_fn") for option in options):
+        return None
+    return f"its denoiser ({_names(options) or 'none'}) does not dispatch attention to backends"
+
+
+def _no_layerwise(kind: Any, value: str) -> Reason:
+    if value not in LAYERWISE:
+        return _unknown(value, LAYERWISE)
+    return None if _denoiser_classes(kind) else f"{kind.__name__} has no denoiser"
+
+
+def _no_cache(kind: Any, value: str) -> Reason:
+    from diffusers.models.cache_utils import CacheMixin
+
+    name, _, figure = value.partition(":")
+    if name not in CACHES:
+        return _unknown(name, CACHES)
+    if figure and not figure.replace(".", "", 1).isdigit():
+        return f"{figure!r} is no number: write e.g. {name}:0.1"
+    options = _denoiser_classes(kind)
+    if not any(issubclass(option, CacheMixin) for option in options):
+        return f"its denoiser ({_names(options) or 'none'}) has no cache"
+    if name in ("first-block", "taylorseer") and "cache_context" not in inspect.getsource(
+        inspect.unwrap(kind.__call__)
+    ):
+        return f"{kind.__name__} gives its denoiser no cache context"
+    return None
+
+
+def _no_compile(kind: Any, value: str) -> Reason:
+    options = _denoiser_classes(kind)
+    if not options:
+        return f"{kind.__name__} has no denoiser"
+    if value == COMPILED_BLOCKS and not any(getattr(option, "_repeated_blocks", None) for option in options):
+        return f"its denoiser ({_names(options)}) names no repeated blocks; try compile=full"
+    return None
+
+
+def _no_lora(kind: Any, _value: str) -> Reason:
+    return None if hasattr(kind, "load_lora_weights") else f"{kind.__name__} loads no LoRA"
+
+
+def _no_lora_scale(kind: Any, _value: float) -> Reason:
+    return _no_lora(kind, "")
+
+
+def _no_quantization(kind: Any, value: str) -> Reason:
+    if value not in _QUANTIZATIONS:
+        return _unknown(value, _QUANTIZATIONS)
+    return None if _denoiser_classes(kind) else f"{kind.__name__} has no denoiser"
+
+
+def _no_scheduler(kind: Any, value: str) -> Reason:
+    import diffusers
+
+    if "scheduler" not in inspect.signature(kind.__init__).parameters:
+        return f"{kind.__name__} has no scheduler"
+    known = [name for name in dir(diffusers) if name.endswith("Scheduler")]
+    return None if value in known else _unknown(value, known)
+
+
+def _no_backend(_kind: Any, value: str) -> Reason:
+    return f"{value} is not built in yet: use backend=torch"
+
+
+def _unknown(value: str, known: Collection[str]) -> str:
+    near = near_misses(value, known)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+def _names(options: Collection[Any]) -> str:
+    return ", ".join(option.__name__ for option in options)
+
+
+# Setting it on the pipeline --------------------------------------------------------------------------------
+
+
+def _set_scheduler(pipeline: Any, recipe: Recipe, _device: str) -> None:
+    """Another scheduler with the old one's settings. Flow-matching models stay so: DDIM on one would make noise."""
+    import diffusers
+
+    kind, old = getattr(diffusers, recipe.scheduler or ""), pipeline.scheduler
+    takes = inspect.signature(kind.__init__).parameters
+    flow_now = _is_flow(type(old).__name__, old.config)
+    settings: dict[str, Any] = {}
+    if flow_now and "FlowM" not in kind.__name__:
+        if "use_flow_sigmas" not in takes:
+            raise ValueError(f"{kind.__name__} cannot follow a flow-matching model")
+        shift = old.config.get("shift") or old.config.get("flow_shift") or 1.0
+        settings = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": shift}
+    elif not flow_now and "FlowM" in kind.__name__:
+        raise ValueError(f"{kind.__name__} is for flow-matching models, and this one predicts noise")
+    elif flow_now and "flow_shift" in old.config:
+        settings = {"shift": old.config["flow_shift"]}
+    pipeline.register_modules(scheduler=kind.from_config(old.config, **settings))
+
+
+def _is_flow(name: str, config: Mapping[str, Any]) -> bool:
+    return "FlowM" in name or bool(config.get("use_flow_sigmas"))
+
+
+def _set_vae(switch: str) -> Callable[[Any, Recipe, str], None]:
+    def set_(pipeline: Any, recipe: Recipe, _device: str) -> None:
+        on = getattr(recipe, f"vae_{switch}")
+        vae = getattr(pipeline, "vae", None)
+        if vae is not None and (on or hasattr(vae, f"use_{switch}")):
+            getattr(vae, f"{'enable' if on else 'disable'}_{switch}")()
+
+    return set_
+
+
+def _set_lora(pipeline: Any, recipe: Recipe, _device: str) -> None:
+    assert recipe.lora is not None
+    path = Path(recipe.lora)
+    settings: dict[str, Any] = {"adapter_name": ADAPTER, "use_safetensors": True}
+    if path.is_file():
+        settings["weight_name"], path = path.name, path.parent
+    pipeline.load_lora_weights(str(path), **settings)
+    pipeline.set_adapters([ADAPTER], [1.0 if recipe.lora_scale is None else recipe.lora_scale])
+
+
+def _set_attention(pipeline: Any, recipe: Recipe, _device: str) -> None:
+    for network in denoisers(pipeline):
+        network.set_attention_backend(recipe.attention)
+
+
+def _set_layerwise(pipeline: Any, recipe: Recipe, _device: str) -> None:
+    import torch
+
+    for network in denoisers(pipeline):
+        network.enable_layerwise_casting(
+            storage_dtype=getattr(torch, recipe.layerwise_casting or ""), compute_dtype=network.dtype
+        )
+
+
+def _set_cache(pipeline: Any, recipe: Recipe, _device: str) -> None:
+    for network in denoisers(pipeline):
+        network.enable_cache(_cache_config(pipeline, recipe))
+
+
+def _cache_config(pipeline: Any, recipe: Recipe) -> Any:
+    """The accelerator's configuration: `name` or `name:figure`, the figure being its threshold, range or interval."""
+    import diffusers
+    import torch
+    from diffusers.hooks import mag_cache
+
+    assert recipe.cache is not None
+    name, _, text = recipe.cache.partition(":")
+    figure = float(text) if text else None
+
+    def current_timestep() -> Any:
+        return pipeline._current_timestep
+
+    if name == "first-block":
+        return diffusers.FirstBlockCacheConfig(threshold=0.2 if figure is None else figure)
+    if name == "magcache":
+        steps = recipe.steps or 50
+        return mag_cache.MagCacheConfig(
+            threshold=0.06 if figure is None else figure, num_inference_steps=steps, mag_ratios=torch.ones(steps)
+        )
+    if name == "taylorseer":
+        return diffusers.TaylorSeerCacheConfig(cache_interval=5 if figure is None else int(figure))
+    if name == "pab":
+        skip = 2 if figure is None else int(figure)
+        return diffusers.PyramidAttentionBroadcastConfig(
+            spatial_attention_block_skip_range=skip, current_timestep_callback=current_timestep
+        )
+    return diffusers.FasterCacheConfig(
+        spatial_attention_block_skip_range=2 if figure is None else int(figure),
+        unconditional_batch_skip_range=5,
+        tensor_format="BCFHW",
+        current_timestep_callback=current_timestep,
+    )
+
+
+def _set_offload(pipeline: Any, recipe: Recipe, device: str) -> None:
+    import torch
+
+    if recipe.offload == "model":
+        pipeline.enable_model_cpu_offload(device=device)
+    elif recipe.offload == "sequential":
+        pipeline.enable_sequential_cpu_offload(device=device)
+    elif recipe.offload == "group":
+        pipeline.enable_group_offload(
+            onload_device=torch.device(device), offload_type="leaf_level", use_stream=device.startswith("cuda")
+        )
+
+
+def _compile(pipeline: Any, recipe: Recipe) -> None:
+    """Last of all: what is compiled must already be as it will run."""
+    for network in denoisers(pipeline):
+        if recipe.compile == COMPILED_BLOCKS:
+            network.compile_repeated_blocks()
+        else:
+            network.compile()
+
+
+# Quantisation --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Quantization:
+    package: str
+    config: Callable[[], Any]
+
+
+def _torchao(name: str) -> Callable[[], Any]:
+    def config() -> Any:
+        from diffusers import TorchAoConfig
+        from torchao import quantization
+
+        return TorchAoConfig(getattr(quantization, name)())
+
+    return config
+
+
+def _quanto(dtype: str) -> Callable[[], Any]:
+    def config() -> Any:
+        from diffusers import QuantoConfig
+
+        return QuantoConfig(weights_dtype=dtype)
+
+    return config
+
+
+def _bitsandbytes(**settings: Any) -> Callable[[], Any]:
+    def config() -> Any:
+        from diffusers import BitsAndBytesConfig
+
+        return BitsAndBytesConfig(**settings)
+
+    return config
+
+
+_QUANTIZATIONS: Mapping[str, _Quantization] = {
+    "torchao-int8": _Quantization("torchao", _torchao("Int8WeightOnlyConfig")),
+    "torchao-int8-dynamic": _Quantization("torchao", _torchao("Int8DynamicActivationInt8WeightConfig")),
+    "torchao-float8": _Quantization("torchao", _torchao("Float8WeightOnlyConfig")),
+    "quanto-int8": _Quantization("optimum.quanto", _quanto("int8")),
+    "quanto-float8": _Quantization("optimum.quanto", _quanto("float8")),
+    "bitsandbytes-int8": _Quantization("bitsandbytes", _bitsandbytes(load_in_8bit=True)),
+    "bitsandbytes-nf4": _Quantization("bitsandbytes", _bitsandbytes(load_in_4bit=True, bnb_4bit_quant_type="nf4")),
+}
+
+
+def _packages(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """(setting, top-level package that it needs)."""
+    if recipe.lora is not None:
+        yield "lora", "peft"
+    if recipe.quantization in _QUANTIZATIONS:
+        yield "quantization", _QUANTIZATIONS[recipe.quantization or ""].package.partition(".")[0]
+
+
+SWITCHES: Mapping[str, Switch] = {
+    "scheduler": Switch(lacking=_no_scheduler, apply=_set_scheduler),
+    "vae_tiling": Switch(lacking=_vae_without("use_tiling"), apply=_set_vae("tiling")),
+    "vae_slicing": Switch(lacking=_vae_without("use_slicing"), apply=_set_vae("slicing")),
+    "lora": Switch(lacking=_no_lora, apply=_set_lora),
+    "lora_scale": Switch(lacking=_no_lora_scale),
+    "attention": Switch(lacking=_no_attention, apply=_set_attention),
+    "layerwise_casting": Switch(lacking=_no_layerwise, apply=_set_layerwise),
+    "quantization": Switch(lacking=_no_quantization),
+    "cache": Switch(lacking=_no_cache, apply=_set_cache),
+    "offload": Switch(lacking=_no_offload, apply=_set_offload),
+    "compile": Switch(lacking=_no_compile),
+    "backend": Switch(lacking=_no_backend),
+}
+"""In the order in which they are set."""
