@@ -1,0 +1,361 @@
+"""The leaderboard as one HTML file that asks nothing of anyone: no request, no library, every text escaped.
+
+Its policy (CSP) allows its own style and script by their hashes, pictures that lie inside it, and clips beside it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, failure_line
+from pytest_vdb.records import Gpu, Measurement, Record, Run, Status
+from pytest_vdb.reporters import charts
+from pytest_vdb.reporters.text import (
+    ARROWS,
+    BETTER,
+    LEGEND,
+    STATUS_WORDS,
+    counted,
+    decimals,
+    distinct_names,
+    figure,
+    half_width,
+    heading,
+    missing_lines,
+    recipe_words,
+    tests_short,
+    title,
+    unit,
+    visible,
+    weights_note,
+    weights_words,
+)
+
+TEMPLATES = Path(__file__).parent / "templates"
+MOST_CARDS = 600
+"""Clips shown on the whole page: more belong into records.jsonl and would make it slow."""
+MOST_BARS = 2_000
+POSTERS_BYTES = 6 * 2**20
+"""Of posters inside the page; further ones are linked like the clips."""
+
+
+def render(board: Leaderboard, *, root: Path | None = None) -> str:
+    """The page, to be put into `root`.
+
+    Args:
+        board: what to show.
+        root: the folder that holds `runs/RUN/`: links are made only to what lies there, posters are put into the page.
+            None: the page links to where things would be, and contains no pictures.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["shown"] = visible
+    style, script = (_source(f"leaderboard.{kind}") for kind in ("css", "js"))
+    files = Files(root)
+    cards = max(4, min(24, MOST_CARDS // max(1, len(board.rows))))
+    return environment.get_template("leaderboard.html.j2").render(
+        policy=policy(style, script),
+        style=Markup(style),
+        script=Markup(script),
+        run=board.run,
+        title=title(board),
+        when=_when(board.run),
+        outcome=[
+            (status, STATUS_WORDS[status], board.counts[status]) for status in STATUS_WORDS if status in board.counts
+        ],
+        reused=counted(board.reused, "clip") if board.reused else None,
+        tables=[_table(table, index, files, cards) for index, table in enumerate(board.tables)],
+        legend=LEGEND,
+        environment=_environment(board.run),
+        options={visible(key): visible(_plain(value)) for key, value in board.run.options.items()},
+    )
+
+
+def policy(style: str, script: str) -> str:
+    """The Content-Security-Policy that lets exactly this style and this script run."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src '{_hash(style)}'",
+            f"script-src '{_hash(script)}'",
+            "img-src data: 'self'",
+            "media-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+class Files:
+    """What lies beside the page, by links that cannot lead out of its folder."""
+
+    def __init__(self, root: Path | None) -> None:
+        self.root = root
+        self.inlined = 0
+
+    def link(self, run: str, relative: str) -> str | None:
+        """URL of a file of a run's folder; None when there is no such file or it would lie outside of the page's."""
+        if not run or run in {".", ".."} or re.search(r"[/\\\x00]", run) or relative.startswith(("/", "\\")):
+            return None
+        path = posixpath.normpath(posixpath.join("runs", run, relative.replace("\\", "/")))
+        if path.startswith("..") or "\x00" in path:
+            return None
+        if self.root is not None and not (self.root / path).is_file():
+            return None
+        return "/".join(quote(part, safe="") for part in path.split("/"))
+
+    def poster(self, run: str, relative: str | None) -> str | None:
+        """The picture itself as a `data:` URL, or a link once the page has enough of them."""
+        link = self.link(run, relative) if relative else None
+        if link is None or relative is None or self.root is None:
+            return link
+        path = self.root / "runs" / run / relative
+        if self.inlined + path.stat().st_size > POSTERS_BYTES:
+            return link
+        content = path.read_bytes()
+        self.inlined += len(content)
+        return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What a column's cells share."""
+
+    column: Column
+    places: int
+    ranked: tuple[Cell, ...]
+    """Only these have a bar: beside the others' values it would show nothing."""
+    bars: bool
+
+
+def _table(table: Table, index: int, files: Files, cards: int) -> dict[str, Any]:
+    names = distinct_names(table)
+    bars = len(table.rows) * len(table.columns) <= MOST_BARS
+    scales = []
+    for at, column in enumerate(table.columns):
+        cells = tuple(row.cells[at] for row in table.rows)
+        scales.append(_Scale(column, decimals(cells), tuple(c for c in cells if c.unranked is None), bars))
+    scatter = charts.quality_against_latency(table)
+    return {
+        "id": f"t{index}",
+        "benchmark": visible(table.benchmark),
+        "columns": [_column(column, table) for column in table.columns],
+        "rows": [_row(row, names[at], f"t{index}r{at}", scales, files, cards) for at, row in enumerate(table.rows)],
+        "notes": weights_note(table),
+        "missing": [(counted(n, "test"), visible(where), visible(why)) for where, why, n in missing_lines(table)],
+        "scatter": _drawn(scatter.svg) if scatter else None,
+        "scatter_caption": visible(scatter.caption) if scatter else None,
+    }
+
+
+def _column(column: Column, table: Table) -> dict[str, Any]:
+    name = visible(heading(column, table.columns))
+    return {
+        "name": name,
+        "words": name.replace("_", " "),
+        "unit": visible(unit(column)),
+        "arrow": ARROWS[column.better],
+        "better": BETTER[column.better],
+        "first": "ascending" if column.better == "lower" else "descending",
+        "kind": column.kind,
+        "title": f"{visible(column.name)}, version {visible(column.version)}: {BETTER[column.better]}",
+    }
+
+
+def _row(row: Row, name: str, key: str, scales: Sequence[_Scale], files: Files, cards: int) -> dict[str, Any]:
+    shown = _most_telling(row.records, cards)
+    return {
+        "id": key,
+        "name": visible(name),
+        "weights": weights_words(row),
+        "weights_kind": row.weights or "unknown",
+        "recipe": recipe_words(row),
+        "tests": tests_short(row),
+        "share": row.passed / row.tests,
+        "lost": [entry for entry in _outcome(row.counts) if entry[0] != "passed"],
+        "reused": row.reused,
+        "cells": [_cell(cell, scale) for cell, scale in zip(row.cells, scales, strict=True)],
+        "facts": _facts(row),
+        "runs": [_run_links(run, files) for run in row.runs],
+        "clips": [_card(record, files) for record in shown],
+        "more": len(row.records) - len(shown),
+        "search": visible(f"{name} {weights_words(row)} {row.hardware or ''} {row.task or ''}").lower(),
+    }
+
+
+def _outcome(counts: Mapping[Status, int]) -> list[tuple[Status, str, int]]:
+    return [(status, words, counts[status]) for status, words in STATUS_WORDS.items() if counts.get(status)]
+
+
+def _cell(cell: Cell, scale: _Scale) -> dict[str, Any]:
+    half = half_width(cell)
+    reasons = "; ".join(f"{reason} ({counted(n, 'test')})" for reason, n in cell.reasons)
+    said = [f"{figure(cell.mean, scale.places)} {unit(scale.column)}".strip()]
+    if cell.interval is not None:
+        said.append(f"95% interval {' to '.join(figure(end, scale.places) for end in cell.interval)}")
+    said.append(counted(cell.n, "prompt"))
+    if cell.unranked:
+        said.append(f"not ranked: {cell.unranked}")
+    if cell.tied and cell.mark != "best":
+        said.append("not told apart from the best")
+    if reasons:
+        said.append(f"missing: {reasons}")
+    return {
+        "value": cell.mean,
+        "text": figure(cell.mean, scale.places),
+        "half": None if half is None else figure(half, scale.places),
+        "group": 2 if cell.mean is None else 1 if cell.unranked else 0,
+        "mark": cell.mark,
+        "tied": cell.tied and cell.mark != "best",
+        "unranked": cell.unranked is not None,
+        "incomplete": cell.mean is not None and cell.missing > 0,
+        "missing": cell.missing,
+        "reasons": visible(reasons) or "no test measured it",
+        "title": visible("; ".join(said)),
+        "bar": _drawn(charts.interval_bar(cell, scale.ranked)) if scale.bars and not cell.unranked else "",
+    }
+
+
+def _facts(row: Row) -> list[tuple[str, str]]:
+    facts = [("recipe", f"{row.recipe_digest or 'unknown'}"), ("hardware", row.hardware or "unknown")]
+    if row.revision:
+        facts.append(("revision", row.revision))
+    if row.task:
+        facts.append(("task", row.task))
+    facts += [(key.replace("_", " "), _plain(value)) for key, value in row.recipe.items() if value is not None]
+    return [(visible(key), visible(value)) for key, value in facts]
+
+
+def _run_links(run: str, files: Files) -> dict[str, str | None]:
+    manifest, records = files.link(run, "run.json"), files.link(run, "records.jsonl")
+    return {"id": visible(run), "manifest": manifest, "records": records}
+
+
+def _most_telling(records: Sequence[Record], most: int) -> list[Record]:
+    """All of them if they fit; else those that did not pass first."""
+    if len(records) <= most:
+        return list(records)
+    return sorted(records, key=lambda record: record.status == "passed")[:most]
+
+
+def _card(record: Record, files: Files) -> dict[str, Any]:
+    clip = record.clip
+    return {
+        "prompt": visible(record.prompt or "no prompt"),
+        "text": visible(record.prompt_text or ""),
+        "category": visible(record.category or ""),
+        "seed": record.seed,
+        "status": record.status,
+        "status_words": STATUS_WORDS[record.status],
+        "preview": files.link(record.run, clip.preview) if clip and clip.preview else None,
+        "poster": files.poster(record.run, clip.poster) if clip else None,
+        "size": f"{clip.frames} frames, {clip.width}×{clip.height}, {clip.fps:g} fps" if clip else None,
+        "width": clip.width if clip else 16,
+        "height": clip.height if clip else 9,
+        "reused_from": visible(record.reused_from) if record.reused_from else None,
+        "measured": [_value(measurement) for measurement in record.measurements],
+        "notes": [visible(note) for note in record.notes],
+        "failure": None if record.status == "passed" else visible(failure_line(record)),
+        "traceback": _lines(record.failure.traceback) if record.failure and record.failure.traceback else None,
+    }
+
+
+def _value(measurement: Measurement) -> dict[str, Any]:
+    value = measurement.value
+    places = 4 if value is not None and abs(value) < 1 else 2 if value is not None and abs(value) < 100 else 0
+    return {
+        "name": visible(measurement.name.replace("_", " ")),
+        "text": figure(value, places),
+        "unit": visible(measurement.unit) if measurement.unit != "1" else "",
+        "reason": visible(measurement.reason) if value is None and measurement.reason else None,
+        "wiring": measurement.wiring,
+        "spark": _drawn(charts.sparkline(measurement.series)) if measurement.series else "",
+    }
+
+
+def _environment(run: Run) -> list[tuple[str, str]]:
+    about = run.environment
+    commit = about.git_commit[:12] if about.git_commit else None
+    dirty = " with uncommitted changes" if about.git_dirty else ""
+    facts = [
+        ("hardware", about.hardware),
+        ("processor", f"{about.cpu}, {counted(about.cpu_count, 'core')}, {about.memory_mib / 1024:.1f} GiB"),
+        *(
+            ("graphics", f"{gpu.name}{f', {gpu.memory_mib / 1024:.0f} GiB' if gpu.memory_mib else ''}")
+            for gpu in about.gpus
+        ),
+        ("driver", about.driver),
+        ("CUDA", about.cuda),
+        ("system", about.platform),
+        ("Python", about.python),
+        *about.packages.items(),
+        ("git commit", f"{commit}{dirty}" if commit else None),
+        *((f"suite {name}", digest) for name, digest in run.suites.items()),
+    ]
+    return [(visible(key), visible(value)) for key, value in facts if value]
+
+
+def _gpu(gpu: Gpu) -> str:
+    return f"{gpu.name}, {gpu.memory_mib / 1024:.0f} GiB" if gpu.memory_mib else gpu.name
+
+
+def _when(run: Run) -> str:
+    """`14 January 2026, 09:30 UTC, 53 s`."""
+    try:
+        start = datetime.fromisoformat(run.started_at)
+    except ValueError:
+        return visible(run.started_at)
+    zone = " UTC" if start.utcoffset() is not None and not start.utcoffset() else ""
+    words = f"{start.day} {start:%B %Y, %H:%M}{zone}"
+    if run.finished_at is None:
+        return f"{words}, not finished"
+    try:
+        seconds = (datetime.fromisoformat(run.finished_at) - start).total_seconds()
+    except (ValueError, TypeError):
+        return words
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{words}, {f'{minutes} min ' if minutes else ''}{rest} s"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={_plain(one)}" for key, one in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return " ".join(_plain(one) for one in value) or "none"
+    return "none" if value is None else str(value)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(visible(line) for line in text.splitlines())
+
+
+def _drawn(svg: str) -> Any:
+    """SVG from `charts`, which escapes what it is given."""
+    from markupsafe import Markup
+
+    return Markup(svg)
+
+
+def _source(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

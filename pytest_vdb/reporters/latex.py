@@ -1,0 +1,166 @@
+"""The leaderboard as a LaTeX table: `\\input` it in a paper, or compile it as it is. Needs only `booktabs`."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table
+from pytest_vdb.reporters.text import (
+    counted,
+    decimals,
+    distinct_names,
+    figure,
+    heading,
+    missing_lines,
+    tests_short,
+    unit,
+    visible,
+    weights_note,
+)
+
+_TEMPLATE = Path(__file__).parent / "templates" / "leaderboard.tex.j2"
+_ARROWS = {"higher": r"$\uparrow$", "lower": r"$\downarrow$", "neutral": ""}
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "%": r"\%",
+    "#": r"\#",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\texttt{\char34}",
+    "[": "{[}",  # not the optional argument of the line break before it
+    "]": "{]}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    "-": r"-{}",  # no ligatures: -- is two hyphens
+    "–": r"\textendash{}",
+    "—": r"\textemdash{}",
+    "×": r"$\times$",
+    "°": r"\textdegree{}",
+    "µ": r"$\mu$",
+    "μ": r"$\mu$",
+    "…": r"\ldots{}",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "±": r"$\pm$",
+}
+_ACCENTS = frozenset({"0300", "0301", "0302", "0303", "0308", "030A", "030C", "0327"})
+"""Grave, acute, circumflex, tilde, diaeresis, ring, caron, cedilla: what every TeX text font can set."""
+_LEGEND = (
+    r"Mean over prompts (the samples of a prompt averaged first). \textbf{Best} and \underline{second} among rows that "
+    r"answered the same prompts; $\approx$: not told apart from the best (paired t-test, Benjamini-Hochberg over the "
+    r"column, $p \geq 0.05$); \vdbunranked{grey}: not ranked."
+)
+_PER_TABLE = 7
+"""Columns of figures that fit across a page; more continue in a further table."""
+
+
+def render(board: Leaderboard) -> str:
+    """One `table` per benchmark (and per seven columns of it)."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # every text goes through `escape` instead
+        undefined=jinja2.StrictUndefined,
+    )
+    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    return (
+        template.render(
+            run=escape(board.run.id), comment=_comment(board), tables=[part for t in board.tables for part in _parts(t)]
+        ).rstrip()
+        + "\n"
+    )
+
+
+def escape(text: object) -> str:
+    """`text` with nothing left that TeX would obey; what pdfLaTeX's T1 fonts lack is written as its code point."""
+    return "".join(_ESCAPES.get(character) or _printable(character) for character in visible(text))
+
+
+def _printable(character: str) -> str:
+    """ASCII, and letters that are an ASCII letter with one accent; all else as `U+4E2D`."""
+    base, _, mark = unicodedata.decomposition(character).partition(" ")
+    accented = mark in _ACCENTS and int(base, 16) < 0x80
+    return character if character.isascii() or accented else rf"\texttt{{U+{ord(character):04X}}}"
+
+
+def _comment(board: Leaderboard) -> str:
+    hardware = escape(board.run.environment.hardware)
+    return f"run {escape(board.run.id)} of {escape(board.run.started_at)} on {hardware}"
+
+
+def _parts(table: Table) -> list[dict[str, object]]:
+    starts = range(0, max(1, len(table.columns)), _PER_TABLE)
+    parts = [_part(table, list(range(len(table.columns)))[start : start + _PER_TABLE]) for start in starts]
+    parts[-1]["notes"] = _notes(table)
+    return parts
+
+
+def _part(table: Table, columns: list[int]) -> dict[str, object]:
+    names = distinct_names(table)
+    places = {at: decimals(row.cells[at] for row in table.rows) for at in columns}
+    rows = [
+        {
+            "name": escape(names[index]),
+            "tests": escape(tests_short(row)),
+            "cells": [_cell(row.cells[at], places[at]) for at in columns],
+            "rule": index > 0 and _trained(row) != _trained(table.rows[index - 1]),
+        }
+        for index, row in enumerate(table.rows)
+    ]
+    return {
+        "benchmark": escape(table.benchmark),
+        "heads": [_head(table.columns[at], table) for at in columns],
+        "rows": rows,
+        "caption": f"{escape(table.benchmark)}. {_LEGEND}",
+        "notes": [],
+    }
+
+
+def _trained(row: Row) -> bool:
+    return row.weights not in {"tiny", "random"}
+
+
+def _head(column: Column, table: Table) -> list[str]:
+    """The name broken at its underscores, with its arrow; the unit under it."""
+    lines = [escape(word) for word in visible(heading(column, table.columns)).split("_") if word] or [""]
+    lines[-1] = f"{lines[-1]} {_ARROWS[column.better]}".rstrip()
+    return lines + ([escape(f"[{unit(column)}]")] if unit(column) else [])
+
+
+def _cell(cell: Cell, places: int) -> str:
+    """Right-aligned with as many decimals as its column, so decimals align; marks take no width."""
+    if cell.mean is None:
+        return "--"
+    text = figure(cell.mean, places).replace(",", "{,}")
+    if text.startswith("-"):
+        text = f"$-${text[1:]}"
+    if cell.unranked is not None:
+        return rf"\vdbunranked{{{text}}}"
+    if cell.mark == "best":
+        return rf"\textbf{{{text}}}"
+    if cell.mark == "second":
+        text = rf"\underline{{{text}}}"
+    return rf"{text}\rlap{{\textsuperscript{{$\approx$}}}}" if cell.tied else text
+
+
+def _notes(table: Table) -> list[str]:
+    notes = [escape(note) for note in weights_note(table)]
+    notes += [f"-- {counted(n, 'test')}, {escape(where)}: {escape(why)}" for where, why, n in missing_lines(table)]
+    return [f"{note}." if note[-1] not in ".!?" else note for note in notes]

@@ -1,0 +1,105 @@
+"""The leaderboard as GitHub-flavoured Markdown: for a step summary, a pull request or a README."""
+
+from __future__ import annotations
+
+import html
+import re
+
+from pytest_vdb.analysis.leaderboard import Cell, Leaderboard, Row, Table
+from pytest_vdb.reporters.text import (
+    ARROWS,
+    LEGEND,
+    MISSING,
+    counted,
+    decimals,
+    distinct_names,
+    figure,
+    half_width,
+    heading,
+    missing_lines,
+    status_words,
+    tests_short,
+    title,
+    unit,
+    visible,
+    weights_note,
+    weights_words,
+)
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$])")
+
+
+def render(board: Leaderboard) -> str:
+    """One table per benchmark, best in bold, and below it what must be said."""
+    environment = board.run.environment
+    lines = ["# Video benchmark", ""]
+    lines += [f"{title(board)}: {status_words(board.counts) or 'nothing was run'}.", ""]
+    lines += [f"Run {code(board.run.id)} of {plain(board.run.started_at)} on {plain(environment.hardware)}.", ""]
+    for table in board.tables:
+        lines += [f"## {plain(table.benchmark)}", "", *_grid(table), "", *_notes(table)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def code(text: object) -> str:
+    """`text` as a code span that ends where it should, in a table too. Mentions, links and HTML are inert in it."""
+    shown = visible(text).replace("|", "\\|")
+    fence = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
+    padding = " " if shown.startswith("`") or shown.endswith("`") or not shown.strip() else ""
+    return f"{fence}{padding}{shown}{padding}{fence}"
+
+
+def plain(text: object) -> str:
+    """`text` as prose in which nothing is markup, HTML, a link or a mention."""
+    escaped = _SPECIAL.sub(r"\\\1", html.escape(visible(text), quote=False))
+    # GitHub makes links and mentions of bare text; neither pattern matches with a mark inside it.
+    return escaped.replace("://", ":\\//").replace("www.", "www\\.").replace("@", "@\N{ZERO WIDTH NON-JOINER}")
+
+
+def _grid(table: Table) -> list[str]:
+    names = distinct_names(table)
+    places = [decimals(row.cells[at] for row in table.rows) for at in range(len(table.columns))]
+    heads = ["model", "weights", "passed"]
+    for column in table.columns:
+        arrow = " ".join(filter(None, (plain(unit(column)), ARROWS[column.better])))
+        heads.append(f"{plain(heading(column, table.columns))}{f' ({arrow})' if arrow else ''}")
+    lines = [_line(heads), _line([":--", ":--", *["--:"] * (len(heads) - 2)])]
+    for at, row in enumerate(table.rows):
+        cells = [_cell(cell, number) for cell, number in zip(row.cells, places, strict=True)]
+        lines.append(_line([code(names[at]), _weights(row), tests_short(row), *cells]))
+    return lines
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _weights(row: Row) -> str:
+    words = weights_words(row)
+    return words if row.real else f"*{words}*"
+
+
+def _cell(cell: Cell, places: int) -> str:
+    if cell.mean is None:
+        return MISSING
+    text, half = figure(cell.mean, places), half_width(cell)
+    if half is not None:
+        text += f" ± {figure(half, places)}"
+    if cell.unranked is not None:
+        return f"*({text})*"
+    if cell.mark == "best":
+        return f"**{text}**"
+    if cell.mark == "second":
+        text = f"<ins>{text}</ins>"
+    return f"{text} ≈" if cell.tied else text
+
+
+def _notes(table: Table) -> list[str]:
+    marked = any(cell.mark == "best" for row in table.rows for cell in row.cells)
+    notes = []
+    if marked:
+        notes.append(f"**Best**, <ins>second</ins>, ≈ not told apart from the best, *(not ranked)*. {plain(LEGEND)}")
+    elif any(cell.mean is not None for row in table.rows for cell in row.cells):
+        notes.append(f"*(Not ranked)*. {plain(LEGEND)}")
+    notes += [plain(note) for note in weights_note(table)]
+    notes += [f"{MISSING} {counted(n, 'test')}, {plain(where)}: {plain(why)}" for where, why, n in missing_lines(table)]
+    return [f"- {note}" for note in notes] + [""]

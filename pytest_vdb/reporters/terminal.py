@@ -1,0 +1,136 @@
+"""The leaderboard as plain text that fits a terminal: what to see at the end of a run, the rest is in the files."""
+
+from __future__ import annotations
+
+import textwrap
+
+from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Table
+from pytest_vdb.reporters.text import (
+    ARROWS,
+    MISSING,
+    counted,
+    decimals,
+    distinct_names,
+    figure,
+    heading,
+    missing_lines,
+    status_words,
+    tests_short,
+    title,
+    unit,
+    visible,
+    weights_note,
+)
+
+LONGEST_NAME = 32
+MOST_REASONS = 6
+
+
+def render(board: Leaderboard, *, width: int = 100) -> str:
+    """Tables at most `width` characters wide (columns that do not fit continue below), then what must be said."""
+    if not board.tables:
+        return "no test left a record: nothing to show"
+    summary = f"{title(board)}: {status_words(board.counts)}"
+    if board.reused:
+        summary += f"; {counted(board.reused, 'clip')} reused from the cache"
+    parts = [textwrap.fill(summary, width)]
+    for table in board.tables:
+        if len(board.tables) > 1:
+            parts.append(visible(table.benchmark))
+        parts += _blocks(table, width)
+        if notes := _notes(table):
+            parts.append("\n".join(_wrapped(note, width) for note in notes))
+    return "\n\n".join(parts)
+
+
+def _blocks(table: Table, width: int) -> list[str]:
+    """As many columns side by side as fit, the model's name at the left of each block."""
+    blocks: list[str] = []
+    columns = list(range(len(table.columns)))
+    while True:
+        taken = len(columns)
+        while taken > 1 and _width(_grid(table, columns[:taken], first=not blocks)) > width:
+            taken -= 1
+        blocks.append(_grid(table, columns[:taken], first=not blocks))
+        columns = columns[taken:]
+        if not columns:
+            return blocks
+
+
+def _grid(table: Table, columns: list[int], *, first: bool) -> str:
+    from tabulate import tabulate
+
+    names = distinct_names(table)
+    headers = [["model"], *([["weights"], ["passed"]] if first else [])]
+    headers += [_heading(table.columns[at], table) for at in columns]
+    places = {at: decimals(row.cells[at] for row in table.rows) for at in columns}
+    lines = []
+    for index, row in enumerate(table.rows):
+        line = [_shortened(visible(names[index]))]
+        if first:
+            line += [row.weights or "?", tests_short(row)]
+        lines.append(line + [_cell(row.cells[at], places[at]) for at in columns])
+    # Headers go in as rows: tabulate pads the ones it is given by two columns each.
+    tall = max(map(len, headers))
+    tops = [[_line(header, tall, number) for header in headers] for number in range(tall)]
+    aligned = ["left", *(["left", "right"] if first else []), *["right"] * len(columns)]
+    grid = tabulate(tops + lines, tablefmt="plain", disable_numparse=True, colalign=aligned, preserve_whitespace=True)
+    text = grid.splitlines()
+    return "\n".join([*text[:tall], "─" * _width(grid), *text[tall:]])
+
+
+def _line(header: list[str], tall: int, number: int) -> str:
+    """Line `number` of a header that stands on the rule under it."""
+    return ([""] * (tall - len(header)) + header)[number]
+
+
+def _heading(column: Column, table: Table) -> list[str]:
+    """The name broken at its underscores, then unit and arrow; the space at the end stands over the figures' marks."""
+    words = visible(heading(column, table.columns)).split("_")
+    below = " ".join(filter(None, (visible(unit(column)), ARROWS[column.better])))
+    return [f"{line} " for line in (*words, below) if line]
+
+
+def _cell(cell: Cell, places: int) -> str:
+    text = figure(cell.mean, places)
+    if cell.mean is None:
+        return text + " "
+    if cell.unranked is not None:
+        return f"({text})"
+    if cell.mark == "best":
+        return text + "*"
+    return text + ("~" if cell.tied else " ")
+
+
+def _notes(table: Table) -> list[str]:
+    notes = []
+    shown = [cell for row in table.rows for cell in row.cells]
+    legend = []
+    if any(cell.mark == "best" for cell in shown):
+        legend.append("* best")
+    if any(cell.tied and cell.mark != "best" for cell in shown):
+        legend.append("~ not told apart from the best (p >= 0.05)")
+    if any(cell.unranked and cell.mean is not None for cell in shown):
+        legend.append("( ) not ranked")
+    if legend:
+        notes.append("   ".join(legend))
+    notes += weights_note(table)
+    missing = missing_lines(table)
+    notes += [
+        f"{MISSING} {counted(n, 'test')}, {visible(where)}: {visible(why)}" for where, why, n in missing[:MOST_REASONS]
+    ]
+    if len(missing) > MOST_REASONS:
+        notes.append(f"{MISSING} and {counted(len(missing) - MOST_REASONS, 'further reason')}: see the HTML report")
+    return notes
+
+
+def _wrapped(text: str, width: int) -> str:
+    return textwrap.fill(text, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def _width(text: str) -> int:
+    return max(len(line) for line in text.splitlines())
