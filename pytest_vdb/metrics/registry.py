@@ -44,7 +44,7 @@ class MetricRegistry:
 
     def add_from(self, module: ModuleType | object) -> tuple[MetricSpec, ...]:
         """Register everything tagged with `@metric` in a module, plugin or class; returns what was found."""
-        found = tuple(spec for thing in vars(module).values() if (spec := spec_of(thing)) is not None)
+        found = tuple(spec for thing in getattr(module, "__dict__", {}).values() if (spec := spec_of(thing)) is not None)
         for spec in found:
             self.add(spec)
         return found

@@ -1,0 +1,132 @@
+"""Metrics of how a clip changes: known answers, properties, and the figures of a reference."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_vdb.errors import CannotMeasure, ClipTooShort
+from pytest_vdb.metrics.change import frozen_frames, motion_amount, temporal_flicker
+from pytest_vdb.metrics.pixels import luma, mean_absolute_difference
+from pytest_vdb.records import Clip
+
+SHARED = Path(__file__).parents[3] / "shared"
+
+
+def noise(frames=16, height=32, width=48, seed=0) -> Clip:
+    return Clip(np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), np.uint8), 8.0)
+
+
+def still(frames=4, height=32, width=48) -> Clip:
+    return Clip(np.repeat(noise(1, height, width).frames, frames, axis=0), 8.0)
+
+
+def ramp(speed: float, frames=6, size=96) -> Clip:
+    """A soft pattern that moves right by `speed` pixels per frame."""
+    x = np.arange(size)[None, :] - speed * np.arange(frames)[:, None]
+    wave = 127 + 100 * np.sin(2 * np.pi * x / 64)
+    grey = np.repeat(np.round(wave)[:, None, :], size, axis=1).astype(np.uint8)
+    return Clip(np.repeat(grey[..., None], 3, axis=3), 8.0)
+
+
+def test_uniform_noise_flickers_by_a_third():
+    assert temporal_flicker(noise()).value == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_a_still_clip_does_not_flicker():
+    assert temporal_flicker(still()).value == 0
+
+
+def test_flicker_is_the_exact_mean_of_float64():
+    clip = noise(5, 33, 47)
+    exact = np.abs(np.diff(clip.frames.astype(np.float64) / 255, axis=0)).mean(axis=(1, 2, 3))
+    score = temporal_flicker(clip)
+    assert score.series == pytest.approx(exact, rel=1e-13)
+    assert score.value == pytest.approx(exact.mean(), rel=1e-13)
+
+
+def test_flicker_reads_frames_larger_than_a_block_and_of_any_memory_order():
+    clip = noise(2, 300, 301)
+    turned = Clip(clip.frames.transpose(0, 2, 1, 3), 8.0)
+    assert temporal_flicker(turned).value == pytest.approx(temporal_flicker(clip).value, rel=1e-13)
+
+
+@pytest.mark.skipif(not (SHARED / "oracles/set.json").exists(), reason="the oracles lie beside the repository")
+def test_flicker_is_the_complement_of_vbench():
+    sys.path.insert(0, str(SHARED / "oracles"))
+    from videos import blobs
+
+    expected = json.loads((SHARED / "oracles/set.json").read_text())["vbench_temporal_flickering"]["values"]
+    for clips, values in zip((blobs(0, 4), blobs(1, 4, noise=0.1)), expected, strict=True):
+        for frames, value in zip(clips, values, strict=True):
+            assert 1 - temporal_flicker(Clip(frames, 8.0)).value == pytest.approx(value, abs=1e-7)
+
+
+@pytest.mark.parametrize("measure", [temporal_flicker, frozen_frames, motion_amount])
+def test_one_frame_is_refused(measure):
+    with pytest.raises(ClipTooShort, match="needs 2 frames, got 1"):
+        measure(still(frames=1))
+
+
+@pytest.mark.parametrize("measure", [temporal_flicker, frozen_frames])
+def test_two_by_two_pixels_are_measured(measure):
+    assert measure(noise(3, 2, 2)).value is not None
+
+
+def test_a_still_clip_is_all_frozen_and_noise_is_not():
+    assert frozen_frames(still()).value == 1
+    assert frozen_frames(noise()).value == 0
+
+
+def test_the_frozen_half_of_a_clip_is_found():
+    frames = noise(9).frames.copy()
+    frames[4:] = frames[4]
+    score = frozen_frames(Clip(frames, 8.0))
+    assert score.value == 0.5
+    assert score.series == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_something_small_that_moves_is_not_frozen():
+    frames = np.full((2, 64, 64, 3), 20, np.uint8)
+    frames[1, 40:44, 40:44] = 200
+    assert frozen_frames(Clip(frames, 8.0)).value == 0
+
+
+def test_faint_coding_noise_is_still_frozen():
+    frames = np.full((2, 64, 64, 3), 100, np.uint8)
+    frames[1, ::2] += 1
+    assert frozen_frames(Clip(frames, 8.0)).value == 1
+
+
+@pytest.mark.parametrize("speed", [0.5, 1, 2, 4])
+def test_motion_is_measured_in_pixels_per_frame(speed):
+    assert motion_amount(ramp(speed)).value == pytest.approx(speed, rel=0.1)
+
+
+def test_a_still_clip_does_not_move():
+    assert motion_amount(still()).value == 0
+
+
+def test_a_plain_colour_shows_no_motion():
+    with pytest.raises(CannotMeasure, match="plain colour"):
+        motion_amount(Clip(np.full((3, 16, 16, 3), 7, np.uint8), 8.0))
+
+
+def test_tiny_frames_show_no_motion():
+    with pytest.raises(CannotMeasure, match="smaller than 8x8"):
+        motion_amount(noise(3, 2, 2))
+
+
+def test_luma_is_within_a_level_of_bt601():
+    frame = noise(1, 64, 64).frames[0]
+    exact = frame @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(luma(frame) - exact).max() < 1.5
+
+
+def test_the_mean_difference_does_not_depend_on_the_order():
+    a, b = noise(2).frames
+    assert mean_absolute_difference(a, b) == mean_absolute_difference(b, a)

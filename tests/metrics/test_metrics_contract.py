@@ -1,0 +1,145 @@
+"""The contract: what a tag and a signature say about a metric."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pytest_vdb.metrics
+from pytest_vdb.errors import MetricError, UnknownName
+from pytest_vdb.metrics.contract import Score, metric, spec_of
+from pytest_vdb.metrics.registry import METRIC_MODULES, MetricRegistry
+
+
+def test_a_tagged_function_stays_a_plain_function():
+    @metric("spread", unit="1", better="higher")
+    def spread(clip):
+        """How far pixels spread."""
+        return clip * 2
+
+    assert spread(21) == 42
+    assert spec_of(spread).summary == "How far pixels spread."
+
+
+def test_parameter_names_say_what_a_metric_needs():
+    @metric("fits", unit="1", better="higher")
+    def fits(clip_image, clip_text, factor=2.0): ...
+
+    spec = spec_of(fits)
+    assert spec.inputs == ("clip_image", "clip_text")
+    assert spec.features == ("clip_image", "clip_text")
+    assert spec.backbones == ("clip",)
+
+
+@pytest.mark.parametrize(
+    ("function", "scope"),
+    [
+        (lambda clip: 0, "clip"),
+        (lambda clip, prompt: 0, "clip"),
+        (lambda clip, reference: 0, "pair"),
+        (lambda clips: 0, "set"),
+        (lambda dino_set: 0, "set"),
+        (lambda dino_set, dino_reference: 0, "set"),
+    ],
+)
+def test_the_scope_follows_from_the_parameters(function, scope):
+    assert spec_of(metric("m", unit="1", better="neutral")(function)).scope == scope
+
+
+def test_a_misspelt_parameter_is_refused_with_what_it_may_have_meant():
+    with pytest.raises(MetricError, match="did you mean clip_image"):
+
+        @metric("m", unit="1", better="higher")
+        def m(clip_imge): ...
+
+
+@pytest.mark.parametrize(
+    ("tag", "complaint"),
+    [
+        ({"name": "two words", "better": "higher"}, "no spaces"),
+        ({"name": "m", "better": "more"}, "'higher', 'lower' or 'neutral'"),
+        ({"name": "m", "better": "higher", "orders": ("smudged",)}, "known: blur, noise"),
+    ],
+)
+def test_a_tag_that_makes_no_sense_is_refused(tag, complaint):
+    with pytest.raises(MetricError, match=complaint):
+        metric(unit="1", **tag)(lambda clip: 0)
+
+
+def test_one_clip_and_all_clips_at_once_are_refused():
+    with pytest.raises(MetricError, match="make it two metrics"):
+        metric("m", unit="1", better="higher")(lambda clip, dino_set: 0)
+
+
+def test_a_metric_of_parts_names_its_measurements():
+    spec = spec_of(metric("psnr", unit="dB", better="higher", parts=("", "256"))(lambda clip, reference: 0))
+    assert spec.part_names() == ("psnr", "psnr.256")
+
+
+def test_metrics_are_selected_by_name_glob_part_and_word():
+    registry = MetricRegistry()
+
+    class Plugin:
+        a = metric("flow.a", unit="1", better="higher")(lambda clip: 0)
+        b = metric("flow.b", unit="1", better="higher", default=False)(lambda clip: 0)
+        c = metric("c", unit="1", better="higher", parts=("", "x"))(lambda clip: Score(0))
+
+    registry.add_from(Plugin)
+    texts = ("flow.*", "c.x", "default", "all", "none", "c,c")
+    names = {text: [spec.name for spec in registry.select(text)] for text in texts}
+    assert names == {
+        "flow.*": ["flow.a", "flow.b"],
+        "c.x": ["c"],
+        "default": ["flow.a", "c"],
+        "all": ["flow.a", "flow.b", "c"],
+        "none": [],
+        "c,c": ["c"],
+    }
+
+
+def test_a_typo_in_a_metric_lists_the_near_misses():
+    with pytest.raises(UnknownName, match="did you mean 'sharpness'"):
+        MetricRegistry.builtin().select("sharpnes")
+
+
+def test_a_glob_that_matches_nothing_is_refused():
+    with pytest.raises(UnknownName, match="zz"):
+        MetricRegistry.builtin().select("zz*")
+
+
+def test_two_metrics_of_one_name_are_refused():
+    registry = MetricRegistry.builtin()
+    with pytest.raises(MetricError, match="two metrics are called 'sharpness'"):
+        registry.add(spec_of(metric("sharpness", unit="1", better="higher")(lambda clip: 0)))
+
+
+def test_the_same_metric_seen_twice_is_one():
+    registry = MetricRegistry.builtin()
+    before = registry.names()
+    for spec in tuple(registry):
+        registry.add(spec)
+    assert registry.names() == before
+
+
+def test_every_metric_says_what_it_is():
+    for spec in MetricRegistry.builtin():
+        assert spec.summary.endswith("."), spec.name
+        assert spec.unit, spec.name
+
+
+def test_listing_metrics_imports_no_torch():
+    script = (
+        "import sys; from pytest_vdb.metrics.registry import MetricRegistry; MetricRegistry.builtin();"
+        "print([m for m in ('torch', 'scipy', 'transformers', 'open_clip', 'PIL') if m in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_every_module_with_a_metric_is_listed():
+    folder = Path(pytest_vdb.metrics.__file__).parent
+    tagged = {path.stem for path in folder.glob("*.py") if "\n@metric(" in path.read_text()}
+    assert tagged == set(METRIC_MODULES)

@@ -1,0 +1,44 @@
+"""Metrics of single frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from pytest_vdb.errors import CannotMeasure
+from pytest_vdb.metrics.picture import sharpness
+from pytest_vdb.metrics.pixels import luma
+from pytest_vdb.records import Clip
+
+
+def noise(frames=3, height=33, width=47, seed=0) -> Clip:
+    return Clip(np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), np.uint8), 8.0)
+
+
+def test_a_plain_colour_has_no_sharpness():
+    assert sharpness(Clip(np.full((2, 16, 16, 3), 99, np.uint8), 8.0)).value == 0
+
+
+def test_sharpness_is_the_variance_of_scipys_laplacian():
+    clip = noise()
+    expected = [ndimage.laplace(luma(f).astype(np.float64) / 255)[1:-1, 1:-1].var() for f in clip.frames]
+    assert sharpness(clip).series == pytest.approx(expected, rel=1e-12)
+
+
+def test_sharpness_falls_with_every_step_of_blur():
+    clip = noise(2, 64, 64)
+    blurred = [ndimage.gaussian_filter(clip.frames, (0, s, s, 0)) for s in (0.5, 1, 2, 4, 8)]
+    values = [sharpness(Clip(frames, 8.0)).value for frames in (clip.frames, *blurred)]
+    assert values == sorted(values, reverse=True)
+
+
+def test_the_brightest_and_darkest_chequers_do_not_overflow():
+    chequers = np.indices((256, 256)).sum(axis=0) % 2 * 255
+    clip = Clip(np.repeat(chequers[None, :, :, None], 3, axis=3).astype(np.uint8), 8.0)
+    assert sharpness(clip).value == pytest.approx(16, rel=1e-3)
+
+
+def test_frames_without_an_inside_are_refused():
+    with pytest.raises(CannotMeasure, match="2x2 pixels are smaller than 3x3"):
+        sharpness(noise(2, 2, 2))
