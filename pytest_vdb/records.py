@@ -107,8 +107,13 @@ class Suite:
     prompts: tuple[Prompt, ...]
 
     def digest(self) -> str:
-        """Changes with every prompt, id and category; not with where the file lies."""
-        return digest([[p.id, p.text, p.category, p.negative, p.image, p.video] for p in self.prompts])
+        """Changes with every prompt, id and category; not with where the file and its conditioning files lie."""
+        return digest(
+            [
+                [p.id, p.text, p.category, p.negative, *(path and Path(path).name for path in (p.image, p.video))]
+                for p in self.prompts
+            ]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
