@@ -1,0 +1,97 @@
+"""Four models without weights: a clean scene of moving shapes, and the same scene blurred, noisy and frozen.
+
+A person orders them at once; a metric that does not is wrong. All four render the same scene for the same prompt and
+seed, with integer arithmetic, so they make the same bytes on every machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_vdb.errors import RecipeError
+from pytest_vdb.models.registry import model
+from pytest_vdb.records import Clip, Prompt, Recipe, digest
+from pytest_vdb.shapes import moving_shapes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NOISE_LEVELS = 30
+"""Noise is uniform within +- this many of the 255 levels: plain to see, and the shapes still are."""
+
+BLUR_SHARE = 1 / 32
+"""Half-width of each of two box filters, as a share of the shorter side."""
+
+
+@model("calibration-shapes", tags=("calibration", "default"), frames=16, height=64, width=64, fps=8.0)
+def shapes(prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
+    """Striped shapes gliding over a grainy gradient: what a good metric ranks first."""
+    return _scene(prompt, recipe, seed)
+
+
+@model("calibration-blurred", tags=("calibration", "default"), frames=16, height=64, width=64, fps=8.0)
+def blurred(prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
+    """The same scene out of focus."""
+    clip = _scene(prompt, recipe, seed)
+    return Clip(np.stack([_defocus(frame) for frame in clip.frames]), clip.fps)
+
+
+@model("calibration-noisy", tags=("calibration", "default"), frames=16, height=64, width=64, fps=8.0)
+def noisy(prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
+    """The same scene with fresh noise in every frame."""
+    clip = _scene(prompt, recipe, seed)
+    stream = hashlib.shake_256(_name(prompt, seed).encode()).digest(clip.frames.size)
+    rolls = np.frombuffer(stream, np.uint8).reshape(clip.frames.shape).astype(np.int16)
+    noise = ((rolls * (2 * NOISE_LEVELS + 1)) >> 8) - NOISE_LEVELS
+    return Clip(np.clip(clip.frames + noise, 0, 255).astype(np.uint8), clip.fps)
+
+
+@model("calibration-frozen", tags=("calibration", "default"), frames=16, height=64, width=64, fps=8.0)
+def frozen(prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
+    """The same scene stuck at its first frame."""
+    frames, height, width, fps = _size(recipe)
+    first = moving_shapes(_name(prompt, seed), frames=1, height=height, width=width)
+    return Clip(np.repeat(first, frames, axis=0), fps)
+
+
+def _name(prompt: Prompt, seed: int) -> str:
+    """What the scene is rendered from: equal for all four models."""
+    return digest([prompt.id, prompt.text, seed], length=64)
+
+
+def _scene(prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
+    frames, height, width, fps = _size(recipe)
+    return Clip(moving_shapes(_name(prompt, seed), frames=frames, height=height, width=width), fps)
+
+
+def _size(recipe: Recipe) -> tuple[int, int, int, float]:
+    """Frames, height, width and rate.
+
+    Raises:
+        RecipeError: one is not set; a card's `resolve` sets them all.
+    """
+    if recipe.frames is None or recipe.height is None or recipe.width is None or recipe.fps is None:
+        raise RecipeError(f"no full size in {recipe.settings()}", mend="resolve the recipe with the model's card")
+    return recipe.frames, recipe.height, recipe.width, recipe.fps
+
+
+def _defocus(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Two box filters in each direction, close to a Gaussian of the same width."""
+    reach = max(1, round(min(frame.shape[:2]) * BLUR_SHARE))
+    for axis in (0, 1, 0, 1):
+        frame = _box_filter(frame, reach, axis)
+    return frame
+
+
+def _box_filter(frame: NDArray[np.uint8], reach: int, axis: int) -> NDArray[np.uint8]:
+    """Mean over `2 * reach + 1` pixels along an axis, the border repeated, rounded to the nearest level."""
+    margins = [(0, 0)] * frame.ndim
+    margins[axis] = (reach + 1, reach)
+    sums = np.pad(frame, margins, mode="edge").cumsum(axis, dtype=np.int32)
+    width = 2 * reach + 1
+    upper, lower = (sums[width:], sums[:-width]) if axis == 0 else (sums[:, width:], sums[:, :-width])
+    mean: NDArray[np.int32] = (upper - lower + reach) // width
+    return mean.astype(np.uint8)
