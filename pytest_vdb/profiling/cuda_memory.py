@@ -1,0 +1,59 @@
+"""Peaks of PyTorch's CUDA allocator: what tensors took, and what the allocator held back for them.
+
+Neither counts what CUDA itself, other libraries or other processes take.
+"""
+
+from __future__ import annotations
+
+from pytest_vdb.profiling.devices import cuda_in_use
+from pytest_vdb.profiling.probe import Window, reading
+from pytest_vdb.records import Measurement
+
+_NOT_USED = "CUDA was not used by the end of the call"
+
+
+class CudaMemory:
+    """`peak_memory_allocated` and `peak_memory_reserved`, in MiB."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._peaks: dict[str, float] = {}
+        self._reason: str | None = None
+
+    def start(self) -> None:
+        """Forget earlier peaks; if CUDA is not awake yet there are none."""
+        self._peaks, self._reason = {}, None
+        cuda = cuda_in_use(self._device)
+        if cuda is not None:
+            try:
+                cuda.reset_peak_memory_stats(self._device)
+            except RuntimeError as error:
+                self._reason = f"the earlier peak could not be forgotten: {error}"
+
+    def note(self) -> None:
+        """Keep the peaks that a block within this one will make the allocator forget."""
+        cuda = cuda_in_use(self._device)
+        if cuda is None or self._reason:
+            return
+        try:
+            now = {
+                "peak_memory_allocated": cuda.max_memory_allocated(self._device) / 2**20,
+                "peak_memory_reserved": cuda.max_memory_reserved(self._device) / 2**20,
+            }
+        except RuntimeError as error:
+            self._peaks, self._reason = {}, f"the peak could not be read: {error}"
+        else:
+            self._peaks = {name: max(peak, self._peaks.get(name, 0.0)) for name, peak in now.items()}
+
+    def stop(self) -> None:
+        """Note the peaks."""
+        self.note()
+        if not self._peaks:
+            self._reason = self._reason or _NOT_USED
+
+    def read(self, window: Window) -> tuple[Measurement, ...]:  # noqa: ARG002 - a peak needs no window
+        """Both peaks, or why there are none."""
+        return tuple(
+            reading(name, self._peaks.get(name), "MiB", reason=self._reason)
+            for name in ("peak_memory_allocated", "peak_memory_reserved")
+        )

@@ -1,0 +1,97 @@
+"""Peak resident memory of this process: its libraries and everything else it holds, not the call alone.
+
+Linux keeps a high-water mark and lets a process reset its own, so the peak of one call is exact. Where that is not
+allowed a thread looks every few milliseconds and misses shorter peaks; the two are told apart by their version.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from pytest_vdb.profiling.probe import Window, reading
+from pytest_vdb.records import Measurement
+
+SAMPLE_S = 0.01
+
+_RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+_SLACK_MIB = 64.0
+"""How far the mark may lie above the present size right after a reset that worked (other threads go on meanwhile)."""
+
+
+class ProcessMemory:
+    """`peak_rss`, in MiB."""
+
+    def __init__(self) -> None:
+        self._sampler: _Sampler | None = None
+        self._peak_mib: float | None = None
+
+    def start(self) -> None:
+        """Reset the high-water mark, or begin to look."""
+        self._peak_mib = None
+        self._sampler = None if _reset_mark() else _Sampler()
+
+    def note(self) -> None:
+        """Keep the mark that a block within this one will reset; a sampler needs no help."""
+        mark = None if self._sampler else _status_mib("VmHWM")
+        if mark is not None:
+            self._peak_mib = max(mark, self._peak_mib or 0.0)
+
+    def stop(self) -> None:
+        """Note the peak."""
+        if self._sampler:
+            self._peak_mib = self._sampler.stop()
+        self.note()
+
+    def read(self, window: Window) -> tuple[Measurement, ...]:  # noqa: ARG002 - a peak needs no window
+        """The peak, with how it was found in the version; or why there is none."""
+        sampled = f"sampled every {SAMPLE_S * 1000:.0f} ms: shorter peaks are missed"
+        if self._peak_mib is None:
+            return (reading("peak_rss", None, "MiB", reason="the system does not tell the size of this process"),)
+        if self._sampler is not None:
+            return (reading("peak_rss", self._peak_mib, "MiB", version="1-sampled", reason=sampled),)
+        return (reading("peak_rss", self._peak_mib, "MiB"),)
+
+
+def _reset_mark() -> bool:
+    """Set the kernel's high-water mark to the present size; False where the kernel does not do it."""
+    try:
+        _RESET.write_text("5")
+    except OSError:
+        return False
+    mark, present = _status_mib("VmHWM"), _status_mib("VmRSS")
+    return mark is not None and present is not None and mark <= present + _SLACK_MIB
+
+
+def _status_mib(field: str) -> float | None:
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:")), None)
+
+
+class _Sampler:
+    """Looks at the size of this process until it is stopped."""
+
+    def __init__(self) -> None:
+        self._done = threading.Event()
+        self._peak_mib = _rss_mib()
+        self._thread = threading.Thread(target=self._look, name="vdb-peak-rss", daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._done.wait(SAMPLE_S):
+            self._peak_mib = max(self._peak_mib, _rss_mib())
+
+    def stop(self) -> float:
+        """The largest size that was seen."""
+        self._done.set()
+        self._thread.join()
+        return max(self._peak_mib, _rss_mib())
+
+
+def _rss_mib() -> float:
+    import psutil
+
+    return float(psutil.Process().memory_info().rss) / 2**20

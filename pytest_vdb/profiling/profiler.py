@@ -1,0 +1,97 @@
+"""What one call costs: the probes of a device around a `with` block.
+
+Loading and warming up are watched by the same profiler in blocks of their own, so no first-call cost is in a latency.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pytest_vdb.profiling.cuda_memory import CudaMemory
+from pytest_vdb.profiling.devices import synchronise
+from pytest_vdb.profiling.latency import latency, throughput
+from pytest_vdb.profiling.probe import Probe, Window
+from pytest_vdb.profiling.process_memory import ProcessMemory
+from pytest_vdb.records import Measurement
+
+
+@dataclass(slots=True)
+class Readings:
+    """What was read around one block; complete when the block has ended, also when it raised."""
+
+    frames: int | None = None
+    """Set it to the number of frames that were made, and throughput is known."""
+    measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def memory(self) -> tuple[Measurement, ...]:
+        """Only the peaks of memory."""
+        return tuple(measured for measured in self.measurements if measured.unit == "MiB")
+
+
+class Profiler:
+    """Reads what calls on one device cost.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:1` or `mps`.
+        make_probes: makes the probes of one block; default: those that belong to the device.
+    """
+
+    def __init__(self, device: str, make_probes: Callable[[str], Sequence[Probe]] | None = None) -> None:
+        self.device = device
+        self._make_probes = make_probes or probes_of
+        self._open: list[Probe] = []
+
+    @contextmanager
+    def watch(self) -> Iterator[Readings]:
+        """Watch a block; a block within it is watched for itself and counts for both.
+
+        The clock starts when the device has finished what it was doing and stops when it has finished the block's
+        work. Probes start before the clock and stop after it, so they cost no latency.
+        """
+        readings = Readings()
+        synchronise(self.device)
+        probes = self._make_probes(self.device)
+        for probe in self._open:
+            probe.note()
+        for probe in probes:
+            probe.start()
+        self._open += probes
+        start = time.perf_counter()
+        try:
+            yield readings
+        except BaseException:
+            self._close(readings, probes, start, failed=True)
+            raise
+        self._close(readings, probes, start, failed=False)
+
+    def _close(self, readings: Readings, probes: Sequence[Probe], start: float, *, failed: bool) -> None:
+        """Stop the clock, then the probes.
+
+        Raises:
+            RuntimeError: the device failed after a block that seemed to pass; after one that raised, its own error
+                matters more.
+        """
+        seconds: float | None = None
+        error: RuntimeError | None = None
+        try:
+            synchronise(self.device)
+            seconds = time.perf_counter() - start
+        except RuntimeError as found:
+            error = found
+        for probe in probes:
+            probe.stop()
+            self._open.remove(probe)
+        window = Window(seconds, readings.frames)
+        others = (measured for probe in probes for measured in probe.read(window))
+        readings.measurements = (latency(window), throughput(window), *others)
+        if error is not None and not failed:
+            raise error
+
+
+def probes_of(device: str) -> tuple[Probe, ...]:
+    """The probes that belong to a device."""
+    return (CudaMemory(device),) if device.partition(":")[0] == "cuda" else (ProcessMemory(),)

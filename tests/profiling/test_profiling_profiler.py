@@ -1,0 +1,147 @@
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from pytest_vdb.profiling import process_memory
+from pytest_vdb.profiling.process_memory import ProcessMemory
+from pytest_vdb.profiling.profiler import Profiler
+
+MIB = 2**20
+
+
+def read(readings):
+    return {measured.name: measured for measured in readings.measurements}
+
+
+def test_latency_is_the_time_of_the_block():
+    with Profiler("cpu").watch() as readings:
+        time.sleep(0.05)
+    latency = read(readings)["latency"]
+    assert 0.05 <= latency.value < 0.5
+    assert (latency.unit, latency.better, latency.kind) == ("s", "lower", "performance")
+
+
+def test_throughput_is_frames_per_second_of_latency():
+    with Profiler("cpu").watch() as readings:
+        time.sleep(0.02)
+        readings.frames = 9
+    found = read(readings)
+    assert found["throughput"].value == pytest.approx(9 / found["latency"].value)
+
+
+def test_throughput_without_frames_is_missing_with_a_reason():
+    with Profiler("cpu").watch() as readings:
+        pass
+    assert read(readings)["throughput"].value is None
+    assert "how many frames" in read(readings)["throughput"].reason
+
+
+def test_a_block_that_raises_is_read_too_and_its_error_passes():
+    kept = []
+
+    def watched():
+        with Profiler("cpu").watch() as readings:
+            kept.append(readings)
+            time.sleep(0.01)
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        watched()
+    assert read(kept[0])["latency"].value >= 0.01
+    assert read(kept[0])["peak_rss"].value > 1
+    assert kept[0].memory == (read(kept[0])["peak_rss"],)
+
+
+def test_a_block_within_a_block_takes_no_peak_from_it():
+    profiler = Profiler("cpu")
+    with profiler.watch() as outer:
+        allocate(300)
+        with profiler.watch() as inner:
+            pass
+    assert read(outer)["peak_rss"].value - read(inner)["peak_rss"].value > 250
+    with profiler.watch() as outer, profiler.watch() as inner:
+        allocate(300)
+    assert read(outer)["peak_rss"].value >= read(inner)["peak_rss"].value - 1
+
+
+def allocate(mib):
+    block = np.ones(mib * MIB, np.uint8)
+    return int(block[-1])
+
+
+@pytest.mark.parametrize("method", ["kernel", "sampled"])
+def test_the_peak_of_a_call_is_seen_and_forgotten_by_the_next(monkeypatch, tmp_path, method):
+    if method == "sampled":
+        monkeypatch.setattr(process_memory, "_RESET", tmp_path / "missing" / "clear_refs")
+    elif not process_memory._reset_mark():
+        pytest.skip("this kernel does not reset the high-water mark")
+    profiler = Profiler("cpu")
+    peaks = []
+    for mib in (0, 300, 0):
+        with profiler.watch() as readings:
+            for _ in range(3):
+                allocate(mib) if mib else time.sleep(0.02)
+        peaks.append(read(readings)["peak_rss"])
+    before, during, after = (peak.value for peak in peaks)
+    assert during - before > 250
+    assert during - after > 250
+    assert {peak.version for peak in peaks} == {"1" if method == "kernel" else "1-sampled"}
+    assert all(bool(peak.reason) == (method == "sampled") for peak in peaks)
+
+
+def test_a_system_that_tells_nothing_reads_none(monkeypatch, tmp_path):
+    probe = ProcessMemory()
+    probe.start()
+    monkeypatch.setattr(process_memory, "_STATUS", tmp_path / "missing")
+    if probe._sampler is None:
+        probe.stop()
+        (found,) = probe.read(None)
+        assert (found.value, bool(found.reason)) == (None, True)
+
+
+def test_a_cuda_profiler_without_cuda_reads_none_and_why():
+    with Profiler("cuda:0").watch() as readings:
+        readings.frames = 1
+    found = read(readings)
+    assert set(found) == {"latency", "throughput", "peak_memory_allocated", "peak_memory_reserved"}
+    for name in ("peak_memory_allocated", "peak_memory_reserved"):
+        assert found[name].value is None
+        assert "CUDA was not used" in found[name].reason
+
+
+def test_profiling_imports_no_torch_and_costs_no_time():
+    script = """
+import sys, time
+from pytest_vdb.profiling.profiler import Profiler
+profilers = [Profiler("cpu"), Profiler("cuda")]
+best = {}
+for profiler in profilers:
+    for _ in range(20):
+        start = time.process_time()
+        with profiler.watch() as readings:
+            pass
+        spent = time.process_time() - start
+        best[profiler.device] = min(spent, best.get(profiler.device, 1))
+        latency = readings.measurements[0].value
+assert "torch" not in sys.modules
+assert latency < 0.001, latency
+assert max(best.values()) < 0.003, best
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_clean_cuda_call_is_measured_on_a_card():
+    if shutil.which("nvidia-smi") is None:
+        pytest.skip("no CUDA device here: unverified on a GPU")
+    torch = pytest.importorskip("torch")
+    torch.zeros(1, device="cuda")
+    with Profiler("cuda").watch() as readings:
+        torch.ones(64 * MIB, dtype=torch.uint8, device="cuda").sum()
+        readings.frames = 1
+    found = read(readings)
+    assert found["peak_memory_allocated"].value >= 64
+    assert found["peak_memory_reserved"].value >= found["peak_memory_allocated"].value
