@@ -398,6 +398,23 @@ def from_json(line: str | bytes, kind: type[T], *, where: str | Path | None = No
         raise RecordError(f"not a {kind.__name__}: {_plain(error)}", where=where) from None
 
 
+def to_plain(record: object) -> Any:
+    """As dicts, lists, strings and numbers: a part of a larger JSON document."""
+    return msgspec.to_builtins(record)
+
+
+def from_plain(value: object, kind: type[T]) -> T:
+    """Read and check what `to_plain` made.
+
+    Raises:
+        RecordError: a field that is missing or of the wrong type.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise RecordError(f"not a {kind}: {_plain(error)}") from None
+
+
 def _plain(error: Exception) -> str:
     """msgspec's message with its JSON path, as prose."""
     return str(error).replace(" - at `$", " at `").replace("`.", "`")

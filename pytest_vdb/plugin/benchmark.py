@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,20 @@ from pytest_vdb.errors import BadClip
 from pytest_vdb.plugin.cases import Case, slug
 from pytest_vdb.plugin.loading import LoadFailed, ModelHandle
 from pytest_vdb.plugin.workbench import Workbench
-from pytest_vdb.records import Better, Clip, ClipFiles, Failure, Measurement, Prompt, Record, Sample, Status, digest
+from pytest_vdb.records import (
+    Better,
+    Clip,
+    ClipFiles,
+    Failure,
+    Measurement,
+    Prompt,
+    Record,
+    Sample,
+    Status,
+    digest,
+    from_plain,
+    to_plain,
+)
 
 if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import MetricSpec
@@ -100,8 +114,12 @@ class Benchmark:
         return {measurement.name: measurement for measurement in measured}
 
     def metrics_that_order(self, degradation: str) -> list[str]:
-        """The session's metrics that claim to rank this degradation as a person would."""
-        return [name for spec in self.metrics if degradation in spec.orders for name in spec.part_names()]
+        """The session's metrics that claim to rank this degradation as a person would.
+
+        A metric that looks through a tiny random network cannot: it is left out.
+        """
+        able = [spec for spec in self.metrics if not (spec.backbones and self._bench.engine.tiny)]
+        return [name for spec in able if degradation in spec.orders for name in spec.part_names()]
 
     def record(self, *measurements: Measurement) -> None:
         """Add measurements of your own to the test's record."""
@@ -141,12 +159,14 @@ class Benchmark:
         return found
 
     def _reused(self, handle: ModelHandle, prompt: Prompt, seed: int, found: CachedClip) -> Sample:
+        """The cached clip: with the readings of this very run, or with the reason why there are none."""
         run = str(found.about.get("run", "an earlier run"))
+        sample = Sample(clip=found.clip, prompt=prompt, seed=seed, recipe=handle.recipe)
+        if run == self._bench.run_id:  # another test of this run generated it, under the same conditions
+            return replace(sample, readings=tuple(from_plain(found.about["readings"], tuple[Measurement, ...])))
         reason = f"not measured: the clip was reused from run {run} (--vdb-cache=always measures anew)"
-        readings = tuple(_missing(name, unit, better, reason) for name, unit, better in _READINGS)
-        return Sample(
-            clip=found.clip, prompt=prompt, seed=seed, recipe=handle.recipe, readings=readings, reused_from=run
-        )
+        missing = tuple(_missing(name, unit, better, reason) for name, unit, better in _READINGS)
+        return replace(sample, readings=missing, reused_from=run)
 
     def _fresh(self, handle: ModelHandle, prompt: Prompt, seed: int, key: str) -> Sample:
         model = handle.load()
@@ -157,9 +177,10 @@ class Benchmark:
             finally:
                 self.record(*handle.loading)
                 handle.loading.clear()
-        if self._bench.options.cache != "never":
-            self._bench.cache.put(key, clip, {"run": self._bench.run_id, "model": handle.name, "prompt": prompt.id})
         measured = self._withheld(readings.measurements)
+        if self._bench.options.cache != "never":
+            about = {"run": self._bench.run_id, "model": handle.name, "prompt": prompt.id}
+            self._bench.cache.put(key, clip, {**about, "readings": to_plain(measured)})
         return Sample(
             clip=clip, prompt=prompt, seed=seed, recipe=handle.recipe, readings=measured, notes=tuple(model.notes)
         )

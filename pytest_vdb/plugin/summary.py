@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_vdb.errors import VdbError
 from pytest_vdb.plugin.gates import Gates
 from pytest_vdb.plugin.recording import Recorder
 
@@ -45,8 +46,8 @@ class Summary:
             self.board = leaderboard.build(run, self.recorder.latest())
             self.written = reporters.write_all(self.board, self.recorder.output, self.recorder.bench.options.reports)
             self._write_step_summary()
-        except OSError as error:
-            self.problem = f"the reports were not written: {error}; `vdb report {self.recorder.folder}` rebuilds them"
+        except (OSError, VdbError) as error:
+            self.problem = f"the reports were not written: {error}\n  `vdb report {self.recorder.folder}` rebuilds them"
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """The table, the gates and where the rest is; also under -q and -n."""
