@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_vdb.profiling.cuda_memory import CudaMemory
 from pytest_vdb.profiling.devices import synchronise
+from pytest_vdb.profiling.energy import Energy
 from pytest_vdb.profiling.latency import latency, throughput
 from pytest_vdb.profiling.probe import Probe, Window
 from pytest_vdb.profiling.process_memory import ProcessMemory
+from pytest_vdb.profiling.stages import Stages
 from pytest_vdb.records import Measurement
 
 
@@ -46,15 +49,20 @@ class Profiler:
         self._open: list[Probe] = []
 
     @contextmanager
-    def watch(self) -> Iterator[Readings]:
+    def watch(self, pipeline: Any = None) -> Iterator[Readings]:
         """Watch a block; a block within it is watched for itself and counts for both.
+
+        Args:
+            pipeline: the diffusers pipeline that is called in the block, if its stages shall be told apart.
 
         The clock starts when the device has finished what it was doing and stops when it has finished the block's
         work. Probes start before the clock and stop after it, so they cost no latency.
         """
         readings = Readings()
         synchronise(self.device)
-        probes = self._make_probes(self.device)
+        probes = list(self._make_probes(self.device))
+        if pipeline is not None:
+            probes.append(Stages(pipeline, self.device))
         for probe in self._open:
             probe.note()
         for probe in probes:
@@ -94,4 +102,4 @@ class Profiler:
 
 def probes_of(device: str) -> tuple[Probe, ...]:
     """The probes that belong to a device."""
-    return (CudaMemory(device),) if device.partition(":")[0] == "cuda" else (ProcessMemory(),)
+    return (CudaMemory(device), Energy(device)) if device.partition(":")[0] == "cuda" else (ProcessMemory(),)
