@@ -111,15 +111,18 @@ class Files:
         self.inlined = 0
 
     def link(self, run: str, relative: str) -> str | None:
-        """URL of a file of a run's folder; None when there is no such file or it would lie outside of the page's."""
-        if not run or run in {".", ".."} or re.search(r"[/\\\x00]", run) or relative.startswith(("/", "\\")):
+        """URL of a file in a run's folder; None when there is no such file or it would lie outside of that folder."""
+        if run in {"", ".", ".."} or re.search(r"[/\\\x00]", run):
             return None
-        path = posixpath.normpath(posixpath.join("runs", run, relative.replace("\\", "/")))
-        if path.startswith("..") or "\x00" in path:
+        path = posixpath.normpath(relative.replace("\\", "/"))
+        if path.startswith(("/", "..")) or "\x00" in path or ":" in path.split("/")[0]:
             return None
-        if self.root is not None and not (self.root / path).is_file():
-            return None
-        return "/".join(quote(part, safe="") for part in path.split("/"))
+        if self.root is not None:
+            folder = (self.root / "runs" / run).resolve()
+            file = (folder / path).resolve()
+            if not file.is_file() or not file.is_relative_to(folder):
+                return None
+        return "/".join(quote(part, safe="") for part in ("runs", run, *path.split("/")))
 
     def poster(self, run: str, relative: str | None) -> str | None:
         """The picture itself as a `data:` URL, or a link once the page has enough of them."""

@@ -1,0 +1,517 @@
+"""Every report shows everything, hides no failure, ranks nothing meaningless, and obeys no name."""
+
+from __future__ import annotations
+
+import csv as stdlib_csv
+import dataclasses
+import io
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import example_run as example
+import pytest
+
+from pytest_vdb import reporters
+from pytest_vdb.analysis import Leaderboard, build
+from pytest_vdb.analysis.comparison import compare, parse_rules
+from pytest_vdb.errors import OutputError, UnknownName
+from pytest_vdb.records import Baseline, Failure, Measurement, Record, to_json
+from pytest_vdb.reporters import csv, html, latex, markdown, terminal, verdicts
+from pytest_vdb.reporters.text import decimals, figure, visible
+
+HOSTILE = [
+    "../../x",
+    "<script>alert(1)</script>",
+    "a_b%$&#{}~^\\",
+    '"><img src=x onerror=alert(1)>',
+    '=HYPERLINK("http://x")',
+    "\x1b[31mred\x1b[0m",
+    "a | b `c` **d** [e](http://f) @team",
+    "\\input{/etc/passwd}",
+    "{{ 7*7 }} <% raw %> << run >>",
+    "\u202eevil\u202c",
+    "[x]--y 'z' \"w\"",
+    "é ß 模型 🎬",
+    "line one\nline two",
+]
+
+
+@pytest.fixture(scope="module")
+def board() -> Leaderboard:
+    run = example.example_run()
+    return build(run, example.example_records(run))
+
+
+@pytest.fixture(scope="module")
+def empty() -> Leaderboard:
+    return build(example.example_run(), [])
+
+
+def hostile_board(name: str) -> Leaderboard:
+    """A board on which every text that comes from outside is `name`."""
+    run = dataclasses.replace(example.example_run(), id=name, options={name: name}, suites={name: name})
+    run = dataclasses.replace(
+        run, environment=dataclasses.replace(run.environment, hardware=name, packages={name: name})
+    )
+    measurements = (
+        Measurement(name=name, value=1.0, unit=name, better="higher", version=name, series=(1.0, 2.0)),
+        Measurement(name="other", value=None, unit="1", better="lower", reason=name),
+    )
+    more: dict[str, Any] = {"nodeid": name, "benchmark": name, "prompt_text": name, "category": name}
+    more |= {"measurements": measurements, "notes": (name,), "revision": name, "reused_from": name, "hardware": name}
+    more |= {"recipe": {"dtype": name, "frames": 9}, "recipe_digest": name}
+    answered = example.answer(run, name, name, **more)
+    assert answered.clip is not None
+    answered = dataclasses.replace(answered, clip=dataclasses.replace(answered.clip, preview=name, poster=name))
+    failure = Failure(type=name, message=name, traceback=name)
+    failed = dataclasses.replace(answered, nodeid=f"{name}2", status="failed", failure=failure, prompt="p2", clip=None)
+    rival = dataclasses.replace(answered, nodeid=f"{name}3", model=f"{name}2", weights="hub")
+    return build(run, [answered, failed, rival])
+
+
+# numbers and names
+
+
+def test_a_column_keeps_three_significant_digits_of_its_smallest_figure():
+    def places(*means: float) -> int:
+        cells = [c for r in build(example.example_run(), [_record(m) for m in means]).rows for c in r.cells]
+        return decimals(cells)
+
+    assert [places(0.312), places(0.0512, 0.3), places(0.004, 9.0), places(843.2), places(12.5, 2130.0)] == [
+        3,
+        4,
+        4,
+        0,
+        1,
+    ]
+    assert places(1200.0, 843.0) == 0
+    assert places(0.0) == 3
+
+
+def _record(value: float) -> Record:
+    measurement = Measurement(name="m", value=value, unit="1", better="higher")
+    return example.answer(example.example_run(), f"model-{value}", "p", measurements=(measurement,))
+
+
+def test_a_figure_has_thousands_and_no_minus_zero():
+    assert figure(12345.678, 1) == "12,345.7"
+    assert figure(-0.0001, 2) == "0.00"
+    assert figure(None, 2) == "–"
+
+
+def test_control_and_bidirectional_characters_are_shown_and_not_obeyed():
+    assert visible("\x1b[31m") == "\\x1b[31m"
+    assert visible("a\u202eb") == "a\\u202eb"
+    assert visible("a\nb") == "a b"
+    assert visible("é 模型 🎬") == "é 模型 🎬"
+
+
+# terminal
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_the_terminal_table_fits_and_shows_every_model_and_metric(board, width):
+    text = terminal.render(board, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert all(row.model in text for row in board.rows)
+    shown = re.sub(r"\s+", "", text)
+    assert all(word in shown for column in board.tables[0].columns for word in column.name.split("_"))
+
+
+def test_the_terminal_says_in_words_what_tiny_weights_are_and_why_values_are_missing(board):
+    text = " ".join(terminal.render(board, width=100).split())
+    assert "3 rows with tiny random weights" in text
+    assert "never ranked" in text
+    assert "18 tests, clip_similarity: the weights of ViT-B-32 are not here" in text
+    assert "1 test, every column: failed: BadClip" in text
+    assert "35 passed, 1 failed, 6 skipped" in text
+    assert "1 clip reused from the cache" in text
+
+
+def test_only_trained_rows_bear_marks_in_the_terminal(board):
+    for line in terminal.render(board, width=120).splitlines():
+        if line.startswith(example.TINY):
+            assert "*" not in line
+            assert "~" not in line
+            assert "(" in line
+
+
+def test_a_model_name_cannot_move_the_cursor(board):
+    text = terminal.render(hostile_board("\x1b[2J\x07"), width=100)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
+
+
+# comma-separated
+
+
+def test_the_csv_has_one_row_per_model_with_unrounded_figures(board):
+    rows = list(stdlib_csv.DictReader(io.StringIO(csv.render(board))))
+    assert [row["model"] for row in rows] == [row.model for row in board.rows]
+    failed = next(row for row in rows if row["model"] == "cogvideox-2b")
+    assert (failed["tests"], failed["passed"], failed["failed"]) == ("6", "5", "1")
+    assert float(failed["sharpness"]) == next(row for row in board.rows if row.model == "cogvideox-2b").cells[1].mean
+    assert failed["sharpness_missing"] == "1"
+    assert "constant colour" in failed["sharpness_why_missing"]
+    skipped = next(row for row in rows if row["model"] == "hunyuanvideo")
+    assert skipped["sharpness"] == ""
+
+
+def test_the_records_csv_has_one_row_per_measurement_and_keeps_failed_tests():
+    run = example.example_run()
+    records = example.example_records(run)
+    rows = list(stdlib_csv.DictReader(io.StringIO(csv.render_records(records))))
+    assert len(rows) == sum(max(1, len(record.measurements)) for record in records)
+    assert {row["status"] for row in rows} == {"passed", "failed", "skipped"}
+    assert next(row for row in rows if row["status"] == "failed")["reason"].startswith("failed: BadClip")
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "%0A=1"])
+def test_no_name_is_a_formula_to_a_spreadsheet(name):
+    board = hostile_board(name)
+    for text in (csv.render(board), csv.render_records(board.rows[0].records)):
+        for row in stdlib_csv.reader(io.StringIO(text)):
+            assert not [field for field in row if field.lstrip()[:1] in set("=+@%\t") or field.startswith("-1")]
+
+
+# Markdown
+
+
+def test_the_markdown_has_one_line_per_model_and_marks_only_trained_ones(board):
+    lines = {line.split("`")[1]: line for line in markdown.render(board).splitlines() if line.startswith("| `")}
+    assert list(lines) == [row.model for row in board.rows]
+    assert "**0.0" in lines["calibration-blurred"]
+    assert all("**" not in lines[name] and "tiny random weights" in lines[name] for name in example.TINY)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_is_markup_in_markdown(name):
+    text = markdown.render(hostile_board(name))
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {len(re.findall(r"(?<!\\)\|", rows[0]))}
+    outside_code = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text.replace("<ins>", "").replace("</ins>", ""))
+    assert not re.search(r"<[a-z/]|(?<!\\)\]\(|://|@\w|\x1b|\u202e", outside_code)
+
+
+# LaTeX
+
+
+def test_latex_marks_the_best_the_second_and_the_unranked(board):
+    text = latex.render(board)
+    assert r"\textbf{" in text.split(r"\midrule")[1]
+    assert r"\underline{" in text.split(r"\midrule")[1]
+    tiny = [line for line in text.splitlines() if line.strip().startswith("wan2.1")]
+    assert r"\vdbunranked{" in tiny[0]
+    assert r"\textbf" not in tiny[0]
+    assert r"$\downarrow$" in text
+
+
+def test_latex_decimals_align_because_a_column_has_as_many_everywhere(board):
+    rows = [line.split(" & ")[2:] for line in latex.render(board).splitlines() if "& 6/6 &" in line]
+    for column in zip(*rows, strict=True):
+        figures = [match[0] for cell in column if (match := re.search(r"[\d{},]*\d(\.\d+)?", cell))]
+        assert len({len(text.partition(".")[2]) for text in figures}) == 1
+
+
+def test_latex_has_no_command_that_a_name_brought():
+    assert r"\input{" not in latex.render(hostile_board("\\input{/etc/passwd}"))
+    assert latex.escape("a_b%$&#{}~^\\") == (r"a\_b\%\$\&\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}")
+    assert latex.escape("模") == r"\texttt{U+6A21}"
+
+
+@pytest.fixture(scope="session")
+def pdflatex() -> str:
+    found = shutil.which("pdflatex")
+    if found is None:
+        pytest.skip("pdflatex is not installed (Debian: texlive-latex-recommended)")
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["alone", "in a paper"])
+def test_latex_compiles_with_every_hostile_name(board, empty, pdflatex, tmp_path, place):
+    parts = [latex.render(one) for one in (board, empty, *(hostile_board(name) for name in HOSTILE))]
+    for index, part in enumerate(parts):
+        (tmp_path / f"part{index}.tex").write_text(part, encoding="utf-8")
+    everything = r"\documentclass{article}\usepackage{booktabs,xcolor,textcomp}\begin{document}"
+    everything += "".join(rf"\input{{part{index}.tex}}\clearpage" for index in range(len(parts))) + r"\end{document}"
+    (tmp_path / "paper.tex").write_text(everything, encoding="utf-8")
+    for source in ["paper.tex"] if place == "in a paper" else ["part0.tex", "part1.tex", "part4.tex", "part13.tex"]:
+        done = subprocess.run(
+            [pdflatex, "-interaction=nonstopmode", "-halt-on-error", source],
+            cwd=tmp_path,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout.decode(errors="replace")[-1500:]
+        assert (tmp_path / source).with_suffix(".pdf").stat().st_size > 1_000
+
+
+# the page
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with their attributes, and the text between them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.raw: dict[str, str] = {}
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside in {"script", "style"}:
+            self.raw[self._inside] = self.raw.get(self._inside, "") + data
+        else:
+            self.words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def test_the_page_shows_every_model_failure_and_reason(board):
+    page = Page(html.render(board))
+    for row in board.rows:
+        assert row.model in page.text
+    assert "35 passed" in page.text
+    assert "1 failed" in page.text
+    assert "every pixel is (0, 0, 0): one constant colour" in page.text
+    assert "missing: the weights of ViT-B-32 are not here" in page.text
+    assert "3 rows with tiny random weights" in page.text
+    assert "not ranked" in page.text
+    assert board.run.environment.cpu in page.text
+    assert board.run.environment.packages["torch"] in page.text
+
+
+def test_the_page_asks_nothing_of_anyone(board):
+    page = Page(html.render(board))
+    assert not page.all("link")
+    assert not page.all("iframe")
+    for _, attributes in page.elements:
+        for name in ("src", "href", "poster", "action", "srcset", "data"):
+            assert not re.match(r"(?i)[a-z]+:|//", attributes.get(name) or "") or (attributes[name] or "").startswith(
+                "data:image/jpeg"
+            )
+    assert not re.search(r"url\(|@import", page.raw["style"])
+
+
+def test_the_policy_allows_exactly_the_pages_own_style_and_script(board):
+    page = Page(html.render(board))
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policy == html.policy(page.raw["style"], page.raw["script"])
+    assert "unsafe" not in policy
+    assert len(page.all("script")) == len(page.all("style")) == 1
+    assert not [
+        1 for _, attributes in page.elements if "style" in attributes or any(a.startswith("on") for a in attributes)
+    ]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_is_markup_on_the_page(name, board):
+    page = Page(html.render(hostile_board(name)))
+    assert len(page.all("script")) == 1
+    plain = Page(html.render(hostile_board("plain")))
+    assert [tag for tag, _ in page.elements if tag != "a"] == [
+        tag for tag, _ in plain.elements if tag not in {"a"}
+    ] or (_without_media(page) == _without_media(plain))
+    assert " ".join(visible(name).split()) in page.text
+    for attributes in page.all("a") + page.all("video") + page.all("img"):
+        for link in (attributes.get("href"), attributes.get("src"), attributes.get("poster")):
+            assert link is None or (link.startswith("runs/") and ".." not in link.split("/") and ":" not in link)
+
+
+def _without_media(page: Page) -> list[str]:
+    return [tag for tag, _ in page.elements if tag not in {"a", "video", "img", "div"}]
+
+
+def test_rows_link_to_their_run_and_clips_that_are_there(tmp_path):
+    run = example.example_run()
+    folder = tmp_path / "runs" / run.id
+    records = example.example_records(run, folder=folder)
+    (folder / "run.json").write_text(to_json(run))
+    (folder / "clips" / "wan2.1-t2v-1.3b-style-01.mp4").unlink()
+    page = Page(html.render(build(run, records), root=tmp_path))
+    links = {link["href"] for link in page.all("a")}
+    assert links == {f"runs/{run.id}/run.json"}  # there is no records.jsonl in the folder
+    videos = page.all("video")
+    assert len(videos) == 34
+    assert all((tmp_path / str(video["src"])).is_file() for video in videos)
+    assert all(str(video["poster"]).startswith("data:image/jpeg;base64,") for video in videos)
+    assert all(video["preload"] == "none" for video in videos)
+
+
+@pytest.mark.parametrize(
+    ("run", "relative"),
+    [
+        ("..", "run.json"),
+        ("a/b", "run.json"),
+        ("r", "../../secret"),
+        ("r", "/etc/passwd"),
+        ("", "x"),
+        ("r", "a\\..\\..\\..\\x"),
+    ],
+)
+def test_no_link_leads_out_of_the_reports_folder(run, relative, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    assert html.Files(None).link(run, relative) is None
+    assert html.Files(tmp_path / "reports").poster(run, relative) is None
+
+
+def test_sorting_has_what_it_needs(board):
+    page = Page(html.render(board))
+    cells = [a for a in page.all("td") if "data-group" in a]
+    assert {a["data-group"] for a in cells} == {"0", "1", "2"}
+    assert all(("data-value" in a) or a["data-group"] == "2" for a in cells)
+    buttons = [a for a in page.all("button") if "data-first" in a]
+    assert [a["data-first"] for a in buttons[2:]] == [
+        "ascending",
+        "descending",
+        "descending",
+        "ascending",
+        "descending",
+        "ascending",
+    ]
+
+
+def test_quality_against_latency_is_drawn_when_trained_models_have_both(board):
+    assert not [a for a in Page(html.render(board)).all("svg") if a["class"] == "scatter"]
+    run = example.example_run()
+    trained = [
+        dataclasses.replace(r, weights="hub") for r in example.example_records(run) if r.model in example.CALIBRATION
+    ]
+    page = Page(html.render(build(run, trained)))
+    (scatter,) = [a for a in page.all("svg") if a["class"] == "scatter"]
+    assert "latency" in str(scatter["aria-label"])
+
+
+def test_a_page_of_many_models_stays_small_and_says_what_it_left_out():
+    run = example.example_run()
+    measurement = (Measurement(name="m", value=1.0, unit="1", better="higher"),)
+    records = [
+        Record(
+            run=run.id,
+            nodeid=f"{m}-{p}",
+            benchmark="b",
+            model=f"m{m:03}",
+            status="passed",
+            prompt=f"p{p}",
+            weights="hub",
+            recipe_digest="r",
+            hardware="h",
+            measurements=measurement,
+        )
+        for m in range(300)
+        for p in range(20)
+    ]
+    text = html.render(build(run, records))
+    assert len(text) < 3_000_000
+    assert "and 16 more in records.jsonl" in text
+
+
+# all of them
+
+
+def test_nothing_to_show_is_said_in_every_format(empty):
+    assert "nothing" in terminal.render(empty)
+    assert "nothing" in html.render(empty)
+    assert "nothing" in latex.render(empty)
+    assert "nothing" in markdown.render(empty)
+    assert csv.render(empty).startswith("benchmark,model")
+
+
+def test_write_all_writes_each_format_and_leaves_nothing_else(board, tmp_path):
+    written = reporters.write_all(board, tmp_path / "reports", ["html", "latex", "csv", "markdown"])
+    names = ["leaderboard.html", "leaderboard.tex", "leaderboard.csv", "leaderboard.md"]
+    assert [path.name for path in written] == names
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == sorted(names)
+    assert reporters.write_all(board, tmp_path / "reports", []) == []
+
+
+def test_an_unknown_format_has_near_misses_and_writes_nothing(board, tmp_path):
+    with pytest.raises(UnknownName, match="did you mean 'latex'"):
+        reporters.write_all(board, tmp_path, ["html", "latx"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_report_that_cannot_be_written_says_where(board, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"leaderboard\.csv"):
+        reporters.write_all(board, tmp_path / "file", ["csv"])
+
+
+def test_the_same_records_give_the_same_bytes(board):
+    again = build(board.run, [record for row in reversed(board.rows) for record in row.records])
+    for module in (html, latex, csv, markdown, terminal):
+        assert module.render(board) == module.render(again)
+
+
+# verdicts
+
+
+def judged(rules: str = "sharpness:-2%,latency:+10%,sharpnes:-1%", name: str = "wan2.1-t2v-1.3b") -> Any:
+    run = example.example_run()
+    now = [example.answer(run, name, prompt) for prompt in example.PROMPTS]
+    worse = [
+        dataclasses.replace(
+            r, measurements=tuple(dataclasses.replace(m, value=m.value and m.value * 1.5) for m in r.measurements)
+        )
+        for r in now
+    ]
+    return compare(now, run, Baseline(run=run, records=tuple(worse)), parse_rules(rules))
+
+
+def test_verdicts_in_the_terminal_come_worst_first_with_their_figures():
+    lines = verdicts.render_terminal(judged(), width=400).splitlines()
+    assert lines[0].startswith("FAILED regressed    sharpness of wan2.1-t2v-1.3b: 0.0")
+    assert "did you mean 'sharpness'" in lines[1]
+    assert lines[2].startswith("ok     improved     latency")
+    assert lines[3] == "1 regressed, 1 missing, 1 improved"
+    assert max(map(len, verdicts.render_terminal(judged(), width=80).splitlines())) <= 80
+
+
+def test_verdicts_in_markdown_say_in_the_heading_whether_the_gate_passed():
+    assert verdicts.render_markdown(judged()).startswith("# Gate: failed")
+    assert verdicts.render_markdown(judged("latency:+10%")).startswith("# Gate: passed")
+    assert verdicts.render_markdown(()) == verdicts.render_terminal(()) == ""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_is_markup_among_the_verdicts(name):
+    text = verdicts.render_markdown(judged(name=name))
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {7}
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", text + verdicts.render_terminal(judged(name=name)))
+
+
+def test_the_reporters_import_neither_torch_nor_pytest():
+    code = "import sys, pytest_vdb.reporters.html, pytest_vdb.reporters.terminal, pytest_vdb.reporters.verdicts\n"
+    code += "print([m for m in ('torch', 'pytest', 'numpy', 'scipy') if m in sys.modules])"
+    shown = subprocess.run(
+        [shutil.which("python") or "python", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert shown.stdout.strip() in {"[]", ""}, shown.stderr
+
+
+def test_the_templates_are_part_of_the_package():
+    assert {path.name for path in html.TEMPLATES.iterdir()} >= {
+        "leaderboard.css",
+        "leaderboard.js",
+        "leaderboard.html.j2",
+    }
+    assert Path(html.TEMPLATES).is_dir()
