@@ -204,16 +204,20 @@ def _read_video(path: Path, rate: float) -> Clip:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             tags, announced = container.metadata, stream.frames
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+            frames, packets = [], 0
+            for packet in container.demux(stream):
+                packets += packet.size > 0
+                frames += [frame.to_ndarray(format="rgb24") for frame in packet.decode()]
             found = stream.average_rate or stream.guessed_rate
     except av.error.FFmpegError as error:
         raise ClipFileError(
             f"cannot be decoded: {error.strerror or error}", where=path, mend="it is truncated, damaged or not a video"
         ) from None
+    # An edit list may hide frames of a whole file on purpose: what counts is whether all its packets are there.
     expected = int(tags[_FRAMES_TAG]) if tags.get(_FRAMES_TAG, "").isdecimal() else announced
-    if not frames or (expected and len(frames) < expected):
+    if not frames or packets < expected:
         raise ClipFileError(
-            f"only {len(frames)} of {expected or 'its'} frames could be decoded",
+            f"only {min(packets, len(frames))} of {expected or 'its'} frames could be decoded",
             where=path,
             mend="the file is truncated or damaged: copy or render it again",
         )
