@@ -38,19 +38,82 @@ def sharpness(clip: Clip) -> Score:
     return Score(float(np.mean(series)), series)
 
 
+@metric("exposure", unit="1", better="neutral", default=False)
+def exposure(clip: Clip) -> Score:
+    """Mean brightness: 0 is black, 1 is white.
+
+    Args:
+        clip: any clip; brightness after ITU-R BT.601 of the gamma-coded values.
+
+    Returns:
+        A value in [0, 1]; the series has one value per frame, in which flashes and fades show.
+    """
+    series = [float(frame.mean(dtype=np.float64)) / 255 for frame in lumas(clip)]
+    return Score(float(np.mean(series)), series)
+
+
+CLIPPED_LEVELS = 2
+
+
+@metric("clipped_pixels", unit="1", better="lower", default=False)
+def clipped_pixels(clip: Clip) -> Score:
+    """Share of pixels that are burnt out or drowned: brightness within 2 levels of white or black.
+
+    Args:
+        clip: any clip.
+
+    Returns:
+        A value in [0, 1]; the series has one value per frame.
+    """
+    series = []
+    for frame in lumas(clip):
+        levels = np.bincount(frame.reshape(-1), minlength=256)
+        ends = levels[: CLIPPED_LEVELS + 1].sum() + levels[255 - CLIPPED_LEVELS :].sum()
+        series.append(float(ends / frame.size))
+    return Score(float(np.mean(series)), series)
+
+
+@metric("colourfulness", unit="levels", better="neutral", default=False)
+def colourfulness(clip: Clip) -> Score:
+    """How colourful the frames are: 0 for grey, about 15 slightly, 45 fairly, 80 and more highly colourful.
+
+    Args:
+        clip: any clip.
+
+    Returns:
+        `sqrt(var(rg) + var(yb)) + 0.3 sqrt(mean(rg)^2 + mean(yb)^2)`, `rg = R - G`, `yb = (R + G) / 2 - B`, in levels
+        of 255; mean over frames, one per frame in the series.
+
+    Source: Hasler and Suesstrunk, Measuring colourfulness in natural images, SPIE 2003, the metric M(3).
+    """
+    series = [_colourfulness(frame) for frame in clip.frames]
+    return Score(float(np.mean(series)), series)
+
+
+def _colourfulness(frame: NDArray[np.uint8]) -> float:
+    red, green, blue = (frame[..., channel].astype(np.int16) for channel in range(3))
+    red_green = red - green
+    red += green
+    red -= blue
+    red -= blue  # R + G - 2B: twice the yellow-blue axis, still whole numbers
+    (rg_mean, rg_variance), (yb_mean, yb_variance) = _moments(red_green), _moments(red)
+    return float(np.sqrt(rg_variance + yb_variance / 4) + 0.3 * np.hypot(rg_mean, yb_mean / 2))
+
+
 def _laplacian_variance(frame: NDArray[np.uint8]) -> float:
-    """Of a `uint8 (H, W)` frame, in squared levels; whole numbers until the last step."""
+    """Of a `(H, W)` frame, in squared levels."""
     wide = frame.astype(np.int16)
     laplacian = wide[1:-1, 1:-1] * np.int16(-4)
     laplacian += wide[:-2, 1:-1]
     laplacian += wide[2:, 1:-1]
     laplacian += wide[1:-1, :-2]
     laplacian += wide[1:-1, 2:]
-    mean = int(laplacian.sum(dtype=np.int64)) / laplacian.size
-    return _sum_of_squares(laplacian) / laplacian.size - mean**2
+    return _moments(laplacian)[1]
 
 
-def _sum_of_squares(values: NDArray[np.int16]) -> int:
-    """Of `int16 (H, W)` with |v| <= 1020: a row's sum stays below 2^53, so float64 rows are exact."""
+def _moments(values: NDArray[np.int16]) -> tuple[float, float]:
+    """Mean and variance of `(H, W)` whole numbers, exact until the last step: products add up below 2^53."""
+    mean = int(values.sum(dtype=np.int64)) / values.size
     rows = values.astype(np.float32)
-    return int(np.einsum("ij,ij->i", rows, rows, dtype=np.float64).sum())
+    squares = float(np.einsum("ij,ij->i", rows, rows, dtype=np.float64).sum())
+    return mean, max(squares / values.size - mean**2, 0.0)

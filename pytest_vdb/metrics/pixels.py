@@ -57,3 +57,22 @@ def mean_absolute_difference(first: NDArray[np.uint8], second: NDArray[np.uint8]
         np.subtract(high, np.minimum(a, b, out=smaller[: a.size]), out=high)
         total += int(high.sum(dtype=np.uint32))
     return total / left.size
+
+
+def block_means(clip: Clip, block: int) -> NDArray[np.float32]:
+    """Mean brightness of each block x block square of each frame, `(T, rows, columns)`, in levels.
+
+    What is left over at the right and below is left out; a frame smaller than one block is one block.
+    """
+    return np.stack([_frame_block_means(frame, block) for frame in lumas(clip)])
+
+
+def _frame_block_means(frame: NDArray[np.uint8], block: int) -> NDArray[np.float32]:
+    height, width = frame.shape
+    tall, wide = min(block, height), min(block, width)
+    rows, columns = height // tall, width // wide
+    cropped = frame[: rows * tall, : columns * wide]
+    down = np.add.reduce(cropped.reshape(rows, tall, -1), axis=1, dtype=np.uint16)
+    sums = down.reshape(rows, columns, wide).sum(axis=2, dtype=np.uint32)
+    means: NDArray[np.float32] = sums.astype(np.float32) / np.float32(tall * wide)
+    return means

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from pytest_vdb.errors import CannotMeasure
-from pytest_vdb.metrics.picture import sharpness
+from pytest_vdb.metrics.picture import clipped_pixels, colourfulness, exposure, sharpness
 from pytest_vdb.metrics.pixels import luma
 from pytest_vdb.records import Clip
 
@@ -42,3 +42,42 @@ def test_the_brightest_and_darkest_chequers_do_not_overflow():
 def test_frames_without_an_inside_are_refused():
     with pytest.raises(CannotMeasure, match="2x2 pixels are smaller than 3x3"):
         sharpness(noise(2, 2, 2))
+
+
+def plain(*colour: int) -> Clip:
+    return Clip(np.broadcast_to(np.array(colour, np.uint8), (2, 8, 8, 3)).copy(), 8.0)
+
+
+@pytest.mark.parametrize(("colour", "brightness"), [((0, 0, 0), 0), ((255, 255, 255), 1), ((0, 255, 0), 0.587)])
+def test_exposure_is_brightness(colour, brightness):
+    assert exposure(plain(*colour)).value == pytest.approx(brightness, abs=0.004)
+
+
+@pytest.mark.parametrize(("colour", "share"), [((0, 0, 0), 1), ((2, 2, 2), 1), ((3, 3, 3), 0), ((255, 255, 255), 1)])
+def test_burnt_and_drowned_pixels_are_counted(colour, share):
+    assert clipped_pixels(plain(*colour)).value == share
+
+
+def test_grey_has_no_colour():
+    grey = np.repeat(noise(2, 32, 32).frames[..., :1], 3, axis=3)
+    assert colourfulness(Clip(grey, 8.0)).value == 0
+
+
+def test_colourfulness_is_hasler_and_suesstrunks_formula():
+    clip = noise(2, 31, 45)
+    red, green, blue = np.moveaxis(clip.frames[0].astype(np.float64), -1, 0)
+    rg, yb = red - green, (red + green) / 2 - blue
+    expected = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
+    assert colourfulness(clip).series[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_saturation_makes_frames_more_colourful():
+    clip = noise(1, 32, 32)
+    grey = clip.frames.mean(axis=3, keepdims=True)
+    values = [colourfulness(Clip(np.uint8(grey + s * (clip.frames - grey)), 8.0)).value for s in (0.25, 0.5, 1.0)]
+    assert values == sorted(values)
+
+
+@pytest.mark.parametrize("measure", [exposure, clipped_pixels, colourfulness])
+def test_one_frame_of_one_pixel_is_measured(measure):
+    assert len(measure(noise(1, 1, 1)).series) == 1
