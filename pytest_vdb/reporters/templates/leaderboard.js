@@ -41,6 +41,15 @@
     button.setAttribute("aria-expanded", String(!detail.hidden));
   };
 
+  // The browser's own controls would cover most of a small clip: they come when it plays.
+  const play = (button) => {
+    const video = button.previousElementSibling;
+    button.hidden = true;
+    video.controls = true;
+    video.focus();
+    video.play().catch(() => say(`${video.getAttribute("aria-label")}: the clip cannot be played`));
+  };
+
   const filter = (input) => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
@@ -64,6 +73,7 @@
     const button = event.target.closest("button");
     if (button && button.closest("thead")) sort(button.closest("th"));
     else if (button && button.classList.contains("open")) open(button);
+    else if (button && button.classList.contains("play")) play(button);
     for (const menu of document.querySelectorAll("details.menu[open]")) {
       if (!menu.contains(event.target)) menu.open = false;
     }
@@ -76,5 +86,9 @@
     if (event.target.dataset.filter) filter(event.target);
     else if (event.target.dataset.column) choose(event.target);
   });
+  for (const button of document.querySelectorAll("button.play")) {
+    button.hidden = false;
+    button.previousElementSibling.controls = false;
+  }
   for (const box of document.querySelectorAll("input[data-column]")) box.checked = true;
 })();
