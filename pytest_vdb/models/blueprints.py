@@ -93,6 +93,17 @@ def blueprint(scale: str, name: str) -> Blueprint:
     return known[name]
 
 
+def is_model(component: Any) -> bool:
+    """Whether a component has weights: a class that is neither a scheduler, a processor nor a tokenizer."""
+    import torch
+
+    return (
+        isinstance(component, dict)
+        and "class" in component
+        and issubclass(_imported(component["class"]), torch.nn.Module)
+    )
+
+
 def construct(component: Any) -> Any:
     """Build one component of a blueprint.
 
@@ -113,12 +124,23 @@ def construct(component: Any) -> Any:
     return built.eval() if hasattr(built, "eval") else built
 
 
+def adjust(pipe: Any, plan: Blueprint) -> None:
+    """Set on a pipeline what its blueprint says under `after_load`: `from_pretrained` does not restore it."""
+    for path, value in plan.after_load.items():
+        *owners, attribute = path.split(".")
+        owner = pipe
+        for name in owners:
+            owner = getattr(owner, name)
+        setattr(owner, attribute, value)
+
+
 def _blueprint(name: str, pipelines: Table, parts: Table) -> Blueprint:
     tables: Table = {"pipeline": name}
     for ancestor in reversed(_ancestry(name, pipelines)):
         for key, value in pipelines[ancestor].items():
             tables[key] = {**tables.get(key, {}), **value} if isinstance(value, dict) else value
     tables.pop("like", None)
+    tables["published"] = pipelines[name].get("published", {})  # a figure of one model is not its descendants'
     tables["call"] = _value(tables.get("call", {}))
     for section in ("components", "loading"):
         tables[section] = {key: _resolved(value, parts, name) for key, value in tables.get(section, {}).items()}

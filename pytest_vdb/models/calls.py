@@ -86,10 +86,14 @@ class Ask:
         height, width = self.size
         return image_for(self.prompt, height=height, width=width)
 
-    def clip(self, frames: int | None = None) -> list[Image]:
-        """The conditioning clip at the recipe's size."""
-        height, width = self.size
-        return clip_for(self.prompt, frames=frames or self.frames, height=height, width=width)
+    def clip(self, *, frames: int | None = None, height: int | None = None, width: int | None = None) -> list[Image]:
+        """The conditioning clip, at the recipe's size and length unless told otherwise."""
+        return clip_for(
+            self.prompt,
+            frames=frames or self.frames,
+            height=height or self.size[0],
+            width=width or self.size[1],
+        )
 
 
 def parameters_of(pipeline_class: type) -> Mapping[str, inspect.Parameter]:
@@ -121,7 +125,7 @@ def arguments_for(pipe: Any, ask: Ask, extra: Mapping[str, Any]) -> Arguments:
     """
     known = parameters_of(type(pipe))
     made: Arguments = {name: value for name, value in STANDING.items() if name in known}
-    made.update(extra)
+    made.update((name, value) for name, value in extra.items() if name in known)
     made.update(_from_recipe(known, ask))
     made.update(_from_prompt(known, ask))
     particular = PARTICULARS.get(type(pipe).__name__)
@@ -210,7 +214,12 @@ def _inpaint_after_first_frame(_pipe: Any, ask: Ask, _made: Arguments) -> Argume
     clip = image[None, :, None].repeat(1, 1, ask.frames, 1, 1)
     mask = torch.full_like(clip[:, :1], 255.0)
     mask[:, :, 0] = 0
-    return {"video": clip, "mask_video": mask}
+    return {"video": clip, "mask_video": mask, "negative_prompt": ask.negative or ""}
+
+
+def _spoken_negative(_pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
+    """Without a negative prompt it fails where others take the empty one."""
+    return {"negative_prompt": ask.negative or ""}
 
 
 def _first_frame_condition(_pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
@@ -255,12 +264,18 @@ def _clip_extended(_pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
     """The conditioning clip is the beginning of the result; the rest is generated in one piece from its end."""
     given = 17 if ask.frames > 34 else 5
     made = ask.frames - given
-    return {"video": ask.clip(given), "num_frames": made, "base_num_frames": made, "overlap_history": given}
+    return {"video": ask.clip(frames=given), "num_frames": made, "base_num_frames": made, "overlap_history": given}
 
 
 def _whole_text_encoder(_pipe: Any, _ask: Ask, _made: Arguments) -> Arguments:
     """All of the CLIP text encoder is used: transformers 5 no longer has the attribute that skipping reads."""
     return {"clip_skip": None}
+
+
+def _half_size_clip(_pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
+    """Doubles height and width: the recipe's size is that of the result."""
+    height, width = ask.size
+    return {"video": ask.clip(height=height // 2, width=width // 2), "height": height // 2, "width": width // 2}
 
 
 def _four_frames_dropped(pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
@@ -279,6 +294,8 @@ PARTICULARS: Mapping[str, Particular] = {
     "AnimateDiffSparseControlNetPipeline": _sparse_keyframe,
     "ConsisIDPipeline": _neutral_identity,
     "Cosmos2_5_TransferPipeline": _one_chunk,
+    "EasyAnimateControlPipeline": _spoken_negative,
+    "EasyAnimatePipeline": _spoken_negative,
     "EasyAnimateInpaintPipeline": _inpaint_after_first_frame,
     "HeliosPyramidPipeline": _pyramid_steps,
     "HunyuanVideoFramepackPipeline": _sections,
@@ -288,6 +305,8 @@ PARTICULARS: Mapping[str, Particular] = {
     "LTX2ConditionPipeline": _first_frame_condition,
     "LTX2DFRPipeline": _sigmas,
     "LTX2HDRPipeline": _hdr_reference,
+    "LTX2LatentUpsamplePipeline": _half_size_clip,
+    "LTXLatentUpsamplePipeline": _half_size_clip,
     "LTX2InContextPipeline": _first_frame_condition,
     "SanaWMPipeline": _camera_forward,
     "SkyReelsV2DiffusionForcingVideoToVideoPipeline": _clip_extended,

@@ -75,6 +75,8 @@ class ModelCard:
     """Components that stay in float32 whatever the recipe's dtype, as their authors advise."""
     call: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     """Arguments that every call of the full-size pipeline gets, e.g. a second expert's guidance."""
+    scheduler: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+    """What is changed in the published scheduler: `class`, and settings of it."""
     minimum_steps: int = 1
     tags: tuple[str, ...] = ()
     parameters: float | None = None
@@ -220,6 +222,7 @@ class _Table:
     architecture: str | None = None
     float32: tuple[str, ...] = ()
     call: dict[str, Any] = dataclasses.field(default_factory=dict)
+    scheduler: dict[str, Any] = dataclasses.field(default_factory=dict)
     minimum_steps: int = 1
     tags: tuple[str, ...] = ()
     parameters: float | None = None

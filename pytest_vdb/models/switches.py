@@ -271,12 +271,21 @@ def _names(options: Collection[Any]) -> str:
 # Setting it on the pipeline --------------------------------------------------------------------------------
 
 
-def _set_scheduler(pipeline: Any, recipe: Recipe, _device: str) -> None:
-    """Another scheduler with the old one's settings. Flow-matching models stay so: DDIM on one would make noise."""
+def change_scheduler(pipeline: Any, changes: Mapping[str, Any]) -> None:
+    """Another scheduler with the old one's settings. Flow-matching models stay so: DDIM on one would make noise.
+
+    Args:
+        pipeline: a loaded pipeline.
+        changes: `class`, a scheduler of diffusers (the same if absent); everything else is a setting of it.
+
+    Raises:
+        ValueError: the new class cannot follow the model.
+    """
     import diffusers
 
-    kind, old = getattr(diffusers, recipe.scheduler or ""), pipeline.scheduler
-    takes = inspect.signature(kind.__init__).parameters
+    old = pipeline.scheduler
+    kind = getattr(diffusers, changes.get("class", type(old).__name__))
+    takes = inspect.signature(kind).parameters
     flow_now = _is_flow(type(old).__name__, old.config)
     settings: dict[str, Any] = {}
     if flow_now and "FlowM" not in kind.__name__:
@@ -286,9 +295,14 @@ def _set_scheduler(pipeline: Any, recipe: Recipe, _device: str) -> None:
         settings = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": shift}
     elif not flow_now and "FlowM" in kind.__name__:
         raise ValueError(f"{kind.__name__} is for flow-matching models, and this one predicts noise")
-    elif flow_now and "flow_shift" in old.config:
+    elif flow_now and "flow_shift" in old.config and "shift" in takes:
         settings = {"shift": old.config["flow_shift"]}
+    settings |= {name: value for name, value in changes.items() if name != "class"}
     pipeline.register_modules(scheduler=kind.from_config(old.config, **settings))
+
+
+def _set_scheduler(pipeline: Any, recipe: Recipe, _device: str) -> None:
+    change_scheduler(pipeline, {"class": recipe.scheduler})
 
 
 def _is_flow(name: str, config: Mapping[str, Any]) -> bool:

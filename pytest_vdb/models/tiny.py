@@ -67,12 +67,7 @@ def load_overrides(pipeline_class: str) -> dict[str, Any]:
 
 def after_load(pipe: Any) -> None:
     """Set what a tiny pipeline needs and `from_pretrained` does not restore: tile sizes, neutral prompt templates."""
-    for path, value in blueprints.blueprint("tiny", type(pipe).__name__).after_load.items():
-        *owners, attribute = path.split(".")
-        owner = pipe
-        for name in owners:
-            owner = getattr(owner, name)
-        setattr(owner, attribute, value)
+    blueprints.adjust(pipe, blueprints.blueprint("tiny", type(pipe).__name__))
 
 
 def call_settings(pipeline_class: str) -> dict[str, Any]:

@@ -7,12 +7,13 @@ full-size pipeline in memory; it is then dressed and placed exactly as the other
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_vdb.errors import CardError, WeightsBroken, WeightsMissing
+from pytest_vdb.errors import CardError, LibraryMissing, WeightsBroken, WeightsMissing
 from pytest_vdb.models import folders
 from pytest_vdb.models.card import ModelCard, Part
 from pytest_vdb.records import Recipe, WeightsMode
@@ -74,8 +75,11 @@ def load_pipeline(card: ModelCard, recipe: Recipe, source: WeightsSource) -> Loa
     kind = pipeline_class(card)
     switches.check_environment(card, recipe, source)
     with _quietly():
-        loaded = _random(card, recipe, source) if source.mode == "random" else _from_folder(card, kind, recipe, source)
+        make = _random if source.mode == "random" else _from_folder
+        loaded = make(card, kind, recipe, source)
         loaded.pipeline.set_progress_bar_config(disable=True)
+        if card.scheduler and source.mode != "tiny":
+            switches.change_scheduler(loaded.pipeline, card.scheduler)
         switches.apply(card, loaded.pipeline, recipe, source.device)
     return loaded
 
@@ -84,7 +88,8 @@ def pipeline_class(card: ModelCard) -> Any:
     """The card's class in the installed diffusers.
 
     Raises:
-        CardError: there is none, or it needs a package that is not installed.
+        CardError: there is none.
+        LibraryMissing: it needs a package that is not installed.
     """
     import diffusers
 
@@ -97,7 +102,7 @@ def pipeline_class(card: ModelCard) -> Any:
         )
     if not issubclass(kind, diffusers.DiffusionPipeline):  # diffusers exports a stand-in where a package is missing
         needed = ", ".join(getattr(kind, "_backends", ()))
-        raise CardError(
+        raise LibraryMissing(
             f"{card.pipeline} needs packages that are not all installed: {needed}",
             where=f"model {card.name}",
             mend="install them with pip (OpenCV is opencv-python-headless)",
@@ -136,8 +141,27 @@ def _from_folder(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSour
     return Loaded(pipeline=pipeline, call=tiny.call_settings(card.pipeline or ""))
 
 
-def _random(card: ModelCard, _recipe: Recipe, _source: WeightsSource) -> Loaded:
-    raise CardError("there is no full-size architecture for it yet", where=card.name, mend="use tiny, local or hub")
+def _random(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSource) -> Loaded:
+    """The full-size architecture with values that nobody trained, made where it is to run."""
+    import torch
+
+    from pytest_vdb.models import architectures, blueprints
+
+    if card.architecture is None:
+        raise WeightsMissing(
+            "no full-size architecture is described for it, so it cannot be made with random weights",
+            where=f"model {card.name}",
+            mend="use --vdb-weights=tiny, local or hub, or add a preset to architectures/full/",
+        )
+    plan = architectures.preset(card.architecture)
+    device = source.device if recipe.offload in (None, "none") else "cpu"
+    components = architectures.build(card.architecture, dtype=getattr(torch, recipe.dtype or "float32"), device=device)
+    known = inspect.signature(kind).parameters
+    pipeline = kind(**{name: component for name, component in components.items() if name in known})
+    for name in card.float32:
+        getattr(pipeline, name).float()
+    blueprints.adjust(pipeline, plan)
+    return Loaded(pipeline=pipeline, call={**card.call, **plan.call})
 
 
 def _find_tiny(card: ModelCard, _kind: Any, _recipe: Recipe, source: WeightsSource) -> _Found:
