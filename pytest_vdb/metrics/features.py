@@ -133,8 +133,10 @@ FEATURES: dict[str, FeatureSpec] = {
         FeatureSpec(
             name="flow",
             backbone="raft",
-            about="(2, T-1, 2, H, W) pixels: forward and backward flow between neighbours; dx, dy",
+            about="(2, T-1, 2, h, w): flow to the next frame and back, dx and dy, in px at a short side of 256",
             recorded=False,
         ),
+        FeatureSpec(name="flow_pairs", backbone="raft", about="(T-1, 5): motion.PAIR_COLUMNS of each pair of frames"),
+        FeatureSpec(name="flow_turns", backbone="raft", about="(T-2, 2): motion.TURN_COLUMNS of each inner frame"),
     )
 }

@@ -10,7 +10,7 @@ from types import ModuleType
 from pytest_vdb.errors import MetricError, UnknownName
 from pytest_vdb.metrics.contract import MetricSpec, spec_of
 
-METRIC_MODULES: tuple[str, ...] = ("change", "picture", "similarity")
+METRIC_MODULES: tuple[str, ...] = ("change", "picture", "similarity", "motion")
 """The modules with our own metrics, all light to import. A new file of metrics is a new line here."""
 
 
@@ -44,7 +44,9 @@ class MetricRegistry:
 
     def add_from(self, module: ModuleType | object) -> tuple[MetricSpec, ...]:
         """Register everything tagged with `@metric` in a module, plugin or class; returns what was found."""
-        found = tuple(spec for thing in getattr(module, "__dict__", {}).values() if (spec := spec_of(thing)) is not None)
+        found = tuple(
+            spec for thing in getattr(module, "__dict__", {}).values() if (spec := spec_of(thing)) is not None
+        )
         for spec in found:
             self.add(spec)
         return found

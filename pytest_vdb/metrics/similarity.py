@@ -48,6 +48,26 @@ def clip_consistency(clip_image: NDArray[np.float32]) -> Score:
     return _neighbours(clip_image)
 
 
+@metric("dino_consistency", unit="cosine", better="higher", orders=("shuffled",), default=False)
+def dino_consistency(dino: NDArray[np.float32]) -> Score:
+    """How alike neighbouring frames are to DINOv2: mean cosine of their class tokens.
+
+    Args:
+        dino: `(T, D)` unit vectors, T >= 2.
+
+    Returns:
+        A cosine in [-1, 1], 1 for a still clip; the series has one value per pair of frames. It follows the subject
+        more closely than CLIP does.
+
+    Raises:
+        ClipTooShort: the clip has fewer than two frames.
+
+    Source: VBench's subject consistency (arXiv 2311.17982), by DINOv2 and between neighbours only; VBench's own network
+        and formula are `vbench.subject_consistency`.
+    """
+    return _neighbours(dino)
+
+
 def _neighbours(features: NDArray[np.float32]) -> Score:
     if len(features) < 2:
         raise ClipTooShort(needed=2, got=len(features))

@@ -37,6 +37,35 @@ def hub_file(repository: str, filename: str, *, offline: bool, backbone: str, si
     )
 
 
+def url_file(url: str, *, cache_dir: Path, offline: bool, backbone: str, size_mib: float) -> Path:
+    """A file whose name ends in the first digits of its SHA-256, as torchvision publishes them: cached or downloaded.
+
+    Raises:
+        WeightsMissing: it is not here and cannot be had now, with where to get it and where to put it.
+    """
+    import torch
+
+    name = url.rpartition("/")[2]
+    ours = cache_dir / "backbones" / name
+    for path in (ours, Path(torch.hub.get_dir()) / "checkpoints" / name):
+        if path.exists():
+            return path
+    reason = "not on this machine, and this run is offline"
+    if not offline:
+        ours.parent.mkdir(parents=True, exist_ok=True)
+        prefix = Path(name).stem.rpartition("-")[2]
+        try:
+            torch.hub.download_url_to_file(url, str(ours), hash_prefix=prefix, progress=False)
+        except (OSError, RuntimeError) as error:  # RuntimeError: the hash does not match; nothing is left behind
+            reason = f"not on this machine, and the download failed ({error})"
+        else:
+            return ours
+    raise WeightsMissing(
+        f"the weights of {backbone!r} ({name}, {size_mib:.0f} MiB) are {reason}",
+        mend=f"get {url} and put it into {ours.parent}, or name your own: --vdb-backbone {backbone}=PATH",
+    )
+
+
 def given_file(path: Path, *, backbone: str) -> Path:
     """The user's own path, checked.
 

@@ -1,0 +1,249 @@
+"""Optical flow by RAFT (torchvision), and what can be said of a clip's flow in a few numbers per pair of frames.
+
+Each frame goes through the encoders once, whatever the number of pairs it is part of; the recurrent updates run over
+batches of pairs. Needs torch; imported when a metric asks for flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from numpy.typing import NDArray
+from torchvision.models import optical_flow
+
+from pytest_vdb.errors import CannotMeasure, WeightsBroken
+from pytest_vdb.metrics import frames as framing
+from pytest_vdb.metrics.backbones import seeded
+from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
+from pytest_vdb.metrics.pixels import need_frames
+from pytest_vdb.metrics.weights import given_file, url_file, weights_digest
+from pytest_vdb.records import Clip
+
+SHORT_SIDE = 256
+"""Flow is measured at this size and in its pixels: VBench's unit, so that clips of any size compare."""
+TINY_SHORT_SIDE = 128
+"""The least that RAFT takes."""
+LONGEST = 8
+"""Times as long as wide: more, and the correlation of all pixels with all pixels would not fit."""
+UPDATES = 12
+PAIRS = 8
+FRAMES = 32
+MOTION_BOUNDARY, OCCLUSION = (0.01, 0.002), (0.01, 0.5)
+"""Ruder et al., Artistic style transfer for videos (arXiv 1604.08610), after Sundaram et al. 2010."""
+
+
+class RaftSmall:
+    """RAFT-small: `flow`, `flow_pairs` and `flow_turns`.
+
+    Weights, in this order: `tiny` (seeded random ones, one update); `path` to a state dict (`.pth` or `.safetensors`)
+    with torchvision's keys; else torchvision's C_T_V2.
+    """
+
+    def __init__(self, source: BackboneSource) -> None:
+        self._device = source.device
+        self._short_side, self._updates = (TINY_SHORT_SIDE, 1) if source.tiny else (SHORT_SIDE, UPDATES)
+        if source.tiny:
+            self._model, self.identity = seeded(optical_flow.raft_small), "tiny"
+        else:
+            weights = find_weights("raft", source)
+            self._model = load_raft(optical_flow.raft_small(), weights, backbone="raft")
+            self.identity = f"raft_small@{weights_digest(weights)}"
+        self._model.eval().requires_grad_(False).to(self._device)
+        self._seen: tuple[Clip, torch.Tensor, torch.Tensor] | None = None
+
+    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:
+        """The feature of that name, in pixels of a clip whose short side is 256."""
+        clip = subject.clip
+        assert clip is not None
+        need_frames(clip, 3 if name == "flow_turns" else 2)
+        if self._seen is None or self._seen[0] is not clip:
+            frames = self.prepare(clip)
+            self._seen = clip, frames, flow_both_ways(self._model, frames, self._updates)
+        _, frames, flow = self._seen
+        scale = SHORT_SIDE / self._short_side
+        with torch.inference_mode():
+            answer = {
+                "flow": lambda: flow * scale,
+                "flow_pairs": lambda: describe_pairs(frames, flow, scale),
+                "flow_turns": lambda: describe_turns(flow, scale),
+            }[name]()
+        described: NDArray[np.float32] = answer.cpu().numpy()
+        return described
+
+    def prepare(self, clip: Clip) -> torch.Tensor:
+        """The frames at the size at which flow is measured: `float32 (T, 3, h, w)` in [-1, 1]."""
+        height, width = clip.frames.shape[1:3]
+        if max(height, width) > LONGEST * min(height, width):
+            raise CannotMeasure(f"frames of {width}x{height} pixels are too narrow for optical flow")
+        scale = self._short_side / min(height, width)
+        size = (round(height * scale / 8) * 8, round(width * scale / 8) * 8)
+        frames = framing.resize(framing.to_device(clip.frames, self._device), size, "bilinear")
+        return framing.normalise(frames, (0.5,) * 3, (0.5,) * 3)
+
+
+def find_weights(backbone: str, source: BackboneSource) -> Path:
+    """The user's file, or torchvision's."""
+    spec = BACKBONES[backbone]
+    if source.path is not None:
+        return given_file(source.path, backbone=backbone)
+    return url_file(
+        spec.repository,
+        cache_dir=source.cache_dir,
+        offline=source.offline,
+        backbone=backbone,
+        size_mib=spec.size_mib,
+    )
+
+
+def load_raft(model: Any, path: Path, *, backbone: str) -> Any:
+    """The model with a file's weights.
+
+    Raises:
+        WeightsBroken: the file is not of this architecture, or not a plain state dict.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(state)
+    except Exception as error:  # torch, pickle and safetensors each raise their own for a broken file
+        first_line = str(error).partition("\n")[0]
+        raise WeightsBroken(
+            f"{path} cannot be read as {type(model).__name__} weights: {first_line}",
+            where=f"--vdb-backbone {backbone}",
+            mend=f"torchvision publishes them at {BACKBONES[backbone].repository}",
+        ) from error
+    return model
+
+
+def flow_both_ways(model: Any, frames: torch.Tensor, updates: int) -> torch.Tensor:
+    """Flow between neighbours, `(2, T-1, 2, H, W)`: from each frame to the next, and from each next one back.
+
+    Args:
+        model: a torchvision RAFT.
+        frames: `(T, 3, H, W)` in [-1, 1], sides divisible by 8.
+        updates: how often the estimate is refined.
+    """
+    count = len(frames) - 1
+    pairs = [(t, t + 1) for t in range(count)] + [(t + 1, t) for t in range(count)]
+    with torch.inference_mode():
+        seen = [model.feature_encoder(some) for some in frames.split(FRAMES)]
+        context = [model.context_encoder(some) for some in frames.split(FRAMES)]
+        seen, context = torch.cat(seen), torch.cat(context)
+        flows = [_refine(model, seen, context, pairs[i : i + PAIRS], updates) for i in range(0, len(pairs), PAIRS)]
+    return torch.cat(flows).unflatten(0, (2, count))
+
+
+def _refine(
+    model: Any, seen: torch.Tensor, context: torch.Tensor, pairs: list[tuple[int, int]], updates: int
+) -> torch.Tensor:
+    """The recurrent half of RAFT for some pairs, upsampled once, after the last update."""
+    first, second = (torch.tensor(side, device=seen.device) for side in zip(*pairs, strict=True))
+    model.corr_block.build_pyramid(seen[first], seen[second])
+    size = model.update_block.hidden_state_size
+    hidden, inputs = context[first].tensor_split([size], dim=1)
+    hidden, inputs = hidden.tanh(), inputs.relu()
+    start = _grid(seen.shape[-2], seen.shape[-1], seen.device).expand(len(pairs), -1, -1, -1)
+    now = start
+    for _ in range(updates):
+        found = model.corr_block.index_pyramid(centroids_coords=now)
+        hidden, step = model.update_block(hidden, inputs, found, now - start)
+        now = now + step
+    mask = None if model.mask_predictor is None else model.mask_predictor(hidden)
+    return _upsampled(now - start, mask)
+
+
+def _upsampled(flow: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Flow at an eighth of the size -> full size: bilinear, or by the learnt convex combination of 3x3 neighbours."""
+    if mask is None:
+        return 8 * functional.interpolate(flow, scale_factor=8, mode="bilinear", align_corners=True)
+    count, _, height, width = flow.shape
+    weights = mask.view(count, 1, 9, 8, 8, height, width).softmax(dim=2)
+    around = functional.unfold(8 * flow, kernel_size=3, padding=1).view(count, 2, 9, 1, 1, height, width)
+    return (weights * around).sum(dim=2).permute(0, 1, 4, 2, 5, 3).reshape(count, 2, 8 * height, 8 * width)
+
+
+def _grid(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """The coordinates of every pixel, `(1, 2, H, W)`: x, y."""
+    y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+    return torch.stack([x, y]).float()[None]
+
+
+def carried(values: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What lies where the flow points: `values (N, C, H, W)` sampled at each pixel plus its flow, bilinearly.
+
+    Returns:
+        The sampled values, and where they lie inside the frame, `(N, H, W)`.
+    """
+    height, width = flow.shape[-2:]
+    at = _grid(height, width, flow.device) + flow
+    last = torch.tensor([width - 1, height - 1], device=flow.device).view(1, 2, 1, 1)
+    inside = ((at >= 0) & (at <= last)).all(dim=1)
+    scaled = (2 * at / last.clamp(min=1) - 1).permute(0, 2, 3, 1)
+    return functional.grid_sample(values, scaled, mode="bilinear", padding_mode="border", align_corners=True), inside
+
+
+def visible(there: torch.Tensor, back: torch.Tensor) -> torch.Tensor:
+    """Which pixels can be trusted: they come back to where they were, and lie on no edge of the motion.
+
+    Args:
+        there: flow from a frame to another, `(N, 2, H, W)`.
+        back: flow from the other frame back.
+
+    Source: Sundaram et al., Dense point trajectories by GPU-accelerated large displacement optical flow, ECCV 2010.
+    """
+    returned, inside = carried(back, there)
+    length = (there**2).sum(dim=1)
+    lost = ((there + returned) ** 2).sum(dim=1) > OCCLUSION[0] * (length + (returned**2).sum(dim=1)) + OCCLUSION[1]
+    slope = functional.pad(there.diff(dim=2), (0, 0, 0, 1)) ** 2 + functional.pad(there.diff(dim=3), (0, 1)) ** 2
+    edge = slope.sum(dim=1) > MOTION_BOUNDARY[0] * length + MOTION_BOUNDARY[1]
+    return inside & ~lost & ~edge
+
+
+def describe_pairs(frames: torch.Tensor, flow: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+    """What each pair's flow amounts to, `(T-1, 5)`; the columns are `motion.PAIR_COLUMNS`."""
+    rows = []
+    for first, second, there, back in _chunks(frames[:-1], frames[1:], flow[0], flow[1]):
+        length = there.norm(dim=1)
+        trusted = visible(there, back)
+        error = ((carried(second, there)[0] - first) / 2).square().mean(dim=1)  # /2: from [-1, 1] to [0, 1]
+        fastest = length.flatten(1).topk(max(1, int(length[0].numel() * 0.05)), dim=1).values.mean(dim=1)
+        smooth = _smoothed(there)
+        rough = (there - smooth).norm(dim=1) / (length + smooth.norm(dim=1) + 1 / scale)
+        columns = (length * scale, error * trusted, trusted.float(), rough)
+        speed, warped, seen, roughness = (column.mean(dim=(1, 2)) for column in columns)
+        rows.append(torch.stack([speed, fastest * scale, warped, seen, roughness], dim=1))
+    return torch.cat(rows)
+
+
+def describe_turns(flow: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+    """How the motion changes at each inner frame, `(T-2, 2)`; the columns are `motion.TURN_COLUMNS`.
+
+    At steady motion the way to the next frame and the way to the previous one cancel.
+    """
+    rows = []
+    onward, home = flow[0, 1:], flow[1, :-1]
+    for there, back, before, after in _chunks(onward, home, flow[0, :-1], flow[1, 1:]):
+        trusted = visible(there, after) & visible(back, before)
+        turn = (there + back).norm(dim=1) / (there.norm(dim=1) + back.norm(dim=1) + 1 / scale)
+        rows.append(torch.stack([(turn * trusted).mean(dim=(1, 2)), trusted.float().mean(dim=(1, 2))], dim=1))
+    return torch.cat(rows)
+
+
+def _smoothed(flow: torch.Tensor) -> torch.Tensor:
+    """Flow averaged over a square of an eighth of the short side, the border repeated."""
+    reach = max(1, min(flow.shape[-2:]) // 16)
+    padded = functional.pad(flow, (reach,) * 4, mode="replicate")
+    return functional.avg_pool2d(padded, 2 * reach + 1, stride=1)
+
+
+def _chunks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
+    yield from zip(*(tensor.split(PAIRS) for tensor in tensors), strict=True)
