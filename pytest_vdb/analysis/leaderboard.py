@@ -19,6 +19,9 @@ Mark = Literal["best", "second", "tied"]
 """`tied`: not significantly different from the best. A cell that is also the second is `second`, with `tied` true."""
 
 SIGNIFICANCE = 0.05
+NEUTRAL = "neither high nor low is better"
+YARDSTICKS = "calibration-"
+"""Models with this prefix make clips of known quality: they are ranked among themselves and never beat a model."""
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 
@@ -41,7 +44,7 @@ class Cell:
     interval: tuple[float, float] | None = None
     """95% t-interval of the mean over prompts, or what the measurement itself came with; None below two prompts."""
     by_prompt: Mapping[str, float] = field(default_factory=dict)
-    """Prompt id -> mean over its samples; `""` for tests without a prompt."""
+    """Prompt id -> mean over its samples; `""` for what is measured once per model or without a prompt."""
     missing: int = 0
     """Tests of the row that should have given a value and did not."""
     reasons: tuple[tuple[str, int], ...] = ()
@@ -101,6 +104,11 @@ class Row:
         return len({record.prompt for record in self.records if record.prompt is not None})
 
     @property
+    def yardstick(self) -> bool:
+        """Whether it is a calibration model."""
+        return self.model.startswith(YARDSTICKS)
+
+    @property
     def real(self) -> bool:
         """Whether the pixels mean something."""
         return self.weights in REAL_WEIGHTS
@@ -151,7 +159,8 @@ def build(run: Run, records: Iterable[Record]) -> Leaderboard:
     by_benchmark: dict[str, list[Record]] = defaultdict(list)
     for record in live:
         by_benchmark[record.benchmark].append(record)
-    return Leaderboard(run=run, tables=tuple(_table(name, run, part) for name, part in by_benchmark.items()))
+    tables = [_table(name, run, part) for name, part in by_benchmark.items()]
+    return Leaderboard(run=run, tables=tuple(sorted(tables, key=_without_quality)))
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
@@ -166,8 +175,6 @@ def latest(records: Iterable[Record]) -> list[Record]:
 
 def unranked_reason(column: Column, weights: WeightsMode | None, *, wiring: bool = False) -> str | None:
     """Why a value of this column under these weights must not be ranked, or None if it may be."""
-    if column.better == "neutral":
-        return "neither high nor low is better"
     if weights == "tiny":
         return "tiny random weights prove the wiring only"
     if wiring:
@@ -176,7 +183,7 @@ def unranked_reason(column: Column, weights: WeightsMode | None, *, wiring: bool
         return "the pixels of random weights mean nothing" if weights == "random" else "the weights are unknown"
     if weights is None:
         return "the weights are unknown"
-    return None
+    return NEUTRAL if column.better == "neutral" else None
 
 
 _Identity = tuple[str | None, str | None, str | None]
@@ -191,9 +198,15 @@ def _agree(one: _Identity, other: _Identity) -> bool:
     return all(a == b or a is None or b is None for a, b in zip(one, other, strict=True))
 
 
+def _without_quality(table: Table) -> bool:
+    return all(column.kind != "quality" for column in table.columns)
+
+
 def _table(benchmark: str, run: Run, records: Sequence[Record]) -> Table:
     columns = _columns(records)
-    rows = [_row(run, group, identity, columns) for identity, group in _groups(records)]
+    groups = [(identity, [(record, _by_key(record)) for record in group]) for identity, group in _groups(records)]
+    once = {c for c in columns if c.kind == "performance" and any(_has_gaps(c, readings) for _, readings in groups)}
+    rows = [_row(run, identity, readings, columns, once) for identity, readings in groups]
     ranked = _rank(rows, columns)
     return Table(benchmark=benchmark, columns=columns, rows=tuple(sorted(ranked, key=_order)))
 
@@ -216,13 +229,28 @@ def _columns(records: Sequence[Record]) -> tuple[Column, ...]:
     return tuple(sorted(columns, key=lambda column: column.kind != "quality"))
 
 
-def _key(of: Column | Measurement) -> tuple[str, str, Better, Kind, str]:
+def _key(of: Column | Measurement) -> _Key:
     return of.name, of.unit, of.better, of.kind, of.version
 
 
-def _row(run: Run, records: Sequence[Record], identity: _Identity, columns: Sequence[Column]) -> Row:
+_Key = tuple[str, str, Better, Kind, str]
+_Readings = Sequence[tuple[Record, Mapping[_Key, Measurement]]]
+
+
+def _by_key(record: Record) -> dict[_Key, Measurement]:
+    return {_key(measurement): measurement for measurement in record.measurements}
+
+
+def _has_gaps(column: Column, readings: _Readings) -> bool:
+    """Whether some tests of a row measured it and others did not even try: what is read once per model, like a load."""
+    key = _key(column)
+    tried = {key in by_key for record, by_key in readings if record.status == "passed" and record.reused_from is None}
+    return tried == {True, False}
+
+
+def _row(run: Run, identity: _Identity, readings: _Readings, columns: Sequence[Column], once: set[Column]) -> Row:
     _, recipe_digest, hardware = identity
-    readings = [(record, {_key(measurement): measurement for measurement in record.measurements}) for record in records]
+    records = [record for record, _ in readings]
     first = next((record for record in records if _identity(record) == identity), records[0])
     return Row(
         benchmark=first.benchmark,
@@ -234,37 +262,39 @@ def _row(run: Run, records: Sequence[Record], identity: _Identity, columns: Sequ
         revision=first.revision,
         recipe=first.recipe or (run.recipes.get(recipe_digest, {}) if recipe_digest else {}),
         runs=tuple(sorted({record.run for record in records})),
-        cells=tuple(_cell(column, readings, first.weights) for column in columns),
+        cells=tuple(_cell(column, readings, first.weights, once=column in once) for column in columns),
         counts=dict(Counter(record.status for record in records)),
         reused=sum(record.reused_from is not None for record in records),
         records=tuple(records),
     )
 
 
-_Readings = Sequence[tuple[Record, Mapping[tuple[str, str, Better, Kind, str], Measurement]]]
-
-
-def _cell(column: Column, readings: _Readings, weights: WeightsMode | None) -> Cell:
+def _cell(column: Column, readings: _Readings, weights: WeightsMode | None, *, once: bool) -> Cell:
+    """`once`: the values are not about prompts but about the model; tests without one lack nothing."""
     values: dict[str, list[float]] = defaultdict(list)
     reasons: Counter[str] = Counter()
     measured: list[Measurement] = []
     key = _key(column)
-    for record, by_column in readings:
-        measurement, reason = _reading(record, by_column.get(key))
-        if measurement is None or measurement.value is None:
+    for record, by_key in readings:
+        measurement = by_key.get(key)
+        counts, reason = _reading(record, measurement)
+        if counts is not None and counts.value is not None:
+            measured.append(counts)
+            values["" if once else record.prompt or ""].append(counts.value)
+        elif measurement is not None or not once:
             reasons[reason] += 1
-            continue
-        measured.append(measurement)
-        values[record.prompt or ""].append(measurement.value)
     missing = sum(reasons.values())
     counted = tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
     if not measured:
-        return Cell(mean=None, missing=missing, reasons=counted, unranked="there is no value")
-    by_prompt = {prompt: sum(found) / len(found) for prompt, found in sorted(values.items())}
+        none = counted or (("not measured by these tests", len(readings)),)
+        return Cell(mean=None, missing=missing, reasons=none, unranked="there is no value")
+    by_prompt = {prompt: sum(group) / len(group) for prompt, group in sorted(values.items())}
     wiring = any(measurement.wiring for measurement in measured)
     return Cell(
         mean=sum(by_prompt.values()) / len(by_prompt),
-        interval=measured[0].interval if len(measured) == 1 else t_interval(list(by_prompt.values())),
+        interval=measured[0].interval
+        if len(measured) == 1
+        else t_interval(values[""] if once else list(by_prompt.values())),
         by_prompt=by_prompt,
         missing=missing,
         reasons=counted,
@@ -278,10 +308,15 @@ def _reading(record: Record, measurement: Measurement | None) -> tuple[Measureme
     if record.status != "passed":
         return None, failure_line(record)
     if measurement is None:
-        return None, "not measured by this test"
+        return None, "not measured by these tests"
     if measurement.kind == "performance" and record.reused_from is not None and measurement.value is not None:
         return None, "the clip came from the cache: nothing was timed"
     return measurement, measurement.reason or ""
+
+
+def dimmed(cell: Cell) -> bool:
+    """Whether a value is shown as one that means nothing for the ranking (a neutral metric's value means something)."""
+    return cell.mean is not None and cell.unranked not in {None, NEUTRAL}
 
 
 def failure_line(record: Record) -> str:
@@ -306,10 +341,10 @@ def _rank(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
 
 
 def _comparable(rows: Sequence[Row], column: Column) -> list[list[int]]:
-    """Which rows compete: all of them for quality, those on the same hardware for performance."""
-    groups: dict[str | None, list[int]] = defaultdict(list)
+    """Which rows compete: models with models, yardsticks with yardsticks; for performance on the same hardware only."""
+    groups: dict[tuple[bool, str | None], list[int]] = defaultdict(list)
     for at, row in enumerate(rows):
-        groups[row.hardware if column.kind == "performance" else None].append(at)
+        groups[row.yardstick, row.hardware if column.kind == "performance" else None].append(at)
     return list(groups.values())
 
 
@@ -351,11 +386,15 @@ def _ranks(merits: Sequence[float]) -> list[float]:
 def _tied_with_best(cells: Sequence[Cell], ranks: Sequence[float]) -> list[bool]:
     """Per cell: whether a paired test over the same prompts cannot tell it from the best one.
 
-    The t-test and not the sign-flip, which can never tell anything apart on the six prompts of a smoke run.
+    The t-test and not the sign-flip, which can never tell anything apart on the six prompts of a smoke run. Values over
+    one or two prompts have no test: they are not told apart if they bring intervals of their own and these overlap.
     """
     import numpy as np
 
     best = ranks.index(min(ranks))
+    if cells[best].n < 3:
+        tied = [at != best and _overlap(cell, cells[best]) for at, cell in enumerate(cells)]
+        return [*tied[:best], any(tied), *tied[best + 1 :]]
     prompts = sorted(cells[best].by_prompt)
     values = np.array([[cell.by_prompt[prompt] for prompt in prompts] for cell in cells])
     others = [at for at in range(len(cells)) if at != best]
@@ -366,6 +405,12 @@ def _tied_with_best(cells: Sequence[Cell], ranks: Sequence[float]) -> list[bool]
     return tied
 
 
+def _overlap(one: Cell, other: Cell) -> bool:
+    if one.interval is None or other.interval is None:
+        return False
+    return one.interval[0] <= other.interval[1] and other.interval[0] <= one.interval[1]
+
+
 def _mean_rank(cells: Sequence[Cell], columns: Sequence[Column]) -> float | None:
     ranks = [
         c.rank for c, column in zip(cells, columns, strict=True) if column.kind == "quality" and c.rank is not None
@@ -373,14 +418,15 @@ def _mean_rank(cells: Sequence[Cell], columns: Sequence[Column]) -> float | None
     return sum(ranks) / len(ranks) if ranks else None
 
 
-def _order(row: Row) -> tuple[bool, bool, bool, float, str, str, str]:
-    """Rows that mean something first, the better ones first; then random, tiny, and those without any value."""
+def _order(row: Row) -> tuple[bool, bool, bool, bool, float, str, str, str]:
+    """Trained models first, the better ones first; then yardsticks, random, tiny, and rows without any value."""
     valueless = all(cell.mean is None for cell in row.cells)
-    mean_rank = float("inf") if row.mean_rank is None else row.mean_rank
+    mean_rank = float("inf") if row.mean_rank is None or row.yardstick else row.mean_rank
     return (
         valueless,
         not row.real,
         row.weights == "tiny",
+        row.yardstick,
         mean_rank,
         row.model,
         row.recipe_digest or "",

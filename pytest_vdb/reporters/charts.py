@@ -88,7 +88,10 @@ def quality_against_latency(table: Table) -> Scatter | None:
     points = [
         (at, row.cells[x_at], row.cells[y_at])
         for at, row in enumerate(table.rows)
-        if row.weights in {"hub", "local"} and (row.cells[x_at].mean or 0) > 0 and row.cells[y_at].unranked is None
+        if not row.yardstick
+        and row.weights in {"hub", "local"}
+        and (row.cells[x_at].mean or 0) > 0
+        and row.cells[y_at].unranked is None
     ]
     if len(points) < 2:
         return None

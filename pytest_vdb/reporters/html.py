@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, failure_line
+from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, dimmed, failure_line
 from pytest_vdb.records import Gpu, Measurement, Record, Run, Status
 from pytest_vdb.reporters import charts
 from pytest_vdb.reporters.text import (
@@ -154,7 +154,9 @@ def _table(table: Table, index: int, files: Files, cards: int) -> dict[str, Any]
     scales = []
     for at, column in enumerate(table.columns):
         cells = tuple(row.cells[at] for row in table.rows)
-        scales.append(_Scale(column, decimals(cells), tuple(c for c in cells if c.unranked is None), bars))
+        scales.append(
+            _Scale(column, decimals(cells), tuple(c for c in cells if c.mean is not None and not dimmed(c)), bars)
+        )
     scatter = charts.quality_against_latency(table)
     return {
         "id": f"t{index}",
@@ -224,15 +226,15 @@ def _cell(cell: Cell, scale: _Scale) -> dict[str, Any]:
         "value": cell.mean,
         "text": figure(cell.mean, scale.places),
         "half": None if half is None else figure(half, scale.places),
-        "group": 2 if cell.mean is None else 1 if cell.unranked else 0,
+        "group": 2 if cell.mean is None else 1 if dimmed(cell) else 0,
         "mark": cell.mark,
         "tied": cell.tied and cell.mark != "best",
-        "unranked": cell.unranked is not None,
+        "unranked": dimmed(cell),
         "incomplete": cell.mean is not None and cell.missing > 0,
         "missing": cell.missing,
         "reasons": visible(reasons) or "no test measured it",
         "title": visible("; ".join(said)),
-        "bar": _drawn(charts.interval_bar(cell, scale.ranked)) if scale.bars and not cell.unranked else "",
+        "bar": _drawn(charts.interval_bar(cell, scale.ranked)) if scale.bars and not dimmed(cell) else "",
     }
 
 

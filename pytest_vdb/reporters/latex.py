@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
-from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table
+from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, dimmed
 from pytest_vdb.reporters.text import (
     counted,
     decimals,
@@ -120,7 +120,7 @@ def _part(table: Table, columns: list[int]) -> dict[str, object]:
             "name": escape(names[index]),
             "tests": escape(tests_short(row)),
             "cells": [_cell(row.cells[at], places[at]) for at in columns],
-            "rule": index > 0 and _trained(row) != _trained(table.rows[index - 1]),
+            "rule": index > 0 and _block(row) != _block(table.rows[index - 1]),
         }
         for index, row in enumerate(table.rows)
     ]
@@ -133,8 +133,9 @@ def _part(table: Table, columns: list[int]) -> dict[str, object]:
     }
 
 
-def _trained(row: Row) -> bool:
-    return row.weights not in {"tiny", "random"}
+def _block(row: Row) -> str | None:
+    """Rows between two rules: trained models, yardsticks, random and tiny weights."""
+    return "yardstick" if row.yardstick else row.weights if row.weights in {"tiny", "random"} else None
 
 
 def _head(column: Column, table: Table) -> list[str]:
@@ -151,7 +152,7 @@ def _cell(cell: Cell, places: int) -> str:
     text = figure(cell.mean, places).replace(",", "{,}")
     if text.startswith("-"):
         text = f"$-${text[1:]}"
-    if cell.unranked is not None:
+    if dimmed(cell):
         return rf"\vdbunranked{{{text}}}"
     if cell.mark == "best":
         return rf"\textbf{{{text}}}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from pytest_vdb.analysis.leaderboard import Cell, Leaderboard, Row, Table
+from pytest_vdb.analysis.leaderboard import Cell, Leaderboard, Row, Table, dimmed
 from pytest_vdb.reporters.text import (
     ARROWS,
     LEGEND,
@@ -84,7 +84,7 @@ def _cell(cell: Cell, places: int) -> str:
     text, half = figure(cell.mean, places), half_width(cell)
     if half is not None:
         text += f" ± {figure(half, places)}"
-    if cell.unranked is not None:
+    if dimmed(cell):
         return f"*({text})*"
     if cell.mark == "best":
         return f"**{text}**"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Table
+from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Table, dimmed
 from pytest_vdb.reporters.text import (
     ARROWS,
     MISSING,
@@ -95,7 +95,7 @@ def _cell(cell: Cell, places: int) -> str:
     text = figure(cell.mean, places)
     if cell.mean is None:
         return text + " "
-    if cell.unranked is not None:
+    if dimmed(cell):
         return f"({text})"
     if cell.mark == "best":
         return text + "*"
@@ -110,7 +110,7 @@ def _notes(table: Table) -> list[str]:
         legend.append("* best")
     if any(cell.tied and cell.mark != "best" for cell in shown):
         legend.append("~ not told apart from the best (p >= 0.05)")
-    if any(cell.unranked and cell.mean is not None for cell in shown):
+    if any(dimmed(cell) for cell in shown):
         legend.append("( ) not ranked")
     if legend:
         notes.append("   ".join(legend))

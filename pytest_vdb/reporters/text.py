@@ -69,8 +69,8 @@ def half_width(cell: Cell) -> float | None:
 
 
 def unit(column: Column) -> str:
-    """The unit, or nothing for a pure number."""
-    return "" if column.unit in {"", "1"} else column.unit
+    """The unit, or nothing for a pure number and for a count whose name says it already."""
+    return "" if column.unit in {"", "1", column.name} else column.unit
 
 
 def heading(column: Column, columns: Iterable[Column]) -> str:
@@ -81,6 +81,8 @@ def heading(column: Column, columns: Iterable[Column]) -> str:
 
 def weights_words(row: Row) -> str:
     """What the weights are, in words that cannot be misread."""
+    if row.yardstick and row.weights == "none":
+        return "calibration"
     match row.weights:
         case "tiny":
             return "tiny random weights"
@@ -114,6 +116,8 @@ def weights_note(table: Table) -> list[str]:
             f"{counted(random, 'row')} with random weights: the full-size architecture, never trained. "
             "Speed and memory are real, pixels are not: quality is never ranked."
         )
+    if any(row.yardstick for row in table.rows):
+        notes.append("Calibration rows are clips of known quality: yardsticks, compared among themselves only.")
     if wiring:
         notes.append(f"Computed by tiny random networks, so only proof of the wiring: {', '.join(wiring)}.")
     return notes

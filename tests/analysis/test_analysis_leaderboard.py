@@ -236,6 +236,47 @@ def test_a_reused_clip_has_no_latency_and_is_counted():
     assert "cache" in cells(board, "latency")["a"].reasons[0][0]
 
 
+def test_what_is_measured_once_per_model_is_missing_in_no_other_test_and_still_ranked():
+    """Under xdist it is another prompt's test that loads the model, and it may be several."""
+    load = Measurement(name="load_time", value=3.0, unit="s", better="lower", kind="performance")
+    slow = Measurement(name="load_time", value=9.0, unit="s", better="lower", kind="performance")
+    one = [record("a", "p1", quality(1), load), record("a", "p2", quality(1)), record("a", "p3", quality(1))]
+    two = [record("b", "p1", quality(1)), record("b", "p2", quality(1), slow), record("b", "p3", quality(1))]
+    ranked = cells(build(RUN, [*one, *two]), "load_time")
+    assert {m: (c.mean, c.n, c.missing, c.mark) for m, c in ranked.items()} == {
+        "a": (3, 1, 0, "best"),
+        "b": (9, 1, 0, "second"),
+    }
+
+
+def test_values_over_one_prompt_are_tied_only_if_their_own_intervals_overlap():
+    def fvd(model: str, value: float, half: float) -> Record:
+        interval = (value - half, value + half)
+        return record(model, None, Measurement(name="fvd", value=value, unit="1", better="lower", interval=interval))
+
+    ranked = cells(build(RUN, [fvd("a", 100, 10), fvd("b", 115, 10), fvd("c", 300, 10)]), "fvd")
+    assert {model: cell.tied for model, cell in ranked.items()} == {"a": True, "b": True, "c": False}
+    untested = cells(build(RUN, [*answers("a", [1.0]), *answers("b", [2.0])]))
+    assert not any(cell.tied for cell in untested.values())
+
+
+def test_yardsticks_are_ranked_among_themselves_and_stand_below_the_models():
+    frozen, shapes = answers("calibration-frozen", [9.0] * 6), answers("calibration-shapes", [8.0] * 6)
+    board = build(RUN, [*frozen, *shapes, *answers("a", SHARP), *answers("b", BLURRED)])
+    assert {model: cell.mark for model, cell in cells(board).items()} == {
+        "a": "best",
+        "b": "second",
+        "calibration-frozen": "best",
+        "calibration-shapes": "second",
+    }
+    assert [row.model for row in board.rows] == ["a", "b", "calibration-frozen", "calibration-shapes"]
+
+
+def test_benchmarks_that_measure_quality_come_first():
+    board = build(RUN, [record("a", "p1", latency(1), benchmark="a_efficiency"), *answers("a", [1])])
+    assert [table.benchmark for table in board.tables] == ["test_generation", "a_efficiency"]
+
+
 def test_no_record_makes_an_empty_leaderboard():
     assert build(RUN, []).tables == ()
 

@@ -392,7 +392,9 @@ def test_quality_against_latency_is_drawn_when_trained_models_have_both(board):
     assert not [a for a in Page(html.render(board)).all("svg") if a["class"] == "scatter"]
     run = example.example_run()
     trained = [
-        dataclasses.replace(r, weights="hub") for r in example.example_records(run) if r.model in example.CALIBRATION
+        dataclasses.replace(record, model=record.model.replace("calibration", "model"), weights="hub")
+        for record in example.example_records(run)
+        if record.model in example.CALIBRATION
     ]
     page = Page(html.render(build(run, trained)))
     (scatter,) = [a for a in page.all("svg") if a["class"] == "scatter"]
