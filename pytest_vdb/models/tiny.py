@@ -110,9 +110,9 @@ def _without_progress_bars() -> Iterator[None]:
 
 
 def _build(plan: blueprints.Blueprint) -> Any:
-    """The pipeline; torch's own generator is left as it was."""
     import diffusers
-    import torch
+
+    from pytest_vdb.models import random_weights
 
     kind = getattr(diffusers, plan.pipeline, None)
     if kind is None:
@@ -121,10 +121,9 @@ def _build(plan: blueprints.Blueprint) -> Any:
             where="architectures/tiny",
             mend="pip install --upgrade diffusers",
         )
-    with torch.random.fork_rng(devices=[]):
-        components = {role: _seeded(role, component) for role, component in plan.components.items()}
-        # Some pipelines make a network of their own from the parts, e.g. AnimateDiff its motion UNet.
-        torch.manual_seed(_seed(plan.pipeline))
+    components = {role: _seeded(role, component) for role, component in plan.components.items()}
+    # Some pipelines make a network of their own from the parts, e.g. AnimateDiff its motion UNet.
+    with random_weights.seeded(plan.pipeline):
         try:
             return kind(**components)
         except ImportError as error:
@@ -138,12 +137,8 @@ def _seeded(role: str, component: Any) -> Any:
 
     from pytest_vdb.models import random_weights
 
-    torch.manual_seed(_seed(role))
-    built = blueprints.construct(component)
-    if isinstance(built, torch.nn.Module):
-        random_weights.redraw(built)
+    with random_weights.seeded(role):
+        built = blueprints.construct(component)
+        if isinstance(built, torch.nn.Module):
+            random_weights.redraw(built)
     return built
-
-
-def _seed(name: str) -> int:
-    return int(digest(name, length=8), 16)
