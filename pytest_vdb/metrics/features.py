@@ -72,6 +72,8 @@ class BackboneSpec:
     """The hub repository or address of the published weights."""
     size_mib: float
     licence: str
+    sha256: str = ""
+    """Of the published file, where its name does not end in it."""
 
     def open(self, source: BackboneSource) -> Backbone:
         """Import the class and load the weights."""
@@ -121,6 +123,16 @@ BACKBONES: dict[str, BackboneSpec] = {
             size_mib=3.8,
             licence="BSD-3-Clause",
         ),
+        BackboneSpec(
+            name="niqe",
+            opens="pytest_vdb.metrics.niqe:Niqe",
+            about="NIQE's model of pristine photographs: 36 means and their covariance, no network",
+            repository="https://raw.githubusercontent.com/XPixelGroup/BasicSR/"
+            "8d56e3a045f9fb3e1d8872f92ee4a4f07f886b0a/basicsr/metrics/niqe_pris_params.npz",
+            size_mib=0.01,
+            licence="free with attribution (LIVE, The University of Texas at Austin)",
+            sha256="2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296",
+        ),
     )
 }
 
@@ -137,6 +149,7 @@ FEATURES: dict[str, FeatureSpec] = {
             recorded=False,
         ),
         FeatureSpec(name="flow_pairs", backbone="raft", about="(T-1, 5): motion.PAIR_COLUMNS of each pair of frames"),
+        FeatureSpec(name="niqe_frames", backbone="niqe", about="(K,) distance of up to 8 evenly spaced frames"),
         FeatureSpec(name="flow_turns", backbone="raft", about="(T-2, 2): motion.TURN_COLUMNS of each inner frame"),
     )
 }

@@ -100,6 +100,19 @@ def _colourfulness(frame: NDArray[np.uint8]) -> float:
     return float(np.sqrt(rg_variance + yb_variance / 4) + 0.3 * np.hypot(rg_mean, yb_mean / 2))
 
 
+@metric("niqe", unit="1", better="lower", default=False, orders=("blur", "noise", "jpeg"))
+def niqe(niqe_frames: NDArray[np.float32]) -> Score:
+    """How unlike a pristine photograph the frames are, without any reference.
+
+    Returns:
+        Mean distance of up to 8 evenly spaced frames: about 2 to 5 for photographs, more for distorted ones. The series
+        has one value per frame looked at.
+
+    Source: Mittal, Soundararajan, Bovik, IEEE SPL 2013, as the authors' MATLAB release computes it.
+    """
+    return Score(float(niqe_frames.mean(dtype=np.float64)), niqe_frames.tolist())
+
+
 def _laplacian_variance(frame: NDArray[np.uint8]) -> float:
     """Of a `(H, W)` frame, in squared levels."""
     wide = frame.astype(np.int16)

@@ -37,8 +37,11 @@ def hub_file(repository: str, filename: str, *, offline: bool, backbone: str, si
     )
 
 
-def url_file(url: str, *, cache_dir: Path, offline: bool, backbone: str, size_mib: float) -> Path:
-    """A file whose name ends in the first digits of its SHA-256, as torchvision publishes them: cached or downloaded.
+def url_file(url: str, *, cache_dir: Path, offline: bool, backbone: str, size_mib: float, sha256: str = "") -> Path:
+    """A published file, cached or downloaded, and checked.
+
+    Args:
+        sha256: its hash, or the first digits; left out where its name ends in them, as torchvision names files.
 
     Raises:
         WeightsMissing: it is not here and cannot be had now, with where to get it and where to put it.
@@ -53,7 +56,7 @@ def url_file(url: str, *, cache_dir: Path, offline: bool, backbone: str, size_mi
     reason = "not on this machine, and this run is offline"
     if not offline:
         ours.parent.mkdir(parents=True, exist_ok=True)
-        prefix = Path(name).stem.rpartition("-")[2]
+        prefix = sha256 or Path(name).stem.rpartition("-")[2]
         try:
             torch.hub.download_url_to_file(url, str(ours), hash_prefix=prefix, progress=False)
         except (OSError, RuntimeError) as error:  # RuntimeError: the hash does not match; nothing is left behind

@@ -1,0 +1,188 @@
+"""NIQE: how far a frame's local statistics are from those of pristine photographs. No network; a small file of figures.
+
+Source: Mittal, Soundararajan, Bovik, Making a "completely blind" image quality analyzer, IEEE SPL 2013. The details
+(rounded BT.601 luma with head room, MATLAB's antialiased bicubic halving, circular shifts inside a block, blocks in
+which the fit fails left out) are those of the authors' MATLAB release, so that published values compare.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, special
+
+from pytest_vdb.errors import CannotMeasure, WeightsBroken
+from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
+from pytest_vdb.metrics.weights import given_file, url_file, weights_digest
+
+BLOCK = 96
+FRAMES = 8
+"""Evenly spaced frames that are looked at: quality changes slowly, and each costs 30 ms at 480x720."""
+FEATURES = 36
+LUMA = np.array([65.481, 128.553, 24.966])
+SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
+
+_SHAPES = np.arange(200, 10_001) / 1000
+_RATIOS = special.gamma(2 / _SHAPES) ** 2 / (special.gamma(1 / _SHAPES) * special.gamma(3 / _SHAPES))
+"""mean(|x|)^2 / mean(x^2) of a generalised Gaussian of each shape: rising, so that a shape is looked up."""
+
+
+class Niqe:
+    """`niqe_frames`: the distance of up to 8 evenly spaced frames, `(K,)`.
+
+    The pristine model, in this order: `tiny` (an invented one); `path` to an `.npz` with `mu_pris_param (1, 36)` and
+    `cov_pris_param (36, 36)`; else the authors' own, as BasicSR keeps it.
+    """
+
+    def __init__(self, source: BackboneSource) -> None:
+        if source.tiny:
+            self.identity, self._mean, self._covariance = "tiny", np.ones(FEATURES), np.eye(FEATURES)
+            return
+        spec = BACKBONES["niqe"]
+        path = (
+            given_file(source.path, backbone="niqe")
+            if source.path
+            else url_file(
+                spec.repository,
+                cache_dir=source.cache_dir,
+                offline=source.offline,
+                backbone="niqe",
+                size_mib=spec.size_mib,
+                sha256=spec.sha256,
+            )
+        )
+        self._mean, self._covariance = read_model(path)
+        self.identity = f"niqe@{weights_digest(path)}"
+
+    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
+        """`niqe_frames`: `(K,)` distances.
+
+        Raises:
+            CannotMeasure: frames of fewer than two blocks of 96x96, or in which too few blocks have any texture.
+        """
+        assert subject.clip is not None
+        frames = subject.clip.frames
+        chosen = np.unique(np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int))
+        values = [distance(block_features(luma(frames[i])), self._mean, self._covariance) for i in chosen]
+        return np.array(values, np.float32)
+
+
+def read_model(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean `(36,)` and covariance `(36, 36)` of the pristine model.
+
+    Raises:
+        WeightsBroken: the file does not hold them.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file["mu_pris_param"].reshape(FEATURES), file["cov_pris_param"].reshape(FEATURES, FEATURES)
+    except (OSError, ValueError, KeyError) as error:
+        raise WeightsBroken(f"{path} is no pristine model of NIQE: {error}", where="--vdb-backbone niqe") from error
+
+
+def distance(features: NDArray[np.float64], mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
+    """From the features `(blocks, 36)` of one frame to the pristine model: equation 10 of the paper.
+
+    Raises:
+        CannotMeasure: fewer than two blocks in which the fit worked.
+    """
+    complete = features[~np.isnan(features).any(axis=1)]
+    if len(complete) < 2:
+        raise CannotMeasure(f"NIQE needs two blocks of 96x96 pixels with texture, got {len(complete)}")
+    off = mean - np.nanmean(features, axis=0)
+    spread = np.linalg.pinv((covariance + np.cov(complete, rowvar=False)) / 2)
+    return float(np.sqrt(off @ spread @ off))
+
+
+def luma(frame: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Y of a frame `(H, W, 3)` in 16 to 235, rounded; quotients in float32, as references round: ties decide pixels."""
+    brightness: NDArray[np.float64] = np.round((frame.astype(np.float32) / np.float32(255)) @ LUMA + 16)
+    return brightness
+
+
+def block_features(luma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The 36 features of each whole block of 96x96 pixels, `(blocks, 36)`: 18 at full size, 18 at half.
+
+    Args:
+        luma: `(H, W)`; what is left over at the right and below is left out.
+
+    Raises:
+        CannotMeasure: the frame has fewer than two blocks.
+    """
+    height, width = (side // BLOCK * BLOCK for side in luma.shape)
+    if height * width < 2 * BLOCK**2:
+        raise CannotMeasure(
+            f"NIQE needs two blocks of 96x96 pixels, and the frames have {luma.shape[1]}x{luma.shape[0]} pixels"
+        )
+    whole = luma[:height, :width]
+    return np.hstack([_features(_normalised(whole), BLOCK), _features(_normalised(_halved(whole)), BLOCK // 2)])
+
+
+def _normalised(luma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each pixel's distance from its neighbourhood's mean, in its neighbourhood's deviations: equation 1."""
+    mean = _weighted(luma)
+    deviation = np.sqrt(np.abs(_weighted(luma * luma) - mean * mean))
+    normalised: NDArray[np.float64] = (luma - mean) / (deviation + 1)
+    return normalised
+
+
+def _weighted(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A 7x7 Gaussian of deviation 7/6, the border repeated."""
+    window = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
+    window /= window.sum()
+    rows = ndimage.correlate1d(values, window, axis=0, mode="nearest")
+    weighted: NDArray[np.float64] = ndimage.correlate1d(rows, window, axis=1, mode="nearest")
+    return weighted
+
+
+def _halved(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Half the size by a cubic kernel (a = -1/2) stretched to eight pixels, the border mirrored: MATLAB's imresize."""
+    at = np.abs(np.arange(-3.5, 4)) / 2
+    near, far = 1.5 * at**3 - 2.5 * at**2 + 1, -0.5 * at**3 + 2.5 * at**2 - 4 * at + 2
+    window = np.where(at <= 1, near, far)
+    window /= window.sum()
+    for axis in (0, 1):
+        # Between two pixels: the window of 8 reaches 4 to the left, and every second answer is kept.
+        values = ndimage.correlate1d(values, window, axis=axis, mode="reflect", origin=-1)
+        values = values[::2] if axis == 0 else values[:, ::2]
+    return values
+
+
+def _features(normalised: NDArray[np.float64], block: int) -> NDArray[np.float64]:
+    """18 features of each block: the fit of its pixels, and of their products with four neighbours."""
+    rows, columns = (side // block for side in normalised.shape)
+    blocks = normalised.reshape(rows, block, columns, block).transpose(0, 2, 1, 3).reshape(-1, block, block)
+    shape, left, right = _fit(blocks)
+    features = [shape, (left + right) / 2]
+    for shift in SHIFTS:
+        shape, left, right = _fit(blocks * np.roll(blocks, shift, axis=(1, 2)))
+        mean = (right - left) * special.gamma(2 / shape) / special.gamma(1 / shape)
+        features += [shape, mean, left, right]
+    return np.stack(features, axis=1)
+
+
+def _fit(blocks: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Shape, left and right scale of the asymmetric generalised Gaussian of each block, by matching moments."""
+    flat = blocks.reshape(len(blocks), -1)
+    negative, positive = np.minimum(flat, 0), np.maximum(flat, 0)
+    squares_left, squares_right = (np.einsum("ij,ij->i", side, side) for side in (negative, positive))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a block without texture: NaN, left out by `distance`
+        left = np.sqrt(squares_left / (flat < 0).sum(axis=1))
+        right = np.sqrt(squares_right / (flat > 0).sum(axis=1))
+        size = flat.shape[1]
+        ratio = ((positive.sum(axis=1) - negative.sum(axis=1)) / size) ** 2 / ((squares_left + squares_right) / size)
+        skew = left / right
+        ratio *= (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
+    shape = _shape_of(ratio)
+    scale = np.sqrt(special.gamma(1 / shape) / special.gamma(3 / shape))
+    return shape, left * scale, right * scale
+
+
+def _shape_of(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The shape in steps of 0.001 whose ratio is nearest; NaN stays NaN."""
+    right = np.searchsorted(_RATIOS, ratio).clip(1, len(_RATIOS) - 1)
+    nearer_left = ratio - _RATIOS[right - 1] <= _RATIOS[right] - ratio
+    shape: NDArray[np.float64] = np.where(np.isnan(ratio), np.nan, _SHAPES[right - nearer_left])
+    return shape
