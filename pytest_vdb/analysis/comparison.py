@@ -235,7 +235,8 @@ def _setting(record: Record, key: str) -> Any:
 
 def _paired(rule: Rule, key: _Key, now: Sequence[Record], before: Sequence[Record]) -> Verdict:
     """Compare what both sides measured on the same (prompt, seed) pairs."""
-    known, ran = _readings(rule.metric, before), _readings(rule.metric, now)
+    once = _once_per_model(rule.metric, before) or _once_per_model(rule.metric, now)
+    known, ran = (_readings(rule.metric, side, once=once) for side in (before, now))
     expected = {pair for pair, readings in known.items() if any(_counts(reading) for reading in readings)}
     if not expected:
         return _verdict(rule, key, "missing", f"the baseline has no value ({_why(known.values())})")
@@ -261,10 +262,23 @@ _Pair = tuple[str | None, int | None]
 _Reading = tuple[Record, Measurement | None]
 
 
-def _readings(metric: str, records: Sequence[Record]) -> dict[_Pair, list[_Reading]]:
+def _once_per_model(metric: str, records: Sequence[Record]) -> bool:
+    """Whether it is about the model, like its load time: read in whichever test came first, not even tried in others.
+
+    Such values have no pairs; the model's mean is compared.
+    """
+    tried = [record.measurement(metric) for record in records if record.status == "passed" and not record.reused_from]
+    return None in tried and any(m is not None and m.kind == "performance" for m in tried)
+
+
+def _readings(metric: str, records: Sequence[Record], *, once: bool) -> dict[_Pair, list[_Reading]]:
     by_pair: dict[_Pair, list[_Reading]] = defaultdict(list)
     for record in records:
-        by_pair[record.pair].append((record, record.measurement(metric)))
+        measurement = record.measurement(metric)
+        if not once:
+            by_pair[record.pair].append((record, measurement))
+        elif measurement is not None:
+            by_pair[None, None].append((record, measurement))
     return dict(by_pair)
 
 

@@ -275,7 +275,7 @@ def _card(record: Record, files: Files) -> dict[str, Any]:
         "width": clip.width if clip else 16,
         "height": clip.height if clip else 9,
         "reused_from": visible(record.reused_from) if record.reused_from else None,
-        "measured": [_value(measurement) for measurement in record.measurements],
+        "measured": [_value(m) for m in sorted(record.measurements, key=lambda m: m.kind != "quality")],
         "notes": [visible(note) for note in record.notes],
         "failure": None if record.status == "passed" else visible(failure_line(record)),
         "traceback": _lines(record.failure.traceback) if record.failure and record.failure.traceback else None,
@@ -288,7 +288,7 @@ def _value(measurement: Measurement) -> dict[str, Any]:
     return {
         "name": visible(measurement.name.replace("_", " ")),
         "text": figure(value, places),
-        "unit": visible(measurement.unit) if measurement.unit != "1" else "",
+        "unit": visible(unit(measurement)),
         "reason": visible(measurement.reason) if value is None and measurement.reason else None,
         "wiring": measurement.wiring,
         "spark": _drawn(charts.sparkline(measurement.series)) if measurement.series else "",

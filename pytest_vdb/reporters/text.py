@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table
-from pytest_vdb.records import Status
+from pytest_vdb.records import Measurement, Status
 
 MISSING = "–"
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
@@ -68,7 +68,7 @@ def half_width(cell: Cell) -> float | None:
     return above if math.isclose(below, above, rel_tol=1e-6, abs_tol=1e-12) else None
 
 
-def unit(column: Column) -> str:
+def unit(column: Column | Measurement) -> str:
     """The unit, or nothing for a pure number and for a count whose name says it already."""
     return "" if column.unit in {"", "1", column.name} else column.unit
 

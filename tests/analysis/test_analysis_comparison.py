@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -248,6 +249,14 @@ def test_quality_on_other_hardware_is_compared_and_said():
 def test_a_prompt_with_another_text_is_another_prompt():
     verdict = one(asked("a", VALUES, prompt_text="a cat"), asked("a", VALUES, prompt_text="a dog"))
     assert verdict.outcome == "incomparable"
+
+
+def test_what_is_measured_once_per_model_is_compared_though_another_prompt_came_first():
+    now, before = asked("a", [3.0] * 3, metric="latency"), asked("a", [2.0] * 3, metric="latency")
+    now = [dataclasses.replace(record, measurements=()) if i != 2 else record for i, record in enumerate(now)]
+    before = [dataclasses.replace(record, measurements=()) if i != 0 else record for i, record in enumerate(before)]
+    verdict = one(now, before, "latency:+10%")
+    assert (verdict.outcome, verdict.n, verdict.baseline_mean, verdict.mean) == ("regressed", 1, 2, 3)
 
 
 # several
