@@ -13,7 +13,8 @@ from pytest_vdb.errors import WeightsBroken
 INDEX = "model_index.json"
 """Every pipeline folder has one: it names the pipeline's class and each component's."""
 
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+TENSORS = ".safetensors"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _SHA256_LENGTH = 64
 
 
@@ -45,8 +46,8 @@ def check_part(part: Path) -> None:
         WeightsBroken: naming the file.
     """
     files = {path.name: path for path in part.iterdir() if path.is_file()}
-    tensors = [path for name, path in files.items() if name.endswith(".safetensors")]
-    pickles = sorted(name for name in files if name.endswith(_PICKLES) and not name.startswith("training_args"))
+    tensors = [path for name, path in files.items() if name.endswith(TENSORS)]
+    pickles = sorted(name for name in files if name.endswith(PICKLES) and not name.startswith("training_args"))
     if pickles and not tensors:
         raise WeightsBroken(
             f"has only pickled weights ({', '.join(pickles)}), which can run any code when they are read",

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pytest_vdb.errors import WeightsMissing
+from pytest_vdb.errors import WeightsBroken, WeightsMissing
 from pytest_vdb.models.card import ModelCard, Part
+from pytest_vdb.models.folders import PICKLES, TENSORS
 
 T = TypeVar("T")
 
@@ -50,8 +51,8 @@ def pipeline(card: ModelCard, kind: Any, *, given: Collection[str], offline: boo
     def cached() -> Path:
         return Path(kind.download(card.repository, revision=card.revision, local_files_only=True, **settings))
 
-    def downloaded(commit: str) -> Path:
-        return Path(kind.download(card.repository, revision=commit, **settings))
+    def downloaded() -> Path:
+        return Path(kind.download(card.repository, revision=card.revision, **settings))
 
     return _snapshot(card.repository, card.revision, cached, downloaded, offline=offline, size_gb=card.download_gb)
 
@@ -74,8 +75,8 @@ def part(wanted: Part, *, offline: bool) -> Snapshot:
             )
         )
 
-    def downloaded(commit: str) -> Path:
-        return Path(snapshot_download(wanted.repository, revision=commit, allow_patterns=patterns))
+    def downloaded() -> Path:
+        return Path(snapshot_download(wanted.repository, revision=wanted.revision, allow_patterns=patterns))
 
     return _snapshot(wanted.repository, wanted.revision, cached, downloaded, offline=offline, size_gb=None)
 
@@ -84,7 +85,7 @@ def _snapshot(
     repository: str,
     revision: str | None,
     cached: Callable[[], Path],
-    downloaded: Callable[[str], Path],
+    downloaded: Callable[[], Path],
     *,
     offline: bool,
     size_gb: float | None,
@@ -96,11 +97,15 @@ def _snapshot(
         return here
     if offline or HF_HUB_OFFLINE:
         raise _missing(repository, revision, "is not on this machine, and this run is offline", size_gb)
-    commit = _commit_of(repository, revision, here, size_gb)
-    if here is not None and here.revision == commit:
+    latest = _commit_of(repository, revision, here, size_gb)
+    if here is not None and here.revision == latest:
         return here
-    folder = _refusals_explained(lambda: downloaded(commit), repository, revision, size_gb)
-    return Snapshot(folder=folder, revision=commit)
+    try:
+        folder = _refusals_explained(downloaded, repository, revision, size_gb)
+    except _transport_errors() as error:
+        reason = f"broke off while it was downloaded ({_first_line(error)}); what is here is kept"
+        raise _missing(repository, revision, reason, size_gb) from error
+    return Snapshot(folder=folder, revision=folder.name)
 
 
 def _if_cached(find: Callable[[], Path]) -> Snapshot | None:
@@ -115,7 +120,6 @@ def _if_cached(find: Callable[[], Path]) -> Snapshot | None:
 
 def _commit_of(repository: str, revision: str | None, here: Snapshot | None, size_gb: float | None) -> str:
     """The commit that the revision is now. Without a network, the one on this machine."""
-    import httpx
     from huggingface_hub import HfApi
 
     try:
@@ -125,14 +129,24 @@ def _commit_of(repository: str, revision: str | None, here: Snapshot | None, siz
             revision,
             size_gb,
         )
-    except httpx.TransportError as error:
+    except _transport_errors() as error:
         if here is not None:
             return here.revision
-        reason = f"is not on this machine, and the hub cannot be reached ({type(error).__name__}: {error})"
+        reason = f"is not on this machine, and the hub cannot be reached ({_first_line(error)})"
         raise _missing(repository, revision, reason, size_gb) from error
-    bytes_needed = sum(f.size or 0 for f in info.siblings or () if f.rfilename.endswith(".safetensors"))
-    _require_space(repository, revision, bytes_needed)
+    files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    _require_safetensors(repository, files)
+    _require_space(repository, revision, sum(size for name, size in files.items() if name.endswith(TENSORS)))
     return str(info.sha)
+
+
+def _require_safetensors(repository: str, files: Collection[str]) -> None:
+    if not any(name.endswith(TENSORS) for name in files) and any(name.endswith(PICKLES) for name in files):
+        raise WeightsBroken(
+            "the repository has only pickled weights, which can run any code when they are read",
+            where=repository,
+            mend="ask its owner for .safetensors files, or convert them where you trust their origin (then use local)",
+        )
 
 
 def _require_space(repository: str, revision: str | None, bytes_needed: int) -> None:
@@ -172,6 +186,13 @@ def _refusals_explained(ask: Callable[[], T], repository: str, revision: str | N
         raise _missing(repository, revision, f"cannot be had: {_first_line(error)}", size_gb) from error
 
 
+def _transport_errors() -> tuple[type[Exception], ...]:
+    """What a broken connection raises, whichever HTTP library this version of huggingface_hub is built on."""
+    from huggingface_hub.errors import HTTPError
+
+    return OSError, HTTPError
+
+
 def _missing(repository: str, revision: str | None, reason: str, size_gb: float | None) -> WeightsMissing:
     command = f"hf download {repository}" + (f" --revision {revision}" if revision else "")
     size = f"{size_gb:.1f} GB" if size_gb is not None else "its size is not recorded"
@@ -182,4 +203,4 @@ def _missing(repository: str, revision: str | None, reason: str, size_gb: float 
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -1,0 +1,137 @@
+"""Weights from a folder: what is wrong with them is said before or instead of a traceback."""
+
+import dataclasses
+import json
+import os
+import shutil
+
+import pytest
+
+from pytest_vdb.errors import CardError, RecipeError, WeightsBroken, WeightsMissing
+from pytest_vdb.models import tiny
+from pytest_vdb.models.registry import Registry
+from pytest_vdb.models.weights import WeightsSource, load_pipeline
+from pytest_vdb.records import Prompt, Recipe
+
+TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
+VAE = "vae/diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def pipeline_folder(tmp_path_factory):
+    return tiny.ensure("WanPipeline", tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def local(pipeline_folder, tmp_path):
+    """A folder of local weights with one model, and how to load from it."""
+    folder = tmp_path / "weights" / "wan2.1-t2v-1.3b"
+    shutil.copytree(pipeline_folder, folder)
+    card = dataclasses.replace(Registry.from_catalog().get("wan2.1-t2v-1.3b"), float32=())
+    source = WeightsSource(mode="local", device="cpu", cache_dir=tmp_path, local_dir=folder.parent, offline=True)
+
+    def load(card=card, source=source, **settings):
+        recipe = card.resolve(Recipe(dtype="float32", frames=9, height=32, width=32, **settings), "local")
+        return load_pipeline(card, recipe, source)
+
+    load.folder, load.card, load.source = folder, card, source
+    return load
+
+
+def test_a_folder_of_models_or_one_models_own_folder_is_found(local):
+    assert type(local().pipeline).__name__ == "WanPipeline"
+    own = dataclasses.replace(local.source, local_dir=local.folder)
+    assert local(source=own).revision is None
+
+
+def test_local_weights_are_driven_like_all_others(local):
+    registry = Registry.from_catalog()
+    recipe = local.card.resolve(Recipe(dtype="float32", frames=9, height=32, width=32, steps=2), "local")
+    model = registry.open(local.card, recipe, local.source)
+    assert model.generate(Prompt(id="p", text="a cat"), recipe, 1).frames.shape == (9, 32, 32, 3)
+    model.close()
+
+
+def test_the_dtype_is_followed_but_for_what_the_card_keeps_in_float32(local):
+    import torch
+
+    recipe = local.card.resolve(Recipe(frames=9, height=32, width=32), "local")
+    loaded = load_pipeline(dataclasses.replace(local.card, float32=("vae",)), recipe, local.source)
+    assert loaded.pipeline.transformer.dtype == torch.bfloat16
+    assert loaded.pipeline.text_encoder.dtype == torch.bfloat16
+    assert loaded.pipeline.vae.dtype == torch.float32
+
+
+def test_a_missing_folder_says_what_is_there_instead(local):
+    local.folder.rename(local.folder.parent / "wan")
+    with pytest.raises(
+        WeightsMissing, match=r"neither a folder 'wan2.1-t2v-1.3b' nor a model_index.json.*holds: wan\n"
+    ):
+        local()
+    with pytest.raises(WeightsMissing, match="--vdb-weights-dir"):
+        local(source=dataclasses.replace(local.source, local_dir=None))
+
+
+def test_the_wrong_folder_is_no_pipeline(local):
+    shutil.move(local.folder, local.folder.parent / "inside")
+    local.folder.mkdir()
+    shutil.move(local.folder.parent / "inside", local.folder / "snapshot")
+    with pytest.raises(WeightsBroken, match=r"it has no model_index.json\n  did you mean 'snapshot' in it"):
+        local()
+
+
+def test_a_torn_weight_file_is_named_with_both_sizes(local):
+    path = local.folder / TRANSFORMER
+    whole = path.stat().st_size
+    os.truncate(path, whole - 100)
+    with pytest.raises(WeightsBroken, match=rf"torn: its header promises {whole} bytes, it has {whole - 100}"):
+        local()
+
+
+def test_a_file_that_only_has_the_name_of_safetensors_is_refused(local):
+    (local.folder / VAE).write_bytes(b"<html>502 Bad Gateway</html>" * 40)
+    with pytest.raises(WeightsBroken, match=r"vae.*is not a safetensors file"):
+        local()
+
+
+def test_pickled_weights_are_refused(local):
+    (local.folder / TRANSFORMER).rename(local.folder / "transformer" / "diffusion_pytorch_model.bin")
+    with pytest.raises(WeightsBroken, match=r"transformer: has only pickled weights \(diffusion_pytorch_model.bin\)"):
+        local()
+
+
+def test_a_missing_component_or_shard_is_named(local):
+    shutil.rmtree(local.folder / "vae")
+    with pytest.raises(WeightsBroken, match=r"names the component 'vae', but there is no such folder"):
+        local()
+    shutil.copytree(local.folder / "transformer", local.folder / "vae")
+    index = {"weight_map": {"a": "diffusion_pytorch_model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (local.folder / "vae" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(WeightsBroken, match=r"1 of its shards are missing: model-00002-of-00002.safetensors"):
+        local()
+
+
+def test_the_weights_of_another_architecture_are_refused(local):
+    config = local.folder / "transformer" / "config.json"
+    config.write_text(
+        config.read_text()
+        .replace('"num_layers": 2', '"num_layers": 2, "ffn_dim_": 1')
+        .replace('"ffn_dim": 32', '"ffn_dim": 48')
+    )
+    with pytest.raises(WeightsBroken, match="WanPipeline cannot be loaded from it"):
+        local()
+
+
+def test_a_class_that_diffusers_lacks_is_named_with_the_version(local):
+    with pytest.raises(
+        CardError, match=r"diffusers .* has no WanTimeTravelPipeline\n  pip install --upgrade diffusers"
+    ):
+        local(card=dataclasses.replace(local.card, pipeline="WanTimeTravelPipeline"))
+
+
+def test_a_repository_is_needed_for_the_hub_and_a_preset_for_random_weights(local):
+    with pytest.raises(RecipeError, match="no repository is known"):
+        dataclasses.replace(local.card, repository=None).resolve(Recipe(), "hub")
+    card = dataclasses.replace(local.card, architecture=None)
+    with pytest.raises(WeightsMissing, match="no full-size architecture"):
+        load_pipeline(card, card.resolve(Recipe(), "random"), dataclasses.replace(local.source, mode="random"))
