@@ -92,15 +92,14 @@ class Benchmark:
         Raises:
             BadClip: another frame count or size than the recipe's, or one constant colour.
         """
+        where = f"model {self.case.model}" if self.case.model else self._nodeid
         for name, made in zip(("frames", "height", "width"), sample.clip.frames.shape, strict=False):
             asked = getattr(sample.recipe, name)
             if asked not in (None, made):
-                raise BadClip(
-                    f"{name}: asked for {asked}, got {made}", where=self._nodeid, mend="mend the model or its card"
-                )
+                raise BadClip(f"{name}: asked for {asked}, got {made}", where=where, mend="mend the model or its card")
         if float(sample.clip.frames.std()) < LEAST_STD:
             level = sample.clip.frames.mean()
-            raise BadClip(f"one constant colour (mean level {level:.0f} of 255)", where=self._nodeid)
+            raise BadClip(f"one constant colour (mean level {level:.0f} of 255)", where=where)
 
     def measure(self, sample: Sample, reference: Clip | None = None) -> tuple[Measurement, ...]:
         """Compute the session's metrics on one sample and record them."""
@@ -170,13 +169,15 @@ class Benchmark:
 
     def _fresh(self, handle: ModelHandle, prompt: Prompt, seed: int, key: str) -> Sample:
         model = handle.load()
-        with self._bench.profiler.watch() as readings:
-            try:
+        self.record(*handle.loading)
+        handle.loading.clear()
+        try:
+            with self._bench.profiler.watch() as readings:
                 clip = model.generate(prompt, handle.recipe, seed)
                 readings.frames = len(clip.frames)
-            finally:
-                self.record(*handle.loading)
-                handle.loading.clear()
+        except Exception:
+            self.record(*readings.memory)  # how much it had taken when it ran out, say
+            raise
         measured = self._withheld(readings.measurements)
         if self._bench.options.cache != "never":
             about = {"run": self._bench.run_id, "model": handle.name, "prompt": prompt.id}

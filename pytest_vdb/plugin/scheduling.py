@@ -113,8 +113,8 @@ class ModelQueueScheduling:
     def remove_node(self, node: WorkerController) -> str | None:
         """A worker is gone. Returns the test it died in, which is not run again; its next one is."""
         pending = self.node2pending.pop(node)
-        self.node2collection.pop(node, None)
         self.held.pop(node, None)
+        # Its collection stays: xdist asks `collection_is_completed` again for every replacement, and that counts them.
         crashed = None
         if pending and self.collection is not None:
             crashed = self.collection[pending[0]]
@@ -239,7 +239,7 @@ class BenchmarkScheduling:
 
     def remove_node(self, node: WorkerController) -> str | None:
         """A worker is gone."""
-        crashed = [scheduler.remove_node(node) for scheduler in self._listening()]
+        crashed: list[str | None] = [scheduler.remove_node(node) for scheduler in self._listening()]
         return crashed[0]
 
     def _listening(self) -> list[Scheduling]:
