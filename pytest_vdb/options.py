@@ -151,7 +151,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         cache=cast(CacheMode, _choice(text["cache"], "--vdb-cache", get_args(CacheMode))),
         cache_dir=_cache_dir(text["cache-dir"]),
         reports=_reports(str(text["report"])),
-        baseline=None if text["baseline"] is None else Path(text["baseline"]),
+        baseline=None if text["baseline"] is None else (root / text["baseline"]).absolute(),
         fail_on=text["fail-on"] or _project_gate(root / "pyproject.toml"),
         root=root,
         offline=any(os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in _OFFLINE_SWITCHES),

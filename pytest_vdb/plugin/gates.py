@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_vdb.errors import VdbError
 from pytest_vdb.plugin.cases import slug
 from pytest_vdb.plugin.recording import Recorder
+from pytest_vdb.plugin.workbench import given, options_of
 
 if TYPE_CHECKING:
-    from pytest_vdb.analysis.comparison import Verdict
+    from pytest_vdb.analysis.comparison import Rule, Verdict
+    from pytest_vdb.records import Baseline
 
 GATES_PATH = "vdb-gates"
 
@@ -26,32 +29,54 @@ class Gates:
         self.config = config
         self.recorder = recorder
         self.verdicts: tuple[Verdict, ...] = ()
+        self._baseline: Baseline | None = None
+        self._rules: tuple[Rule, ...] = ()
+
+    @pytest.hookimpl
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Read the baseline and the rules before anything runs: a typo in them must not cost a night.
+
+        Raises:
+            pytest.UsageError: the baseline cannot be read, or there is a baseline without rules or rules without it.
+        """
+        if not given(self.config, "baseline"):
+            if self.config.option.vdb_fail_on:
+                raise pytest.UsageError("--vdb-fail-on: there is nothing to compare with\n  give --vdb-baseline=PATH")
+            return
+        from pytest_vdb.analysis import comparison
+        from pytest_vdb.results import baselines
+
+        options = options_of(self.config)
+        assert options.baseline is not None
+        try:
+            self._rules = comparison.parse_rules(options.fail_on or "")
+            self._baseline = baselines.load(options.baseline)
+        except VdbError as error:
+            raise pytest.UsageError(str(error)) from None
+        if not self._rules:
+            raise pytest.UsageError(
+                "--vdb-baseline: no gate says what may not get worse\n"
+                "  give --vdb-fail-on='latency:+10%', say, or write [tool.vdb.gate] in pyproject.toml"
+            )
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> object:
         """After the last test: one synthetic test per verdict."""
         finished = yield
-        options = self.recorder.bench.options
-        if options.baseline is None or self.config.option.collectonly:
+        if self._baseline is None or self.config.option.collectonly:
             return finished
-        self.verdicts = self._compare()
+        from pytest_vdb.analysis import comparison
+
+        run = self.recorder.started_run()
+        self.verdicts = comparison.compare(self.recorder.latest(), run, self._baseline, self._rules)
         session.testscollected += len(self.verdicts)
         for verdict in self.verdicts:
             self._report(verdict)
         return finished
 
-    def _compare(self) -> tuple[Verdict, ...]:
-        from pytest_vdb.analysis import comparison
-        from pytest_vdb.results import baselines
-
-        options = self.recorder.bench.options
-        assert options.baseline is not None
-        baseline = baselines.load(options.baseline)
-        rules = comparison.parse_rules(options.fail_on or "")
-        return comparison.compare(self.recorder.latest(), self.recorder.started_run(), baseline, rules)
-
     def _report(self, verdict: Verdict) -> None:
-        name = f"{slug(verdict.metric)}[{slug(verdict.model)}]"
+        metric, _, subject = verdict.name.partition("[")
+        name = f"{slug(metric)}[{slug(subject.removesuffix(']'))}]"
         nodeid, location = f"{GATES_PATH}::{name}", (GATES_PATH, None, name)
         hook = self.config.hook
         hook.pytest_runtest_logstart(nodeid=nodeid, location=location)

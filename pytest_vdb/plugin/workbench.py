@@ -16,7 +16,7 @@ import pytest
 
 from pytest_vdb import options as options_module
 from pytest_vdb.errors import VdbError
-from pytest_vdb.options import Flag, Options
+from pytest_vdb.options import Options
 from pytest_vdb.plugin.cases import Case, cases
 
 if TYPE_CHECKING:
@@ -42,15 +42,17 @@ def options_of(config: pytest.Config) -> Options:
     """
     if OPTIONS not in config.stash:
         try:
-            config.stash[OPTIONS] = options_module.read(lambda flag: _given(config, flag), root=config.rootpath)
+            config.stash[OPTIONS] = options_module.read(lambda flag: given(config, flag.name), root=config.rootpath)
         except VdbError as error:
             raise pytest.UsageError(str(error)) from None
     return config.stash[OPTIONS]
 
 
-def _given(config: pytest.Config, flag: Flag) -> object:
-    on_command_line = getattr(config.option, flag.ini, None)
-    return on_command_line if on_command_line not in (None, []) else config.getini(flag.ini)
+def given(config: pytest.Config, name: str) -> object:
+    """The option `name` as the user gave it: on the command line, else in the ini file, else None or an empty list."""
+    key = f"vdb_{name.replace('-', '_')}"
+    on_command_line = getattr(config.option, key, None)
+    return on_command_line if on_command_line not in (None, []) else config.getini(key)
 
 
 def workbench_of(config: pytest.Config) -> Workbench:

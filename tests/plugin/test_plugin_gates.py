@@ -1,0 +1,107 @@
+"""A regression is a failed test: in the exit code, the terminal and JUnit, with and without xdist; silence never passes."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+DIMMER = """
+    import numpy as np
+    from pytest_vdb import Clip, metric, model
+
+    @model("good", frames=4, height=16, width=16, fps=8.0)
+    def good(prompt, recipe, seed):
+        rng = np.random.default_rng(seed)
+        return Clip(rng.integers(0, {top}, (recipe.frames, recipe.height, recipe.width, 3), np.uint8), recipe.fps)
+
+    @metric("brightness", unit="1", better="higher", version="{version}")
+    def brightness(clip: Clip) -> float:
+        return float(clip.frames.mean() / 255)
+"""
+
+
+@pytest.fixture
+def baseline(project):
+    """A run of the unchanged project."""
+    project.run_in_subprocess("good").assert_outcomes(passed=3)
+    return project.runs()[-1]
+
+
+def change(project, *, top: int = 256, version: str = "1") -> None:
+    project.pytester.makeconftest(DIMMER.format(top=top, version=version))
+
+
+@pytest.mark.parametrize("more", [(), ("-n2",)], ids=["alone", "xdist"])
+def test_a_regression_fails_the_session(project, baseline, more):
+    change(project, top=200)
+    junit = project.path / "junit.xml"
+    gate = (f"--vdb-baseline={baseline}", "--vdb-fail-on=brightness:-2%", f"--junit-xml={junit}")
+    result = project.run_in_subprocess("good", *gate, *more)
+    result.assert_outcomes(passed=3, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*regressed*brightness*"])
+    cases = {case.get("name"): case for case in ElementTree.parse(junit).iter("testcase")}
+    failed = [name for name, case in cases.items() if case.find("failure") is not None]
+    assert failed == ["brightness[test_generation-good]"]
+
+
+def test_what_did_not_change_passes(project, baseline):
+    result = project.run_in_subprocess("good", f"--vdb-baseline={baseline}", "--vdb-fail-on=brightness:-2%")
+    result.assert_outcomes(passed=4)
+    assert result.ret == pytest.ExitCode.OK
+
+
+def test_a_metric_that_nobody_measured_does_not_pass_silently(project, baseline):
+    result = project.run_in_subprocess("good", f"--vdb-baseline={baseline}", "--vdb-fail-on=brightnes:-2%")
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["*missing*no test measured*brightnes*did you mean*brightness*"])
+
+
+def test_another_recipe_is_incomparable_and_named(project, baseline):
+    gate = (f"--vdb-baseline={baseline}", "--vdb-fail-on=brightness:-2%", "--vdb-recipe=frames=5")
+    result = project.run_in_subprocess("good", *gate)
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["*incomparable*frames*"])
+
+
+def test_another_metric_version_is_incomparable(project, baseline):
+    change(project, version="2")
+    result = project.run_in_subprocess("good", f"--vdb-baseline={baseline}", "--vdb-fail-on=brightness:-2%")
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["*incomparable*version*"])
+
+
+def test_a_saved_baseline_gates_like_its_run(project, baseline):
+    from pytest_vdb.cli import main
+
+    saved = project.path / "fixtures" / "baselines" / "main.json"
+    assert main(["baseline", "save", str(baseline), "-o", str(saved)]) == 0
+    change(project, top=200)
+    result = project.run_in_subprocess("good", f"--vdb-baseline={saved}", "--vdb-fail-on=brightness:-2%")
+    result.assert_outcomes(passed=3, failed=1)
+
+
+def test_gates_of_the_project_file_apply(project, baseline):
+    (project.path / "pyproject.toml").write_text('[tool.pytest.ini_options]\n[tool.vdb.gate]\nbrightness = "-2%"\n')
+    change(project, top=200)
+    project.run_in_subprocess("good", f"--vdb-baseline={baseline}").assert_outcomes(passed=3, failed=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--vdb-baseline=nowhere.json", "--vdb-fail-on=brightness:-2%"], "*nowhere.json*"),
+        (["--vdb-fail-on=brightness:-2%"], "*--vdb-fail-on: there is nothing to compare with*"),
+    ],
+)
+def test_a_gate_that_cannot_judge_is_refused_before_anything_runs(project, arguments, said):
+    result = project.run("good", *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([said])
+
+
+def test_a_baseline_without_rules_is_refused(project, baseline):
+    result = project.run("good", f"--vdb-baseline={baseline}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*no gate says what may not get worse*"])
