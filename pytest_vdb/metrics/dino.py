@@ -82,3 +82,88 @@ def _published(source: BackboneSource) -> tuple[Any, str, int, int]:
         )
     name = source.path.name if source.path else spec.repository.rpartition("/")[2]
     return model, f"{name}@{weights_digest(weights)}", 256, 224
+
+
+class DinoV1:
+    """DINO ViT-B/16 as VBench uses it: `vbench_dino`, the class token of each frame.
+
+    Frames are resized to 224 on the short side (bilinear, not antialiased), not cropped, and normalised by ImageNet's
+    mean and deviation; the positions are stretched to the frame as the authors' code stretches them.
+
+    Weights, in this order: `tiny`; `path` to the authors' `dino_vitbase16_pretrain.pth` or timm's `model.safetensors`
+    (the same names inside); else timm's copy on the hub.
+    """
+
+    PATCH = 16
+
+    def __init__(self, source: BackboneSource) -> None:
+        self._device = source.device
+        if source.tiny:
+            self._side, self.identity = 32, "tiny"
+            self._model = seeded(lambda: _vision_transformer(img_size=32, embed_dim=24, depth=2, num_heads=2))
+        else:
+            self._side = 224
+            self._model, self.identity = _dino_v1(source)
+        self._model.eval().requires_grad_(False).to(self._device)
+
+    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
+        """`vbench_dino`: `(T, D)` unit vectors."""
+        assert subject.clip is not None
+        return unit_rows(in_batches(self.class_token, subject.clip.frames, self.prepare, self._device))
+
+    def prepare(self, frames: torch.Tensor) -> torch.Tensor:
+        """`uint8 (T, 3, H, W)` -> normalised `float32`, 224 on the short side."""
+        resized = framing.plain_resize_short_side(frames, self._side, "bilinear")
+        return framing.normalise(resized, IMAGENET_MEAN, IMAGENET_STD)
+
+    def class_token(self, pictures: torch.Tensor) -> torch.Tensor:
+        """`(T, 3, H, W)` -> `(T, D)`, for any height and width of at least one patch."""
+        model = self._model
+        grid = model.patch_embed.proj(pictures)
+        tokens = torch.cat([model.cls_token.expand(len(grid), -1, -1), grid.flatten(2).transpose(1, 2)], dim=1)
+        token: torch.Tensor = model.norm(model.blocks(tokens + self._positions(*grid.shape[-2:])))[:, 0]
+        return token
+
+    def _positions(self, rows: int, columns: int) -> torch.Tensor:
+        """The learnt square of positions, stretched to the frame."""
+        learnt: torch.Tensor = self._model.pos_embed
+        side = self._side // self.PATCH
+        if rows == columns == side:
+            return learnt
+        square = learnt[:, 1:].unflatten(1, (side, side)).permute(0, 3, 1, 2)
+        # The tenth is the authors': it shifts the sampling a little, so features depend on it.
+        scale = (rows + 0.1) / side, (columns + 0.1) / side
+        stretched = torch.nn.functional.interpolate(square, scale_factor=scale, mode="bicubic")
+        return torch.cat([learnt[:, :1], stretched.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)
+
+
+def _vision_transformer(**options: Any) -> Any:
+    from timm.models.vision_transformer import VisionTransformer
+
+    return VisionTransformer(patch_size=DinoV1.PATCH, num_classes=0, **options)
+
+
+def _dino_v1(source: BackboneSource) -> tuple[Any, str]:
+    spec = BACKBONES["dino_v1"]
+    path = (
+        given_file(source.path, backbone="dino_v1")
+        if source.path
+        else hub_file(
+            spec.repository, "model.safetensors", offline=source.offline, backbone="dino_v1", size_mib=spec.size_mib
+        )
+    )
+    model = _vision_transformer()
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(state)
+    except Exception as error:  # torch, pickle and safetensors each raise their own for a broken file
+        raise WeightsBroken(
+            f"{path} cannot be read as DINO ViT-B/16: {str(error).partition(chr(10))[0]}",
+            where="--vdb-backbone dino_v1",
+        ) from error
+    return model, f"dino_vitb16@{weights_digest(path)}"

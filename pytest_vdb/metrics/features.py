@@ -124,6 +124,41 @@ BACKBONES: dict[str, BackboneSpec] = {
             licence="BSD-3-Clause",
         ),
         BackboneSpec(
+            name="dino_v1",
+            opens="pytest_vdb.metrics.dino:DinoV1",
+            about="DINO ViT-B/16, the first version: VBench's subject consistency",
+            repository="timm/vit_base_patch16_224.dino",
+            size_mib=327,
+            licence="Apache-2.0",
+        ),
+        BackboneSpec(
+            name="raft_large",
+            opens="pytest_vdb.metrics.raft:RaftLarge",
+            about="RAFT trained on Chairs and Things (torchvision, C_T_V1): VBench's dynamic degree",
+            repository="https://download.pytorch.org/models/raft_large_C_T_V1-22a6c225.pth",
+            size_mib=20.1,
+            licence="BSD-3-Clause",
+        ),
+        BackboneSpec(
+            name="aesthetic",
+            opens="pytest_vdb.metrics.aesthetic:Aesthetic",
+            about="LAION's linear aesthetic predictor over CLIP ViT-L-14 of OpenAI (1.6 GiB more)",
+            repository="https://raw.githubusercontent.com/LAION-AI/aesthetic-predictor/"
+            "6d122adad522ab246644d9dc1c6d7a3810ee255f/sa_0_4_vit_l_14_linear.pth",
+            size_mib=0.004,
+            licence="MIT",
+            sha256="2cd4e60f4f24ae3bcd57b847b13c1f3ba27edc28cc1a7f9ce74ee9f421243cba",
+        ),
+        BackboneSpec(
+            name="musiq",
+            opens="pytest_vdb.metrics.musiq:Musiq",
+            about="MUSIQ trained on SPAQ: VBench's imaging quality",
+            repository="https://github.com/chaofengc/IQA-PyTorch/releases/download/v0.1-weights/"
+            "musiq_spaq_ckpt-358bb6af.pth",
+            size_mib=104,
+            licence="Apache-2.0 (Google's weights, converted)",
+        ),
+        BackboneSpec(
             name="niqe",
             opens="pytest_vdb.metrics.niqe:Niqe",
             about="NIQE's model of pristine photographs: 36 means and their covariance, no network",
@@ -132,6 +167,15 @@ BACKBONES: dict[str, BackboneSpec] = {
             size_mib=0.01,
             licence="free with attribution (LIVE, The University of Texas at Austin)",
             sha256="2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296",
+        ),
+        BackboneSpec(
+            name="i3d",
+            opens="pytest_vdb.metrics.i3d:I3D",
+            about="Inception-I3D, Kinetics-400 RGB: the network of FVD",
+            repository="flateon/FVD-I3D-torchscript",
+            size_mib=49,
+            licence="Apache-2.0 (the original network's; the conversion states none)",
+            sha256="bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
         ),
     )
 }
@@ -149,7 +193,18 @@ FEATURES: dict[str, FeatureSpec] = {
             recorded=False,
         ),
         FeatureSpec(name="flow_pairs", backbone="raft", about="(T-1, 5): motion.PAIR_COLUMNS of each pair of frames"),
+        FeatureSpec(name="vbench_clip", backbone="clip", about="(T, D) unit vectors after VBench's preprocessing"),
+        FeatureSpec(name="vbench_dino", backbone="dino_v1", about="(T, D) unit vectors after VBench's preprocessing"),
+        FeatureSpec(
+            name="vbench_flow",
+            backbone="raft_large",
+            about="(K-1,) largest 5% of the flow between frames sampled at 8 per second, px at a short side of 256",
+        ),
+        FeatureSpec(name="vbench_aesthetic", backbone="aesthetic", about="(T,) aesthetic score of each frame, 1 to 10"),
+        FeatureSpec(name="vbench_musiq", backbone="musiq", about="(T,) technical quality of each frame, 0 to 100"),
         FeatureSpec(name="niqe_frames", backbone="niqe", about="(K,) distance of up to 8 evenly spaced frames"),
+        FeatureSpec(name="i3d", backbone="i3d", about="(400,) logits, StyleGAN-V's preprocessing"),
+        FeatureSpec(name="i3d_cd", backbone="i3d", about="(400,) logits, cd-fvd's preprocessing (squashed)"),
         FeatureSpec(name="flow_turns", backbone="raft", about="(T-2, 2): motion.TURN_COLUMNS of each inner frame"),
     )
 }

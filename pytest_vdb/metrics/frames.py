@@ -32,6 +32,14 @@ def resize(frames: torch.Tensor, size: tuple[int, int], interpolation: Interpola
     return resized.round_().clamp_(0, 255).to(torch.uint8)
 
 
+def plain_resize_short_side(frames: torch.Tensor, size: int, interpolation: Interpolation) -> torch.Tensor:
+    """As `resize_short_side`, but `float32`, not rounded and without antialiasing: what VBench's tensors go through."""
+    height, width = frames.shape[-2:]
+    tall = size if height <= width else int(size * height / width)
+    wide = size if width <= height else int(size * width / height)
+    return functional.interpolate(frames.float(), size=(tall, wide), mode=interpolation, align_corners=False)
+
+
 def resize_short_side(frames: torch.Tensor, size: int, interpolation: Interpolation = "bicubic") -> torch.Tensor:
     """The shorter side becomes `size`, the longer one follows, rounded down as torchvision does."""
     height, width = frames.shape[-2:]

@@ -22,7 +22,7 @@ from pytest_vdb.metrics.weights import given_file, hub_file, weights_digest
 
 
 class OpenClip:
-    """CLIP of any open_clip architecture: `clip_image` and `clip_text`.
+    """CLIP of any open_clip architecture: `clip_image`, `clip_text` and, through VBench's preprocessing, `vbench_clip`.
 
     Weights, in this order: `tiny`; `path` as a folder with `open_clip_config.json`; `path` as a file named after its
     architecture (`ViT-L-14-laion2b.safetensors`); `path` as `ARCHITECTURE:TAG` of open_clip's list of published
@@ -41,12 +41,13 @@ class OpenClip:
         self._model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:
-        """`clip_image`: `(T, D)` unit vectors; `clip_text`: `(D,)` unit vector."""
+        """`clip_image` and `vbench_clip`: `(T, D)` unit vectors; `clip_text`: `(D,)` unit vector."""
         if name == "clip_text":
             assert subject.prompt is not None
             return self._text(subject.prompt.text)
         assert subject.clip is not None
-        return unit_rows(in_batches(self._model.encode_image, subject.clip.frames, self.prepare, self._device))
+        prepare = self.prepare_as_vbench if name == "vbench_clip" else self.prepare
+        return unit_rows(in_batches(self._model.encode_image, subject.clip.frames, prepare, self._device))
 
     def prepare(self, frames: torch.Tensor) -> torch.Tensor:
         """`uint8 (T, 3, H, W)` -> what the image tower takes; open_clip's own transform within 2 levels of 255."""
@@ -59,6 +60,12 @@ class OpenClip:
         else:  # padding or a square forced into a rectangle: rare enough for open_clip's own, slow way
             return self._prepare_by_pillow(frames)
         return framing.normalise(resized, wanted["mean"], wanted["std"])
+
+    def prepare_as_vbench(self, frames: torch.Tensor) -> torch.Tensor:
+        """What VBench's `clip_transform` makes of the frames: bicubic without antialiasing, in floating point."""
+        size = self._preprocessing["size"][0]
+        resized = framing.centre(framing.plain_resize_short_side(frames, size, "bicubic"), size)
+        return framing.normalise(resized, self._preprocessing["mean"], self._preprocessing["std"])
 
     def _prepare_by_pillow(self, frames: torch.Tensor) -> torch.Tensor:
         transform = image_transform_v2(PreprocessCfg(**self._preprocessing), is_train=False)

@@ -86,6 +86,54 @@ class RaftSmall:
         return framing.normalise(frames, (0.5,) * 3, (0.5,) * 3)
 
 
+class RaftLarge:
+    """RAFT as VBench uses it: `vbench_flow`.
+
+    Weights, in this order: `tiny` (RAFT-small with seeded random weights, one update); `path` to a state dict with
+    torchvision's keys; else torchvision's C_T_V1, which is the authors' `raft-things` under other keys.
+    """
+
+    UPDATES = 20
+
+    def __init__(self, source: BackboneSource) -> None:
+        self._device = source.device
+        self._updates = 1 if source.tiny else self.UPDATES
+        if source.tiny:
+            self._model, self.identity = seeded(optical_flow.raft_small), "tiny"
+        else:
+            weights = find_weights("raft_large", source)
+            self._model = load_raft(optical_flow.raft_large(), weights, backbone="raft_large")
+            self.identity = f"raft_large@{weights_digest(weights)}"
+        self._model.eval().requires_grad_(False).to(self._device)
+
+    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
+        """`vbench_flow`: `(K-1,)`, mean of the largest 5% of the flow between frames sampled at about 8 per second.
+
+        In pixels of a clip whose short side is 256; measured at the clip's own size, padded to a multiple of 8.
+
+        Raises:
+            CannotMeasure: fewer than two frames are left, or they are smaller than RAFT's 128x128.
+        """
+        clip = subject.clip
+        assert clip is not None
+        sampled = clip.frames[:: max(1, round(clip.fps / 8))]
+        height, width = sampled.shape[1:3]
+        if len(sampled) < 2:
+            raise CannotMeasure(
+                f"VBench samples {len(sampled)} of {len(clip.frames)} frames at {clip.fps:g}/s, needs 2"
+            )
+        if min(height, width) < TINY_SHORT_SIDE - 7:
+            raise CannotMeasure(f"frames of {width}x{height} pixels are smaller than the 128x128 that RAFT takes")
+        frames = framing.normalise(framing.to_device(sampled, self._device), (0.5,) * 3, (0.5,) * 3)
+        spare_x, spare_y = -width % 8, -height % 8
+        around = (spare_x // 2, spare_x - spare_x // 2, spare_y // 2, spare_y - spare_y // 2)
+        padded = functional.pad(frames, around, mode="replicate")
+        length = flow_onward(self._model, padded, self._updates).norm(dim=1).flatten(1)
+        fastest = length.topk(max(1, int(length.shape[1] * 0.05)), dim=1).values.mean(dim=1)
+        speeds: NDArray[np.float32] = (fastest * SHORT_SIDE / min(height, width)).cpu().numpy()
+        return speeds
+
+
 def find_weights(backbone: str, source: BackboneSource) -> Path:
     """The user's file, or torchvision's."""
     spec = BACKBONES[backbone]
@@ -134,12 +182,21 @@ def flow_both_ways(model: Any, frames: torch.Tensor, updates: int) -> torch.Tens
     """
     count = len(frames) - 1
     pairs = [(t, t + 1) for t in range(count)] + [(t + 1, t) for t in range(count)]
+    return _flow(model, frames, pairs, updates).unflatten(0, (2, count))
+
+
+def flow_onward(model: Any, frames: torch.Tensor, updates: int) -> torch.Tensor:
+    """Flow from each frame to the next, `(T-1, 2, H, W)`; arguments as of `flow_both_ways`."""
+    return _flow(model, frames, [(t, t + 1) for t in range(len(frames) - 1)], updates)
+
+
+def _flow(model: Any, frames: torch.Tensor, pairs: list[tuple[int, int]], updates: int) -> torch.Tensor:
     with torch.inference_mode():
         seen = [model.feature_encoder(some) for some in frames.split(FRAMES)]
         context = [model.context_encoder(some) for some in frames.split(FRAMES)]
         seen, context = torch.cat(seen), torch.cat(context)
         flows = [_refine(model, seen, context, pairs[i : i + PAIRS], updates) for i in range(0, len(pairs), PAIRS)]
-    return torch.cat(flows).unflatten(0, (2, count))
+    return torch.cat(flows)
 
 
 def _refine(

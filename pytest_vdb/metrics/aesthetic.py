@@ -1,0 +1,76 @@
+"""LAION's aesthetic predictor: one linear layer over CLIP ViT-L-14, trained on people's ratings of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pytest_vdb.errors import WeightsBroken
+from pytest_vdb.metrics.backbones import seeded
+from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
+from pytest_vdb.metrics.openclip import OpenClip
+from pytest_vdb.metrics.weights import given_file, url_file, weights_digest
+
+CLIP = "ViT-L-14:openai"
+
+
+class Aesthetic:
+    """`vbench_aesthetic`: the predicted rating of each frame, 1 to 10.
+
+    Weights, in this order: `tiny`; `path` as a folder with `sa_0_4_vit_l_14_linear.pth` and CLIP's own weights in a
+    file whose name begins with `ViT-L-14`; `path` as the linear layer's file, with CLIP from the hub; else both from
+    where they are published.
+    """
+
+    def __init__(self, source: BackboneSource) -> None:
+        if source.tiny:
+            self._clip = OpenClip(source)
+            self._layer = seeded(lambda: torch.nn.Linear(32, 1))
+            self.identity = "tiny"
+        else:
+            layer, clip = _weights(source)
+            self._clip = OpenClip(BackboneSource(path=clip, device=source.device, offline=source.offline))
+            self._layer = _linear(layer)
+            self.identity = f"aesthetic@{weights_digest(layer)}+{self._clip.identity}"
+        self._layer.eval().requires_grad_(False)
+
+    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
+        """`vbench_aesthetic`: `(T,)`."""
+        seen = torch.from_numpy(self._clip.features("vbench_clip", subject))
+        ratings: NDArray[np.float32] = self._layer(seen)[:, 0].numpy()
+        return ratings
+
+
+def _weights(source: BackboneSource) -> tuple[Path, Path]:
+    """The linear layer's file, and CLIP's."""
+    spec = BACKBONES["aesthetic"]
+    if source.path is None:
+        layer = url_file(
+            spec.repository,
+            cache_dir=source.cache_dir,
+            offline=source.offline,
+            backbone="aesthetic",
+            size_mib=spec.size_mib,
+            sha256=spec.sha256,
+        )
+        return layer, Path(CLIP)
+    path = given_file(source.path, backbone="aesthetic")
+    if path.is_file():
+        return path, Path(CLIP)
+    layer = given_file(path / "sa_0_4_vit_l_14_linear.pth", backbone="aesthetic")
+    return layer, next(iter(sorted(path.glob("ViT-L-14*"))), Path(CLIP))
+
+
+def _linear(path: Path) -> torch.nn.Linear:
+    layer = torch.nn.Linear(768, 1)
+    try:
+        layer.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch and pickle each raise their own for a broken file
+        raise WeightsBroken(
+            f"{path} is not LAION's linear layer over 768 features: {str(error).partition(chr(10))[0]}",
+            where="--vdb-backbone aesthetic",
+        ) from error
+    return layer
