@@ -1,0 +1,103 @@
+"""How far a set metric can be trusted: an interval by jackknife, and a paired test between two models.
+
+A bootstrap will not do: a clip drawn twice makes a set look narrower, so the interval of a Fréchet distance excludes
+the distance itself. The jackknife only leaves clips out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+GROUPS = 20
+CONFIDENCE = 0.95
+
+
+def interval(value: float, leave_out_sets: Sequence[NDArray[np.float64]]) -> tuple[float, float] | None:
+    """The 95% interval of a statistic of one or more independent sets of clips.
+
+    Args:
+        value: the statistic of everything.
+        leave_out_sets: for each set, the statistic without each of its groups of clips in turn.
+
+    Returns:
+        Around `value`, symmetric; None where a set had fewer than three groups.
+    """
+    from scipy.special import stdtrit
+
+    if not leave_out_sets or any(len(values) < 3 for values in leave_out_sets):
+        return None
+    variance = sum((len(v) - 1) / len(v) * float(((v - v.mean()) ** 2).sum()) for v in leave_out_sets)
+    freedom = min(len(values) for values in leave_out_sets) - 1
+    reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * float(np.sqrt(variance))
+    return value - reach, value + reach
+
+
+def leave_outs(n: int, *, groups: int = GROUPS) -> Iterator[NDArray[np.intp]]:
+    """The clips that remain when each of up to `groups` groups is left out. A group takes every `groups`-th clip."""
+    everyone = np.arange(n)
+    for group in range(min(groups, n)):
+        yield everyone[everyone % min(groups, n) != group]
+
+
+@dataclass(frozen=True, slots=True)
+class SwapTest:
+    """Whether two models differ beyond chance, clip by clip of the same prompt and seed."""
+
+    difference: float
+    """Statistic of the first model minus that of the second."""
+    p: float
+    """Two-sided; never 0, because the arrangement that was seen counts as one."""
+    permutations: int
+    n: int
+
+
+def swap_test(
+    first: NDArray[Any],
+    second: NDArray[Any],
+    statistic: Callable[[NDArray[Any]], float],
+    *,
+    permutations: int = 999,
+    seed: int = 0,
+) -> SwapTest:
+    """Swap the clips of random pairs between two models, again and again.
+
+    Args:
+        first: features `(N, D)` of one model, row by row of the same prompt and seed as those of `second`.
+        second: features `(N, D)` of the other.
+        statistic: what is compared, of one model's features: `lambda f: frechet_distance(f, reference)`, say.
+        permutations: how many random swaps; exact enumeration where 2^(N-1) is not more.
+        seed: of the random swaps.
+
+    Raises:
+        ValueError: the two arrays are not of the same shape.
+    """
+    if first.shape != second.shape or not len(first):
+        raise ValueError(f"features of shapes {first.shape} and {second.shape}: pairs are needed")
+    seen = statistic(first) - statistic(second)
+    drawn = [abs(_swapped(first, second, statistic, swaps)) for swaps in swap_patterns(len(first), permutations, seed)]
+    # Rounding must not tell apart arrangements that are the same.
+    least = abs(seen) * (1 - 1e-12)
+    return SwapTest(seen, (1 + sum(value >= least for value in drawn)) / (1 + len(drawn)), len(drawn), len(first))
+
+
+def swap_patterns(n: int, permutations: int, seed: int) -> NDArray[np.bool_]:
+    """`(P, n)`: which pairs are swapped. Never the pattern that swaps nothing, nor (enumerated) its mirror."""
+    if n - 1 < 60 and 2 ** (n - 1) - 1 <= permutations:
+        numbers = np.arange(1, 2 ** (n - 1))
+        patterns: NDArray[np.bool_] = (numbers[:, None] >> np.arange(n)) & 1 == 1
+        return patterns
+    return np.random.default_rng(seed).random((permutations, n)) < 0.5
+
+
+def _swapped(
+    first: NDArray[Any], second: NDArray[Any], statistic: Callable[[NDArray[Any]], float], swaps: NDArray[np.bool_]
+) -> float:
+    where = swaps[:, None]
+    return statistic(np.where(where, second, first)) - statistic(np.where(where, first, second))
