@@ -1,0 +1,115 @@
+"""`vdb models`, `vdb prompts`, `vdb metrics`: what there is to choose from."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdb.cli.printing import print_json, print_table
+
+if TYPE_CHECKING:
+    from pytest_vdb.models.card import ModelCard
+
+
+def add_to(commands: Any) -> None:
+    """Register the subcommands."""
+    models = commands.add_parser("models", help="the models, or one of them in full")
+    models.add_argument("names", nargs="?", default="all", help="names, globs, tag:TAG or all, comma-separated")
+    models.set_defaults(command=_models)
+    prompts = commands.add_parser("prompts", help="the prompt suites, or the prompts of one")
+    prompts.add_argument("suite", nargs="?", help="SUITE, SUITE:CATEGORY, SUITE:8 or a file")
+    prompts.set_defaults(command=_prompts)
+    metrics = commands.add_parser("metrics", help="the metrics")
+    metrics.add_argument("names", nargs="?", default="all", help="names, globs, default or all, comma-separated")
+    metrics.set_defaults(command=_metrics)
+    for listing in (models, prompts, metrics):
+        listing.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _models(options: argparse.Namespace) -> int:
+    from pytest_vdb.models.registry import Registry
+
+    registry = Registry.from_catalog()
+    registry.add_entry_points()
+    cards = registry.select(options.names)
+    if options.json:
+        print_json([_plain_card(card) for card in cards])
+    elif len(cards) == 1 and cards[0].name == options.names:
+        print(_card_in_full(cards[0]))
+    else:
+        header = ("model", "tasks", "params B", "frames", "size", "download GB", "memory GiB", "licence")
+        print_table(header, map(_card_row, cards))
+        print(f"{len(cards)} models; `vdb models NAME` shows one in full")
+    return 0
+
+
+def _card_row(card: ModelCard) -> tuple[object, ...]:
+    recipe = card.defaults
+    return (
+        card.name + (" (broken)" if card.broken else ""),
+        ",".join(card.tasks),
+        card.parameters,
+        recipe.frames,
+        f"{recipe.width}x{recipe.height}" if recipe.width and recipe.height else None,
+        card.download_gb,
+        card.minimum_memory_gib,
+        card.licence,
+    )
+
+
+def _plain_card(card: ModelCard) -> dict[str, Any]:
+    plain = asdict(card)
+    plain.update(frame_rule=card.frame_rule.text, defaults=card.defaults.settings(), tiny=card.tiny.settings())
+    return plain
+
+
+def _card_in_full(card: ModelCard) -> str:
+    plain = {key: value for key, value in _plain_card(card).items() if value not in (None, "", (), [], {})}
+    plain["revision"] = card.pinned if card.repository else None
+    lines = [f"{key.replace('_', ' '):24} {_cell(value)}" for key, value in plain.items() if value is not None]
+    command = f"pytest benchmarks/ --vdb-models={card.name}"
+    lines += ["", f"{'run it:':24} {command}"]
+    if card.pipeline:
+        lines.append(f"{'prove the wiring:':24} {command} --vdb-weights=tiny")
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={item}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _prompts(options: argparse.Namespace) -> int:
+    from pytest_vdb.prompts import suites
+
+    if options.suite is None:
+        listed = [suites.load(name, root=Path.cwd()) for name in suites.suite_names()]
+        rows = [(suite.name, suite.version, len(suite.prompts), suite.digest()) for suite in listed]
+        keys = ("suite", "version", "prompts", "digest")
+    else:
+        suite = suites.load(options.suite, root=Path.cwd())
+        rows = [(prompt.id, prompt.category, prompt.text) for prompt in suite.prompts]  # type: ignore[misc]
+        keys = ("id", "category", "text")  # type: ignore[assignment]
+    if options.json:
+        print_json([dict(zip(keys, row, strict=True)) for row in rows])
+    else:
+        print_table(keys, rows)
+    return 0
+
+
+def _metrics(options: argparse.Namespace) -> int:
+    from pytest_vdb.metrics.registry import MetricRegistry
+
+    metrics = MetricRegistry.builtin().select(options.names, where="vdb metrics")
+    keys = ("metric", "better", "unit", "needs", "version", "default", "what it measures")
+    rows = [
+        (m.name, m.better, m.unit, ", ".join(m.backbones or m.inputs), m.version, m.default, m.summary) for m in metrics
+    ]
+    if options.json:
+        print_json([dict(zip(keys, row, strict=True)) for row in rows])
+    else:
+        print_table(keys, rows)
+    return 0
