@@ -23,16 +23,19 @@ def temporal_flicker(clip: Clip) -> Score:
         clip: at least two frames.
 
     Returns:
-        A value in [0, 1]: 0 for a still clip, about 1/3 for uniform noise; the series has one value per pair of frames.
+        A value in (0, 1]: about 1/3 for uniform noise; the series has one value per pair of frames.
 
     Raises:
         ClipTooShort: the clip has fewer than two frames.
+        CannotMeasure: the clip is frozen; a still picture is no video without flicker.
 
     Source: the complement of VBench's temporal flickering (arXiv 2311.17982). Motion raises it as well as flicker does.
     """
     need_frames(clip, 2)
     pairs = zip(clip.frames, clip.frames[1:], strict=False)
     series = [mean_absolute_difference(first, second) / 255 for first, second in pairs]
+    if not any(series):
+        raise CannotMeasure("the clip is frozen: all frames are the same, so nothing could flicker")
     return Score(float(np.mean(series)), series)
 
 
@@ -99,7 +102,7 @@ def motion_amount(clip: Clip) -> Score:
     return Score(float(series.mean()), series.tolist())
 
 
-@metric("stutter", unit="1", better="lower", orders=("dropped",))
+@metric("stutter", unit="1", better="lower", orders=("dropped",), default=False)
 def stutter(clip: Clip) -> Score:
     """How unevenly a clip changes: the change of each pair of frames against that of its neighbours.
 
@@ -120,7 +123,7 @@ def stutter(clip: Clip) -> Score:
     return Score(float(series.mean()), series.tolist())
 
 
-@metric("disorder", unit="1", better="lower", orders=("shuffled", "noise", "dropped"))
+@metric("disorder", unit="1", better="lower", orders=("shuffled", "noise", "dropped"), default=False)
 def disorder(clip: Clip) -> float:
     """How little the order of the frames matters: neighbours against frames further apart.
 

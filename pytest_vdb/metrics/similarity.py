@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_vdb.errors import ClipTooShort
+from pytest_vdb.errors import CannotMeasure, ClipTooShort
 from pytest_vdb.metrics.contract import Score, metric
 
 if TYPE_CHECKING:
@@ -38,10 +38,11 @@ def clip_consistency(clip_image: NDArray[np.float32]) -> Score:
         clip_image: `(T, D)` unit vectors, T >= 2.
 
     Returns:
-        A cosine in [-1, 1], 1 for a still clip; the series has one value per pair of frames.
+        A cosine in [-1, 1]; the series has one value per pair of frames.
 
     Raises:
         ClipTooShort: the clip has fewer than two frames.
+        CannotMeasure: the clip is frozen.
 
     Source: the frame consistency of Gen-1 (arXiv 2302.03011). VBench's own formula is `vbench.background_consistency`.
     """
@@ -56,7 +57,7 @@ def dino_consistency(dino: NDArray[np.float32]) -> Score:
         dino: `(T, D)` unit vectors, T >= 2.
 
     Returns:
-        A cosine in [-1, 1], 1 for a still clip; the series has one value per pair of frames. It follows the subject
+        A cosine in [-1, 1]; the series has one value per pair of frames. It follows the subject
         more closely than CLIP does.
 
     Raises:
@@ -68,8 +69,14 @@ def dino_consistency(dino: NDArray[np.float32]) -> Score:
     return _neighbours(dino)
 
 
+STILL = 1e-5
+"""Cosines this close to 1 are those of equal frames: float32 leaves about 1e-7 of doubt."""
+
+
 def _neighbours(features: NDArray[np.float32]) -> Score:
     if len(features) < 2:
         raise ClipTooShort(needed=2, got=len(features))
     series = (features[1:] * features[:-1]).sum(axis=1)
+    if series.min() > 1 - STILL:
+        raise CannotMeasure("the clip is frozen: all frames are the same, so nothing had to hold together")
     return Score(float(series.mean()), series.tolist())

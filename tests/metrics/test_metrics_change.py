@@ -49,8 +49,9 @@ def test_uniform_noise_flickers_by_a_third():
     assert temporal_flicker(noise()).value == pytest.approx(1 / 3, abs=0.01)
 
 
-def test_a_still_clip_does_not_flicker():
-    assert temporal_flicker(still()).value == 0
+def test_a_still_clip_is_not_praised_for_not_flickering():
+    with pytest.raises(CannotMeasure, match="the clip is frozen"):
+        temporal_flicker(still())
 
 
 def test_flicker_is_the_exact_mean_of_float64():

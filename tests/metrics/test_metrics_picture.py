@@ -10,6 +10,7 @@ from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.picture import clipped_pixels, colourfulness, exposure, sharpness
 from pytest_vdb.metrics.pixels import luma
 from pytest_vdb.records import Clip
+from pytest_vdb.shapes import moving_shapes
 
 
 def noise(frames=3, height=33, width=47, seed=0) -> Clip:
@@ -20,23 +21,30 @@ def test_a_plain_colour_has_no_sharpness():
     assert sharpness(Clip(np.full((2, 16, 16, 3), 99, np.uint8), 8.0)).value == 0
 
 
-def test_sharpness_is_the_variance_of_scipys_laplacian():
-    clip = noise()
+def test_sharpness_is_the_variance_of_scipys_laplacian_where_there_is_no_noise():
+    clip = Clip(moving_shapes("sharp", frames=3, height=32, width=48) // 64 * 64, 8.0)
     expected = [ndimage.laplace(luma(f).astype(np.float64) / 255)[1:-1, 1:-1].var() for f in clip.frames]
     assert sharpness(clip).series == pytest.approx(expected, rel=1e-12)
 
 
+def test_noise_is_not_taken_for_sharpness():
+    clean = np.repeat(np.repeat(noise(2, 16, 16).frames // 2 + 64, 8, axis=1), 8, axis=2)
+    noisy = np.clip(clean + np.random.default_rng(1).normal(0, 12, clean.shape), 0, 255).round().astype(np.uint8)
+    assert sharpness(Clip(noisy, 8.0)).value == pytest.approx(sharpness(Clip(clean, 8.0)).value, rel=0.15)
+    assert sharpness(noise(2, 128, 128)).value < 0.02  # and of nothing but noise next to nothing is left, of 0.4
+
+
 def test_sharpness_falls_with_every_step_of_blur():
-    clip = noise(2, 64, 64)
-    blurred = [ndimage.gaussian_filter(clip.frames, (0, s, s, 0)) for s in (0.5, 1, 2, 4, 8)]
+    clip = Clip(np.repeat(np.repeat(noise(2, 16, 16).frames, 4, axis=1), 4, axis=2), 8.0)
+    blurred = [ndimage.gaussian_filter(clip.frames, (0, s, s, 0)) for s in (0.5, 1, 1.5, 2)]
     values = [sharpness(Clip(frames, 8.0)).value for frames in (clip.frames, *blurred)]
     assert values == sorted(values, reverse=True)
 
 
 def test_the_brightest_and_darkest_chequers_do_not_overflow():
-    chequers = np.indices((256, 256)).sum(axis=0) % 2 * 255
+    chequers = (np.indices((256, 256)) // 2).sum(axis=0) % 2 * 255
     clip = Clip(np.repeat(chequers[None, :, :, None], 3, axis=3).astype(np.uint8), 8.0)
-    assert sharpness(clip).value == pytest.approx(16, rel=1e-3)
+    assert sharpness(clip).value == pytest.approx(4, rel=1e-3)
 
 
 def test_frames_without_an_inside_are_refused():
