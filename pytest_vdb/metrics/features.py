@@ -177,6 +177,14 @@ BACKBONES: dict[str, BackboneSpec] = {
             licence="Apache-2.0 (the original network's; the conversion states none)",
             sha256="bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
         ),
+        BackboneSpec(
+            name="vjepa",
+            opens="pytest_vdb.metrics.vjepa:VJepa",
+            about="V-JEPA 2 ViT-L: the network of JEDi here (its authors used the first V-JEPA)",
+            repository="facebook/vjepa2-vitl-fpc64-256",
+            size_mib=1300,
+            licence="MIT",
+        ),
     )
 }
 
@@ -205,6 +213,7 @@ FEATURES: dict[str, FeatureSpec] = {
         FeatureSpec(name="niqe_frames", backbone="niqe", about="(K,) distance of up to 8 evenly spaced frames"),
         FeatureSpec(name="i3d", backbone="i3d", about="(400,) logits, StyleGAN-V's preprocessing"),
         FeatureSpec(name="i3d_cd", backbone="i3d", about="(400,) logits, cd-fvd's preprocessing (squashed)"),
+        FeatureSpec(name="vjepa", backbone="vjepa", about="(D,) mean token of the encoder, up to 64 frames"),
         FeatureSpec(name="flow_turns", backbone="raft", about="(T-2, 2): motion.TURN_COLUMNS of each inner frame"),
     )
 }

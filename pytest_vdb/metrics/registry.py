@@ -10,7 +10,16 @@ from types import ModuleType
 from pytest_vdb.errors import MetricError, UnknownName
 from pytest_vdb.metrics.contract import MetricSpec, spec_of
 
-METRIC_MODULES: tuple[str, ...] = ("change", "picture", "similarity", "motion", "vbench", "fvd")
+METRIC_MODULES: tuple[str, ...] = (
+    "change",
+    "picture",
+    "similarity",
+    "motion",
+    "vbench",
+    "fvd",
+    "kernels",
+    "inception_score",
+)
 """The modules with our own metrics, all light to import. A new file of metrics is a new line here."""
 
 

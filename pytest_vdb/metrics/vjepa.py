@@ -1,0 +1,106 @@
+"""V-JEPA 2 through transformers: what happens in a clip, learnt without labels. The network of JEDi.
+
+JEDi's authors used the first V-JEPA (ViT-H, D = 1280), which transformers does not have; values through another network
+carry its name in their version and are never compared with theirs. Needs torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import VJEPA2Config, VJEPA2Model
+
+from pytest_vdb.errors import WeightsBroken
+from pytest_vdb.metrics import frames as framing
+from pytest_vdb.metrics.backbones import seeded
+from pytest_vdb.metrics.dino import IMAGENET_MEAN, IMAGENET_STD
+from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
+from pytest_vdb.metrics.weights import given_file, hub_file, weights_digest
+
+LONGEST = 64
+"""Frames the published networks were trained on; longer clips are sampled evenly down to it."""
+
+
+class VJepa:
+    """V-JEPA 2: `vjepa`, the mean of the encoder's tokens.
+
+    Frames are resized (bilinear, antialiased; short side 256/224 of the crop), cropped to the square the network was
+    trained on and normalised by ImageNet's mean and deviation. A clip longer than 64 frames is sampled evenly.
+
+    Weights, in this order: `tiny`; `path` as a folder with `config.json` and `model.safetensors`; else ViT-L.
+    """
+
+    def __init__(self, source: BackboneSource) -> None:
+        self._device = source.device
+        self._model, self.identity = _tiny() if source.tiny else _published(source)
+        self._model.eval().requires_grad_(False).to(self._device)
+
+    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
+        """`vjepa`: `(D,)`, not normalised."""
+        assert subject.clip is not None
+        pixels = self.prepare(subject.clip.frames)
+        with torch.inference_mode():
+            tokens = self._model.get_vision_features(pixel_values_videos=pixels[None])
+        feature: NDArray[np.float32] = tokens.float().mean(dim=1)[0].cpu().numpy()
+        return feature
+
+    def prepare(self, frames: NDArray[np.uint8]) -> torch.Tensor:
+        """`uint8 (T, H, W, 3)` -> normalised `float32 (T, 3, size, size)`, T even and at most 64."""
+        size = self._model.config.crop_size
+        chosen = frames[evenly(len(frames), self._model.config.tubelet_size)]
+        resized = framing.resize_short_side(framing.to_device(chosen, self._device), int(size * 256 / 224), "bilinear")
+        return framing.normalise(framing.centre(resized, size), IMAGENET_MEAN, IMAGENET_STD)
+
+
+def evenly(frames: int, multiple: int) -> NDArray[np.intp]:
+    """Which frames are looked at: all, or 64 evenly spaced; the last repeated until `multiple` divides their number."""
+    count = min(frames, LONGEST)
+    chosen = np.linspace(0, frames - 1, count).round().astype(np.intp)
+    return np.append(chosen, np.full(-count % multiple, frames - 1, np.intp))
+
+
+def _tiny() -> tuple[Any, str]:
+    config = VJEPA2Config(
+        crop_size=64,
+        hidden_size=48,
+        num_attention_heads=2,
+        num_hidden_layers=2,
+        mlp_ratio=2.0,
+        pred_hidden_size=24,
+        pred_num_attention_heads=2,
+        pred_num_hidden_layers=1,
+        frames_per_clip=16,
+    )
+    return seeded(lambda: VJEPA2Model(config)), "tiny"
+
+
+def _published(source: BackboneSource) -> tuple[Any, str]:
+    spec = BACKBONES["vjepa"]
+    if source.path is None:
+        weights, config = (
+            hub_file(spec.repository, name, offline=source.offline, backbone="vjepa", size_mib=spec.size_mib)
+            for name in ("model.safetensors", "config.json")
+        )
+        folder = config.parent
+    else:
+        folder = given_file(source.path, backbone="vjepa")
+        weights = given_file(folder / "model.safetensors", backbone="vjepa")
+    try:
+        model, loading = VJEPA2Model.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except Exception as error:  # transformers and safetensors raise each their own for a broken file
+        raise WeightsBroken(
+            f"{folder} cannot be read as V-JEPA 2: {str(error).partition(chr(10))[0]}", where="--vdb-backbone vjepa"
+        ) from error
+    if loading["missing_keys"]:
+        first = sorted(loading["missing_keys"])[0]
+        raise WeightsBroken(
+            f"{weights} lacks {len(loading['missing_keys'])} of V-JEPA 2's weights, {first!r} first",
+            where="--vdb-backbone vjepa",
+        )
+    name = source.path.name if source.path else spec.repository.rpartition("/")[2]
+    return model, f"{name}@{weights_digest(weights)}"
