@@ -421,7 +421,7 @@ def _mean_rank(cells: Sequence[Cell], columns: Sequence[Column]) -> float | None
 def _order(row: Row) -> tuple[bool, bool, bool, bool, float, str, str, str]:
     """Trained models first, the better ones first; then yardsticks, random, tiny, and rows without any value."""
     valueless = all(cell.mean is None for cell in row.cells)
-    mean_rank = float("inf") if row.mean_rank is None or row.yardstick else row.mean_rank
+    mean_rank = float("inf") if row.mean_rank is None else row.mean_rank
     return (
         valueless,
         not row.real,

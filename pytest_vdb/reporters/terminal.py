@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 
 from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Table, dimmed
 from pytest_vdb.reporters.text import (
@@ -24,23 +25,39 @@ from pytest_vdb.reporters.text import (
 
 LONGEST_NAME = 32
 MOST_REASONS = 6
+MOST_ROWS = 20
+"""Rows of one table: whoever benchmarks a hundred models reads them in the HTML report."""
 
 
 def render(board: Leaderboard, *, width: int = 100) -> str:
-    """Tables at most `width` characters wide (columns that do not fit continue below), then what must be said."""
+    """Tables at most `width` characters wide (columns that do not fit continue below), then what must be said.
+
+    Metrics that are neither better high nor low, and rows beyond the first 20, are left to the other reports.
+    """
     if not board.tables:
         return "no test left a record: nothing to show"
     summary = f"{title(board)}: {status_words(board.counts)}"
     if board.reused:
         summary += f"; {counted(board.reused, 'clip')} reused from the cache"
     parts = [textwrap.fill(summary, width)]
+    said: set[str] = set()
     for table in board.tables:
         if len(board.tables) > 1:
             parts.append(visible(table.benchmark))
-        parts += _blocks(table, width)
-        if notes := _notes(table):
-            parts.append("\n".join(_wrapped(note, width) for note in notes))
+        parts += _blocks(_shortened_table(table), width)
+        notes = _notes(table)
+        if len(table.rows) > MOST_ROWS:
+            notes.append(f"and {len(table.rows) - MOST_ROWS} more rows: see the HTML report")
+        if new := [note for note in notes if note not in said]:
+            parts.append("\n".join(_wrapped(note, width) for note in new))
+            said.update(new)
     return "\n\n".join(parts)
+
+
+def _shortened_table(table: Table) -> Table:
+    shown = [at for at, column in enumerate(table.columns) if column.better != "neutral"]
+    rows = [replace(row, cells=tuple(row.cells[at] for at in shown)) for row in table.rows[:MOST_ROWS]]
+    return replace(table, columns=tuple(table.columns[at] for at in shown), rows=tuple(rows))
 
 
 def _blocks(table: Table, width: int) -> list[str]:
