@@ -204,7 +204,7 @@ def _without_quality(table: Table) -> bool:
 
 def _table(benchmark: str, run: Run, records: Sequence[Record]) -> Table:
     columns = _columns(records)
-    groups = [(identity, [(record, _by_key(record)) for record in group]) for identity, group in _groups(records)]
+    groups = [(identity, [(record, _by_key(record, columns)) for record in group]) for identity, group in _groups(records)]
     once = {c for c in columns if c.kind == "performance" and any(_has_gaps(c, readings) for _, readings in groups)}
     rows = [_row(run, identity, readings, columns, once) for identity, readings in groups]
     ranked = _rank(rows, columns)
@@ -223,8 +223,13 @@ def _groups(records: Sequence[Record]) -> list[tuple[_Identity, list[Record]]]:
 
 
 def _columns(records: Sequence[Record]) -> tuple[Column, ...]:
-    """Quality before performance, each in the order in which the tests measure."""
-    found = dict.fromkeys(_key(measurement) for record in records for measurement in record.measurements)
+    """Quality before performance, each in the order in which the tests measure.
+
+    A missing value often cannot tell its version (absent weights have none): it makes a column only where no value does.
+    """
+    made = [measurement for record in records for measurement in record.measurements]
+    valued = {measurement.name for measurement in made if measurement.value is not None}
+    found = dict.fromkeys(_key(m) for m in made if m.value is not None or m.name not in valued)
     columns = [Column(name=n, unit=u, better=b, kind=k, version=v) for n, u, b, k, v in found]
     return tuple(sorted(columns, key=lambda column: column.kind != "quality"))
 
@@ -237,8 +242,15 @@ _Key = tuple[str, str, Better, Kind, str]
 _Readings = Sequence[tuple[Record, Mapping[_Key, Measurement]]]
 
 
-def _by_key(record: Record) -> dict[_Key, Measurement]:
-    return {_key(measurement): measurement for measurement in record.measurements}
+def _by_key(record: Record, columns: Sequence[Column]) -> dict[_Key, Measurement]:
+    """The record's measurements by column; a missing value stands in every column of its name."""
+    by_key: dict[_Key, Measurement] = {}
+    for measurement in record.measurements:
+        if measurement.value is None:
+            by_key |= {_key(column): measurement for column in columns if column.name == measurement.name}
+        else:
+            by_key[_key(measurement)] = measurement
+    return by_key
 
 
 def _has_gaps(column: Column, readings: _Readings) -> bool:
