@@ -1,0 +1,73 @@
+"""`vdb validate`: does a metric say what people say?"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdb.cli.printing import print_json, print_table
+from pytest_vdb.errors import RecordError
+
+if TYPE_CHECKING:
+    from pytest_vdb.analysis.correlation import Coefficient
+
+
+def add_to(commands: Any) -> None:
+    """Register the subcommand."""
+    validate = commands.add_parser(
+        "validate",
+        help="correlate a metric's scores with human ratings",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  vdb validate clip_similarity --human ratings.json --scores reports/runs/LAST\n"
+        "  vdb validate 'CLIP Score' --human alignment_score.json --scores results.csv\n"
+        "  vdb validate vmaf --human ratings.csv          scores and ratings in one CSV\n\n"
+        "Spearman's rho and Kendall's tau-b and tau-c over all clips, over the models' means and within each model,\n"
+        "with 95% intervals by drawing the prompts anew. Ratings and scores are joined by model and by prompt.",
+    )
+    validate.add_argument("metric", metavar="METRIC", help="the metric, as the run or the CSV's column calls it")
+    validate.add_argument("--human", type=Path, required=True, metavar="FILE", help="ratings: JSON, CSV or JSONL")
+    validate.add_argument("--scores", type=Path, metavar="FILE", help="a run, or a CSV (default: the --human file)")
+    validate.add_argument("--rating", metavar="COLUMN", help="the column of the ratings, in a CSV or JSONL")
+    validate.add_argument("--resamples", type=int, default=1000, help="draws for the intervals (default: %(default)s)")
+    validate.add_argument("--seed", type=int, default=0, help="of these draws (default: %(default)s)")
+    validate.add_argument("--json", action="store_true", help="as JSON")
+    validate.set_defaults(command=_validate)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from pytest_vdb.analysis.correlation import agreement
+    from pytest_vdb.analysis.ratings import pair_up, read_ratings, read_scores
+
+    ratings = read_ratings(options.human, options.rating)
+    scores = read_scores(options.scores or options.human, options.metric)
+    pairs = pair_up(scores, ratings)
+    if not pairs:
+        raise RecordError(
+            f"no clip has both a {options.metric!r} and a rating",
+            where=f"{options.scores or options.human} and {options.human}",
+            mend="the models' names, and the prompts' ids or texts, must be the same in both",
+        )
+    found = agreement(pairs, resamples=options.resamples, seed=options.seed)
+    if options.json:
+        print_json({"metric": options.metric, "clips": len(pairs), "agreement": [asdict(row) for row in found]})
+        return 0
+    header = ("over", "n", "prompts", "Spearman", "Kendall tau-b", "Kendall tau-c")
+    print_table(
+        header,
+        ((row.of, row.n, row.prompts, *map(_cell, (row.spearman, row.kendall_b, row.kendall_c))) for row in found),
+    )
+    rated = max(len(ratings.by_id), len(ratings.by_text))
+    print(f"{options.metric}: {len(pairs)} of {rated} rated clips; 95% intervals over prompts, seed {options.seed}")
+    return 0
+
+
+def _cell(coefficient: Coefficient) -> str:
+    if coefficient.value is None:
+        return f"– ({coefficient.reason})"
+    if coefficient.interval is None:
+        return f"{coefficient.value:.3f}"
+    low, high = coefficient.interval
+    return f"{coefficient.value:.3f} [{low:.3f}, {high:.3f}]"
