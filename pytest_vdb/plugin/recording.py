@@ -203,7 +203,7 @@ class Recorder:
             recipe=recipe.settings(),
             recipe_digest=recipe.digest(),
             hardware=self.bench.environment.hardware,
-            environment=self.bench.environment.digest(),
+            environment=self.bench.environment_digest,
             failure=Failure(type=report.vdb_status, message=str(report.longrepr)),
         )
 

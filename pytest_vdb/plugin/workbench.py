@@ -105,6 +105,16 @@ class Workbench:
         return suites.load(self.options.prompts, root=self.options.root)
 
     @cached_property
+    def suite_digest(self) -> str:
+        """Of the prompts, computed once."""
+        return self.suite.digest()
+
+    @cached_property
+    def environment_digest(self) -> str:
+        """Of the environment, computed once."""
+        return self.environment.digest()
+
+    @cached_property
     def models(self) -> tuple[ModelCard, ...]:
         """The models of this session."""
         return self.registry.select(self.options.models)

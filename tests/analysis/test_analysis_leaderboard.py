@@ -285,3 +285,11 @@ def test_importing_the_analysis_imports_neither_numpy_nor_scipy_nor_torch_nor_py
     code = "import sys, pytest_vdb.analysis; print([m for m in ('numpy','scipy','torch','pytest') if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_a_missing_value_that_knows_no_version_stands_in_the_column_of_those_that_do():
+    known = Measurement(name="clip_similarity", unit="cosine", better="higher", value=0.3, version="1+vit-b-32")
+    absent = Measurement(name="clip_similarity", unit="cosine", better="higher", value=None, reason="no weights")
+    (table,) = build(RUN, [record("a", "p1", known), record("a", "p2", absent)]).tables
+    assert [column.version for column in table.columns] == ["1+vit-b-32"]
+    assert table.rows[0].cells[0].missing == 1
