@@ -145,16 +145,16 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         weights_dir=_folder(text["weights-dir"], "--vdb-weights-dir", needed=weights == "local"),
         recipe=Recipe.parse(lists["recipe"]),
         metrics=str(text["metrics"]),
-        backbones=tuple(_backbone(value) for value in lists["backbone"]),
+        backbones=tuple(backbone_path(value, "--vdb-backbone") for value in lists["backbone"]),
         device=str(text["device"]),
         output=(root / str(text["output"])).absolute(),
         cache=cast(CacheMode, _choice(text["cache"], "--vdb-cache", get_args(CacheMode))),
-        cache_dir=_cache_dir(text["cache-dir"]),
+        cache_dir=cache_folder(text["cache-dir"]),
         reports=_reports(str(text["report"])),
         baseline=None if text["baseline"] is None else (root / text["baseline"]).absolute(),
         fail_on=text["fail-on"] or _project_gate(root / "pyproject.toml"),
         root=root,
-        offline=any(os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in _OFFLINE_SWITCHES),
+        offline=is_offline(),
     )
 
 
@@ -193,17 +193,26 @@ def _folder(text: str | None, where: str, *, needed: bool) -> Path | None:
     return path.absolute()
 
 
-def _backbone(text: str) -> tuple[str, Path]:
+def is_offline() -> bool:
+    """Whether the environment forbids downloads, by the Hugging Face libraries' own switches."""
+    return any(os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in _OFFLINE_SWITCHES)
+
+
+def backbone_path(text: str, where: str) -> tuple[str, Path]:
+    """`NAME=PATH` as a network and the place of its weights.
+
+    Raises:
+        OptionError: no `=`, or nothing lies there.
+    """
     name, equals, path = text.partition("=")
     if not equals or not Path(path).expanduser().exists():
         problem = "has no '='" if not equals else f"names {path!r}, which does not exist"
-        raise OptionError(
-            f"{text!r} {problem}", where="--vdb-backbone", mend="write NAME=PATH, e.g. clip=weights.safetensors"
-        )
+        raise OptionError(f"{text!r} {problem}", where=where, mend="write NAME=PATH, e.g. clip=weights.safetensors")
     return name, Path(path).expanduser().absolute()
 
 
-def _cache_dir(text: str | None) -> Path:
+def cache_folder(text: str | None = None) -> Path:
+    """Where clips, tiny weights and downloads are kept: what was given, `$VDB_CACHE_DIR`, or the user's cache folder."""
     chosen = text or os.environ.get("VDB_CACHE_DIR")
     if chosen:
         return Path(chosen).expanduser().absolute()
