@@ -8,7 +8,7 @@ import numpy as np
 
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import Score, metric
-from pytest_vdb.metrics.pixels import block_means, mean_absolute_difference, need_frames
+from pytest_vdb.metrics.pixels import block_means, need_frames, neighbour_differences
 from pytest_vdb.records import Clip
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ def temporal_flicker(clip: Clip) -> Score:
 
     Source: the complement of VBench's temporal flickering (arXiv 2311.17982). Motion raises it as well as flicker does.
     """
-    need_frames(clip, 2)
-    pairs = zip(clip.frames, clip.frames[1:], strict=False)
-    series = [mean_absolute_difference(first, second) / 255 for first, second in pairs]
+    series = neighbour_differences(clip)
     if not any(series):
         raise CannotMeasure("the clip is frozen: all frames are the same, so nothing could flicker")
     return Score(float(np.mean(series)), series)

@@ -74,6 +74,8 @@ class ReferenceFeatures:
     """`(N, D)`; None when only moments were kept."""
     moments: Mapping[str, NDArray[np.float64]] | None = None
     """Named as `moments.py` writes them; None when only features are at hand."""
+    identity: str | None = None
+    """Which weights they were seen through; samples seen through others are not compared with them. None: not known."""
 
 
 Result = float | Score | Mapping[str, float | Score]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from pytest_vdb.metrics.contract import (
     spec_of,
 )
 from pytest_vdb.metrics.features import BACKBONES, FEATURES, Backbone, BackboneSource, Subject
+from pytest_vdb.metrics.pixels import remembering
 from pytest_vdb.records import Clip, Measurement, Prompt
 
 Feature = NDArray[np.float32]
@@ -80,6 +82,7 @@ class Engine:
             for name in BACKBONES
         }
         self._backbones: dict[str, Backbone | Missing] = {}
+        self._look_aside = device != "cpu"
         self._features = tuple(dict.fromkeys(name for spec in self.metrics for name in spec.features))
 
     def measure(self, clip: Clip, prompt: Prompt | None = None, reference: Clip | None = None) -> Scores:
@@ -91,10 +94,17 @@ class Engine:
             reference: what it is compared with; without it, paired metrics are None.
         """
         subject = Subject(clip=clip, prompt=prompt, reference=reference)
-        at_hand = {name: self._look(name, subject) for name in self._features}
+        plain = [spec for spec in self.metrics if spec.scope != "set" and not spec.features]
+        with remembering(clip), ThreadPoolExecutor(max_workers=1) as aside:
+            # An accelerator looks at the clip while this thread counts pixels; on a CPU the two would only compete.
+            looking = aside.submit(self._look_at_all, subject) if self._look_aside else None
+            measured = self._measure(plain, subject, {})
+            at_hand = looking.result() if looking else self._look_at_all(subject)
         seen = {name: value for name, value in at_hand.items() if not isinstance(value, Missing)}
+        others = [spec for spec in self.metrics if spec.scope != "set" and spec.features]
+        measured |= self._measure(others, subject, at_hand, self._identities(seen))
         return Scores(
-            measurements=self._measure(subject, at_hand, self._identities(seen)),
+            measurements=self._in_order(measured),
             features={name: value for name, value in seen.items() if FEATURES[name].recorded},
             identities=self._identities(seen),
         )
@@ -108,7 +118,9 @@ class Engine:
             )
             for name in self._features
         }
-        return dataclasses.replace(scores, measurements=self._measure(subject, at_hand, scores.identities))
+        specs = [spec for spec in self.metrics if spec.scope != "set"]
+        measured = self._measure(specs, subject, at_hand, scores.identities)
+        return dataclasses.replace(scores, measurements=self._in_order(measured))
 
     def measure_set(
         self,
@@ -125,35 +137,66 @@ class Engine:
             prompts, clips: of the same samples in the same order, where a metric asks for them.
             references: the reference set's features, by feature.
         """
-        specs = tuple(spec for spec in self.metrics if spec.scope == "set")
-        identities = {name: value for sample in samples for name, value in sample.identities.items()}
-        given: dict[str, Any] = {
-            "clips": clips if clips is not None else Missing("needs the clips themselves"),
-            "prompts": prompts if prompts is not None else Missing("needs the prompts"),
-        }
-        for name in dict.fromkeys(name for spec in specs for name in spec.features):
-            kept = [sample.features[name] for sample in samples if name in sample.features]
-            given[name + SET_SUFFIX] = kept or Missing(f"no sample has the feature {name}: {self._why_absent(name)}")
-            given[name + REFERENCE_SUFFIX] = (references or {}).get(
-                name, Missing(f"needs a reference set with the feature {name}: --vdb-reference, or vdb reference build")
-            )
-        return tuple(m for spec in specs for m in self._apply(spec, given, identities))
+        measured: list[Measurement] = []
+        for spec in self.metrics:
+            if spec.scope == "set":
+                chosen = [
+                    i for i, sample in enumerate(samples) if all(name in sample.features for name in spec.features)
+                ]
+                given: dict[str, Any] = {
+                    "clips": _of(chosen, clips, "needs the clips themselves"),
+                    "prompts": _of(chosen, prompts, "needs the prompts"),
+                }
+                for name in spec.features:
+                    given |= self._set_feature(name, [samples[i] for i in chosen], (references or {}).get(name))
+                identities = {n: identity for i in chosen for n, identity in samples[i].identities.items()}
+                measured += self._apply(spec, given, identities)
+        return tuple(measured)
 
     def close(self) -> None:
         """Let go of every backbone; a later measurement opens them again."""
         self._backbones.clear()
 
+    def _set_feature(
+        self, name: str, samples: Sequence[Scores], reference: ReferenceFeatures | None
+    ) -> dict[str, Sequence[Feature] | ReferenceFeatures | Missing]:
+        """One feature of all samples, and of the reference set; or why they cannot be used."""
+        of_set: Sequence[Feature] | Missing = [sample.features[name] for sample in samples]
+        of_reference: ReferenceFeatures | Missing
+        seen_through = sorted({sample.identities[name] for sample in samples if name in sample.identities})
+        if not samples:
+            of_set = Missing(f"no sample has the feature {name}: {self._why_absent(name)}")
+        elif len(seen_through) > 1:
+            of_set = Missing(f"{name} was seen through different weights: {', '.join(seen_through)}")
+        if reference is None:
+            of_reference = Missing(f"needs a reference set with the feature {name}")
+        elif reference.identity and seen_through and reference.identity not in seen_through:
+            of_reference = Missing(
+                f"{name} of the reference set ({reference.source}) was seen through {reference.identity}, "
+                f"that of the samples through {seen_through[0]}"
+            )
+        else:
+            of_reference = reference
+        return {name + SET_SUFFIX: of_set, name + REFERENCE_SUFFIX: of_reference}
+
     def _measure(
-        self, subject: Subject, features: Mapping[str, Feature | Missing], identities: Mapping[str, str]
-    ) -> tuple[Measurement, ...]:
+        self,
+        specs: Sequence[MetricSpec],
+        subject: Subject,
+        features: Mapping[str, Feature | Missing],
+        identities: Mapping[str, str] | None = None,
+    ) -> dict[str, tuple[Measurement, ...]]:
+        """What each metric makes of one clip, by the metric's name."""
         given: dict[str, Any] = {
             "clip": subject.clip or Missing("needs the clip itself"),
             "prompt": subject.prompt or Missing("needs a prompt"),
             "reference": subject.reference or Missing("needs a reference clip to compare with"),
             **features,
         }
-        specs = (spec for spec in self.metrics if spec.scope != "set")
-        return tuple(measurement for spec in specs for measurement in self._apply(spec, given, identities))
+        return {spec.name: self._apply(spec, given, identities or {}) for spec in specs}
+
+    def _in_order(self, measured: Mapping[str, tuple[Measurement, ...]]) -> tuple[Measurement, ...]:
+        return tuple(measurement for spec in self.metrics for measurement in measured.get(spec.name, ()))
 
     def _apply(
         self, spec: MetricSpec, given: Mapping[str, Any], identities: Mapping[str, str]
@@ -190,6 +233,9 @@ class Engine:
         wiring = bool(spec.features) and self.tiny
         missing = Score(None, reason=reason)
         return tuple(_measurement(spec, part, missing, spec.version, wiring) for part in spec.parts)
+
+    def _look_at_all(self, subject: Subject) -> dict[str, Feature | Missing]:
+        return {name: self._look(name, subject) for name in self._features}
 
     def _look(self, name: str, subject: Subject) -> Feature | Missing:
         """One feature of one subject, or why there is none."""
@@ -255,6 +301,13 @@ def _measurement(spec: MetricSpec, part: str, result: float | Score, version: st
         wiring=wiring,
         series=series,
     )
+
+
+def _of(chosen: Sequence[int], things: Sequence[Any] | None, reason: str) -> Sequence[Any] | Missing:
+    """The things of the chosen samples (all of them: as they came, read when looked at), or why there are none."""
+    if things is None:
+        return Missing(reason)
+    return things if len(chosen) == len(things) else [things[i] for i in chosen]
 
 
 def _one_line(error: Exception) -> str:

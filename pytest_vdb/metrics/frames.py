@@ -15,8 +15,8 @@ Interpolation = Literal["bicubic", "bilinear"]
 
 def to_device(frames: NDArray[np.uint8], device: str) -> torch.Tensor:
     """`uint8 (T, H, W, 3)` -> `uint8 (T, 3, H, W)` on the device, channels last: no copy is made on a CPU."""
-    writable = frames if frames.flags.writeable else frames.copy()  # torch shares memory, and only writable memory
-    return torch.from_numpy(writable).permute(0, 3, 1, 2).to(device, non_blocking=True)
+    shared = np.require(frames, requirements=["C", "W"])  # torch shares memory that is in order and writable
+    return torch.from_numpy(shared).permute(0, 3, 1, 2).to(device, non_blocking=True)
 
 
 def resize(frames: torch.Tensor, size: tuple[int, int], interpolation: Interpolation = "bicubic") -> torch.Tensor:

@@ -141,8 +141,7 @@ def _noise_variance(frame: NDArray[np.uint8]) -> float:
 
 
 def _moments(values: NDArray[np.int16]) -> tuple[float, float]:
-    """Mean and variance of `(H, W)` whole numbers, exact until the last step: products add up below 2^53."""
+    """Mean and variance of whole numbers, which are exact until the last step."""
     mean = int(values.sum(dtype=np.int64)) / values.size
-    rows = values.astype(np.float32)
-    squares = float(np.einsum("ij,ij->i", rows, rows, dtype=np.float64).sum())
+    squares = int(np.square(values, dtype=np.int32).sum(dtype=np.int64))
     return mean, max(squares / values.size - mean**2, 0.0)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_vdb.errors import ClipTooShort
-from pytest_vdb.metrics.change import temporal_flicker
 from pytest_vdb.metrics.contract import Score, metric
+from pytest_vdb.metrics.pixels import neighbour_differences
 from pytest_vdb.records import Clip, Prompt
 
 if TYPE_CHECKING:
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 def temporal_flickering(clip: Clip) -> Score:
     """How little the clip changes from frame to frame: (255 - mean absolute difference) / 255.
 
-    VBench measures it on clips whose prompts ask for stillness; on others, motion lowers it.
+    VBench measures it on clips whose prompts ask for stillness; on others, motion lowers it, and a frozen clip gets 1.
 
     Raises:
         ClipTooShort: the clip has fewer than two frames.
     """
-    flicker = temporal_flicker(clip)
-    assert flicker.value is not None
-    return Score(1 - flicker.value, [1 - value for value in flicker.series or ()])
+    series = [1 - difference for difference in neighbour_differences(clip)]
+    return Score(float(np.mean(series)), series)
 
 
 @metric("vbench.subject_consistency", unit="1", better="higher", default=False)

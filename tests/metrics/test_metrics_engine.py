@@ -12,7 +12,7 @@ import pytest
 
 from pytest_vdb.errors import CannotMeasure, MetricError, WeightsBroken
 from pytest_vdb.metrics.contract import ReferenceFeatures, Score, metric
-from pytest_vdb.metrics.engine import Engine
+from pytest_vdb.metrics.engine import Engine, Scores
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.records import Clip, Measurement, Prompt, from_json, to_json
 
@@ -215,6 +215,38 @@ def test_a_set_metric_without_a_reference_is_none():
     reference = ReferenceFeatures(source="here", features=np.ones((4, 32), np.float32))
     (present,) = bench.measure_set(samples, references={"clip_image": reference})
     assert present.value == 1
+
+
+def test_a_sample_without_a_feature_is_left_out_with_its_prompt():
+    @metric("paired", unit="1", better="higher")
+    def paired(clip_text_set, prompts):
+        assert [prompt.id for prompt in prompts] == ["0", "2"]
+        return Score(1.0, n=len(clip_text_set))
+
+    bench = Engine([paired], tiny=True, cache_dir=Path())
+    prompts = [Prompt(id=str(i), text=f"prompt {i}") for i in range(3)]
+    samples = [bench.measure(noise(), prompt if prompt.id != "1" else None) for prompt in prompts]
+    (measurement,) = bench.measure_set(samples, prompts=prompts)
+    assert (measurement.value, measurement.n) == (1, 2)
+
+
+def test_features_seen_through_different_weights_are_not_mixed():
+    spread = metric("spread", unit="1", better="higher")(lambda clip_image_set: float(np.std(clip_image_set)))
+    distance = metric("distance", unit="1", better="higher")(lambda clip_image_set, clip_image_reference: 1.0)
+    bench = Engine([spread, distance], tiny=True, cache_dir=Path())
+    first = bench.measure(noise())
+    second = Scores((), first.features, {"clip_image": "other"})
+    for measurement in bench.measure_set([first, second]):
+        assert "through different weights: other, tiny" in measurement.reason
+    reference = ReferenceFeatures(source="here.npz", features=np.ones((4, 32), np.float32), identity="other")
+    _, measurement = bench.measure_set([first], references={"clip_image": reference})
+    assert "(here.npz) was seen through other, that of the samples through tiny" in measurement.reason
+
+
+def test_looking_aside_changes_nothing():
+    bench, aside = engine(), engine()
+    aside._look_aside = True
+    assert bench.measure(noise(), PROMPT).measurements == aside.measure(noise(), PROMPT).measurements
 
 
 def test_a_set_of_nothing_is_none():

@@ -123,8 +123,8 @@ def test_a_clip_is_dynamic_if_a_quarter_of_its_pairs_is_fast(flow, expected):
 
 
 def test_flicker_is_the_complement():
-    clip = noise()
-    assert vbench.temporal_flickering(clip).value == pytest.approx(2 / 3, abs=0.01)
+    assert vbench.temporal_flickering(noise()).value == pytest.approx(2 / 3, abs=0.01)
+    assert vbench.temporal_flickering(Clip(np.repeat(noise(1).frames, 3, axis=0), 8.0)).value == 1
 
 
 def test_frames_are_sampled_at_eight_per_second():
