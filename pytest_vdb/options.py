@@ -212,7 +212,7 @@ def backbone_path(text: str, where: str) -> tuple[str, Path]:
 
 
 def cache_folder(text: str | None = None) -> Path:
-    """Where clips, tiny weights and downloads are kept: what was given, `$VDB_CACHE_DIR`, or the user's cache folder."""
+    """Where clips and weights are kept: what was given, `$VDB_CACHE_DIR`, or the user's cache folder."""
     chosen = text or os.environ.get("VDB_CACHE_DIR")
     if chosen:
         return Path(chosen).expanduser().absolute()
