@@ -1,0 +1,47 @@
+"""Which networks' published weights are on this machine, and getting those that are not. Looking imports no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from pytest_vdb.metrics.features import BackboneSource, BackboneSpec
+
+WEIGHTS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
+
+
+def find(spec: BackboneSpec, *, cache_dir: Path) -> Path | None:
+    """The file of a network's published weights, where one is on this machine.
+
+    Only looks at names: whether the file is whole and fits is known when the network is opened.
+    """
+    if spec.repository.startswith("https://"):
+        name = spec.repository.rpartition("/")[2]
+        places = (cache_dir / "backbones" / name, _torch_checkpoints() / name)
+        return next((place for place in places if place.is_file()), None)
+    return next(iter(sorted(_hub_files(spec.repository))), None)
+
+
+def fetch(spec: BackboneSpec, *, cache_dir: Path) -> str:
+    """Download what a network needs and open it once, so that a damaged file is noticed now; returns its identity.
+
+    Raises:
+        WeightsMissing: it cannot be had: no network, or the hub refused.
+        WeightsBroken: what came cannot be read.
+    """
+    return spec.open(BackboneSource(cache_dir=cache_dir)).identity
+
+
+def _hub_files(repository: str) -> Iterable[Path]:
+    """The weights among the finished downloads of a repository: the hub's client links a file only when it is whole."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    snapshots = Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "snapshots"
+    return (path for path in snapshots.glob("*/*") if path.suffix in WEIGHTS_SUFFIXES and path.is_file())
+
+
+def _torch_checkpoints() -> Path:
+    """Where torchvision keeps its downloads, by torch's own rule."""
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
