@@ -66,7 +66,8 @@ def compare_hooks(folder: Path, rounds: int, models: int = 4, prompts: int = 500
         figures["bare"].append(run(bare, ["-qq", "-p", "no:vdb"]))
         figures["vdb"].append(run(benchmarks, ["-qq", *vdb_options()]))
     per_test_ms = (median(figures["vdb"], 0) - median(figures["bare"], 0)) / (models * prompts) * 1000
-    print(f"running {models * prompts} tests that do nothing: our fixtures, hooks and records cost {per_test_ms:.2f} ms each")
+    print(f"running {models * prompts} tests that do nothing: our fixtures, hooks and records")
+    print(f"  cost {per_test_ms:.2f} ms each")
 
 
 def write_suites(folder: Path, models: int, prompts: int) -> tuple[Path, Path]:

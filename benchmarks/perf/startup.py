@@ -1,6 +1,6 @@
 """What having pytest-vdb installed costs a project that does not use it: `pytest --help`, with and without the plugin.
 
-    python benchmarks/perf/startup.py [--rounds 15]
+python benchmarks/perf/startup.py [--rounds 15]
 """
 
 import argparse

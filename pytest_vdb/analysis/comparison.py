@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_vdb.analysis.intervals import t_interval
-from pytest_vdb.analysis.leaderboard import failure_line, latest
+from pytest_vdb.analysis.leaderboard import failure_line, is_yardstick, latest
 from pytest_vdb.errors import OptionError, near_misses
 from pytest_vdb.records import Baseline, Measurement, Record, Run, WeightsMode
 
@@ -239,7 +239,13 @@ def _paired(rule: Rule, key: _Key, now: Sequence[Record], before: Sequence[Recor
     known, ran = (_readings(rule.metric, side, once=once) for side in (before, now))
     expected = {pair for pair, readings in known.items() if any(_counts(reading) for reading in readings)}
     if not expected:
-        return _verdict(rule, key, "missing", f"the baseline has no value ({_why(known.values())})")
+        # A yardstick that the metric cannot judge (the flicker of a frozen clip) is no model that escapes its gate.
+        unjudged = is_yardstick(key[1]) and not any(
+            _counts(reading) for readings in ran.values() for reading in readings
+        )
+        return _verdict(
+            rule, key, "inconclusive" if unjudged else "missing", f"the baseline has no value ({_why(known.values())})"
+        )
     shared = sorted((p for p in expected if any(_counts(r) for r in ran.get(p, []))), key=str)
     if not shared:
         return _verdict(rule, key, "missing", _none_left(expected, ran))

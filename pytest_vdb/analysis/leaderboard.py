@@ -106,7 +106,7 @@ class Row:
     @property
     def yardstick(self) -> bool:
         """Whether it is a calibration model."""
-        return self.model.startswith(YARDSTICKS)
+        return is_yardstick(self.model)
 
     @property
     def real(self) -> bool:
@@ -147,6 +147,11 @@ class Leaderboard:
     def reused(self) -> int:
         """Clips that came from the cache, over all rows."""
         return sum(row.reused for row in self.rows)
+
+
+def is_yardstick(model: str) -> bool:
+    """Whether a model makes clips of known quality: it measures the metrics, not the other way round."""
+    return model.startswith(YARDSTICKS)
 
 
 def build(run: Run, records: Iterable[Record]) -> Leaderboard:
@@ -204,7 +209,9 @@ def _without_quality(table: Table) -> bool:
 
 def _table(benchmark: str, run: Run, records: Sequence[Record]) -> Table:
     columns = _columns(records)
-    groups = [(identity, [(record, _by_key(record, columns)) for record in group]) for identity, group in _groups(records)]
+    groups = [
+        (identity, [(record, _by_key(record, columns)) for record in group]) for identity, group in _groups(records)
+    ]
     once = {c for c in columns if c.kind == "performance" and any(_has_gaps(c, readings) for _, readings in groups)}
     rows = [_row(run, identity, readings, columns, once) for identity, readings in groups]
     ranked = _rank(rows, columns)
@@ -225,7 +232,7 @@ def _groups(records: Sequence[Record]) -> list[tuple[_Identity, list[Record]]]:
 def _columns(records: Sequence[Record]) -> tuple[Column, ...]:
     """Quality before performance, each in the order in which the tests measure.
 
-    A missing value often cannot tell its version (absent weights have none): it makes a column only where no value does.
+    A missing value often does not know its version (absent weights have none): it makes a column where no value does.
     """
     made = [measurement for record in records for measurement in record.measurements]
     valued = {measurement.name for measurement in made if measurement.value is not None}

@@ -1,4 +1,4 @@
-"""A regression is a failed test: in the exit code, the terminal and JUnit, with and without xdist; silence never passes."""
+"""A regression is a failed test, in exit code, terminal and JUnit, alone and under xdist; silence never passes."""
 
 from __future__ import annotations
 

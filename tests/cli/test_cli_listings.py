@@ -1,0 +1,56 @@
+"""`vdb models`, `vdb prompts`, `vdb metrics`, as tables and as JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pytest_vdb.cli import main
+
+
+def test_models_lists_every_card(capsys):
+    assert main(["models"]) == 0
+    printed = capsys.readouterr().out
+    assert "wan2.1-t2v-1.3b" in printed
+    assert "calibration-shapes" in printed
+
+
+def test_one_model_is_shown_in_full_with_the_command_that_runs_it(capsys):
+    assert main(["models", "wan2.1-t2v-1.3b"]) == 0
+    printed = capsys.readouterr().out
+    assert "Wan-AI/Wan2.1-T2V-1.3B-Diffusers" in printed
+    assert "pytest benchmarks/ --vdb-models=wan2.1-t2v-1.3b" in printed
+
+
+def test_an_unknown_model_lists_the_near_misses(capsys):
+    assert main(["models", "wan2.1-t2v-1.3"]) == 1
+    assert "did you mean 'wan2.1-t2v-1.3b'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("listing", ["models", "prompts", "metrics"])
+def test_every_listing_speaks_json(listing, capsys):
+    assert main([listing, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)
+
+
+def test_the_prompts_of_a_category(capsys):
+    assert main(["prompts", "standard-100:physics", "--json"]) == 0
+    prompts = json.loads(capsys.readouterr().out)
+    assert len(prompts) == 10
+    assert {prompt["category"] for prompt in prompts} == {"physics"}
+
+
+def test_listings_import_no_torch():
+    code = (
+        "import sys; from pytest_vdb.cli import main; main(['models']); main(['metrics']); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_help_shows_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "examples:" in capsys.readouterr().out
