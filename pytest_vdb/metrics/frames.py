@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -46,6 +47,25 @@ def resize_short_side(frames: torch.Tensor, size: int, interpolation: Interpolat
     tall = size if height <= width else int(size * height / width)
     wide = size if width <= height else int(size * width / height)
     return resize(frames, (tall, wide), interpolation)
+
+
+def resize_and_centre(frames: torch.Tensor, size: int, interpolation: Interpolation = "bicubic") -> torch.Tensor:
+    """The centre square of `resize_short_side`, to the bit, without resizing most of what is cut off."""
+    axis = -1 if frames.shape[-1] >= frames.shape[-2] else -2
+    long, short = max(frames.shape[-2:]), min(frames.shape[-2:])
+    resized = int(size * long / short)
+    start = round((resized - size) / 2)
+    # The long side is `stripes` equal stripes, at whose edges the samples of source and result coincide: only there may
+    # it be cut. The cubic kernel reaches two pixels, of the source or the result, whichever are larger.
+    stripes = math.gcd(long, resized)
+    source, result = long // stripes, resized // stripes
+    reach = 2 * max(1, -(-resized // long)) + 1
+    first = max(0, (start - reach) // result)
+    last = min(stripes, -(-(start + size + reach) // result))
+    kept = frames.narrow(axis, first * source, (last - first) * source)
+    length = (last - first) * result
+    shrunk = resize(kept, (size, length) if axis == -1 else (length, size), interpolation)
+    return shrunk.narrow(axis, start - first * result, size)
 
 
 def centre(frames: torch.Tensor, size: int) -> torch.Tensor:

@@ -56,7 +56,7 @@ class OpenClip:
         if wanted["resize_mode"] == "squash":
             resized = framing.resize(frames, (height, width), wanted["interpolation"])
         elif wanted["resize_mode"] == "shortest" and height == width:
-            resized = framing.centre(framing.resize_short_side(frames, height, wanted["interpolation"]), height)
+            resized = framing.resize_and_centre(frames, height, wanted["interpolation"])
         else:  # padding or a square forced into a rectangle: rare enough for open_clip's own, slow way
             return self._prepare_by_pillow(frames)
         return framing.normalise(resized, wanted["mean"], wanted["std"])

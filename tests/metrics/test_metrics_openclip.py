@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,45 @@ def test_preprocessing_is_open_clips_own_within_two_levels(tiny, height, width):
     assert ours.shape == expected.shape
     assert levels.max() < 2.01
     assert levels.mean() < 0.05
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize(
+    ("height", "width"), [(480, 720), (720, 480), (90, 131), (131, 90), (64, 64), (30, 500), (7, 9), (1, 1), (65, 64)]
+)
+def test_what_is_cut_off_need_not_be_resized(height, width, interpolation):
+    clip = frames.to_device(picture(2, height, width).frames, "cpu")
+    whole = frames.centre(frames.resize_short_side(clip, 64, interpolation), 64)
+    assert torch.equal(frames.resize_and_centre(clip, 64, interpolation), whole)
+
+
+@pytest.mark.slow
+def test_preprocessing_is_five_times_as_fast_as_pillow_frame_by_frame():
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    clip, transform, network = (
+        picture(32, 480, 720),
+        image_transform_v2(PreprocessCfg(), False),
+        OpenClip(BackboneSource(tiny=True)),
+    )
+    network._preprocessing = network._preprocessing | {"size": (224, 224)}
+
+    def theirs():
+        return [transform(Image.fromarray(frame)) for frame in clip.frames]
+
+    def ours():
+        for start in range(0, 32, backbones.BATCH_ON_CPU):
+            network.prepare(frames.to_device(clip.frames[start : start + backbones.BATCH_ON_CPU], "cpu"))
+
+    def seconds(function):
+        times = []
+        for _ in range(5):
+            started = time.process_time()
+            function()
+            times.append(time.process_time() - started)
+        return min(times)
+
+    assert seconds(theirs) > 5 * seconds(ours)
 
 
 @pytest.mark.parametrize("resize_mode", ["squash", "longest"])
@@ -125,7 +165,7 @@ def test_the_batch_and_the_threads_change_no_feature(tiny, monkeypatch):
         threaded = tiny.features("clip_image", subject)
     finally:
         torch.set_num_threads(before)
-    monkeypatch.setattr(backbones.in_batches, "__defaults__", (2,))
+    monkeypatch.setattr(backbones, "BATCH_ON_CPU", 2)
     assert np.abs(tiny.features("clip_image", subject) - whole).max() < 1e-5
     assert np.abs(threaded - whole).max() < 1e-5
 
