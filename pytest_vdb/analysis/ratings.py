@@ -4,7 +4,7 @@
 |---|---|
 | `.json`, `{id: {"prompt": text, "models": {model: [ratings]}}}` (T2VScore's layout) | ratings |
 | `.csv`, or `.jsonl` of ratings: columns for the model, the prompt (id or text) and any figures | ratings or scores |
-| a run (`records.jsonl`, `run.json` or its folder) | scores |
+| a run (`records.jsonl`, `run.json` or its folder), or what `vdb score` wrote | scores |
 
 Several figures of one model and prompt (raters, or samples) are averaged.
 """
@@ -75,7 +75,10 @@ def read_scores(path: Path, metric: str) -> Table:
     """
     if path.suffix.lower() == ".csv":
         return _from_rows(_rows(path), metric, path)
-    return _from_records(journal.read(path)[1], metric, path)
+    alone = path.is_file() and not (path.parent / journal.RUN).exists()
+    records = journal.read_records(path)[0] if alone else journal.read(path)[1]
+    last = {record.nodeid: record for record in records}  # `vdb score` appends a clip that it measured again
+    return _from_records(last.values(), metric, path)
 
 
 def pair_up(scores: Table, ratings: Table) -> tuple[Pair, ...]:

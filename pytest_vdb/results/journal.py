@@ -88,15 +88,25 @@ def read(path: Path) -> tuple[Run, list[Record], list[str]]:
     """
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     run = from_json(_bytes(folder / RUN, asked=Path(path)), Run, where=folder / RUN)
+    if not (folder / RECORDS).exists():
+        return run, [], [f"{folder / RECORDS}: there is no such file, so the run has no records"]
+    return run, *read_records(folder / RECORDS)
+
+
+def read_records(path: Path) -> tuple[list[Record], list[str]]:
+    """Read a file of records alone, e.g. that of `vdb score`: the records, and a warning per line that is none.
+
+    Raises:
+        RecordError: the file cannot be read.
+        NewerSchema: a newer pytest-vdb wrote it.
+    """
     records: list[Record] = []
     warnings: list[str] = []
-    if not (folder / RECORDS).exists():
-        return run, records, [f"{folder / RECORDS}: there is no such file, so the run has no records"]
-    lines = _bytes(folder / RECORDS, asked=Path(path)).split(b"\n")
+    lines = _bytes(path, asked=path).split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        where = f"{folder / RECORDS}:{number}"
+        where = f"{path}:{number}"
         try:
             records.append(from_json(line, Record, where=where))
         except NewerSchema:
@@ -106,7 +116,7 @@ def read(path: Path) -> tuple[Run, list[Record], list[str]]:
             said = error.what if isinstance(error, RecordError) else type(error).__name__
             torn = "the last line is torn (the run was killed while writing it)"
             warnings.append(f"{where}: {torn if last else f'skipped a line that is no record: {said}'}")
-    return run, records, warnings
+    return records, warnings
 
 
 def write_text(path: Path, text: str) -> None:

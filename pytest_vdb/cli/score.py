@@ -1,0 +1,276 @@
+"""`vdb score`: the metrics of clips that exist already, without pytest."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdb.cli.printing import print_json, print_table
+from pytest_vdb.records import Measurement, Record, to_plain
+
+if TYPE_CHECKING:
+    from pytest_vdb.cli.scoring import Outcome, Scorer
+    from pytest_vdb.metrics.contract import MetricSpec
+    from pytest_vdb.metrics.engine import Engine
+    from pytest_vdb.models.recordings import Recording
+
+_INTERRUPTED = 130
+
+
+def add_to(commands: Any) -> None:
+    """Register the subcommand."""
+    score = commands.add_parser(
+        "score",
+        help="measure clips that exist already",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  vdb score clips/ --prompts standard-100            clips named by the prompts' ids or texts\n"
+        "  vdb score clips/ --metrics default,dino_consistency --backbone clip=ViT-L-14.safetensors\n"
+        "  vdb score quantised/ --reference full/ --metrics psnr,ssim,lpips     pairs, by name\n"
+        "  vdb score clips/ --reference real.npz --metrics fvd,kvd              a set against a set\n\n"
+        "A clip is any video, a GIF, a folder of images, an .npy or .npz. Results are appended to --output as they\n"
+        "come; a clip whose file, prompt, reference and metrics have not changed is not measured again.\n"
+        "The exit status is 1 if any clip failed.",
+    )
+    score.add_argument("clips", type=Path, metavar="CLIPS", help="a folder of clips, or one clip")
+    score.add_argument(
+        "--prompts", metavar="FILE", help="a suite, a file of prompts, or a manifest that names the clips' files"
+    )
+    score.add_argument(
+        "--reference", type=Path, metavar="CLIPS|NPZ", help="clips to compare with, or what vdb reference build wrote"
+    )
+    score.add_argument("--metrics", default="default", metavar="NAMES", help="as --vdb-metrics (default: %(default)s)")
+    score.add_argument("--backbone", action="append", default=[], metavar="NAME=PATH", help="a network's own weights")
+    score.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
+    score.add_argument("--tiny", action="store_true", help="tiny random networks: proves the wiring, measures nothing")
+    score.add_argument("--output", "-o", type=Path, metavar="FILE", help="default: reports/scores/CLIPS.jsonl")
+    score.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    score.set_defaults(command=_score)
+
+
+def _score(options: argparse.Namespace) -> int:
+    from pytest_vdb.cli.scoring import Ledger
+    from pytest_vdb.metrics.registry import MetricRegistry
+
+    specs = MetricRegistry.builtin().select(options.metrics, where="--metrics")
+    recordings = _recordings(options.clips, options.prompts)
+    name = options.clips.resolve().name
+    ledger = Ledger(options.output or Path("reports") / "scores" / f"{name}.jsonl")
+    for warning in ledger.warnings:
+        _say(warning)
+    engine = open_engine(specs, options)
+    scorer = _scorer(options, engine, ledger, recordings, name)
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in _with_progress(scorer.score(recordings), len(recordings)):
+            outcomes.append(outcome)
+            if outcome.record.failure is not None:
+                _say(f"{outcome.recording.name}: {outcome.record.failure.message}")
+        of_set = _measure_set(options, scorer, outcomes)
+    except KeyboardInterrupt:
+        _say(f"stopped: {len(outcomes)} of {len(recordings)} clips are in {ledger.path}; the same command goes on")
+        return _INTERRUPTED
+    failed = sum(outcome.record.failure is not None for outcome in outcomes)
+    _print(options, specs, outcomes, of_set)
+    reused = sum(outcome.reused for outcome in outcomes)
+    _say(f"{len(outcomes)} clips, {reused} of them scored before, {failed} failed; records: {ledger.path}")
+    return 1 if failed else 0
+
+
+def open_engine(specs: Sequence[MetricSpec], options: argparse.Namespace) -> Engine:
+    """The engine that `--backbone`, `--device` and `--tiny` describe."""
+    from pytest_vdb.metrics.engine import Engine
+    from pytest_vdb.options import backbone_path, cache_folder, is_offline
+    from pytest_vdb.results.environment import graphics
+
+    device = options.device
+    if device == "auto":
+        device = "cuda" if graphics()[0] else "cpu"
+    return Engine(
+        specs,
+        device=device,
+        tiny=options.tiny,
+        backbone_paths=dict(backbone_path(value, "--backbone") for value in options.backbone),
+        cache_dir=cache_folder(),
+        offline=is_offline(),
+    )
+
+
+def _recordings(clips: Path, prompts: str | None) -> tuple[Recording, ...]:
+    """The clips with their prompts, from a suite, a file of prompts or a manifest."""
+    from pytest_vdb.models.recordings import is_manifest, recordings
+    from pytest_vdb.prompts import suites
+
+    if prompts is None:
+        return recordings(clips)
+    if is_manifest(Path(prompts)):
+        return recordings(clips, manifest=Path(prompts))
+    found = recordings(clips, suites.load(prompts, root=Path.cwd()).prompts)
+    strangers = [one.name for one in found if one.prompt is None]
+    if strangers:
+        _say(f"{len(strangers)} of {len(found)} clips answer no prompt of {prompts}: {_few(strangers)}")
+    return found
+
+
+def _scorer(
+    options: argparse.Namespace, engine: Engine, ledger: Any, recordings: Sequence[Recording], name: str
+) -> Scorer:
+    from pytest_vdb.cli.scoring import Scorer, by_name
+    from pytest_vdb.models.recordings import recordings as find
+    from pytest_vdb.options import backbone_path, cache_folder
+
+    references = {}
+    if options.reference and any(spec.scope == "pair" for spec in engine.metrics):
+        references = by_name(recordings, find(options.reference))
+        alone = [one.name for one in recordings if one.name not in references]
+        if alone:
+            _say(f"{len(alone)} of {len(recordings)} clips have no reference of their name: {_few(alone)}")
+    return Scorer(
+        engine=engine,
+        ledger=ledger,
+        model=name,
+        run=datetime.now(UTC).strftime("score-%Y%m%d-%H%M%S"),
+        cache_dir=cache_folder(),
+        backbones=dict(backbone_path(value, "--backbone") for value in options.backbone),
+        references=references,
+    )
+
+
+def _measure_set(options: argparse.Namespace, scorer: Scorer, outcomes: Sequence[Outcome]) -> tuple[Measurement, ...]:
+    """The set metrics over all clips that could be measured; recorded like a clip's."""
+    from pytest_vdb.cli.reference import references_for
+
+    specs = [spec for spec in scorer.engine.metrics if spec.scope == "set"]
+    good = [outcome for outcome in outcomes if outcome.record.failure is None]
+    if not specs or not good:
+        return ()
+    prompts = [outcome.recording.prompt for outcome in good]
+    known = [prompt for prompt in prompts if prompt is not None]
+    measurements = scorer.engine.measure_set(
+        [outcome.scores for outcome in good],
+        prompts=known if len(known) == len(good) else None,
+        clips=_Clips([outcome.recording.path for outcome in good]),
+        references=references_for(options.reference, scorer.engine) if options.reference else None,
+    )
+    scorer.ledger.append(
+        Record(
+            run=scorer.run,
+            nodeid=str(options.clips),
+            benchmark="score-set",
+            model=scorer.model,
+            status="passed",
+            weights="none",
+            measurements=measurements,
+        )
+    )
+    return measurements
+
+
+class _Clips(Sequence[Any]):
+    """Clips on disk, each read when it is asked for."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: Any) -> Any:
+        from pytest_vdb import video
+
+        return video.read(self._paths[index])
+
+
+# What is shown ------------------------------------------------------------------------------------------------------
+
+
+def _with_progress(outcomes: Iterable[Outcome], total: int) -> Iterable[Outcome]:
+    """A line on stderr where a person looks at it; nothing in a pipe."""
+    from tqdm import tqdm
+
+    progress: Iterable[Outcome] = tqdm(outcomes, total=total, unit="clip", file=sys.stderr, disable=None, leave=False)
+    return progress
+
+
+def _say(text: str) -> None:
+    from tqdm import tqdm
+
+    tqdm.write(f"vdb: {text}", file=sys.stderr)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def _print(
+    options: argparse.Namespace,
+    specs: Sequence[MetricSpec],
+    outcomes: Sequence[Outcome],
+    of_set: Sequence[Measurement],
+) -> None:
+    names = [name for spec in specs if spec.scope != "set" for name in spec.part_names()]
+    if options.json:
+        clips = [_plain(outcome, names) for outcome in outcomes]
+        print_json({"clips": clips, "set": [to_plain(measured) for measured in of_set]})
+        return
+    rows = [_row(name, outcomes) for name in names]
+    header = ("metric", "mean", "lowest", "highest", "clips", "unit")
+    print_table(header, [row for row in rows if row] + [_set_row(measured) for measured in of_set])
+    for line in _reasons(names, outcomes, of_set):
+        print(line)
+
+
+def _plain(outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:
+    record = outcome.record
+    measured = [m for name in names if (m := record.measurement(name)) is not None]
+    return {
+        "clip": outcome.recording.name,
+        "status": record.status,
+        "prompt": record.prompt,
+        "failure": None if record.failure is None else record.failure.message,
+        "measurements": [to_plain(measurement) for measurement in measured],
+    }
+
+
+def _row(name: str, outcomes: Sequence[Outcome]) -> tuple[object, ...]:
+    """Mean, lowest and highest of one metric, with the clips that have them."""
+    found = [(outcome.recording.name, m) for outcome in outcomes if (m := outcome.record.measurement(name)) is not None]
+    if not found:
+        return ()
+    values = [(m.value, clip) for clip, m in found if m.value is not None]
+    unit = found[0][1].unit + (" (wiring)" if found[0][1].wiring else "")
+    if not values:
+        return (name, None, None, None, 0, unit)
+    (low, lowest), (high, highest) = min(values), max(values)
+    mean = math.fsum(value for value, _ in values) / len(values)
+    return (name, f"{mean:.4g}", f"{low:.4g} {lowest}", f"{high:.4g} {highest}", len(values), unit)
+
+
+def _set_row(measured: Measurement) -> tuple[object, ...]:
+    unit = measured.unit + (" (wiring)" if measured.wiring else "")
+    if measured.value is None:
+        return (measured.name, None, None, None, 0, unit)
+    low, high = measured.interval or (None, None)
+    shown = [None if end is None else f"{end:.4g} (95%)" for end in (low, high)]
+    return (f"{measured.name} (set)", f"{measured.value:.4g}", *shown, measured.n, unit)
+
+
+def _reasons(names: Sequence[str], outcomes: Sequence[Outcome], of_set: Sequence[Measurement]) -> list[str]:
+    """Why values are missing: each reason once, with the metrics and clips it concerns."""
+    concerned: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+    for outcome in outcomes:
+        for name in names:
+            measured = outcome.record.measurement(name)
+            if measured is not None and measured.value is None and measured.reason:
+                metrics, clips = concerned.setdefault(measured.reason, ({}, {}))
+                metrics[name], clips[outcome.recording.name] = None, None
+    lines = []
+    for reason, (metrics, clips) in concerned.items():
+        where = "all clips" if len(clips) == len(outcomes) else _few(list(clips))
+        lines.append(f"– {', '.join(metrics)} of {where}: {reason}")
+    return lines + [f"– {measured.name}: {measured.reason}" for measured in of_set if measured.reason]

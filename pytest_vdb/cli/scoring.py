@@ -1,0 +1,309 @@
+"""Scoring clips that exist already: one record per clip, kept as it comes, so that a stopped session goes on.
+
+A clip is scored again only when something changed that could change its numbers: its file, its prompt, its reference,
+a metric's version, the weights that were named, or a network that was not on this machine and now is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import traceback
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pytest_vdb import video
+from pytest_vdb.errors import BadClip, ClipFileError, OutputError, VdbError
+from pytest_vdb.metrics import published
+from pytest_vdb.metrics.contract import MetricSpec
+from pytest_vdb.metrics.engine import Engine, Scores
+from pytest_vdb.metrics.features import BACKBONES, FEATURES
+from pytest_vdb.models.recordings import Recording
+from pytest_vdb.records import Clip, ClipFiles, Failure, Measurement, Record, digest, to_json
+from pytest_vdb.results import journal
+
+BENCHMARK = "score"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one clip."""
+
+    recording: Recording
+    record: Record
+    scores: Scores
+    """With the features that set metrics need; empty for a clip that failed."""
+    reused: bool = False
+
+
+class Ledger:
+    """The records of earlier sessions and of this one: a JSONL file, and beside it the features of set metrics."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.warnings: list[str] = []
+        self._records: dict[str, Record] = {}
+        if path.exists():
+            records, self.warnings = journal.read_records(path)
+            self._records = {record.recipe_digest: record for record in records if record.recipe_digest}
+
+    def find(self, key: str) -> Record | None:
+        """The last record of that identity."""
+        return self._records.get(key)
+
+    def append(self, record: Record) -> None:
+        """Write one line at once.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if record.recipe_digest:
+            self._records[record.recipe_digest] = record
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a+b") as file:
+                whole = file.tell() == 0 or _ends_a_line(file)
+                file.write((b"" if whole else b"\n") + to_json(record).encode() + b"\n")
+        except OSError as error:
+            raise OutputError(
+                f"cannot be written: {error.strerror or error}", where=self.path, mend="name another --output"
+            ) from error
+
+    def keep_features(self, key: str, scores: Scores) -> None:
+        """Keep what set metrics look at, so that a later session needs no clip."""
+        path = self._features_of(key)
+        identities = {f"identity:{name}": np.array(identity) for name, identity in scores.identities.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{key}.{os.getpid()}.npz")
+        np.savez(part, **scores.features, **identities)  # type: ignore[arg-type]  # numpy's own flag has a type too
+        part.replace(path)
+
+    def features(self, key: str) -> Scores:
+        """The features that were kept; none where there are none or they cannot be read."""
+        try:
+            with np.load(self._features_of(key), allow_pickle=False) as kept:
+                arrays = {name: kept[name] for name in kept.files}
+        except (OSError, ValueError, zipfile.BadZipFile):
+            return Scores(())
+        identities = {
+            name.removeprefix("identity:"): str(a) for name, a in arrays.items() if name.startswith("identity:")
+        }
+        return Scores((), {name: a for name, a in arrays.items() if not name.startswith("identity:")}, identities)
+
+    def _features_of(self, key: str) -> Path:
+        return self.path.with_suffix(".features") / f"{key}.npz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A clip on its way to the engine: decoded, or known already, or why it cannot be."""
+
+    recording: Recording
+    settings: dict[str, Any]
+    known: Record | None = None
+    clip: Clip | None = None
+    reference: Clip | None = None
+    failure: VdbError | None = None
+
+    @property
+    def key(self) -> str:
+        return digest(self.settings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scorer:
+    """Scores recordings with one engine into one ledger."""
+
+    engine: Engine
+    ledger: Ledger
+    model: str
+    """What the records call the source of the clips."""
+    run: str
+    cache_dir: Path
+    backbones: Mapping[str, Path] = field(default_factory=dict)
+    references: Mapping[str, Path] = field(default_factory=dict)
+    """The reference clip of each recording, by the recording's name."""
+
+    def score(self, recordings: Sequence[Recording]) -> Iterator[Outcome]:
+        """One outcome per clip, in order. The next clip is decoded while this one is measured.
+
+        Raises:
+            VdbError: what concerns every clip: a metric's weights are broken, the ledger cannot be written.
+        """
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            coming: Future[_Prepared] | None = None
+            for index in range(len(recordings)):
+                ready = (coming or aside.submit(self._prepare, recordings[index])).result()
+                following = recordings[index + 1 : index + 2]
+                coming = aside.submit(self._prepare, following[0]) if following else None
+                yield self._outcome(ready)
+
+    def _prepare(self, recording: Recording) -> _Prepared:
+        settings: dict[str, Any] = {}
+        try:
+            settings = self._settings(recording)
+            known = self.ledger.find(digest(settings))
+            if known is not None and self._still_holds(known, digest(settings)):
+                return _Prepared(recording=recording, settings=settings, known=known)
+            reference = self.references.get(recording.name)
+            return _Prepared(
+                recording=recording,
+                settings=settings,
+                clip=video.read(recording.path),
+                reference=None if reference is None else video.read(reference),
+            )
+        except (ClipFileError, BadClip) as error:
+            return _Prepared(recording=recording, settings=settings, failure=error)
+
+    def _outcome(self, ready: _Prepared) -> Outcome:
+        if ready.known is not None:
+            kept = self.ledger.features(ready.key) if self._set_features() else Scores(())
+            return Outcome(recording=ready.recording, record=ready.known, scores=kept, reused=True)
+        if ready.failure is not None or ready.clip is None:
+            return self._failed(ready, ready.failure)
+        try:
+            scores = self.engine.measure(ready.clip, ready.recording.prompt, ready.reference)
+        except VdbError:
+            raise  # weights that are broken, a metric that is none: no clip will fare better
+        except Exception as error:  # noqa: BLE001 - one clip's failure is that clip's; it is recorded and said
+            return self._failed(ready, error)
+        if self._set_features():
+            self.ledger.keep_features(ready.key, scores)
+        record = self._record(ready, scores.measurements)
+        self.ledger.append(record)
+        return Outcome(recording=ready.recording, record=record, scores=scores)
+
+    def _record(self, ready: _Prepared, measurements: tuple[Measurement, ...]) -> Record:
+        """What was measured now, and what an earlier session measured besides."""
+        earlier, names = self.ledger.find(ready.key), {measured.name for measured in measurements}
+        besides = tuple(m for m in (earlier.measurements if earlier else ()) if m.name not in names)
+        clip = ready.clip
+        assert clip is not None
+        frames, height, width, _ = clip.frames.shape
+        files = ClipFiles(digest=clip.digest(), frames=frames, height=height, width=width, fps=clip.fps)
+        # The networks that were here are no part of the identity: a later session asks whether there are more now.
+        recipe = {**ready.settings, "networks": list(self._networks())}
+        return replace(self._about(ready), recipe=recipe, measurements=measurements + besides, clip=files)
+
+    def _failed(self, ready: _Prepared, error: Exception | None) -> Outcome:
+        what = error or ClipFileError("no clip")
+        known = isinstance(what, VdbError)
+        failure = Failure(
+            type=type(what).__name__,
+            message=str(what) if known else f"{type(what).__name__}: {what}",
+            traceback=None if known else "".join(traceback.format_exception(what)),
+        )
+        record = replace(self._about(ready), status="failed", failure=failure)
+        self.ledger.append(record)
+        return Outcome(recording=ready.recording, record=record, scores=Scores(()))
+
+    def _about(self, ready: _Prepared) -> Record:
+        prompt = ready.recording.prompt
+        return Record(
+            run=self.run,
+            nodeid=ready.recording.name,
+            benchmark=BENCHMARK,
+            model=self.model,
+            status="passed",
+            prompt=prompt.id if prompt else None,
+            prompt_text=prompt.text if prompt else None,
+            category=prompt.category if prompt else None,
+            sample_index=ready.recording.sample_index,
+            weights="none",
+            recipe=ready.settings,
+            recipe_digest=ready.key,
+        )
+
+    def _settings(self, recording: Recording) -> dict[str, Any]:
+        """Everything but the metrics' versions that could change a number."""
+        reference, prompt = self.references.get(recording.name), recording.prompt
+        return {
+            "file": file_digest(recording.path),
+            "prompt": [prompt.id, prompt.text] if prompt else None,
+            "reference": None if reference is None else file_digest(reference),
+            "backbones": {name: _weights_digest(path) for name, path in sorted(self.backbones.items())},
+            "tiny": self.engine.tiny,
+        }
+
+    def _still_holds(self, record: Record, key: str) -> bool:
+        """Whether an earlier record answers everything that is asked now."""
+        if record.failure is not None or not set(self._networks()) <= set(record.recipe.get("networks", ())):
+            return False
+        if self._set_features() and not self._set_features() <= self.ledger.features(key).features.keys():
+            return False
+        asked = (spec for spec in self.engine.metrics if spec.scope != "set")
+        return all(_is_of(spec, record.measurement(name)) for spec in asked for name in spec.part_names())
+
+    def _set_features(self) -> set[str]:
+        """The features that this session's set metrics look at and that can be had on this machine."""
+        names = {name for spec in self.engine.metrics if spec.scope == "set" for name in spec.features}
+        return {name for name in names if FEATURES[name].backbone in self._networks()}
+
+    def _networks(self) -> tuple[str, ...]:
+        """The networks of this session's metrics whose weights are on this machine."""
+        wanted = dict.fromkeys(name for spec in self.engine.metrics for name in spec.backbones)
+        if self.engine.tiny:
+            return tuple(wanted)
+        return tuple(
+            name
+            for name in wanted
+            if name in self.backbones or published.find(BACKBONES[name], cache_dir=self.cache_dir) is not None
+        )
+
+
+def _is_of(spec: MetricSpec, measured: Measurement | None) -> bool:
+    """Whether a measurement was made by this version of the metric."""
+    return measured is not None and measured.version.partition("+")[0] == spec.version
+
+
+def by_name(recordings: Iterable[Recording], references: Sequence[Recording]) -> dict[str, Path]:
+    """The reference of each recording: the clip of its name, suffix apart; one clip and one reference need no names."""
+    recordings = list(recordings)
+    if len(recordings) == len(references) == 1:
+        return {recordings[0].name: references[0].path}
+    known = {_stem(one.name): one.path for one in references}
+    return {one.name: known[_stem(one.name)] for one in recordings if _stem(one.name) in known}
+
+
+def _stem(name: str) -> str:
+    return str(Path(name).with_suffix("")) if "." in Path(name).name else name
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a clip's file, or of a folder's images and their names; 16 hex digits.
+
+    Raises:
+        ClipFileError: it cannot be read.
+    """
+    state = hashlib.sha256()
+    try:
+        if path.is_dir():
+            for image in sorted(entry for entry in path.iterdir() if entry.suffix.lower() in video.STILLS):
+                state.update(image.name.encode() + b"\0" + hashlib.sha256(image.read_bytes()).digest())
+        else:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise ClipFileError(f"cannot be read: {error.strerror}", where=path, mend="check the path") from None
+    return state.hexdigest()[:16]
+
+
+@lru_cache
+def _weights_digest(path: Path) -> str:
+    """Of named weights: of a file its bytes, of a folder the names and sizes in it."""
+    if path.is_dir():
+        return digest(sorted([entry.name, entry.stat().st_size] for entry in path.rglob("*") if entry.is_file()))
+    return file_digest(path)
+
+
+def _ends_a_line(file: Any) -> bool:
+    """A session that was killed may have left half a line: the next record starts afresh."""
+    file.seek(-1, os.SEEK_END)
+    return bool(file.read(1) == b"\n")

@@ -1,0 +1,187 @@
+"""`vdb score`, as a user types it: what is measured, what is kept, what is said and what goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_vdb import video
+from pytest_vdb.cli import main
+from pytest_vdb.cli.scoring import Ledger, Scorer, by_name
+from pytest_vdb.metrics.contract import metric
+from pytest_vdb.metrics.engine import Engine
+from pytest_vdb.models.recordings import recordings
+from pytest_vdb.records import Clip
+from pytest_vdb.results import journal
+from pytest_vdb.shapes import moving_shapes
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch) -> Path:
+    """An empty project, an empty cache, and no network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VDB_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return tmp_path
+
+
+def save(folder: Path, *names: str, frames: int = 10) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        np.save(folder / f"{name}.npy", moving_shapes(name, frames=frames, height=24, width=32))
+    return folder
+
+
+def scored(capsys, *arguments: str, status: int = 0) -> dict:
+    assert main(["score", *arguments, "--device", "cpu", "--json"]) == status
+    return json.loads(capsys.readouterr().out)
+
+
+def test_clips_are_measured_tabulated_and_recorded(place, capsys):
+    save(place / "clips", "a", "b")
+    assert main(["score", "clips", "--metrics", "sharpness,temporal_flicker", "--device", "cpu"]) == 0
+    shown = capsys.readouterr()
+    assert "sharpness" in shown.out
+    assert "2 clips, 0 of them scored before, 0 failed" in shown.err
+    records, warnings = journal.read_records(place / "reports" / "scores" / "clips.jsonl")
+    assert [record.nodeid for record in records] == ["a.npy", "b.npy"]
+    assert warnings == []
+
+
+def test_a_second_session_measures_only_what_changed(place, capsys):
+    save(place / "clips", "a", "b")
+    first = scored(capsys, "clips", "--metrics", "sharpness")
+    save(place / "clips", "c")
+    np.save(place / "clips" / "b.npy", moving_shapes("other", frames=10, height=24, width=32))
+    assert main(["score", "clips", "--metrics", "sharpness", "--device", "cpu", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert "3 clips, 1 of them scored before" in shown.err
+    again = json.loads(shown.out)
+    assert again["clips"][0] == first["clips"][0]
+    assert again["clips"][1] != first["clips"][1]
+    assert len(journal.read_records(place / "reports" / "scores" / "clips.jsonl")[0]) == 4
+
+
+def test_another_metric_measures_again_and_forgets_nothing(place, capsys):
+    save(place / "clips", "a")
+    scored(capsys, "clips", "--metrics", "sharpness")
+    scored(capsys, "clips", "--metrics", "temporal_flicker")
+    assert main(["score", "clips", "--metrics", "sharpness", "--device", "cpu"]) == 0
+    assert "1 of them scored before" in capsys.readouterr().err
+
+
+def test_a_torn_line_costs_one_clip(place, capsys):
+    save(place / "clips", "a", "b")
+    scored(capsys, "clips", "--metrics", "sharpness")
+    ledger = place / "reports" / "scores" / "clips.jsonl"
+    ledger.write_bytes(ledger.read_bytes()[:-40])
+    assert main(["score", "clips", "--metrics", "sharpness", "--device", "cpu"]) == 0
+    said = capsys.readouterr().err
+    assert "torn" in said
+    assert "2 clips, 1 of them scored before" in said
+    assert len(journal.read_records(ledger)[0]) == 2
+
+
+def test_a_truncated_clip_is_said_and_the_others_go_on(place, capsys):
+    save(place / "clips", "a", "c")
+    whole = place / "b.mp4"
+    video.write_preview(Clip(moving_shapes("b", frames=10, height=64, width=64), 8), whole)
+    (place / "clips" / "b.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert main(["score", "clips", "--metrics", "sharpness", "--device", "cpu", "--json"]) == 1
+    shown = capsys.readouterr()
+    assert [clip["status"] for clip in json.loads(shown.out)["clips"]] == ["passed", "failed", "passed"]
+    assert "b.mp4: " in shown.err
+    assert "1 failed" in shown.err
+
+
+def test_one_frame_has_no_flicker_and_says_so(place, capsys):
+    save(place / "clips", "still", frames=1)
+    (clip,) = scored(capsys, "clips", "--metrics", "temporal_flicker")["clips"]
+    (measured,) = clip["measurements"]
+    assert measured["value"] is None
+    assert measured["reason"] == "needs 2 frames, got 1"
+
+
+def test_an_empty_folder_and_a_misspelt_metric_are_errors(place, capsys):
+    (place / "clips").mkdir()
+    assert main(["score", "clips"]) == 1
+    assert "holds no clip" in capsys.readouterr().err
+    assert main(["score", "clips", "--metrics", "sharpnes"]) == 1
+    assert "did you mean 'sharpness'" in capsys.readouterr().err
+
+
+def test_clips_are_joined_to_prompts_and_strangers_are_named(place, capsys):
+    save(place / "clips", "cat", "dog-s1", "who")
+    (place / "mine.jsonl").write_text('{"id": "cat", "text": "a cat"}\n{"id": "dog", "text": "a dog"}\n')
+    assert main(["score", "clips", "--prompts", "mine.jsonl", "--metrics", "sharpness", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert [clip["prompt"] for clip in json.loads(shown.out)["clips"]] == ["cat", "dog", None]
+    assert "1 of 3 clips answer no prompt of mine.jsonl: who.npy" in shown.err
+
+
+def test_a_set_metric_compares_with_a_folder_and_a_second_session_needs_no_clip(place, capsys):
+    save(place / "clips", *"abcde")
+    save(place / "real", *"vwxyz")
+    (first,) = scored(capsys, "clips", "--metrics", "fvd", "--tiny", "--reference", "real")["set"]
+    assert first["n"] == 5
+    assert first["value"] > 0
+    assert first["wiring"]
+    assert main(["score", "clips", "--metrics", "fvd", "--tiny", "--reference", "real", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert "5 of them scored before" in shown.err
+    assert json.loads(shown.out)["set"] == [first]
+
+
+@metric("difference", unit="levels", better="lower")
+def difference(clip: Clip, reference: Clip) -> float:
+    """Mean absolute difference."""
+    return float(np.abs(clip.frames.astype(float) - reference.frames).mean())
+
+
+def test_pairs_are_made_by_name_and_a_changed_reference_counts(place):
+    clips, references = save(place / "clips", "a", "b"), save(place / "references", "a", "c")
+    np.save(references / "a.npy", np.load(references / "a.npy") // 2)
+    engine = Engine([difference], cache_dir=place)
+
+    def values() -> list[float | None]:
+        found = recordings(clips)
+        scorer = Scorer(
+            engine=engine,
+            ledger=Ledger(place / "scores.jsonl"),
+            model="clips",
+            run="score-now",
+            cache_dir=place,
+            references=by_name(found, recordings(references)),
+        )
+        return [outcome.record.measurements[0].value for outcome in scorer.score(found)]
+
+    half, none = values()
+    assert half > 10
+    assert none is None
+    np.save(references / "a.npy", np.load(clips / "a.npy"))
+    assert values() == [0, None]
+
+
+@metric("fails_on_dark", unit="1", better="lower")
+def fails_on_dark(clip: Clip) -> float:
+    """Divides by the brightness of the first pixel."""
+    return 1 / int(clip.frames[0, 0, 0, 0])
+
+
+def test_a_metric_that_raises_fails_that_clip_alone(place):
+    folder = save(place / "clips", "a", "b")
+    np.save(folder / "a.npy", np.zeros((2, 4, 4, 3), np.uint8))
+    scorer = Scorer(
+        engine=Engine([fails_on_dark], cache_dir=place),
+        ledger=Ledger(place / "scores.jsonl"),
+        model="clips",
+        run="score-now",
+        cache_dir=place,
+    )
+    first, second = (outcome.record for outcome in scorer.score(recordings(folder)))
+    assert first.failure.type == "ZeroDivisionError"
+    assert "fails_on_dark" in first.failure.traceback
+    assert second.status == "passed"
