@@ -291,6 +291,8 @@ class Record:
     duration_s: float | None = None
     measurements: tuple[Measurement, ...] = ()
     clip: ClipFiles | None = None
+    features: str | None = None
+    """What the metrics' networks saw in the clip, relative to the run's folder."""
     reused_from: str | None = None
     notes: tuple[str, ...] = ()
     failure: Failure | None = None

@@ -29,6 +29,7 @@ from pytest_vdb.records import (
     from_plain,
     to_plain,
 )
+from pytest_vdb.results import features
 
 if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import MetricSpec
@@ -50,6 +51,9 @@ class Benchmark:
         self._clock = time.perf_counter()
         self._sample: Sample | None = None
         self._files: ClipFiles | None = None
+        self._features: str | None = None
+        self._stem = ""
+        """What the files of this test are called in the run's folder."""
         self._measurements: dict[str, Measurement] = {}
         self._notes: list[str] = []
 
@@ -105,6 +109,9 @@ class Benchmark:
         """Compute the session's metrics on one sample and record them."""
         scores = self._bench.engine.measure(sample.clip, sample.prompt, reference)
         self.record(*scores.measurements)
+        if sample is self._sample and any(spec.scope == "set" for spec in self.metrics):
+            self._features = f"features/{self._stem}.npz"
+            features.save(self._bench.run_folder / self._features, scores.features, scores.identities)
         return scores.measurements
 
     def scores(self, sample: Sample) -> dict[str, Measurement]:
@@ -203,8 +210,9 @@ class Benchmark:
 
     def _write_previews(self, clip: Clip, key: str) -> ClipFiles:
         """The copies that people watch, in the run's folder; metrics never read them."""
-        stem = "-".join(slug(part) for part in (self.case.model, self.case.prompt and self.case.prompt.id) if part)
-        folder, name = self._bench.run_folder / "clips", f"{stem}-{digest([self._nodeid, key], length=8)}"
+        named = "-".join(slug(part) for part in (self.case.model, self.case.prompt and self.case.prompt.id) if part)
+        self._stem = name = f"{named}-{digest([self._nodeid, key], length=8)}"
+        folder = self._bench.run_folder / "clips"
         folder.mkdir(parents=True, exist_ok=True)
         video.write_preview(clip, folder / f"{name}.mp4")
         video.write_poster(clip, folder / f"{name}.jpg")
@@ -254,6 +262,7 @@ class Benchmark:
             duration_s=round(time.perf_counter() - self._clock, 6),
             measurements=tuple(self._measurements.values()),
             clip=self._files,
+            features=self._features,
             reused_from=sample.reused_from if sample else None,
             notes=tuple(self._notes),
             failure=_failure(error, traceback) if outcome != "passed" else None,

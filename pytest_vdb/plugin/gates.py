@@ -59,7 +59,7 @@ class Gates:
                 "  give --vdb-fail-on='latency:+10%', say, or write [tool.vdb.gate] in pyproject.toml"
             )
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: judges what the set metrics added, too
     def pytest_runtestloop(self, session: pytest.Session) -> object:
         """After the last test: one synthetic test per verdict."""
         finished = yield

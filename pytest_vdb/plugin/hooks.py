@@ -49,9 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if is_worker:
         return
     from pytest_vdb.plugin.gates import Gates
+    from pytest_vdb.plugin.sets import SetMetrics
     from pytest_vdb.plugin.summary import Summary
 
     recorder = Recorder(config)
+    register(SetMetrics(config, recorder), "vdb-sets")
     gates = Gates(config, recorder)
     register(recorder, RECORDER)
     register(gates, "vdb-gates")

@@ -278,7 +278,7 @@ class Quarantine:
         for nodeid in scheduler.drop(model):
             self.config.hook.pytest_runtest_logreport(report=failed_report(nodeid, reason, status="quarantined"))
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(wrapper=True, trylast=True)  # innermost: what was lost is known before anything is summed up
     def pytest_runtestloop(self, session: pytest.Session) -> object:
         """Say of every test that nobody was left to run that it did not run."""
         try:

@@ -126,3 +126,24 @@ def test_names_from_outside_stay_inside_the_output_folder(project):
     html = (project.path / "reports" / "leaderboard.html").read_text()
     assert "<script>alert" not in html
     assert "a_b%" not in (project.path / "reports" / "leaderboard.tex").read_text()
+
+
+def test_set_metrics_are_computed_from_what_the_tests_kept(project):
+    conftest = project.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text()
+        + "\n\nfrom pytest_vdb import Score\n\n"
+        + '@metric("image_spread", unit="1", better="higher")\n'
+        + "def image_spread(clip_image_set):\n"
+        + "    import numpy as np\n"
+        + "    return Score(float(np.concatenate(clip_image_set).std()), n=len(clip_image_set))\n"
+    )
+    arguments = [*project.arguments("good,also-good", "-n2"), "--vdb-metrics=image_spread", "--vdb-weights=tiny"]
+    project.pytester.runpytest_subprocess(*arguments).assert_outcomes(passed=6)
+    sets = {record.model: record for record in project.records() if record.nodeid.startswith("vdb-sets")}
+    assert sets.keys() == {"good", "also-good"}
+    for record in sets.values():
+        measured = record.measurement("image_spread")
+        assert measured.value > 0
+        assert measured.n == 3
+        assert measured.wiring

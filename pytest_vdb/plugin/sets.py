@@ -1,0 +1,97 @@
+"""Metrics of all of a model's samples (FVD, KVD, ...): computed on the controller, after the last test.
+
+They need no clip: each test kept what the networks saw, in a file that its record names.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_vdb.errors import VdbError
+from pytest_vdb.plugin.recording import Recorder
+
+if TYPE_CHECKING:
+    from pytest_vdb.metrics.engine import Scores
+    from pytest_vdb.records import Clip, Measurement, Record
+
+SETS_PATH = "vdb-sets"
+
+
+class SetMetrics:
+    """Adds one record per benchmark and model, when set metrics were asked for."""
+
+    def __init__(self, config: pytest.Config, recorder: Recorder) -> None:
+        self.config = config
+        self.recorder = recorder
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> object:
+        """After the last test, before the gates."""
+        finished = yield
+        asked = self.recorder.records and any(spec.scope == "set" for spec in self.recorder.bench.metrics)
+        if asked and not self.config.option.collectonly:
+            for of_model in self._groups():
+                self.recorder.append(self._record(of_model))
+        return finished
+
+    def _groups(self) -> list[list[Record]]:
+        """The measured samples of each model in each benchmark, in the order of their prompts."""
+        groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        for record in sorted(self.recorder.latest(), key=lambda record: record.nodeid):
+            if record.status == "passed" and record.features is not None:
+                groups[record.benchmark, record.model].append(record)
+        return list(groups.values())
+
+    def _record(self, of_model: list[Record]) -> Record:
+        """What the set metrics make of one model; a file that cannot be read is a failure, not a missing sample."""
+        from dataclasses import replace
+
+        from pytest_vdb.records import Failure
+
+        first = of_model[0]
+        blank = replace(
+            first,
+            nodeid=f"{SETS_PATH}::{first.benchmark}[{first.model}]",
+            prompt=None,
+            prompt_text=None,
+            category=None,
+            seed=None,
+            duration_s=None,
+            measurements=(),
+            clip=None,
+            features=None,
+            reused_from=None,
+            notes=(),
+        )
+        try:
+            return replace(blank, measurements=self._measured(of_model))
+        except VdbError as error:
+            return replace(blank, status="failed", failure=Failure(type=type(error).__name__, message=str(error)))
+
+    def _measured(self, of_model: list[Record]) -> tuple[Measurement, ...]:
+        bench = self.recorder.bench
+        by_id = {prompt.id: prompt for prompt in bench.suite.prompts}
+        prompts = [by_id[record.prompt] for record in of_model if record.prompt in by_id]
+        needs_clips = any("clips" in spec.inputs for spec in bench.metrics)
+        return bench.engine.measure_set(
+            [self._scores(record) for record in of_model],
+            prompts=prompts if len(prompts) == len(of_model) else None,
+            clips=self._clips(of_model) if needs_clips else None,
+        )
+
+    def _clips(self, of_model: list[Record]) -> list[Clip] | None:
+        """The lossless clips, if all of them are still in the cache."""
+        keys = [record.clip.lossless for record in of_model if record.clip and record.clip.lossless]
+        found = [cached.clip for key in keys if (cached := self.recorder.bench.cache.get(key))]
+        return found if len(found) == len(of_model) else None
+
+    def _scores(self, record: Record) -> Scores:
+        from pytest_vdb.metrics.engine import Scores
+        from pytest_vdb.results import features
+
+        assert record.features is not None
+        seen, identities = features.load(self.recorder.folder / record.features)
+        return Scores(measurements=(), features=seen, identities=identities)
