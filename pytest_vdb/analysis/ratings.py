@@ -126,6 +126,7 @@ def _from_rows(rows: Sequence[Mapping[str, Any]], column: str, path: Path) -> Ta
             where=path,
             mend=f"add one of {', '.join((*ID_COLUMNS, *TEXT_COLUMNS))}",
         )
+    name = name or text  # a column `prompt` may hold ids as well as texts: `pair_up` takes what fits better
     by_id, by_text = [], []
     for number, row in enumerate(rows, start=1):
         if row.get(column) in (None, ""):
