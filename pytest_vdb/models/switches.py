@@ -31,6 +31,53 @@ OFF = (None, False, "none", "torch")
 
 LAYERWISE = ("float8_e4m3fn", "float8_e5m2")
 CACHES = ("first-block", "faster-cache", "pab", "taylorseer", "magcache")
+FASTER_CACHE = frozenset(
+    {
+        "AllegroPipeline",
+        "CogVideoXFunControlPipeline",
+        "CogVideoXImageToVideoPipeline",
+        "CogVideoXPipeline",
+        "CogVideoXVideoToVideoPipeline",
+        "LattePipeline",
+        "MochiPipeline",
+    }
+)
+"""Classes that FasterCache ran on (diffusers 0.42.1): it needs both halves of guidance in one batch of 5-d latents."""
+
+UNFIT_CACHES: Mapping[str, frozenset[str]] = {
+    "first-block": frozenset({"Cosmos3OmniPipeline"}),
+    "magcache": frozenset({"AllegroPipeline", "Cosmos3OmniPipeline", "LattePipeline"}),
+    "pab": frozenset(
+        {
+            "Cosmos3OmniPipeline",
+            "HeliosPyramidPipeline",
+            "Kandinsky5I2VPipeline",
+            "Kandinsky5T2VPipeline",
+            "LTX2InContextPipeline",
+            "SkyReelsV2DiffusionForcingImageToVideoPipeline",
+            "SkyReelsV2DiffusionForcingPipeline",
+            "SkyReelsV2DiffusionForcingVideoToVideoPipeline",
+        }
+    ),
+}
+"""Classes that fail with a cache although their denoiser has it (diffusers 0.42.1)."""
+
+OWN_SCHEDULER = frozenset(
+    {
+        "AnyFlowFARPipeline",
+        "AnyFlowPipeline",
+        "Cosmos2VideoToWorldPipeline",
+        "CosmosTextToWorldPipeline",
+        "CosmosVideoToWorldPipeline",
+        "HeliosPipeline",
+        "HeliosPyramidPipeline",
+        "Kandinsky6TI2VAPipeline",
+        "LTX2DFRPipeline",
+        "SanaWMPipeline",
+    }
+)
+"""Classes that call their scheduler in a way that no other one understands (diffusers 0.42.1)."""
+
 COMPILED_BLOCKS = "repeated-blocks"
 ADAPTER = "vdb"
 
@@ -112,7 +159,7 @@ def apply(card: ModelCard, pipeline: Any, recipe: Recipe, device: str) -> None:
             continue
         try:
             switch.apply(pipeline, recipe, device)
-        except (ValueError, NotImplementedError, AttributeError) as error:
+        except (ValueError, NotImplementedError, AttributeError, IndexError) as error:
             raise RecipeError(
                 f"cannot follow {setting}={value}", where=f"model {card.name}", mend=f"{type(error).__name__}: {error}"
             ) from error
@@ -194,9 +241,16 @@ def _no_attention(kind: Any, value: str) -> Reason:
     if value not in known:
         return _unknown(value, known)
     options = _denoiser_classes(kind)
-    if any(hasattr(sys.modules[option.__module__], "dispatch_attention_fn") for option in options):
+    if any(hasattr(module, "dispatch_attention_fn") for option in options for module in _modules_behind(option)):
         return None
     return f"its denoiser ({_names(options) or 'none'}) does not dispatch attention to backends"
+
+
+def _modules_behind(denoiser: Any) -> Iterator[Any]:
+    """The module that defines a denoiser and those of other denoisers whose layers it uses."""
+    own = sys.modules[denoiser.__module__]
+    homes = {getattr(layer, "__module__", "") for layer in vars(own).values() if inspect.isclass(layer)}
+    yield from (sys.modules[home] for home in homes if home.startswith("diffusers.models.transformers."))
 
 
 def _no_layerwise(kind: Any, value: str) -> Reason:
@@ -216,11 +270,30 @@ def _no_cache(kind: Any, value: str) -> Reason:
     options = _denoiser_classes(kind)
     if not any(issubclass(option, CacheMixin) for option in options):
         return f"its denoiser ({_names(options) or 'none'}) has no cache"
+    if kind.__name__ in UNFIT_CACHES.get(name, ()) or (name == "faster-cache" and kind.__name__ not in FASTER_CACHE):
+        return f"{kind.__name__} fails with it in diffusers"
     if name in ("first-block", "taylorseer") and "cache_context" not in inspect.getsource(
         inspect.unwrap(kind.__call__)
     ):
         return f"{kind.__name__} gives its denoiser no cache context"
+    if name in ("first-block", "magcache") and not any(_has_known_blocks(option) for option in options):
+        return f"diffusers does not know where its denoiser's blocks ({_names(options)}) keep their states"
     return None
+
+
+def _has_known_blocks(denoiser: Any) -> bool:
+    """Whether caches that skip whole blocks have the metadata of this denoiser's; unknown counts as yes."""
+    from diffusers.hooks._helpers import TransformerBlockRegistry
+
+    names = getattr(denoiser, "_repeated_blocks", None) or getattr(denoiser, "_no_split_modules", None) or ()
+    blocks = [block for name in names if (block := getattr(sys.modules[denoiser.__module__], name, None)) is not None]
+    for block in blocks:
+        try:
+            TransformerBlockRegistry.get(block)
+        except ValueError:
+            continue
+        return True
+    return not blocks
 
 
 def _no_compile(kind: Any, value: str) -> Reason:
@@ -251,6 +324,8 @@ def _no_scheduler(kind: Any, value: str) -> Reason:
 
     if "scheduler" not in inspect.signature(kind.__init__).parameters:
         return f"{kind.__name__} has no scheduler"
+    if kind.__name__ in OWN_SCHEDULER:
+        return f"{kind.__name__} works with its own scheduler only"
     known = [name for name in dir(diffusers) if name.endswith("Scheduler")]
     return None if value in known else _unknown(value, known)
 

@@ -1,6 +1,6 @@
 """Loads models from the hub that HF_ENDPOINT names, in a process of its own, as huggingface_hub wants.
 
-Reads one JSON object a line (`repository`, and optionally `revision`, `variant`, `offline`), answers each with one line.
+Reads one JSON object a line (`repository`, optionally `revision` and `offline`), answers each with one line.
 """
 
 import json

@@ -1,0 +1,208 @@
+"""Switches: refused by name before anything is loaded, or really set."""
+
+import dataclasses
+
+import pytest
+
+from pytest_vdb.errors import RecipeError
+from pytest_vdb.models import switches
+from pytest_vdb.models.registry import Registry
+from pytest_vdb.models.weights import WeightsSource, load_pipeline, pipeline_class
+from pytest_vdb.records import Prompt, Recipe
+
+REGISTRY = Registry.from_catalog()
+WAN = REGISTRY.get("wan2.1-t2v-1.3b")
+CAT = Prompt(id="p001", text="a red cat walks on grass")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return WeightsSource(mode="tiny", device="cpu", cache_dir=tmp_path_factory.mktemp("weights"), offline=True)
+
+
+@pytest.fixture
+def made(source):
+    """The clip of a tiny model under some settings, and the pipeline while it is open."""
+    models = []
+
+    def made_(name=WAN.name, **settings):
+        card = REGISTRY.get(name)
+        recipe = card.resolve(Recipe(**settings), "tiny")
+        model = REGISTRY.open(card, recipe, source)
+        models.append(model)
+        return model.generate(CAT, recipe, 1), model
+
+    yield made_
+    for model in models:
+        model.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("svd-xt", {"vae_tiling": True}, "its VAE (AutoencoderKLTemporalDecoder) has no tiling"),
+        ("svd-xt", {"negative_prompt": "blurry"}, "StableVideoDiffusionPipeline takes no negative_prompt"),
+        ("svd-xt", {"lora": "x.safetensors"}, "StableVideoDiffusionPipeline loads no LoRA"),
+        ("svd-xt", {"cache": "first-block"}, "its denoiser (UNetSpatioTemporalConditionModel) has no cache"),
+        ("svd-xt", {"attention": "flash"}, "does not dispatch attention to backends"),
+        ("svd-xt", {"compile": "repeated-blocks"}, "names no repeated blocks; try compile=full"),
+        (WAN.name, {"strength": 0.5}, "WanPipeline takes no strength"),
+        (WAN.name, {"attention": "flsh"}, "did you mean 'flash'?"),
+        (WAN.name, {"cache": "first-blok"}, "did you mean 'first-block'?"),
+        (WAN.name, {"cache": "first-block:much"}, "'much' is no number"),
+        (WAN.name, {"cache": "faster-cache"}, "WanPipeline fails with it in diffusers"),
+        (WAN.name, {"scheduler": "UniPCMultistep"}, "did you mean 'UniPCMultistepScheduler'?"),
+        (WAN.name, {"quantization": "torchao-int9"}, "did you mean 'torchao-int8'?"),
+        (WAN.name, {"layerwise_casting": "float8"}, "did you mean 'float8_e"),
+        (WAN.name, {"backend": "onnx"}, "backend=torch"),
+        ("wan2.1-v2v-1.3b", {"cache": "first-block"}, "gives its denoiser no cache context"),
+        ("ltx-2", {"cache": "first-block"}, "does not know where its denoiser's blocks"),
+        ("ltx-2.5", {"guidance": 3.0}, "LTX2DFRPipeline takes no guidance"),
+        ("helios-base", {"scheduler": "DDIMScheduler"}, "works with its own scheduler only"),
+        ("ltx-2-upsampler", {"scheduler": "DDIMScheduler"}, "has no scheduler"),
+        ("text2video-zero", {"steps": 3}, "at least 4 steps"),
+    ],
+)
+def test_what_a_pipeline_lacks_is_refused_by_name_before_loading(name, settings, said):
+    with pytest.raises(RecipeError) as caught:
+        REGISTRY.get(name).resolve(Recipe(**settings), "tiny")
+    assert f"model {name}: cannot follow {next(iter(settings))}" in str(caught.value)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"vae_tiling": False}, {"offload": "none"}, {"compile": "none"}, {"backend": "torch"}]
+)
+def test_what_is_switched_off_needs_no_support(settings):
+    REGISTRY.get("svd-xt").resolve(Recipe(**settings), "tiny")
+
+
+@pytest.mark.parametrize(
+    ("settings", "mode", "said"),
+    [
+        ({"offload": "model"}, "tiny", "nothing to offload"),
+        ({"lora_scale": 0.5}, "tiny", "there is no LoRA to scale"),
+        ({"quantization": "bitsandbytes-nf4"}, "random", "random ones are not"),
+    ],
+)
+def test_what_the_device_or_the_weights_cannot_follow_is_refused_before_loading(source, settings, mode, said):
+    recipe = WAN.resolve(Recipe(**settings), mode)
+    with pytest.raises(RecipeError, match=said):
+        load_pipeline(WAN, recipe, dataclasses.replace(source, mode=mode))
+
+
+def test_a_package_that_is_not_installed_is_named(source, monkeypatch):
+    monkeypatch.setattr(switches, "find_spec", lambda _name: None)
+    recipe = WAN.resolve(Recipe(quantization="torchao-int8"), "tiny")
+    with pytest.raises(RecipeError, match="pip install torchao"):
+        load_pipeline(WAN, recipe, source)
+
+
+def test_tiling_and_slicing_are_set_on_the_vae(made):
+    _, model = made(vae_tiling=True, vae_slicing=True)
+    assert model.pipeline.vae.use_tiling
+    assert model.pipeline.vae.use_slicing
+    _, model = made(vae_tiling=False)
+    assert not model.pipeline.vae.use_tiling
+
+
+def test_the_attention_backend_is_set_and_taken_back_when_the_model_is_closed(made):
+    from diffusers.models.attention_dispatch import _AttentionBackendRegistry
+
+    before = _AttentionBackendRegistry.get_active_backend()[0]
+    _, model = made(attention="_native_math")
+    assert {block.attn1.processor._attention_backend.value for block in model.pipeline.transformer.blocks} == {
+        "_native_math"
+    }
+    model.close()
+    assert _AttentionBackendRegistry.get_active_backend()[0] == before
+
+
+def test_layerwise_casting_stores_weights_in_eight_bits(made):
+    import torch
+
+    plain, _ = made()
+    cast, model = made(layerwise_casting="float8_e4m3fn")
+    assert torch.float8_e4m3fn in {parameter.dtype for parameter in model.pipeline.transformer.parameters()}
+    assert cast.digest() != plain.digest()
+
+
+@pytest.mark.parametrize("cache", ["first-block:0.1", "pab", "taylorseer:3", "magcache"])
+def test_a_cache_is_enabled_and_an_uncalibrated_one_is_noted(made, cache):
+    _, model = made(cache=cache, steps=4)
+    assert model.pipeline.transformer.is_cache_enabled
+    assert any("not calibrated" in note for note in model.notes) is (cache == "magcache")
+
+
+def test_a_cache_that_skips_changes_the_clip(made):
+    assert made(cache="magcache", steps=4)[0].digest() != made(steps=4)[0].digest()
+
+
+def test_another_scheduler_follows_the_same_flow(made):
+    clip, model = made(scheduler="UniPCMultistepScheduler", steps=4)
+    config = model.pipeline.scheduler.config
+    assert (config.use_flow_sigmas, config.prediction_type) == (True, "flow_prediction")
+    assert config.flow_shift == pytest.approx(7.0)
+    assert clip.digest() != made(steps=4)[0].digest()
+
+
+def test_a_scheduler_of_another_kind_is_refused(made):
+    with pytest.raises(RecipeError, match="DDIMScheduler cannot follow a flow-matching model"):
+        made(scheduler="DDIMScheduler")
+    with pytest.raises(RecipeError, match="this one predicts noise"):
+        made("modelscope-t2v", scheduler="FlowMatchEulerDiscreteScheduler")
+
+
+def test_the_card_changes_the_published_scheduler_but_not_the_tiny_one(made):
+    _, model = made("skyreels-v2-t2v-14b-540p")
+    assert model.pipeline.scheduler.config.flow_shift == 8.0
+    switches.change_scheduler(model.pipeline, {"flow_shift": 3.0})
+    assert model.pipeline.scheduler.config.flow_shift == 3.0
+
+
+def test_half_precision_is_followed(made):
+    import torch
+
+    clip, model = made(dtype="bf16")
+    assert model.pipeline.transformer.dtype == torch.bfloat16
+    assert clip.digest() != made()[0].digest()
+
+
+def test_a_lora_is_loaded_and_scaled(made, tmp_path, source):
+    peft = pytest.importorskip("peft")
+    import torch
+
+    loaded = load_pipeline(WAN, WAN.resolve(Recipe(), "tiny"), source).pipeline
+    loaded.transformer.add_adapter(peft.LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    state = peft.get_peft_model_state_dict(loaded.transformer)
+    type(loaded).save_lora_weights(tmp_path, transformer_lora_layers={k: torch.ones_like(v) for k, v in state.items()})
+    path = next(tmp_path.glob("*.safetensors"))
+    digests = {made(lora=str(path), lora_scale=scale)[0].digest() for scale in (0.0, 1.0)}
+    assert len(digests) == 2
+    assert made()[0].digest() in digests
+
+
+@pytest.mark.slow
+def test_quantised_weights_are_eight_bit_integers(made):
+    pytest.importorskip("torchao")
+    clip, model = made(quantization="torchao-int8")
+    assert "Int8" in type(model.pipeline.transformer.blocks[0].attn1.to_q.weight).__name__
+    assert clip.digest() != made()[0].digest()
+
+
+@pytest.mark.slow
+def test_a_compiled_model_makes_nearly_the_same_clip(made):
+    import numpy as np
+
+    plain, _ = made()
+    compiled, _ = made(compile="repeated-blocks")
+    assert np.abs(compiled.frames.astype(int) - plain.frames.astype(int)).max() <= 2
+
+
+def test_components_are_found_by_their_annotations():
+    kind = pipeline_class(REGISTRY.get("animatediff"))
+    assert {option.__name__ for option in switches.component_classes(kind, "unet")} == {
+        "UNet2DConditionModel",
+        "UNetMotionModel",
+    }
+    assert switches.component_classes(kind, "transformer") == ()
