@@ -93,7 +93,8 @@ class OpenClip:
         self._model = weights.open()
         self._tokenizer = open_clip.get_tokenizer(weights.architecture)
         self._preprocessing = _preprocessing(self._model.visual.preprocess_cfg)
-        self.identity = f"{Path(weights.architecture).name}@{weights_digest(weights.file)}"
+        name = Path(weights.architecture).name + ("-quickgelu" if weights.quick_gelu else "")
+        self.identity = f"{name}@{weights_digest(weights.file)}"
 
 
 def _preprocessing(given: dict[str, Any]) -> dict[str, Any]:
