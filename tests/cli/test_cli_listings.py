@@ -44,9 +44,8 @@ def test_the_prompts_of_a_category(capsys):
 
 
 def test_listings_import_no_torch():
-    code = (
-        "import sys; from pytest_vdb.cli import main; main(['models']); main(['metrics']); sys.exit('torch' in sys.modules)"
-    )
+    code = "import sys; from pytest_vdb.cli import main; main(['models']); main(['metrics'])"
+    code += "; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
