@@ -14,7 +14,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from pytest_vdb.errors import BadClip, CardError, UnknownName
+from pytest_vdb.models import recorded
 from pytest_vdb.models.card import CALLABLE, ModelCard, read_cards
+from pytest_vdb.models.frame_rule import FrameRule
 from pytest_vdb.records import Clip, Prompt, Recipe, Task, digest
 
 if TYPE_CHECKING:
@@ -52,7 +54,13 @@ class Model(Protocol):
 
 
 def model(
-    name: str, *, task: Task = "t2v", tags: tuple[str, ...] = (), **recipe_defaults: Any
+    name: str,
+    *,
+    task: Task = "t2v",
+    tags: tuple[str, ...] = (),
+    frame_rule: str = "any",
+    size_multiple: int = 1,
+    **recipe_defaults: Any,
 ) -> Callable[[Target], Target]:
     """Tag a class or function as a model; it stays the plain class or function that it was.
 
@@ -63,22 +71,38 @@ def model(
         name: how it is selected and reported.
         task: `t2v`, `i2v` or `v2v`.
         tags: further labels that `tag:` selects it by.
+        frame_rule: the frame counts that it can make, e.g. `4k+1`; others are refused before it is constructed.
+        size_multiple: its height and width must be multiples of it.
         recipe_defaults: settings of `Recipe` that it is asked for unless the user says otherwise.
 
     Raises:
         UnknownName: a default that is no setting of a recipe.
+        CardError: a frame rule that cannot be read.
     """
     known = [f.name for f in dataclasses.fields(Recipe)]
     for key in recipe_defaults:
         if key not in known:
             raise UnknownName("recipe setting", key, known, where=f"@model({name!r})")
     defaults = Recipe(**recipe_defaults).over(CALLABLE)
+    try:
+        rule = FrameRule.parse(frame_rule)
+    except ValueError as error:
+        raise CardError(str(error), where=f"@model({name!r})") from None
 
     def tag(target: Target) -> Target:
         where = f"{target.__module__}.{target.__qualname__}"
         family = target.__module__.rpartition(".")[2]
-        card = ModelCard(name=name, family=family, task=task, tags=tags, defaults=defaults, where=where)
-        card = dataclasses.replace(card, notes=(inspect.getdoc(target) or "").partition("\n")[0])
+        card = ModelCard(
+            name=name,
+            family=family,
+            task=task,
+            tags=tags,
+            frame_rule=rule,
+            size_multiple=size_multiple,
+            defaults=defaults,
+            notes=(inspect.getdoc(target) or "").partition("\n")[0],
+            where=where,
+        )
         setattr(target, _TAG, card)
         return target
 
@@ -90,7 +114,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._cards: dict[str, ModelCard] = {}
-        self._targets: dict[str, Callable[..., Any]] = {}
+        self._targets: dict[str, Callable[..., Any] | recorded.RecordedModel] = {}
 
     @classmethod
     def from_catalog(cls) -> Self:
@@ -147,8 +171,11 @@ class Registry:
     def select(self, expression: str) -> tuple[ModelCard, ...]:
         """Models by name, glob (`wan*`), tag (`tag:i2v`, also families and tasks) or `all`; comma-separated, each once.
 
+        `recordings:FOLDER` and `recordings:NAME=FOLDER` are models too: the clips of that folder.
+
         Raises:
             UnknownName: a term that selects nothing, with the near misses.
+            ClipFileError: a folder of recordings that is not there or holds no clip.
         """
         terms = [term.strip() for term in expression.split(",") if term.strip()]
         if not terms:
@@ -181,6 +208,8 @@ class Registry:
         if target is None:
             parts = [str(part) for part in card.parts]
             return digest([card.pipeline, card.repository, card.revision, card.variant, parts, dict(card.call)])
+        if isinstance(target, recorded.RecordedModel):
+            return target.fingerprint()
         try:
             source = Path(inspect.getfile(target)).read_text(encoding="utf-8")
         except (OSError, TypeError):
@@ -190,6 +219,8 @@ class Registry:
     def _matching(self, term: str) -> tuple[ModelCard, ...]:
         if term == "all":
             return tuple(self._cards.values())
+        if term.startswith(recorded.PREFIX):
+            return (self._recorded(term),)
         if term.startswith("tag:"):
             label = term.removeprefix("tag:")
             found = tuple(card for card in self._cards.values() if label in card.labels)
@@ -202,7 +233,16 @@ class Registry:
                 return found
         return (self.get(term),)
 
-    def _add(self, card: ModelCard, target: Callable[..., Any] | None = None) -> None:
+    def _recorded(self, term: str) -> ModelCard:
+        """The card of a folder of clips, added when it is first selected."""
+        card = recorded.card_of(term)
+        known = self._cards.get(card.name)
+        if known is not None and known == card:
+            return known
+        self._add(card, recorded.RecordedModel(Path(card.where or "")))
+        return card
+
+    def _add(self, card: ModelCard, target: Callable[..., Any] | recorded.RecordedModel | None = None) -> None:
         known = self._cards.get(card.name)
         if known is not None and not (target is not None and self._targets.get(card.name) is target):
             raise CardError(
@@ -220,9 +260,14 @@ class CallableModel:
     revision: str | None = None
     pipeline: Any = None
 
-    def __init__(self, target: Callable[..., Any]) -> None:
+    def __init__(self, target: Callable[..., Any] | recorded.RecordedModel) -> None:
         self._object: Any = target() if inspect.isclass(target) else target
-        self._generate: Callable[..., Any] = getattr(self._object, "generate", target)
+        self._generate: Callable[..., Any] = getattr(self._object, "generate", self._object)
+
+    @property
+    def instance(self) -> Any:
+        """The object that was constructed for this session; None for a function, which outlives every session."""
+        return None if inspect.isfunction(self._object) else self._object
 
     @property
     def notes(self) -> tuple[str, ...]:

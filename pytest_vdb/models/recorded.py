@@ -1,0 +1,80 @@
+"""Clips that exist already as a model: how to benchmark a closed API, or what another lab has generated.
+
+`--vdb-models=recordings:FOLDER` (or `recordings:NAME=FOLDER`) selects one; `pytest_vdb.models.recordings` says how a
+clip is joined to the prompt that it answers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_vdb.errors import ClipFileError
+from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.recordings import Recording, clips_in, recordings
+from pytest_vdb.records import Clip, Prompt, Recipe, digest, seed_of
+from pytest_vdb.video import read
+
+PREFIX = "recordings:"
+"""How a selection names a folder of clips."""
+
+_MOST_SAMPLES = 1000
+
+
+def card_of(term: str) -> ModelCard:
+    """The card of `recordings:FOLDER` or `recordings:NAME=FOLDER`; the folder's own name where none is given.
+
+    Raises:
+        ClipFileError: no such folder, or no clip in it.
+    """
+    name, equals, place = term.removeprefix(PREFIX).rpartition("=")
+    folder = Path(place).resolve()
+    clips_in(folder)
+    return ModelCard(
+        name=name if equals else folder.name,
+        family="recordings",
+        tags=("deterministic",),
+        defaults=Recipe(),
+        notes="Clips as they were recorded: the recipe does not change them.",
+        where=str(folder),
+    )
+
+
+class RecordedModel:
+    """Answers a prompt with the clip that was recorded for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.notes: tuple[str, ...] = ()
+
+    def generate(self, prompt: Prompt, _recipe: Recipe, seed: int) -> Clip:
+        """The clip of the sample that the seed stands for, with its own size and rate.
+
+        Raises:
+            ClipFileError: there is no recording of this prompt or sample, or it cannot be read.
+        """
+        found = sorted(self._of(prompt), key=lambda recording: recording.sample_index)
+        wanted = self._sample_index(prompt, seed)
+        chosen = next((recording for recording in found if recording.sample_index == wanted), None)
+        if chosen is None:
+            has = ", ".join(str(recording.sample_index) for recording in found) or "none"
+            raise ClipFileError(
+                f"no recording of prompt {prompt.id!r}, sample {wanted} (samples there: {has})",
+                where=self.folder,
+                mend=f"add {prompt.id}.mp4 (further samples: {prompt.id}-s1.mp4), or a manifest.jsonl that names it",
+            )
+        self.notes = (f"recorded clip {chosen.name}",)
+        return read(chosen.path)
+
+    def fingerprint(self) -> str:
+        """Changes with the names, sizes and times of the files."""
+        states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in clips_in(self.folder)]
+        return digest([str(self.folder), states])
+
+    def _of(self, prompt: Prompt) -> list[Recording]:
+        return [clip for clip in recordings(self.folder, [prompt]) if clip.prompt is not None and clip.prompt == prompt]
+
+    @staticmethod
+    def _sample_index(prompt: Prompt, seed: int) -> int:
+        """Which sample a seed of the default base seed belongs to; the first for any other seed."""
+        indices = (index for index in range(_MOST_SAMPLES) if seed_of(0, prompt.id, index) == seed)
+        return next(indices, 0)
