@@ -7,6 +7,7 @@ from _pytest.outcomes import Skipped  # what pytest.skip() raises; a subclass ne
 
 from pytest_vdb.errors import DoesNotFit, WeightsMissing
 from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.conformance import Examination, Finding
 from pytest_vdb.models.registry import Model, Registry
 from pytest_vdb.models.weights import WeightsSource
 from pytest_vdb.profiling.profiler import Profiler
@@ -82,6 +83,7 @@ class ModelHandle:
         self.loading: list[Measurement] = []
         """What loading cost, until a record takes it."""
         self._shelf = shelf
+        self._examination = Examination(card, recipe, load=self.load, unload=shelf.clear, device=shelf.source.device)
 
     @property
     def name(self) -> str:
@@ -97,6 +99,10 @@ class ModelHandle:
     def generate(self, prompt: Prompt, seed: int) -> Clip:
         """One clip, neither profiled nor cached: for a benchmark that times it in its own way."""
         return self.load().generate(prompt, self.recipe, seed)
+
+    def examine(self, check: str) -> Finding:
+        """One of `pytest_vdb.models.conformance.CHECKS` on this model."""
+        return self._examination.examine(check)
 
 
 def _renamed(measurements: tuple[Measurement, ...], name: str) -> Measurement | None:
