@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 
 from pytest_vdb.errors import BadClip, CardError, UnknownName
 from pytest_vdb.models import recorded
@@ -261,7 +261,7 @@ class CallableModel:
     pipeline: Any = None
 
     def __init__(self, target: Callable[..., Any] | recorded.RecordedModel) -> None:
-        self._object: Any = target() if inspect.isclass(target) else target
+        self._object = cast(Any, target() if inspect.isclass(target) else target)
         self._generate: Callable[..., Any] = getattr(self._object, "generate", self._object)
 
     @property
