@@ -278,6 +278,16 @@ def _half_size_clip(_pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
     return {"video": ask.clip(height=height // 2, width=width // 2), "height": height // 2, "width": width // 2}
 
 
+def _chunks_that_add_up(pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
+    """Chunks of the released length, as many as the clip needs: the released list of them fits 81 frames alone."""
+    latents = (ask.frames - 1) // pipe.vae_scale_factor_temporal + 1
+    first, *others = pipe.transformer.config.chunk_partition
+    chunks = [min(first, latents)]
+    while (left := latents - sum(chunks)) > 0:
+        chunks.append(min(max(others, default=first), left))
+    return {"chunk_partition": chunks}
+
+
 def _four_frames_dropped(pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
     """The variant that concatenates latents cuts the first four frames off its result."""
     cut = 4 if pipe.transformer.config.image_condition_type == "latent_concat" else 0
@@ -292,6 +302,7 @@ def _sections(_pipe: Any, ask: Ask, made: Arguments) -> Arguments:
 
 PARTICULARS: Mapping[str, Particular] = {
     "AnimateDiffSparseControlNetPipeline": _sparse_keyframe,
+    "AnyFlowFARPipeline": _chunks_that_add_up,
     "ConsisIDPipeline": _neutral_identity,
     "Cosmos2_5_TransferPipeline": _one_chunk,
     "EasyAnimateControlPipeline": _spoken_negative,
