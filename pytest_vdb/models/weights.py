@@ -184,8 +184,15 @@ def _find_local(card: ModelCard, _kind: Any, recipe: Recipe, source: WeightsSour
             where=source.local_dir,
             mend=f"put the pipeline of {card.repository or card.name} into {own}",
         )
-    apart = {part.component: part for part in card.parts if (folder / part.component).is_dir()}
-    given = {name: _read_part(part, folder / name, recipe) for name, part in apart.items()}
+    absent = [part for part in card.parts if not (folder / part.component).is_dir()]
+    if absent:
+        listed = ", ".join(f"{part.component} ({part.repository})" for part in absent)
+        raise WeightsMissing(
+            f"components from other repositories are not in it: {listed}",
+            where=folder,
+            mend=f"put each into a folder of its name, e.g. {folder / absent[0].component}",
+        )
+    given = {part.component: _read_part(part, folder / part.component, recipe) for part in card.parts}
     return _Found(folder=folder, given=given)
 
 

@@ -1,6 +1,6 @@
 """Loads models from the hub that HF_ENDPOINT names, in a process of its own, as huggingface_hub wants.
 
-Reads one JSON object a line (`repository`, optionally `revision` and `offline`), answers each with one line.
+Reads one JSON object a line (`repository`; `revision`, `pipeline`, `parts`, `offline`), answers each with one line.
 """
 
 import json
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from pytest_vdb.errors import VdbError
-from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.card import ModelCard, Part
 from pytest_vdb.models.weights import WeightsSource, load_pipeline
 from pytest_vdb.records import Recipe
 
@@ -17,7 +17,8 @@ for line in sys.stdin:
     card = ModelCard(
         name="toy",
         family="toy",
-        pipeline="WanPipeline",
+        pipeline=ask.get("pipeline", "WanPipeline"),
+        parts=tuple(Part(**part) for part in ask.get("parts", ())),
         repository=ask["repository"],
         revision=ask.get("revision"),
         download_gb=1.5,

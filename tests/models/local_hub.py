@@ -23,6 +23,8 @@ class Repository:
     """A file that is listed but not there."""
     corrupt: str | None = None
     """A file of which one byte is changed while it is sent."""
+    claimed_size: int | None = None
+    """What the listing says of every weight file's size."""
     breaks: str | None = None
     """A file whose first transfer breaks off half-way."""
     served: list[str] = field(default_factory=list)
@@ -34,7 +36,10 @@ class Repository:
     def entry(self, path):
         """A file's name, size and hashes; weights are LFS files, named by the SHA-256 of their content."""
         content = path.read_bytes()
-        entry = {"name": path.relative_to(self.folder).as_posix(), "size": len(content), "lfs": None}
+        size = len(content)
+        if self.claimed_size is not None and path.suffix == ".safetensors":
+            size = self.claimed_size
+        entry = {"name": path.relative_to(self.folder).as_posix(), "size": size, "lfs": None}
         entry["oid"] = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
         if path.suffix in (".safetensors", ".bin"):
             entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}

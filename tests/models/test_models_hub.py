@@ -38,7 +38,13 @@ def hub(pipeline_folder, tmp_path_factory):
     shutil.copytree(pipeline_folder, large)
     tensors = load_file(large / TRANSFORMER)
     save_file({**tensors, "padding": np.zeros(24 * 2**20, np.uint8)}, large / TRANSFORMER)  # sent in several chunks
+    base, adapter = tmp_path_factory.mktemp("base") / "pipeline", tmp_path_factory.mktemp("adapter") / "motion"
+    shutil.copytree(tiny.ensure("AnimateDiffPipeline", pipeline_folder.parent), base)
+    shutil.move(base / "motion_adapter", adapter)
     repositories = {
+        "toys/base": Repository(base, COMMIT),
+        "toys/adapter": Repository(adapter, OTHER),
+        "toys/huge": Repository(pipeline_folder, COMMIT, claimed_size=10**15),
         **{f"toys/{name}": Repository(pipeline_folder, COMMIT) for name in ("good", "pinned", "kept")},
         "toys/moving": Repository(pipeline_folder, COMMIT),
         "toys/gated": Repository(pipeline_folder, COMMIT, refusal=(403, "GatedRepo")),
@@ -113,9 +119,20 @@ def test_a_broken_transfer_is_resumed_where_it_broke(hub, ask):
     assert len(sent) == 2
 
 
+def test_a_part_comes_from_its_own_repository(hub, ask):
+    repositories, _ = hub
+    part = {"component": "motion_adapter", "type": "MotionAdapter", "repository": "toys/adapter", "revision": OTHER}
+    answer = ask(repository="toys/base", pipeline="AnimateDiffPipeline", parts=[part])
+    assert answer == {"revision": COMMIT, "class": "AnimateDiffPipeline"}
+    assert "GET diffusion_pytorch_model.safetensors" in repositories["toys/adapter"].served
+    missing = ask(repository="toys/base", pipeline="AnimateDiffPipeline", parts=[{**part, "repository": "toys/none"}])
+    assert "toys/none" in missing["message"]
+
+
 @pytest.mark.parametrize(
     ("question", "error", "said"),
     [
+        ({"repository": "toys/huge"}, "WeightsMissing", "does not fit the disk"),
         ({"repository": "toys/gated"}, "WeightsMissing", "is gated: accept its terms at"),
         ({"repository": "toys/nowhere"}, "WeightsMissing", "does not exist on the hub, or is private"),
         ({"repository": "toys/good", "revision": "v9"}, "WeightsMissing", "has no revision 'v9'"),

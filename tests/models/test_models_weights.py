@@ -52,6 +52,17 @@ def test_local_weights_are_driven_like_all_others(local):
     model.close()
 
 
+def test_a_part_may_lie_in_the_models_own_folder(local):
+    card = Registry.from_catalog().get("animatediff")
+    shutil.copytree(tiny.ensure("AnimateDiffPipeline", local.source.cache_dir), local.folder.parent / card.name)
+    loaded = load_pipeline(card, card.resolve(Recipe(dtype="float32"), "local"), local.source)
+    assert type(loaded.pipeline.motion_adapter).__name__ == "MotionAdapter"
+    assert type(loaded.pipeline.scheduler).__name__ == card.scheduler["class"]
+    shutil.rmtree(local.folder.parent / card.name / "motion_adapter")
+    with pytest.raises(WeightsMissing, match=r"not in it: motion_adapter \(guoyww/animatediff-motion-adapter-v1-5-2\)"):
+        load_pipeline(card, card.resolve(Recipe(), "local"), local.source)
+
+
 def test_the_dtype_is_followed_but_for_what_the_card_keeps_in_float32(local):
     import torch
 
