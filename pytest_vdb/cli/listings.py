@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,18 @@ from pytest_vdb.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from pytest_vdb.models.card import ModelCard
+    from pytest_vdb.models.parameter_counts import ParameterCount
 
 
 def add_to(commands: Any) -> None:
     """Register the subcommands."""
     models = commands.add_parser("models", help="the models, or one of them in full")
     models.add_argument("names", nargs="?", default="all", help="names, globs, tag:TAG or all, comma-separated")
+    models.add_argument(
+        "--check",
+        action="store_true",
+        help="count each model's parameters, without making any, and compare with its card; exit status 1 beyond 2%%",
+    )
     models.set_defaults(command=_models)
     prompts = commands.add_parser("prompts", help="the prompt suites, or the prompts of one")
     prompts.add_argument("suite", nargs="?", help="SUITE, SUITE:CATEGORY, SUITE:8 or a file")
@@ -34,6 +41,8 @@ def _models(options: argparse.Namespace) -> int:
     registry = Registry.from_catalog()
     registry.add_entry_points()
     cards = registry.select(options.names)
+    if options.check:
+        return check_parameters(cards, as_json=options.json)
     if options.json:
         print_json([_plain_card(card) for card in cards])
     elif len(cards) == 1 and cards[0].name == options.names:
@@ -43,6 +52,35 @@ def _models(options: argparse.Namespace) -> int:
         print_table(header, map(_card_row, cards))
         print(f"{len(cards)} models; `vdb models NAME` shows one in full")
     return 0
+
+
+def check_parameters(cards: Sequence[ModelCard], *, as_json: bool) -> int:
+    """Counted parameters beside the cards' own; 1 if any card is wrong."""
+    from pytest_vdb.models import parameter_counts
+
+    counts = [parameter_counts.count(card) for card in cards if card.pipeline is not None]
+    wrong = [count.model for count in counts if count.agrees is False]
+    if as_json:
+        print_json([asdict(count) | {"difference": count.difference, "agrees": count.agrees} for count in counts])
+    else:
+        header = ("model", "counted B", "card B", "difference", "published in")
+        print_table(header, map(_count_row, counts))
+        compared = sum(count.agrees is not None for count in counts)
+        print(
+            f"{compared} of {len(counts)} models can be compared (denoisers, all experts); {len(wrong)} differ by more "
+            f"than {parameter_counts.TOLERANCE:.0%}{': ' if wrong else ''}{', '.join(wrong)}"
+        )
+    return 1 if wrong else 0
+
+
+def _count_row(count: ParameterCount) -> tuple[object, ...]:
+    return (
+        count.model,
+        None if count.counted is None else f"{count.counted:.3f}",
+        None if count.card is None else f"{count.card:g}",
+        None if count.difference is None else f"{count.difference:+.1%}" + ("" if count.agrees else " WRONG"),
+        count.source,
+    )
 
 
 def _card_row(card: ModelCard) -> tuple[object, ...]:

@@ -1,0 +1,266 @@
+"""`vdb check`: whether a model does what any model must, as a report that its author can attach to a submission."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdb import __version__
+from pytest_vdb.cli.printing import print_json, print_table
+from pytest_vdb.errors import OptionError
+
+if TYPE_CHECKING:
+    from pytest_vdb.models.card import ModelCard
+    from pytest_vdb.models.conformance import Finding
+    from pytest_vdb.models.registry import Model, Registry
+    from pytest_vdb.models.weights import WeightsSource
+    from pytest_vdb.options import Options
+    from pytest_vdb.records import Environment, Recipe
+
+
+def add_to(commands: Any) -> None:
+    """Register the subcommand."""
+    check = commands.add_parser(
+        "check",
+        help="whether a model does what any model must: shapes, seeds, prompts, frame counts, memory",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  vdb check wan2.1-t2v-1.3b                               its wiring, with tiny weights\n"
+        "  vdb check wan2.1-t2v-1.3b --weights hub --output report.md\n"
+        "  vdb check my-model --from conftest.py --output report.md\n"
+        "  vdb check 'ltx*' --json\n\n"
+        "A model generates about seven clips. The exit status is 1 if any check failed.",
+    )
+    check.add_argument("models", metavar="MODEL", help="a name, a glob, tag:TAG or all, comma-separated")
+    tagged = "a Python file or module that tags models with @model; repeatable"
+    check.add_argument("--from", dest="sources", action="append", default=[], metavar="FILE", help=tagged)
+    check.add_argument("--weights", default="tiny", metavar="MODE", help="tiny (default), random, hub or local")
+    check.add_argument("--weights-dir", metavar="DIR", help="where --weights=local finds the weights")
+    check.add_argument("--recipe", action="append", default=[], metavar="KEY=VALUE", help="as --vdb-recipe")
+    check.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
+    check.add_argument("--output", "-o", type=Path, metavar="FILE", help="write the report there, as Markdown")
+    check.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    check.set_defaults(command=_check)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One model's findings, and everything that they depend on."""
+
+    model: str
+    where: str | None
+    """Its repository, or the object that was tagged."""
+    revision: str | None
+    """Commit of the weights that were loaded; else the card's, said to be so."""
+    weights: str | None
+    recipe: dict[str, Any]
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return all(finding.outcome != "failed" for finding in self.findings)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from pytest_vdb.models.registry import Registry
+    from pytest_vdb.results import environment
+
+    registry = Registry.from_catalog()
+    registry.add_entry_points()
+    for source in options.sources:
+        registry.add_from(_module(source))
+    asked = _asked(options)
+    cards = registry.select(asked.models)
+    recipes = {card.name: card.resolve(asked.recipe, asked.weights) for card in cards}  # refuses before any loading
+    source = _weights(asked)
+    machine = environment.capture(source.device)
+    reports = []
+    for card in cards:
+        reports.append(_examine(registry, card, recipes[card.name], source))
+        if not options.json:
+            _print(reports[-1])
+    if options.json:
+        print_json({"environment": asdict(machine), "reports": [_plain(report) for report in reports]})
+    if options.output is not None:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(_markdown(reports, machine), encoding="utf-8")
+        print(f"report: {options.output}", file=sys.stderr)
+    return 0 if all(report.passed for report in reports) else 1
+
+
+def _asked(options: argparse.Namespace) -> Options:
+    """The flags as the options of a session, checked in the same place."""
+    from pytest_vdb.options import read
+
+    given = {
+        "models": options.models,
+        "weights": options.weights,
+        "weights-dir": options.weights_dir,
+        "recipe": options.recipe,
+        "device": options.device,
+    }
+    return read(lambda flag: given.get(flag.name), root=Path.cwd())
+
+
+def _weights(asked: Options) -> WeightsSource:
+    from pytest_vdb.models.weights import WeightsSource
+    from pytest_vdb.profiling import threads
+    from pytest_vdb.results.environment import graphics
+
+    device = asked.device
+    if device == "auto":
+        device = "cuda" if graphics()[0] else "cpu"
+    if asked.weights == "tiny":
+        threads.use_one_thread()  # as in a session, so that the bytes are the same
+    return WeightsSource(
+        mode=asked.weights,
+        device=device,
+        cache_dir=asked.cache_dir / "weights",
+        local_dir=asked.weights_dir,
+        offline=asked.offline,
+    )
+
+
+def _module(source: str) -> ModuleType:
+    """A Python file, or a module by its name.
+
+    Raises:
+        OptionError: neither.
+    """
+    path = Path(source)
+    if path.suffix == ".py" and path.is_file():
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules.setdefault(path.stem, module)
+        spec.loader.exec_module(module)
+        return module
+    try:
+        return importlib.import_module(source)
+    except ModuleNotFoundError as error:
+        raise OptionError(
+            f"{source!r}: {error}", where="--from", mend="give a Python file, or a module that can be imported"
+        ) from None
+
+
+class _Bench:
+    """Holds the one model that is open."""
+
+    def __init__(self, registry: Registry, card: ModelCard, recipe: Recipe, source: WeightsSource) -> None:
+        self._registry = registry
+        self._card = card
+        self._recipe = recipe
+        self._source = source
+        self._model: Model | None = None
+        self.revision: str | None = None
+
+    def load(self) -> Model:
+        """The open model."""
+        if self._model is None:
+            self._model = self._registry.open(self._card, self._recipe, self._source)
+            self.revision = self._model.revision
+        return self._model
+
+    def unload(self) -> None:
+        """Free it."""
+        model, self._model = self._model, None
+        if model is not None:
+            model.close()
+
+
+def _examine(registry: Registry, card: ModelCard, recipe: Recipe, source: WeightsSource) -> Report:
+    from pytest_vdb.models.conformance import Examination
+
+    bench = _Bench(registry, card, recipe, source)
+    examination = Examination(card, recipe, load=bench.load, unload=bench.unload, device=source.device)
+    try:
+        findings = tuple(examination.findings())
+    finally:
+        bench.unload()
+    return Report(
+        model=card.name,
+        where=card.repository or card.where,
+        revision=bench.revision or (f"{card.pinned} (its weights were not loaded)" if card.repository else None),
+        weights=recipe.weights,
+        recipe=recipe.settings(),
+        findings=findings,
+    )
+
+
+_SIGNS = {"passed": "passed", "failed": "FAILED", "not_applicable": "not applicable"}
+
+
+def _rows(report: Report) -> list[tuple[str, str, str]]:
+    return [(finding.check, _SIGNS[finding.outcome], finding.detail) for finding in report.findings]
+
+
+def _print(report: Report) -> None:
+    revision = f", revision {report.revision}" if report.revision else ""
+    print(f"{report.model} ({report.weights} weights{revision})")
+    print_table(("check", "outcome", "what was found"), _rows(report))
+    print()
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    return asdict(report) | {"passed": report.passed}
+
+
+def _markdown(reports: Sequence[Report], machine: Environment) -> str:
+    """The report that goes with a submission."""
+    from pytest_vdb.models.conformance import CHECKS
+
+    lines = ["# Conformance report", ""]
+    for report in reports:
+        failed = sum(finding.outcome == "failed" for finding in report.findings)
+        lines += [f"## {_cell(report.model)}: {f'{failed} failed' if failed else 'passed'}", "", "| | |", "|---|---|"]
+        lines += [f"| {name} | {_cell(value)} |" for name, value in _identity(report)]
+        lines += ["", "| check | asks that | outcome | what was found |", "|---|---|---|---|"]
+        lines += [
+            f"| {check} | {CHECKS.get(check, 'the model loads')} | {outcome} | {_cell(detail)} |"
+            for check, outcome, detail in _rows(report)
+        ]
+        lines.append("")
+    lines += ["## Environment", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {_cell(value)} |" for name, value in _machine(machine)]
+    return "\n".join(lines) + "\n"
+
+
+def _identity(report: Report) -> list[tuple[str, str]]:
+    recipe = ", ".join(f"{key}={value}" for key, value in report.recipe.items())
+    facts = (
+        ("from", report.where),
+        ("revision", report.revision),
+        ("weights", report.weights),
+        ("recipe", recipe),
+    )
+    return [(name, value) for name, value in facts if value]
+
+
+def _machine(machine: Environment) -> list[tuple[str, str]]:
+    commit = machine.git_commit and machine.git_commit + (" with changes" if machine.git_dirty else "")
+    facts = (
+        ("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+        ("pytest-vdb", __version__),
+        ("hardware", machine.hardware),
+        ("platform", machine.platform),
+        ("python", machine.python),
+        ("driver", machine.driver),
+        ("packages", ", ".join(f"{name} {version}" for name, version in machine.packages.items())),
+        ("commit of the working folder", commit),
+    )
+    return [(name, value) for name, value in facts if value]
+
+
+def _cell(text: str) -> str:
+    """Inside a Markdown table."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -1,0 +1,62 @@
+"""A card's number of parameters beside what its architecture has: counted on the meta device, nothing is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pytest_vdb.models import architectures
+from pytest_vdb.models.card import ModelCard
+
+TOLERANCE = 0.02
+"""Difference up to which a card counts as right: published figures are rounded."""
+
+DENOISERS = frozenset({"transformer", "transformer_2", "unet"})
+"""Components that a card's figure is about: the denoiser, with all of its experts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterCount:
+    """One card's figure and the counted one, both in billions."""
+
+    model: str
+    counted: float | None
+    """None: no full-size architecture is described for it."""
+    card: float | None
+    """None: the card gives none."""
+    source: str | None = None
+    """Where the architecture's published figure comes from, if there is one."""
+
+    @property
+    def difference(self) -> float | None:
+        """Counted over the card's, less one; None where either is missing."""
+        if self.counted is None or self.card is None:
+            return None
+        return self.counted / self.card - 1
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether the two are within the tolerance; None where either is missing."""
+        return None if self.difference is None else abs(self.difference) <= TOLERANCE
+
+
+def count(card: ModelCard) -> ParameterCount:
+    """Count the denoiser of a card's architecture.
+
+    Raises:
+        UnknownName: the card names an architecture that is not described.
+    """
+    if card.architecture is None:
+        return ParameterCount(model=card.name, counted=None, card=card.parameters)
+    return ParameterCount(
+        model=card.name,
+        counted=_denoiser_billions(card.architecture),
+        card=card.parameters,
+        source=architectures.preset(card.architecture).published.get("source"),
+    )
+
+
+@lru_cache
+def _denoiser_billions(architecture: str) -> float:
+    counted = architectures.count_parameters(architecture)
+    return sum(number for role, number in counted.items() if role in DENOISERS) / 1e9
