@@ -136,8 +136,14 @@ def _noise_variance(frame: NDArray[np.uint8]) -> float:
     wide = frame[:height, :width].astype(np.int16)
     columns = wide[:, ::2] - wide[:, 1::2]
     doubled = np.abs(columns[::2] - columns[1::2]).reshape(-1)  # twice the orthonormal detail, a whole number
-    middle = np.searchsorted(np.bincount(doubled).cumsum(), (doubled.size + 1) // 2)
-    return float(middle / 2 / MEDIAN_OF_HALF_NORMAL) ** 2
+    counts = np.bincount(doubled)
+    upto, half = counts.cumsum(), doubled.size / 2
+    level = int(np.searchsorted(upto, half))
+    # Within the level by interpolation: in whole levels the median jumps by more than a blurred frame's sharpness.
+    low = max(level - 0.5, 0.0)
+    middle = low + (level + 0.5 - low) * (half - (upto[level] - counts[level])) / counts[level]
+    rounding = 0.25  # where no detail is left at all, this is what interpolation makes of level 0
+    return float(max(middle**2 - rounding**2, 0.0)) / (2 * MEDIAN_OF_HALF_NORMAL) ** 2
 
 
 def _moments(values: NDArray[np.int16]) -> tuple[float, float]:

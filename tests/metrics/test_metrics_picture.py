@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from pytest_vdb.degradations import degraded
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.picture import clipped_pixels, colourfulness, exposure, sharpness
 from pytest_vdb.metrics.pixels import luma
@@ -24,7 +25,7 @@ def test_a_plain_colour_has_no_sharpness():
 def test_sharpness_is_the_variance_of_scipys_laplacian_where_there_is_no_noise():
     clip = Clip(moving_shapes("sharp", frames=3, height=32, width=48) // 64 * 64, 8.0)
     expected = [ndimage.laplace(luma(f).astype(np.float64) / 255)[1:-1, 1:-1].var() for f in clip.frames]
-    assert sharpness(clip).series == pytest.approx(expected, rel=1e-12)
+    assert sharpness(clip).series == pytest.approx(expected, rel=1e-3)  # edges move the median of the noise a hair
 
 
 def test_noise_is_not_taken_for_sharpness():
@@ -89,3 +90,11 @@ def test_saturation_makes_frames_more_colourful():
 @pytest.mark.parametrize("measure", [exposure, clipped_pixels, colourfulness])
 def test_one_frame_of_one_pixel_is_measured(measure):
     assert len(measure(noise(1, 1, 1)).series) == 1
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_every_further_blur_is_less_sharp(side):
+    clip = Clip(moving_shapes("p001", frames=4, height=side, width=side), 8.0)
+    values = [sharpness(degraded(clip, "blur", severity)).value for severity in range(6)]
+    assert values == sorted(values, reverse=True)
+    assert values[-1] > 0
