@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import traceback
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -17,17 +16,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pytest_vdb import video
-from pytest_vdb.errors import BadClip, ClipFileError, OutputError, VdbError
+from pytest_vdb.errors import BadClip, ClipFileError, OutputError, RecordError, VdbError
 from pytest_vdb.metrics import published
 from pytest_vdb.metrics.contract import MetricSpec
 from pytest_vdb.metrics.engine import Engine, Scores
 from pytest_vdb.metrics.features import BACKBONES, FEATURES
 from pytest_vdb.models.recordings import Recording
 from pytest_vdb.records import Clip, ClipFiles, Failure, Measurement, Record, digest, to_json
-from pytest_vdb.results import journal
+from pytest_vdb.results import features, journal
 
 BENCHMARK = "score"
 
@@ -78,24 +75,14 @@ class Ledger:
 
     def keep_features(self, key: str, scores: Scores) -> None:
         """Keep what set metrics look at, so that a later session needs no clip."""
-        path = self._features_of(key)
-        identities = {f"identity:{name}": np.array(identity) for name, identity in scores.identities.items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{key}.{os.getpid()}.npz")
-        np.savez(part, **scores.features, **identities)  # type: ignore[arg-type]  # numpy's own flag has a type too
-        part.replace(path)
+        features.save(self._features_of(key), scores.features, scores.identities)
 
     def features(self, key: str) -> Scores:
-        """The features that were kept; none where there are none or they cannot be read."""
+        """The features that were kept; none where there are none or they cannot be read: they are computed again."""
         try:
-            with np.load(self._features_of(key), allow_pickle=False) as kept:
-                arrays = {name: kept[name] for name in kept.files}
-        except (OSError, ValueError, zipfile.BadZipFile):
+            return Scores((), *features.load(self._features_of(key)))
+        except RecordError:
             return Scores(())
-        identities = {
-            name.removeprefix("identity:"): str(a) for name, a in arrays.items() if name.startswith("identity:")
-        }
-        return Scores((), {name: a for name, a in arrays.items() if not name.startswith("identity:")}, identities)
 
     def _features_of(self, key: str) -> Path:
         return self.path.with_suffix(".features") / f"{key}.npz"

@@ -1,0 +1,95 @@
+"""`vdb calibrate`: does a metric get worse when the clip does?"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdb.cli.printing import print_json, print_table
+from pytest_vdb.cli.score import open_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_vdb.analysis.calibration import Answer, Scene
+
+_FRAMES, _SIDE = 24, 128
+"""Of the scenes that are drawn: enough for every network and for a drop of 40% of the frames."""
+
+
+def add_to(commands: Any) -> None:
+    """Register the subcommand."""
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="correlate metrics with the severity of what is done to a clip",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  vdb calibrate                                  the default metrics on drawn scenes\n"
+        "  vdb calibrate --metrics all --clips good/      on your own good clips\n\n"
+        "Spearman's correlation of value and severity (0 to 5), mean over the scenes. What a metric claims to rank\n"
+        "as a person would is marked + where the claim holds and ! where it does not; the exit status is then 1.",
+    )
+    calibrate.add_argument("--metrics", default="default", metavar="NAMES", help="as --vdb-metrics (%(default)s)")
+    calibrate.add_argument("--clips", type=Path, metavar="CLIPS", help="good clips (default: drawn scenes)")
+    calibrate.add_argument("--scenes", type=int, default=4, help="how many drawn scenes (default: %(default)s)")
+    calibrate.add_argument("--backbone", action="append", default=[], metavar="NAME=PATH", help="a network's weights")
+    calibrate.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
+    calibrate.add_argument("--tiny", action="store_true", help="tiny random networks: proves the wiring only")
+    calibrate.add_argument("--json", action="store_true", help="as JSON")
+    calibrate.set_defaults(command=_calibrate)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from pytest_vdb.analysis.calibration import HOLDS_FROM, calibrate
+    from pytest_vdb.degradations import DEGRADATIONS
+    from pytest_vdb.metrics.registry import MetricRegistry
+
+    specs = MetricRegistry.builtin().select(options.metrics, where="--metrics")
+    scenes = _scenes(options.clips, options.scenes)
+    answers = calibrate(open_engine(specs, options), scenes, DEGRADATIONS)
+    broken = [answer for answer in answers if answer.holds is False and not answer.wiring]
+    if options.json:
+        print_json([{**asdict(answer), "agreement": answer.agreement, "holds": answer.holds} for answer in answers])
+        return 1 if broken else 0
+    rows: dict[str, list[object]] = {}
+    for answer in answers:
+        rows.setdefault(answer.metric, [answer.metric, answer.better]).append(_cell(answer))
+    print_table(("metric", "better", *DEGRADATIONS), rows.values())
+    print(f"{len(scenes)} scenes; + a claim that holds, ! one that does not (below {HOLDS_FROM} in its direction)")
+    for reason, metrics in _reasons(answers).items():
+        print(f"– {', '.join(metrics)}: {reason}")
+    return 1 if broken else 0
+
+
+def _scenes(clips: Path | None, count: int) -> list[Scene]:
+    """The user's clips with the prompts that a manifest names, or drawn ones with the prompts they are drawn from."""
+    from pytest_vdb import video
+    from pytest_vdb.analysis.calibration import Scene
+    from pytest_vdb.models.recordings import recordings
+    from pytest_vdb.prompts import suites
+    from pytest_vdb.records import Clip
+    from pytest_vdb.shapes import moving_shapes
+
+    if clips is not None:
+        return [Scene(clip=video.read(one.path), prompt=one.prompt) for one in recordings(clips)]
+    prompts = suites.load(f"standard-100:{count}", root=Path.cwd()).prompts
+    drawn = [moving_shapes(prompt.id, frames=_FRAMES, height=_SIDE, width=_SIDE) for prompt in prompts]
+    return [Scene(clip=Clip(frames, 8.0), prompt=prompt) for frames, prompt in zip(drawn, prompts, strict=True)]
+
+
+def _cell(answer: Answer) -> str | None:
+    if answer.rho is None:
+        return None
+    mark = {True: " +", False: " !", None: ""}[answer.holds]
+    return f"{answer.rho:+.2f}{mark}{' (wiring)' if answer.wiring else ''}"
+
+
+def _reasons(answers: Sequence[Answer]) -> dict[str, dict[str, None]]:
+    """Why there is no correlation, each reason once."""
+    reasons: dict[str, dict[str, None]] = {}
+    for answer in answers:
+        if answer.reason:
+            reasons.setdefault(answer.reason, {})[answer.metric] = None
+    return reasons
