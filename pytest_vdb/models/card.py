@@ -45,7 +45,7 @@ class Part:
     component: str
     """Its name in the pipeline, e.g. `motion_adapter`."""
     type: str
-    """Class name in diffusers or transformers."""
+    """Class name in diffusers or transformers, or the full path of a class that they do not export."""
     repository: str
     subfolder: str | None = None
     revision: str | None = None

@@ -7,6 +7,7 @@ full-size pipeline in memory; it is then dressed and placed exactly as the other
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -108,6 +109,25 @@ def pipeline_class(card: ModelCard) -> Any:
             mend="install them with pip (OpenCV is opencv-python-headless)",
         )
     return kind
+
+
+def part_class(part: Part) -> Any:
+    """The class of a part: a name in diffusers or transformers, or the full path of one that they do not export.
+
+    Raises:
+        CardError: there is no such class.
+    """
+    module, _, name = part.type.rpartition(".")
+    for home in (module,) if module else ("diffusers", "transformers"):
+        try:
+            return getattr(importlib.import_module(home), name)
+        except (ImportError, AttributeError):
+            continue
+    raise CardError(
+        f"the installed libraries have no {part.type}",
+        where=f"component {part.component}",
+        mend="pip install --upgrade diffusers transformers",
+    )
 
 
 def dtypes_of(card: ModelCard, recipe: Recipe) -> Any:
@@ -214,11 +234,9 @@ _FINDERS = {"tiny": _find_tiny, "local": _find_local, "hub": _find_on_hub}
 
 
 def _read_part(part: Part, folder: Path, recipe: Recipe) -> Any:
-    import diffusers
     import torch
-    import transformers
 
-    kind = getattr(diffusers, part.type, None) or getattr(transformers, part.type)
+    kind = part_class(part)
     folders.check_part(folder)
     dtype = getattr(torch, recipe.dtype or "float32")
     return _read(lambda: kind.from_pretrained(folder, dtype=dtype, use_safetensors=True), folder, None)

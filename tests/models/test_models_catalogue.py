@@ -8,7 +8,7 @@ import pytest
 from pytest_vdb.errors import LibraryMissing
 from pytest_vdb.models import architectures, calls, switches, tiny
 from pytest_vdb.models.registry import CATALOG, Registry
-from pytest_vdb.models.weights import WeightsSource, pipeline_class
+from pytest_vdb.models.weights import WeightsSource, part_class, pipeline_class
 from pytest_vdb.records import Prompt, Recipe
 
 REGISTRY = Registry.from_catalog()
@@ -54,6 +54,7 @@ def test_the_class_exists_and_takes_the_settings_of_the_card(card):
     constructor = inspect.signature(kind).parameters
     assert set(card.call) <= set(known)
     assert {part.component for part in card.parts} <= set(constructor)
+    assert all(hasattr(part_class(part), "from_pretrained") for part in card.parts)
     assert set(card.float32) <= set(constructor)
     asked = set(card.defaults.settings()) - {"frames", "height", "width", "fps", "dtype", "weights"}
     switches.check(card, card.resolve(Recipe(), "random"), asked)
