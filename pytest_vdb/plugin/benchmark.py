@@ -114,9 +114,9 @@ class Benchmark:
             features.save(self._bench.run_folder / self._features, scores.features, scores.identities)
         return scores.measurements
 
-    def scores(self, sample: Sample) -> dict[str, Measurement]:
+    def scores(self, sample: Sample, reference: Clip | None = None) -> dict[str, Measurement]:
         """The session's metrics on one sample, by name; not recorded."""
-        measured = self._bench.engine.measure(sample.clip, sample.prompt).measurements
+        measured = self._bench.engine.measure(sample.clip, sample.prompt, reference).measurements
         return {measurement.name: measurement for measurement in measured}
 
     def metrics_that_order(self, degradation: str) -> list[str]:
