@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from pytest_vdb.analysis.correlation import spearman
 from pytest_vdb.degradations import WORST, degraded
-from pytest_vdb.metrics.contract import ReferenceFeatures
+from pytest_vdb.metrics.reference import gather
 
 if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import MetricSpec
@@ -107,7 +107,7 @@ def _of_sets(
     specs = [spec for spec in engine.metrics if spec.scope == "set"]
     if not specs:
         return
-    references = _references(clean)
+    references = gather(clean, source="the scenes themselves")
     by_severity = [
         engine.measure_set([of_scene[severity] for of_scene in measured], references=references)
         for severity in range(WORST + 1)
@@ -117,16 +117,6 @@ def _of_sets(
             found = [_named(name, measurements) for measurements in by_severity]
             rho = correlation([m.value for m in found])
             yield _summary(spec, name, degradation, [] if rho is None else [rho], found)
-
-
-def _references(clean: Sequence[Scores]) -> Mapping[str, ReferenceFeatures]:
-    names = dict.fromkeys(name for scores in clean for name in scores.features)
-    references = {}
-    for name in names:
-        rows = [scores.features[name] for scores in clean if name in scores.features]
-        if len({row.shape for row in rows}) == 1:
-            references[name] = ReferenceFeatures(source="the scenes themselves", features=np.stack(rows))
-    return references
 
 
 def _summary(

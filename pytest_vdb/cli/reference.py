@@ -1,41 +1,59 @@
-"""What set metrics compare with: the features of a folder of clips."""
+"""`vdb reference build`: what set metrics compare with, from a folder of clips; and finding it again."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pytest_vdb.errors import ClipFileError
+from pytest_vdb.errors import ClipFileError, UnknownName, WeightsMissing
 
 if TYPE_CHECKING:
-    from pytest_vdb.metrics.contract import ReferenceFeatures
+    from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
     from pytest_vdb.metrics.engine import Engine, Scores
 
 
+def add_to(commands: Any) -> None:
+    """Register the subcommand."""
+    reference = commands.add_parser("reference", help="build what set metrics (FVD, KVD, ...) compare with")
+    actions = reference.add_subparsers(required=True, metavar="build")
+    build = actions.add_parser(
+        "build",
+        help="write the features and moments of a folder of clips",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  vdb reference build real/ -o real.npz\n"
+        "  vdb reference build real/ -o real.npz --backbone i3d=i3d_torchscript.pt --backbone vjepa\n"
+        "  vdb score generated/ --reference real.npz --metrics fvd,kvd",
+    )
+    build.add_argument("clips", type=Path, metavar="CLIPS", help="a folder of clips")
+    build.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the .npz to write")
+    build.add_argument(
+        "--backbone",
+        action="append",
+        default=[],
+        metavar="NAME[=PATH]",
+        help="a network to look through, with weights of your own if wanted; repeatable (default: i3d)",
+    )
+    build.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
+    build.add_argument("--moments-only", action="store_true", help="leave the features out: smaller, but no KVD")
+    build.add_argument("--tiny", action="store_true", help="tiny random networks: proves the wiring only")
+    build.set_defaults(command=_build)
+
+
 def references_for(path: Path, engine: Engine) -> Mapping[str, ReferenceFeatures]:
-    """The features that the engine's set metrics ask for, over the clips of a folder, through the same networks.
+    """What `vdb reference build` wrote, or the features of a folder of clips through the engine's own networks.
 
     Raises:
-        ClipFileError: no clip there, or none that can be read.
+        RecordError, ClipFileError: neither can be read.
     """
-    from pytest_vdb.metrics.contract import ReferenceFeatures
+    from pytest_vdb.metrics import reference
 
-    names = {name for spec in engine.metrics if spec.scope == "set" for name in spec.features}
-    samples = measured_clips(path, engine)
-    references = {}
-    for name in sorted(names):
-        having = [sample for sample in samples if name in sample.features]
-        if having:
-            references[name] = ReferenceFeatures(
-                source=str(path),
-                features=np.stack([sample.features[name] for sample in having]),
-                identity=having[0].identities.get(name),
-            )
-    return references
+    if reference.is_reference(path):
+        return reference.load(path)
+    return reference.gather(measured_clips(path, engine), source=str(path))
 
 
 def measured_clips(path: Path, engine: Engine) -> list[Scores]:
@@ -58,3 +76,40 @@ def measured_clips(path: Path, engine: Engine) -> list[Scores]:
     if not samples:
         raise ClipFileError("no reference clip could be read", where=path, mend="give clips that play")
     return samples
+
+
+def _build(options: argparse.Namespace) -> int:
+    from pytest_vdb.cli.score import open_engine
+    from pytest_vdb.metrics import reference
+
+    names = [given.partition("=")[0] for given in options.backbone] or ["i3d"]
+    options.backbone = [given for given in options.backbone if "=" in given]
+    engine = open_engine(_set_metrics_through(names), options)
+    samples = measured_clips(options.clips, engine)
+    references = reference.gather(samples, source=str(options.clips))
+    if not references:
+        reasons = {measured.reason for measured in engine.measure_set(samples) if measured.reason}
+        raise WeightsMissing("; ".join(sorted(reasons)), where=str(options.clips))
+    reference.save(options.output, references, keep_features=not options.moments_only)
+    for name, kept in references.items():
+        assert kept.features is not None
+        clips, numbers = kept.features.shape
+        print(f"{name}: {clips} clips, {numbers} numbers each, through {kept.identity}")
+    print(f"{options.output}: compare with it by vdb score --reference={options.output}")
+    return 0
+
+
+def _set_metrics_through(names: list[str]) -> tuple[MetricSpec, ...]:
+    """The metrics that compare sets through these networks: they say which features a reference must hold.
+
+    Raises:
+        UnknownName: a network that no such metric looks through.
+    """
+    from pytest_vdb.metrics.registry import MetricRegistry
+
+    comparing = [spec for spec in MetricRegistry.builtin() if any(name.endswith("_reference") for name in spec.inputs)]
+    known = dict.fromkeys(name for spec in comparing for name in spec.backbones)
+    for name in names:
+        if name not in known:
+            raise UnknownName("network of a set metric", name, known, mend=f"One of: {', '.join(known)}.")
+    return tuple(spec for spec in comparing if set(spec.backbones) <= set(names))

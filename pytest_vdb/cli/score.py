@@ -58,6 +58,8 @@ def _score(options: argparse.Namespace) -> int:
     from pytest_vdb.metrics.registry import MetricRegistry
 
     specs = MetricRegistry.builtin().select(options.metrics, where="--metrics")
+    if options.metrics == "default" and options.reference is None:
+        specs = tuple(spec for spec in specs if spec.scope == "clip")
     recordings = _recordings(options.clips, options.prompts)
     name = options.clips.resolve().name
     ledger = Ledger(options.output or Path("reports") / "scores" / f"{name}.jsonl")
@@ -125,7 +127,7 @@ def _scorer(
     from pytest_vdb.options import backbone_path, cache_folder
 
     references = {}
-    if options.reference and any(spec.scope == "pair" for spec in engine.metrics):
+    if _are_clips(options.reference) and any(spec.scope == "pair" for spec in engine.metrics):
         references = by_name(recordings, find(options.reference))
         alone = [one.name for one in recordings if one.name not in references]
         if alone:
@@ -139,6 +141,13 @@ def _scorer(
         backbones=dict(backbone_path(value, "--backbone") for value in options.backbone),
         references=references,
     )
+
+
+def _are_clips(reference: Path | None) -> bool:
+    """Whether a reference is clips, not what `vdb reference build` wrote."""
+    from pytest_vdb.metrics.reference import is_reference
+
+    return reference is not None and not is_reference(reference)
 
 
 def _measure_set(options: argparse.Namespace, scorer: Scorer, outcomes: Sequence[Outcome]) -> tuple[Measurement, ...]:

@@ -1,0 +1,119 @@
+"""Reference sets: what set metrics compare with, gathered from measured clips and kept in one `.npz`.
+
+The file holds, by feature, the moments (`i3d/n`, `i3d/shift`, ...: see `moments.py`), the features themselves unless
+they were left out (`i3d/features`; KVD and permutation tests need them), and which weights they were seen through.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_vdb.errors import CannotMeasure, NewerSchema, OutputError, RecordError
+from pytest_vdb.metrics.contract import ReferenceFeatures
+from pytest_vdb.metrics.moments import Moments
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytest_vdb.metrics.engine import Scores
+
+SCHEMA = 1
+_ABOUT = "about.json"
+_FEATURES = "features"
+
+
+def gather(samples: Sequence[Scores], *, source: str) -> dict[str, ReferenceFeatures]:
+    """One row per clip of each feature that has the same shape in every clip; others are no set's features.
+
+    Raises:
+        CannotMeasure: the clips were seen through different weights.
+    """
+    references = {}
+    for name in dict.fromkeys(name for sample in samples for name in sample.features):
+        having = [sample for sample in samples if name in sample.features]
+        identities = {sample.identities.get(name) for sample in having}
+        if len(identities) > 1:
+            raise CannotMeasure(f"{name} was seen through different weights", where=source, mend="measure all again")
+        rows = [sample.features[name] for sample in having]
+        if len({row.shape for row in rows}) == 1 and rows[0].ndim == 1:
+            references[name] = ReferenceFeatures(source=source, features=np.stack(rows), identity=identities.pop())
+    return references
+
+
+def save(path: Path, references: Mapping[str, ReferenceFeatures], *, keep_features: bool = True) -> None:
+    """Write a reference set; the file appears only when it is complete.
+
+    Args:
+        path: an `.npz` file; its folder is made.
+        references: by feature, with the features themselves.
+        keep_features: False keeps only the moments: small, but no KVD.
+
+    Raises:
+        CannotMeasure: features that are absent or not finite.
+        OutputError: it cannot be written.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, reference in references.items():
+        if reference.features is None:
+            raise CannotMeasure(f"no features of {name}, only moments", where=reference.source, mend="build from clips")
+        moments = Moments.of(reference.features, source=reference.source)
+        arrays |= {f"{name}/{part}": array for part, array in moments.arrays().items()}
+        if keep_features:
+            arrays[f"{name}/{_FEATURES}"] = reference.features
+    about = {"schema": SCHEMA, "identities": {name: reference.identity for name, reference in references.items()}}
+    arrays[_ABOUT] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"cannot be written: {error.strerror or error}", where=path, mend="check the disk") from error
+
+
+def load(path: Path) -> dict[str, ReferenceFeatures]:
+    """Read a reference set, by feature.
+
+    Raises:
+        RecordError: the file is missing, torn or no reference set.
+        NewerSchema: a newer pytest-vdb wrote it.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        about = json.loads(arrays.pop(_ABOUT).tobytes())
+        schema, identities = int(about["schema"]), dict(about["identities"])
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise RecordError(
+            f"not a reference set: {type(error).__name__}: {error}",
+            where=path,
+            mend="build one with: vdb reference build CLIPS -o FILE.npz",
+        ) from None
+    if schema > SCHEMA:
+        raise NewerSchema(f"schema {schema} is newer than {SCHEMA}", where=path, mend="upgrade pytest-vdb")
+    by_feature: dict[str, dict[str, NDArray[Any]]] = {}
+    for key, array in arrays.items():
+        name, _, part = key.rpartition("/")
+        by_feature.setdefault(name, {})[part] = array
+    return {
+        name: ReferenceFeatures(
+            source=str(path), features=parts.pop(_FEATURES, None), moments=parts, identity=identities.get(name)
+        )
+        for name, parts in by_feature.items()
+    }
+
+
+def is_reference(path: Path) -> bool:
+    """Whether a file is a reference set, and not a clip in an `.npz`."""
+    if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.removesuffix(".npy") == _ABOUT for name in archive.namelist())
