@@ -1,0 +1,91 @@
+"""The docs know all that a user can name: metrics, flags, recipe settings, commands; and nothing that is gone."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_vdb.cli import _parser
+from pytest_vdb.metrics.features import BACKBONES
+from pytest_vdb.metrics.registry import MetricRegistry
+from pytest_vdb.options import FLAGS
+from pytest_vdb.records import Recipe
+
+DOCS = Path(__file__).parent.parent / "docs"
+METRICS = {spec.name: spec for spec in MetricRegistry.builtin()}
+
+
+def page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def rows(name: str, columns: int) -> dict[str, list[str]]:
+    """The rows of a page's tables of so many columns, by the name in backticks that each begins with."""
+    found = {}
+    for line in page(name).splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if line.startswith("| `") and len(cells) == columns:
+            found[cells[0].strip("`")] = cells
+    return found
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_has_its_row_with_unit_and_direction(name):
+    spec, row = METRICS[name], rows("metrics", 6).get(name)
+    assert row is not None, f"docs/metrics.md has no row for {name}"
+    assert row[2:4] == [spec.unit, spec.better]
+    for backbone in spec.backbones:
+        assert f"`{backbone}`" in row[4], f"{name} looks through {backbone}"
+
+
+def test_a_metrics_row_names_only_networks_that_there_are():
+    for name, row in rows("metrics", 6).items():
+        named = set(re.findall(r"`(\w+)`", row[4])) - {"vbench"}
+        assert named <= set(BACKBONES), name
+
+
+@pytest.mark.parametrize("flag", [flag.flag for flag in FLAGS])
+def test_every_flag_is_in_the_table_of_options(flag):
+    (known,) = (one for one in FLAGS if one.flag == flag)
+    line = next((line for line in page("options").splitlines() if line.startswith(f"| `{flag} ")), None)
+    assert line is not None, f"docs/options.md has no row for {flag}"
+    assert f"`{known.ini}`" in line
+
+
+def test_the_table_of_options_has_no_flag_that_is_gone():
+    assert set(re.findall(r"^\| `(--vdb-[\w-]+) ", page("options"), re.MULTILINE)) == {flag.flag for flag in FLAGS}
+
+
+@pytest.mark.parametrize("setting", [field.name for field in dataclasses.fields(Recipe)])
+def test_every_recipe_setting_is_documented(setting):
+    named = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`[^|]*) \|", page("recipes"), re.MULTILINE)))
+    assert setting in named, f"docs/recipes.md has no row for {setting}"
+
+
+def commands() -> list[str]:
+    (subcommands,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return list(subcommands.choices)
+
+
+def test_every_command_is_documented_and_none_that_is_gone():
+    documented = re.findall(r"^\| `vdb (\w+)", page("cli"), re.MULTILINE)
+    assert sorted(documented) == sorted(commands())
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_says_what_it_does(command, capsys):
+    if command == "run":
+        pytest.skip("everything behind `vdb run` is pytest's, also --help")
+    with pytest.raises(SystemExit):
+        _parser().parse_args([command, "--help"])
+    assert "usage: vdb" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.stem)
+def test_links_between_pages_lead_somewhere(path):
+    for target in re.findall(r"\]\(([\w./-]+\.md)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).is_file(), f"{path.name} links to {target}"
