@@ -19,6 +19,9 @@ METRIC_MODULES: tuple[str, ...] = (
     "fvd",
     "kernels",
     "inception_score",
+    "psnr",
+    "ssim",
+    "fsim",
 )
 """The modules with our own metrics, all light to import. A new file of metrics is a new line here."""
 
