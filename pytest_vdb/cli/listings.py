@@ -27,6 +27,7 @@ def add_to(commands: Any) -> None:
     models.set_defaults(command=_models)
     prompts = commands.add_parser("prompts", help="the prompt suites, or the prompts of one")
     prompts.add_argument("suite", nargs="?", help="SUITE, SUITE:CATEGORY, SUITE:8 or a file")
+    prompts.add_argument("--vbench", action="store_true", help="as VBench lists its prompts, in JSON")
     prompts.set_defaults(command=_prompts)
     metrics = commands.add_parser("metrics", help="the metrics")
     metrics.add_argument("names", nargs="?", default="all", help="names, globs, default or all, comma-separated")
@@ -129,6 +130,9 @@ def _prompts(options: argparse.Namespace) -> int:
         keys = ("suite", "version", "prompts", "digest")
     else:
         suite = suites.load(options.suite, root=Path.cwd())
+        if options.vbench:
+            print_json(suites.vbench_entries(suite))
+            return 0
         rows = [(prompt.id, prompt.category, prompt.text) for prompt in suite.prompts]  # type: ignore[misc]
         keys = ("id", "category", "text")  # type: ignore[assignment]
     if options.json:

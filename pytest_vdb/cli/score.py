@@ -49,6 +49,7 @@ def add_to(commands: Any) -> None:
     score.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
     score.add_argument("--tiny", action="store_true", help="tiny random networks: proves the wiring, measures nothing")
     score.add_argument("--output", "-o", type=Path, metavar="FILE", help="default: reports/scores/CLIPS.jsonl")
+    score.add_argument("--vbench", type=Path, metavar="FILE", help="also write vbench.* as VBench's own result file")
     score.add_argument("--json", action="store_true", help="print JSON instead of a table")
     score.set_defaults(command=_score)
 
@@ -79,6 +80,8 @@ def _score(options: argparse.Namespace) -> int:
         return _INTERRUPTED
     failed = sum(outcome.record.failure is not None for outcome in outcomes)
     _print(options, specs, outcomes, of_set)
+    if options.vbench is not None:
+        _write_vbench(options.vbench, outcomes)
     reused = sum(outcome.reused for outcome in outcomes)
     _say(f"{len(outcomes)} clips, {reused} of them scored before, {failed} failed; records: {ledger.path}")
     return 1 if failed else 0
@@ -232,6 +235,20 @@ def _print(
     print_table(header, [row for row in rows if row] + [_set_row(measured) for measured in of_set])
     for line in _reasons(names, outcomes, of_set):
         print(line)
+
+
+def _write_vbench(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """The dimensions of VBench that have a value per clip, in its own layout."""
+    from pytest_vdb.metrics.vbench_files import write_results
+
+    results: dict[str, dict[str, float]] = {}
+    for outcome in outcomes:
+        for measured in outcome.record.measurements:
+            family, _, dimension = measured.name.partition(".")
+            if family == "vbench" and measured.value is not None and not measured.wiring:
+                results.setdefault(dimension, {})[outcome.recording.name] = measured.value
+    write_results(path, results)
+    _say(f"{path}: {len(results)} of VBench's dimensions")
 
 
 def _plain(outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 A JSONL file may begin with a header, `{"suite": NAME, "version": VERSION}`; every other line is one prompt with `text`
 and, if wanted, `id`, `category`, `tags`, `negative`, `image` and `video`. A CSV names the same fields in its first
-line. A text file holds one prompt per line; blank lines and lines that begin with `#` are skipped.
+line. A text file holds one prompt per line; blank lines and lines that begin with `#` are skipped. A `.json` file is
+VBench's: a list of `{"prompt_en": TEXT, "dimension": [...]}`, whose dimensions become tags, the first one the category.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pytest_vdb.errors import PromptError, UnknownName, near_misses
 from pytest_vdb.records import Prompt, Suite, digest
 
 SHIPPED = Path(__file__).parent / "suites"
-FILE_KINDS = (".jsonl", ".csv", ".txt")
+FILE_KINDS = (".jsonl", ".json", ".csv", ".txt")
 UNVERSIONED = "unversioned"
 
 _FIELDS = ("id", "text", "category", "tags", "negative", "image", "video")
@@ -103,6 +104,8 @@ def _load_file(path: Path) -> Suite:
         if lines and "suite" in lines[0][1]:
             header = lines.pop(0)[1]
             name, version = str(header["suite"]), str(header.get("version", UNVERSIONED))
+    elif kind == ".json":
+        lines = _vbench_entries(text, path)
     else:
         lines = list(_csv_lines(text, path) if kind == ".csv" else _text_lines(text))
     if not lines:
@@ -141,6 +144,37 @@ def _jsonl_lines(text: str, path: Path) -> Iterator[Line]:
                 mend='write {"text": "A red kite."}',
             )
         yield number, fields
+
+
+def _vbench_entries(text: str, path: Path) -> list[Line]:
+    """VBench's list of prompts; a prompt that stands there several times has all of its dimensions."""
+    mend = 'write [{"prompt_en": "A red kite.", "dimension": ["scene"]}]'
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PromptError(f"not JSON: {error}", where=path, mend=mend) from None
+    dimensions: dict[str, list[str]] = {}
+    first: dict[str, int] = {}
+    for number, entry in enumerate(entries if isinstance(entries, list) else [entries], start=1):
+        if not isinstance(entry, dict) or not isinstance(entry.get("prompt_en"), str):
+            raise PromptError(f"entry {number} has no 'prompt_en'", where=path, mend=mend)
+        named = entry.get("dimension", [])
+        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+            raise PromptError(f"the dimension of entry {number} is {named!r}, no list", where=path, mend=mend)
+        prompt = entry["prompt_en"].strip()
+        first.setdefault(prompt, number)
+        dimensions[prompt] = list(dict.fromkeys([*dimensions.get(prompt, []), *named]))
+    return [
+        (first[prompt], {"text": prompt, "category": next(iter(named), None), "tags": named})
+        for prompt, named in dimensions.items()
+    ]
+
+
+def vbench_entries(suite: Suite) -> list[dict[str, Any]]:
+    """The suite as VBench lists its prompts: the tags are the dimensions, or the category where there are none."""
+    return [
+        {"prompt_en": prompt.text, "dimension": list(prompt.tags or (prompt.category,))} for prompt in suite.prompts
+    ]
 
 
 def _csv_lines(text: str, path: Path) -> Iterator[Line]:

@@ -185,3 +185,13 @@ def test_a_metric_that_raises_fails_that_clip_alone(place):
     assert first.failure.type == "ZeroDivisionError"
     assert "fails_on_dark" in first.failure.traceback
     assert second.status == "passed"
+
+
+def test_vbenchs_dimensions_are_written_in_its_own_layout(place, capsys):
+    save(place / "clips", "a", "b")
+    scored(capsys, "clips", "--metrics", "vbench.temporal_flickering,sharpness", "--vbench", "results.json")
+    content = json.loads((place / "results.json").read_text())
+    assert list(content) == ["temporal_flickering"]
+    mean, each = content["temporal_flickering"]
+    assert [entry["video_path"] for entry in each] == ["a.npy", "b.npy"]
+    assert mean == pytest.approx(sum(entry["video_results"] for entry in each) / 2)

@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 
 import pytest
@@ -200,3 +201,34 @@ def test_a_missing_file_is_said(tmp_path):
     for expression in ("no.jsonl", "no.txt:8", "prompts/no"):
         with pytest.raises(PromptError, match="there is no such prompt file"):
             suites.load(expression, root=tmp_path)
+
+
+# VBench's list of prompts --------------------------------------------------------------------------------------------
+
+
+VBENCH = """[
+  {"prompt_en": "a person swimming", "dimension": ["human_action"]},
+  {"prompt_en": "a red kite", "dimension": ["color", "scene"], "auxiliary_info": {"color": {"color": "red"}}},
+  {"prompt_en": "a person swimming", "dimension": ["subject_consistency"]}
+]"""
+
+
+def test_vbenchs_prompts_are_read_with_their_dimensions_as_tags(write):
+    suite = load(write("VBench_full_info.json", VBENCH))
+    assert [(prompt.text, prompt.category, prompt.tags) for prompt in suite.prompts] == [
+        ("a person swimming", "human_action", ("human_action", "subject_consistency")),
+        ("a red kite", "color", ("color", "scene")),
+    ]
+    assert suite.name == "VBench_full_info"
+
+
+def test_what_is_written_for_vbench_is_read_back(write):
+    suite = load(write("prompts.json", VBENCH))
+    again = load(write("again.json", json.dumps(suites.vbench_entries(suite))))
+    assert again.prompts == suite.prompts
+
+
+@pytest.mark.parametrize("text", ["{", '["a"]', '{"a.mp4": "a"}', '[{"prompt_en": "a", "dimension": "color"}]', "[]"])
+def test_a_json_file_that_is_not_vbenchs_says_what_is(write, text):
+    with pytest.raises(PromptError):
+        load(write("prompts.json", text))
