@@ -60,6 +60,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("recipe", "KEY=VALUE", "a setting that changes pixels or speed, e.g. frames=17; repeatable", repeatable=True),
     Flag("metrics", "NAMES", "metrics to compute: names, globs, default or all, comma-separated", "default"),
     Flag("backbone", "NAME=PATH", "weights of a metric's network from a local file; repeatable", repeatable=True),
+    Flag("reference", "NPZ", "what set metrics (FVD, KVD, ...) compare with: the file of `vdb reference build`"),
     Flag("device", "DEVICE", "cpu, cuda, cuda:N, mps or auto", "auto"),
     Flag("output", "DIR", "where runs and reports are written", "reports"),
     Flag(
@@ -89,6 +90,7 @@ class Options:
     recipe: Recipe
     metrics: str
     backbones: tuple[tuple[str, Path], ...]
+    reference: Path | None
     device: str
     output: Path
     cache: CacheMode
@@ -112,6 +114,7 @@ class Options:
             "recipe": self.recipe.settings(),
             "metrics": self.metrics,
             "backbones": {name: str(path) for name, path in self.backbones},
+            "reference": None if self.reference is None else str(self.reference),
             "device": self.device,
             "cache": self.cache,
             "reports": list(self.reports),
@@ -146,6 +149,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         recipe=Recipe.parse(lists["recipe"]),
         metrics=str(text["metrics"]),
         backbones=tuple(backbone_path(value, "--vdb-backbone") for value in lists["backbone"]),
+        reference=None if text["reference"] is None else (root / text["reference"]).absolute(),
         device=str(text["device"]),
         output=(root / str(text["output"])).absolute(),
         cache=cast(CacheMode, _choice(text["cache"], "--vdb-cache", get_args(CacheMode))),

@@ -6,14 +6,17 @@ They need no clip: each test kept what the networks saw, in a file that its reco
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_vdb.errors import VdbError
 from pytest_vdb.plugin.recording import Recorder
+from pytest_vdb.plugin.workbench import given, options_of
 
 if TYPE_CHECKING:
+    from pytest_vdb.metrics.contract import ReferenceFeatures
     from pytest_vdb.metrics.engine import Scores
     from pytest_vdb.records import Clip, Measurement, Record
 
@@ -26,6 +29,25 @@ class SetMetrics:
     def __init__(self, config: pytest.Config, recorder: Recorder) -> None:
         self.config = config
         self.recorder = recorder
+        self._references: Mapping[str, ReferenceFeatures] = {}
+
+    @pytest.hookimpl
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Read the reference set before anything runs.
+
+        Raises:
+            pytest.UsageError: the file is no reference set.
+        """
+        if not given(self.config, "reference"):
+            return
+        from pytest_vdb.metrics import reference
+
+        path = options_of(self.config).reference
+        assert path is not None
+        try:
+            self._references = reference.load(path)
+        except VdbError as error:
+            raise pytest.UsageError(f"--vdb-reference: {error}") from None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> object:
@@ -80,6 +102,7 @@ class SetMetrics:
             [self._scores(record) for record in of_model],
             prompts=prompts if len(prompts) == len(of_model) else None,
             clips=self._clips(of_model) if needs_clips else None,
+            references=self._references,
         )
 
     def _clips(self, of_model: list[Record]) -> list[Clip] | None:

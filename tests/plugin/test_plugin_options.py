@@ -15,6 +15,7 @@ import pytest
         ("--vdb-recipe=frames=many", ["*--vdb-recipe: Expected `int*", "*"]),
         ("--vdb-backbone=clip", ["*--vdb-backbone: 'clip' has no '='*"]),
         ("--vdb-weights=local", ["*--vdb-weights-dir: not given*"]),
+        ("--vdb-reference=nowhere.npz", ["*--vdb-reference: *nowhere.npz*"]),
         ("--vdb-report=htlm", ["*--vdb-report: unknown value 'htlm'*", "*did you mean 'html'*"]),
     ],
 )
