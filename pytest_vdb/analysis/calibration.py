@@ -64,20 +64,20 @@ class Scene:
     prompt: Prompt | None = None
 
 
-def calibrate(engine: Engine, scenes: Sequence[Scene], degradations: Sequence[str]) -> tuple[Answer, ...]:
+def calibrate(engine: Engine, scenes: Sequence[Scene], degradations: Sequence[str]) -> Iterator[Answer]:
     """Degrade every scene at every severity and correlate; a paired metric compares with the scene itself.
+
+    Answers come degradation by degradation, as they are found.
 
     A set metric compares all degraded scenes with the scenes themselves: one correlation, not one per scene.
     """
-    answers: list[Answer] = []
     clean = [engine.measure(scene.clip, scene.prompt, scene.clip) for scene in scenes]
     for degradation in degradations:
         measured = [[clean[i], *_worse(engine, scene, degradation)] for i, scene in enumerate(scenes)]
         for spec in engine.metrics:
             if spec.scope != "set":
-                answers += [_answer(spec, name, degradation, measured) for name in spec.part_names()]
-        answers += _of_sets(engine, clean, measured, degradation)
-    return tuple(answers)
+                yield from (_answer(spec, name, degradation, measured) for name in spec.part_names())
+        yield from _of_sets(engine, clean, measured, degradation)
 
 
 def correlation(values: Sequence[float | None]) -> float | None:
