@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.cli.printing import print_json, print_table
-from pytest_vdb.cli.score import open_engine
+from pytest_vdb.cli.score import add_metric_arguments, chosen_metrics, open_engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,14 +32,10 @@ def add_to(commands: Any) -> None:
         "Spearman's correlation of value and severity (0 to 5), mean over the scenes. What a metric claims to rank\n"
         "as a person would is marked + where the claim holds and ! where it does not; the exit status is then 1.",
     )
-    calibrate.add_argument("--metrics", default="default", metavar="NAMES", help="as --vdb-metrics (%(default)s)")
     calibrate.add_argument("--clips", type=Path, metavar="CLIPS", help="good clips (default: drawn scenes)")
     calibrate.add_argument("--scenes", type=int, default=4, help="how many drawn scenes (default: %(default)s)")
     calibrate.add_argument("--size", type=int, default=128, help="pixels, height and width of these (%(default)s)")
-    calibrate.add_argument("--backbone", action="append", default=[], metavar="NAME=PATH", help="a network's weights")
-    calibrate.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
-    calibrate.add_argument("--tiny", action="store_true", help="tiny random networks: proves the wiring only")
-    calibrate.add_argument("--json", action="store_true", help="as JSON")
+    add_metric_arguments(calibrate)
     calibrate.set_defaults(command=_calibrate)
 
 
@@ -48,9 +44,8 @@ def _calibrate(options: argparse.Namespace) -> int:
 
     from pytest_vdb.analysis.calibration import HOLDS_FROM, calibrate
     from pytest_vdb.degradations import DEGRADATIONS
-    from pytest_vdb.metrics.registry import MetricRegistry
 
-    specs = MetricRegistry.builtin().select(options.metrics, where="--metrics")
+    specs = chosen_metrics(options)
     scenes = _scenes(options.clips, options.scenes, options.size)
     total = len(DEGRADATIONS) * sum(len(spec.parts) for spec in specs)
     answering = calibrate(open_engine(specs, options), scenes, DEGRADATIONS)

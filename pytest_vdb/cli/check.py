@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import __version__
 from pytest_vdb.cli.printing import print_json, print_table
-from pytest_vdb.errors import OptionError
+from pytest_vdb.cli.sources import imported
 
 if TYPE_CHECKING:
     from pytest_vdb.models.card import ModelCard
@@ -77,11 +74,11 @@ def _check(options: argparse.Namespace) -> int:
     registry = Registry.from_catalog()
     registry.add_entry_points()
     for source in options.sources:
-        registry.add_from(_module(source))
-    asked = _asked(options)
+        registry.add_from(imported(source))
+    asked = asked_options(options)
     cards = registry.select(asked.models)
     recipes = {card.name: card.resolve(asked.recipe, asked.weights) for card in cards}  # refuses before any loading
-    source = _weights(asked)
+    source = weights_source(asked)
     machine = environment.capture(source.device)
     reports = []
     for card in cards:
@@ -97,7 +94,7 @@ def _check(options: argparse.Namespace) -> int:
     return 0 if all(report.passed for report in reports) else 1
 
 
-def _asked(options: argparse.Namespace) -> Options:
+def asked_options(options: argparse.Namespace) -> Options:
     """The flags as the options of a session, checked in the same place."""
     from pytest_vdb.options import read
 
@@ -111,7 +108,8 @@ def _asked(options: argparse.Namespace) -> Options:
     return read(lambda flag: given.get(flag.name), root=Path.cwd())
 
 
-def _weights(asked: Options) -> WeightsSource:
+def weights_source(asked: Options) -> WeightsSource:
+    """Where weights come from under these options; the device is found, and tiny weights get one thread."""
     from pytest_vdb.models.weights import WeightsSource
     from pytest_vdb.profiling import threads
     from pytest_vdb.results.environment import graphics
@@ -128,29 +126,6 @@ def _weights(asked: Options) -> WeightsSource:
         local_dir=asked.weights_dir,
         offline=asked.offline,
     )
-
-
-def _module(source: str) -> ModuleType:
-    """A Python file, or a module by its name.
-
-    Raises:
-        OptionError: neither.
-    """
-    path = Path(source)
-    if path.suffix == ".py" and path.is_file():
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules.setdefault(path.stem, module)
-        spec.loader.exec_module(module)
-        return module
-    try:
-        return importlib.import_module(source)
-    except ModuleNotFoundError as error:
-        raise OptionError(
-            f"{source!r}: {error}", where="--from", mend="give a Python file, or a module that can be imported"
-        ) from None
 
 
 class _Bench:

@@ -44,21 +44,16 @@ def add_to(commands: Any) -> None:
     score.add_argument(
         "--reference", type=Path, metavar="CLIPS|NPZ", help="clips to compare with, or what vdb reference build wrote"
     )
-    score.add_argument("--metrics", default="default", metavar="NAMES", help="as --vdb-metrics (default: %(default)s)")
-    score.add_argument("--backbone", action="append", default=[], metavar="NAME=PATH", help="a network's own weights")
-    score.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
-    score.add_argument("--tiny", action="store_true", help="tiny random networks: proves the wiring, measures nothing")
     score.add_argument("--output", "-o", type=Path, metavar="FILE", help="default: reports/scores/CLIPS.jsonl")
     score.add_argument("--vbench", type=Path, metavar="FILE", help="also write vbench.* as VBench's own result file")
-    score.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_metric_arguments(score)
     score.set_defaults(command=_score)
 
 
 def _score(options: argparse.Namespace) -> int:
     from pytest_vdb.cli.scoring import Ledger
-    from pytest_vdb.metrics.registry import MetricRegistry
 
-    specs = MetricRegistry.builtin().select(options.metrics, where="--metrics")
+    specs = chosen_metrics(options)
     if options.metrics == "default" and options.reference is None:
         specs = tuple(spec for spec in specs if spec.scope == "clip")
     recordings = _recordings(options.clips, options.prompts)
@@ -85,6 +80,32 @@ def _score(options: argparse.Namespace) -> int:
     reused = sum(outcome.reused for outcome in outcomes)
     _say(f"{len(outcomes)} clips, {reused} of them scored before, {failed} failed; records: {ledger.path}")
     return 1 if failed else 0
+
+
+def add_metric_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every command that measures takes: which metrics, through which networks, where."""
+    parser.add_argument("--metrics", default="default", metavar="NAMES", help="as --vdb-metrics (%(default)s)")
+    tagged = "a Python file or module that tags metrics with @metric; repeatable"
+    parser.add_argument("--from", dest="sources", action="append", default=[], metavar="FILE", help=tagged)
+    parser.add_argument("--backbone", action="append", default=[], metavar="NAME=PATH", help="a network's own weights")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
+    parser.add_argument("--tiny", action="store_true", help="tiny random networks: proves the wiring only")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def chosen_metrics(options: argparse.Namespace) -> tuple[MetricSpec, ...]:
+    """What `--metrics` chooses of ours and of those that `--from` brings.
+
+    Raises:
+        UnknownName, OptionError: a name or a file that is not there.
+    """
+    from pytest_vdb.cli.sources import imported
+    from pytest_vdb.metrics.registry import MetricRegistry
+
+    registry = MetricRegistry.builtin()
+    for source in options.sources:
+        registry.add_from(imported(source))
+    return registry.select(options.metrics, where="--metrics")
 
 
 def open_engine(specs: Sequence[MetricSpec], options: argparse.Namespace) -> Engine:
@@ -295,8 +316,9 @@ def _reasons(names: Sequence[str], outcomes: Sequence[Outcome], of_set: Sequence
             if measured is not None and measured.value is None and measured.reason:
                 metrics, clips = concerned.setdefault(measured.reason, ({}, {}))
                 metrics[name], clips[outcome.recording.name] = None, None
+    measured_clips = sum(outcome.record.failure is None for outcome in outcomes)
     lines = []
     for reason, (metrics, clips) in concerned.items():
-        where = "all clips" if len(clips) == len(outcomes) else _few(list(clips))
+        where = "all clips" if len(clips) == measured_clips else _few(list(clips))
         lines.append(f"– {', '.join(metrics)} of {where}: {reason}")
     return lines + [f"– {measured.name}: {measured.reason}" for measured in of_set if measured.reason]

@@ -123,15 +123,15 @@ def test_clips_are_joined_to_prompts_and_strangers_are_named(place, capsys):
 
 
 def test_a_set_metric_compares_with_a_folder_and_a_second_session_needs_no_clip(place, capsys):
-    save(place / "clips", *"abcde")
-    save(place / "real", *"vwxyz")
+    save(place / "clips", *"abc", frames=9)
+    save(place / "real", *"xyz", frames=9)
     (first,) = scored(capsys, "clips", "--metrics", "fvd", "--tiny", "--reference", "real")["set"]
-    assert first["n"] == 5
+    assert first["n"] == 3
     assert first["value"] > 0
     assert first["wiring"]
     assert main(["score", "clips", "--metrics", "fvd", "--tiny", "--reference", "real", "--json"]) == 0
     shown = capsys.readouterr()
-    assert "5 of them scored before" in shown.err
+    assert "3 of them scored before" in shown.err
     assert json.loads(shown.out)["set"] == [first]
 
 
@@ -195,3 +195,16 @@ def test_vbenchs_dimensions_are_written_in_its_own_layout(place, capsys):
     mean, each = content["temporal_flickering"]
     assert [entry["video_path"] for entry in each] == ["a.npy", "b.npy"]
     assert mean == pytest.approx(sum(entry["video_results"] for entry in each) / 2)
+
+
+def test_a_metric_of_the_users_own_is_measured_too(place, capsys):
+    save(place / "clips", "a")
+    (place / "my_metrics_of_test.py").write_text(
+        "from pytest_vdb import Clip, metric\n\n"
+        "@metric('frames', unit='frames', better='neutral')\n"
+        "def frames(clip: Clip) -> float:\n"
+        "    '''How many.'''\n"
+        "    return len(clip.frames)\n"
+    )
+    (clip,) = scored(capsys, "clips", "--metrics", "frames", "--from", "my_metrics_of_test.py")["clips"]
+    assert clip["measurements"][0]["value"] == 10
