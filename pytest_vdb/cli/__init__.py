@@ -1,4 +1,4 @@
-"""`vdb`: look at models, prompts and metrics, run the suite, rebuild reports, keep baselines, start a project."""
+"""`vdb`: look at models and metrics, run the suite, score clips, rebuild reports, keep baselines, start a project."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from pytest_vdb import __version__
-from pytest_vdb.cli import backbones, calibrate, check, listings, projects, reference, runs, score, validate
+from pytest_vdb.cli import backbones, calibrate, check, export, listings, projects, reference, runs, score, validate
 from pytest_vdb.errors import VdbError
 
 Command = Callable[[argparse.Namespace], int]
@@ -39,11 +39,12 @@ def _parser() -> argparse.ArgumentParser:
         "  vdb models 'wan*'                      which models there are\n"
         "  vdb models wan2.1-t2v-1.3b             one model in full, with the command that runs it\n"
         "  vdb run --vdb-models=tag:t2v -n auto   the benchmark suite, one GPU per worker\n"
+        "  vdb score clips/ --prompts mine.jsonl  the metrics of clips that exist already\n"
         "  vdb report reports/runs/*              one leaderboard over several runs\n"
         "  vdb baseline save reports/runs/LAST -o fixtures/baselines/main.json",
     )
     parser.add_argument("--version", action="version", version=f"pytest-vdb {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for part in (listings, runs, score, validate, calibrate, check, backbones, reference, projects):
+    for part in (listings, runs, score, validate, calibrate, check, export, backbones, reference, projects):
         part.add_to(commands)
     return parser

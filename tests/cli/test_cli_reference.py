@@ -26,6 +26,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_built_reference_gives_what_the_folder_gives(place, capsys):
     assert main(["reference", "build", "real", "-o", "real.npz", "--tiny", "--device", "cpu"]) == 0
     assert "i3d: 3 clips" in capsys.readouterr().out

@@ -122,6 +122,7 @@ def test_clips_are_joined_to_prompts_and_strangers_are_named(place, capsys):
     assert "1 of 3 clips answer no prompt of mine.jsonl: who.npy" in shown.err
 
 
+@pytest.mark.slow
 def test_a_set_metric_compares_with_a_folder_and_a_second_session_needs_no_clip(place, capsys):
     save(place / "clips", *"abc", frames=9)
     save(place / "real", *"xyz", frames=9)
