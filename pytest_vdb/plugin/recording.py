@@ -31,8 +31,9 @@ SPARE_MIB = 200
 
 
 def new_run_id() -> str:
-    """Sorts by time, unique among runs that start in the same second."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    """Sorts by time, to the microsecond; two runs of the same one differ by chance."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%d-%H%M%S}-{now.microsecond:05x}{secrets.token_hex(1)}"
 
 
 class RecordSender:

@@ -177,7 +177,10 @@ class Workbench:
         registry = MetricRegistry.builtin()
         for module in self._plugin_modules():
             registry.add_from(module)
-        return registry.select(self.options.metrics)
+        chosen = registry.select(self.options.metrics)
+        if self.options.metrics == "default":  # a benchmark's own clips have nothing to be compared with, pair by pair
+            chosen = tuple(spec for spec in chosen if spec.scope != "pair")
+        return chosen
 
     @cached_property
     def engine(self) -> Engine:

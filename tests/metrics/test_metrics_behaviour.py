@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pytest_vdb.metrics.change import temporal_flicker
 from pytest_vdb.metrics.contract import MetricSpec
 from pytest_vdb.metrics.engine import Engine
-from pytest_vdb.metrics.picture import sharpness
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.records import Clip, Prompt
 
@@ -95,45 +92,3 @@ def test_the_number_of_threads_changes_no_value_by_more_than_a_hundred_thousandt
         torch.set_num_threads(before)
     first, second = ({name: value for name, value in some.items() if value is not None} for some in values)
     assert first == pytest.approx(second, rel=1e-4, abs=1e-5)
-
-
-def _seconds(function, *arguments) -> float:
-    """The least CPU time of three calls."""
-    times = []
-    for _ in range(3):
-        started = time.process_time()
-        function(*arguments)
-        times.append(time.process_time() - started)
-    return min(times)
-
-
-@pytest.fixture(scope="module")
-def full_size() -> Clip:
-    return Clip(noise(49, 480, 720), 8.0)
-
-
-@pytest.mark.slow
-def test_all_metrics_without_a_network_take_less_than_two_seconds(full_size):
-    assert _seconds(Engine(PLAIN, cache_dir=Path()).measure, full_size) < 2
-
-
-@pytest.mark.slow
-def test_flicker_is_five_times_as_fast_as_plain_numpy(full_size):
-    def plain(clip):
-        return np.abs(np.diff(clip.frames.astype(np.float32) / 255, axis=0)).mean()
-
-    assert _seconds(plain, full_size) > 5 * _seconds(temporal_flicker, full_size)
-
-
-@pytest.mark.slow
-def test_sharpness_is_twice_as_fast_as_plain_numpy(full_size):
-    def plain(clip):
-        grey = clip.frames.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
-        laplacian = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
-        details = grey[:, ::2, ::2] - grey[:, ::2, 1::2] - grey[:, 1::2, ::2] + grey[:, 1::2, 1::2]
-        noise_variance = (np.median(np.abs(details), axis=(1, 2)) / 2 / 0.6745) ** 2
-        variance = (laplacian - 4 * grey[:, 1:-1, 1:-1]).var(axis=(1, 2))
-        return np.maximum(variance - 20 * noise_variance, 0).mean()
-
-    assert plain(full_size) == pytest.approx(sharpness(full_size).value, abs=0.01)
-    assert _seconds(plain, full_size) > 2 * _seconds(sharpness, full_size)

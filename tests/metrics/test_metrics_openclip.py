@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -73,35 +72,6 @@ def test_what_is_cut_off_need_not_be_resized(height, width, interpolation):
     clip = frames.to_device(picture(2, height, width).frames, "cpu")
     whole = frames.centre(frames.resize_short_side(clip, 64, interpolation), 64)
     assert torch.equal(frames.resize_and_centre(clip, 64, interpolation), whole)
-
-
-@pytest.mark.slow
-def test_preprocessing_is_five_times_as_fast_as_pillow_frame_by_frame():
-    from open_clip.transform import PreprocessCfg, image_transform_v2
-
-    clip, transform, network = (
-        picture(32, 480, 720),
-        image_transform_v2(PreprocessCfg(), False),
-        OpenClip(BackboneSource(tiny=True)),
-    )
-    network._preprocessing = network._preprocessing | {"size": (224, 224)}
-
-    def theirs():
-        return [transform(Image.fromarray(frame)) for frame in clip.frames]
-
-    def ours():
-        for start in range(0, 32, backbones.BATCH_ON_CPU):
-            network.prepare(frames.to_device(clip.frames[start : start + backbones.BATCH_ON_CPU], "cpu"))
-
-    def seconds(function):
-        times = []
-        for _ in range(5):
-            started = time.process_time()
-            function()
-            times.append(time.process_time() - started)
-        return min(times)
-
-    assert seconds(theirs) > 5 * seconds(ours)
 
 
 @pytest.mark.parametrize("resize_mode", ["squash", "longest"])

@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -22,19 +21,10 @@ def test_two_captures_have_one_digest():
     assert environment.capture("cpu").digest() == environment.capture("cpu").digest()
 
 
-def test_it_is_quick_and_imports_no_torch():
-    script = """
-import time
-from pytest_vdb.results import environment
-start = time.perf_counter()
-environment.capture("cpu")
-spent = time.perf_counter() - start
-import sys, json
-print(json.dumps([spent, "torch" in sys.modules]))
-"""
-    spent_s, torch = min(json.loads(subprocess.check_output([sys.executable, "-c", script])) for _ in range(3))
-    assert not torch
-    assert spent_s < 0.1
+def test_it_imports_no_torch():
+    script = "import sys; from pytest_vdb.results import environment; environment.capture('cpu')"
+    script += "; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 
 def test_a_device_that_is_not_here_gets_no_invented_name(monkeypatch):
