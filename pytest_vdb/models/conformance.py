@@ -47,6 +47,7 @@ LEAST_STD = 0.5
 
 _SEED, _OTHER_SEED = 11, 12
 _PROMPT = Prompt(id="conformance-1", text="a red ball rolls slowly over green grass")
+_CONDITIONING = {"t2v": "texts", "i2v": "conditioning images", "v2v": "conditioning clips"}
 _OTHER_TEXT = "a white ship in a storm at night, waves breaking over its bow"
 
 
@@ -58,6 +59,23 @@ class Finding:
     outcome: Outcome
     detail: str
     """One sentence, with the figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What the checks need of a clip, so that none is generated twice or kept."""
+
+    digest: str
+    shape: tuple[int, int, int]
+    fps: float
+    level: float
+    spread: float
+
+    @classmethod
+    def of(cls, clip: Clip) -> _Made:
+        frames, height, width, _ = clip.frames.shape
+        spread, level = float(clip.frames.std()), float(clip.frames.mean())
+        return cls(clip.digest(), (frames, height, width), clip.fps, level, spread)
 
 
 class Examination:
@@ -79,7 +97,7 @@ class Examination:
         self._load = load
         self._unload = unload
         self._device = device
-        self._digest: str | None = None
+        self._known: dict[tuple[Prompt, int], _Made] = {}
         self._last: tuple[Prompt, int] | None = None
 
     def examine(self, check: str) -> Finding:
@@ -127,35 +145,39 @@ class Examination:
         self._last = prompt, seed
         return self._load().generate(prompt, recipe or self.recipe, seed)
 
-    def _expected(self) -> str:
-        """Digest of the clip that the others are compared with; generated once."""
-        if self._digest is None:
-            self._digest = self._clip().digest()
-        return self._digest
+    def _made(self, prompt: Prompt = _PROMPT, seed: int = _SEED) -> _Made:
+        """The clip of this prompt and seed; generated once, whichever check asks first."""
+        if (prompt, seed) not in self._known:
+            self._known[prompt, seed] = _Made.of(self._clip(prompt, seed))
+        return self._known[prompt, seed]
+
+    @property
+    def _other_prompt(self) -> Prompt:
+        if self.card.task == "t2v":
+            return replace(_PROMPT, text=_OTHER_TEXT)
+        return replace(_PROMPT, id="conformance-2")  # the conditioning image or clip is rendered from the id
 
     # The checks -----------------------------------------------------------------------------------------------------
 
     def _shape(self) -> tuple[Outcome, str]:
-        clip = self._clip()
-        self._digest = self._digest or clip.digest()
-        frames, height, width, _ = clip.frames.shape
+        clip = self._made()
+        frames, height, width = clip.shape
         made = {"frames": frames, "height": height, "width": width, "fps": clip.fps}
         wrong = [
             f"{name} {made[name]:g} instead of {asked:g}"
             for name in made
             if (asked := getattr(self.recipe, name)) not in (None, made[name])
         ]
-        spread = float(clip.frames.std())
-        if spread < LEAST_STD:
-            wrong.append(f"one constant colour (mean level {clip.frames.mean():.0f} of 255)")
+        if clip.spread < LEAST_STD:
+            wrong.append(f"one constant colour (mean level {clip.level:.0f} of 255)")
         if wrong:
             return "failed", "; ".join(wrong)
-        return "passed", f"{frames} frames of {width}x{height} at {clip.fps:g} fps, levels spread by {spread:.1f}"
+        return "passed", f"{frames} frames of {width}x{height} at {clip.fps:g} fps, levels spread by {clip.spread:.1f}"
 
     def _other_seed(self) -> tuple[Outcome, str]:
         if DETERMINISTIC in self.card.labels:
             return "not_applicable", f"tagged {DETERMINISTIC!r}: its clip does not depend on the seed"
-        if self._expected() == self._clip(seed=_OTHER_SEED).digest():
+        if self._made().digest == self._made(seed=_OTHER_SEED).digest:
             return "failed", (
                 f"seeds {_SEED} and {_OTHER_SEED} give the same clip: the seed is ignored "
                 f"(tag the model {DETERMINISTIC!r} if it has no randomness)"
@@ -163,21 +185,18 @@ class Examination:
         return "passed", f"seeds {_SEED} and {_OTHER_SEED} give different clips"
 
     def _prompt(self) -> tuple[Outcome, str]:
-        if self.card.task == "t2v":
-            other, what = replace(_PROMPT, text=_OTHER_TEXT), "texts"
-        else:  # the conditioning image or clip is rendered from the prompt's id
-            other, what = replace(_PROMPT, id="conformance-2"), f"conditioning of {self.card.task}"
-        if self._expected() == self._clip(other).digest():
+        what = _CONDITIONING[self.card.task]
+        if self._made().digest == self._made(self._other_prompt).digest:
             return "failed", f"two different {what} give the same clip with the same seed: the prompt is ignored"
         return "passed", f"two different {what} give different clips with the same seed"
 
     def _same_seed(self) -> tuple[Outcome, str]:
-        expected = self._expected()
+        expected = self._made()
         if self._last == (_PROMPT, _SEED):
-            self._clip(replace(_PROMPT, text=_OTHER_TEXT), _OTHER_SEED)
-        if expected != self._clip().digest():
-            return "failed", f"seed {_SEED} gave other bytes after another prompt was answered in between"
-        return "passed", f"seed {_SEED} gives the same bytes again after another prompt was answered in between"
+            self._known[self._other_prompt, _SEED] = _Made.of(self._clip(self._other_prompt))
+        if expected.digest != self._clip().digest():
+            return "failed", f"seed {_SEED} gave other bytes after another clip was made in between"
+        return "passed", f"seed {_SEED} gives the same bytes again after another clip was made in between"
 
     def _frame_rule(self) -> tuple[Outcome, str]:
         asked, rule = self.recipe.frames, self.card.frame_rule
@@ -226,9 +245,8 @@ class Examination:
 
     def _use(self) -> tuple[dict[str, weakref.ref[Any]], dict[str, float]]:
         """Generate once; in a function of its own, so that nothing here keeps the model alive."""
-        model = self._load()
-        model.generate(_PROMPT, self.recipe, _SEED)
-        return _parts_of(model), _levels_mib(self._device)
+        self._clip()
+        return _parts_of(self._load()), _levels_mib(self._device)
 
 
 def _illegal_count(rule: FrameRule, asked: int) -> int | None:

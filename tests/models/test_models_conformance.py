@@ -172,10 +172,10 @@ def test_a_real_tiny_pipeline_passes_every_check(examination, name):
     [
         ("ignores-its-seed", "other_seed", "the seed is ignored"),
         ("ignores-its-prompt", "prompt", "two different texts give the same clip"),
-        ("ignores-its-image", "prompt", "two different conditioning of i2v give the same clip"),
+        ("ignores-its-image", "prompt", "two different conditioning images give the same clip"),
         ("wrong-size", "shape", "height 14 instead of 16; fps 9 instead of 8"),
         ("one-colour", "shape", "one constant colour (mean level 7 of 255)"),
-        ("remembers-the-last-prompt", "same_seed", "other bytes after another prompt was answered in between"),
+        ("remembers-the-last-prompt", "same_seed", "gave other bytes after another clip was made in between"),
         ("always-four-frames", "frame_rule", "asked for 3 frames, which its rule any allows, it produced 4"),
         ("keeps-itself", "memory", "still referenced after unloading: object"),
         ("keeps-its-memory", "memory", "took 100 MiB, 100 MiB remain (tolerance 64 MiB)"),
