@@ -34,7 +34,7 @@ def add_to(commands: Any) -> None:
         "  vdb check wan2.1-t2v-1.3b --weights hub --output report.md\n"
         "  vdb check my-model --from conftest.py --output report.md\n"
         "  vdb check 'ltx*' --json\n\n"
-        "A model generates about seven clips. The exit status is 1 if any check failed.",
+        "A model generates six clips. The exit status is 1 if any check failed.",
     )
     check.add_argument("models", metavar="MODEL", help="a name, a glob, tag:TAG or all, comma-separated")
     tagged = "a Python file or module that tags models with @model; repeatable"

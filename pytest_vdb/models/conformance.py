@@ -25,7 +25,7 @@ CHECKS: Mapping[str, str] = {
     "shape": "the clip has the frames, height, width and rate of its recipe, and more than one colour",
     "other_seed": "another seed gives another clip",
     "prompt": "another prompt (text, or conditioning image or clip) gives another clip",
-    "same_seed": "the same seed gives the same bytes, whatever was generated in between",
+    "same_seed": "the same seed gives the same bytes, after another clip was made in between",
     "frame_rule": "an illegal frame count is refused with the nearest legal ones, a second legal one is produced",
     "memory": "unloading gives the memory back",
 }
