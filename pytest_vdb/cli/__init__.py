@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from pytest_vdb import __version__
-from pytest_vdb.cli import backbones, calibrate, check, listings, projects, reference, runs, score, validate
+from pytest_vdb.cli import backbones, calibrate, check, export, listings, projects, reference, runs, score, validate
 from pytest_vdb.errors import VdbError
 
 Command = Callable[[argparse.Namespace], int]
@@ -45,6 +45,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pytest-vdb {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for part in (listings, runs, score, validate, calibrate, check, backbones, reference, projects):
+    for part in (listings, runs, score, validate, calibrate, check, export, backbones, reference, projects):
         part.add_to(commands)
     return parser

@@ -5,12 +5,16 @@ from __future__ import annotations
 import atexit
 import gc
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from pytest_vdb.errors import VdbError
 from pytest_vdb.models import calls, outputs, switches, weights
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.weights import WeightsSource
 from pytest_vdb.records import Clip, Prompt, Recipe
+
+if TYPE_CHECKING:
+    from pytest_vdb.models.onnx_backend import Part
 
 
 class DiffusersModel:
@@ -23,6 +27,8 @@ class DiffusersModel:
         self.pipeline = pipeline
         self.revision = revision
         self.notes: tuple[str, ...] = ()
+        self.onnx_parts: tuple[Part, ...] = ()
+        """What onnxruntime answers in the pipeline's stead."""
         self._extra = dict(extra or {})
 
     @classmethod
@@ -35,7 +41,17 @@ class DiffusersModel:
         weights.pipeline_class(card)  # brings the libraries in, before what lives is set aside
         _set_aside_what_lives()
         loaded = weights.load_pipeline(card, recipe, source)
-        return cls(card, loaded.pipeline, revision=loaded.revision, extra=loaded.call)
+        model = cls(card, loaded.pipeline, revision=loaded.revision, extra=loaded.call)
+        if recipe.backend == "onnx":
+            from pytest_vdb.models import onnx_backend
+
+            folder = source.cache_dir / onnx_backend.FOLDER
+            try:
+                model.onnx_parts = onnx_backend.use(model, recipe, cache_dir=folder, device=source.device)
+            except VdbError:
+                model.close()
+                raise
+        return model
 
     def generate(self, prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
         """Answer one prompt; `notes` then says what came out otherwise than asked.
@@ -62,6 +78,7 @@ class DiffusersModel:
         assert recipe.fps is not None
         clip = outputs.clip_of(output, recipe.fps, where=where)
         self.notes = (*self._differences(ask, clip, outputs.has_sound(output)), *switches.notes(recipe))
+        self.notes += tuple(note for part in self.onnx_parts for note in part.notes())
         return clip
 
     def close(self) -> None:
@@ -71,6 +88,7 @@ class DiffusersModel:
         if self.pipeline is not None and hasattr(self.pipeline, "remove_all_hooks"):
             self.pipeline.remove_all_hooks()
         self.pipeline = None
+        self.onnx_parts = ()
         gc.collect()
         switches.restore()
         if torch.cuda.is_initialized():

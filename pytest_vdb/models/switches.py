@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.errors import RecipeError, near_misses
-from pytest_vdb.models import calls
+from pytest_vdb.models import calls, onnx_export
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.records import Recipe
 
@@ -78,6 +78,8 @@ OWN_SCHEDULER = frozenset(
 )
 """Classes that call their scheduler in a way that no other one understands (diffusers 0.42.1)."""
 
+_ON_TORCH_ONLY = ("offload", "compile", "cache", "layerwise_casting", "quantization")
+
 COMPILED_BLOCKS = "repeated-blocks"
 ADAPTER = "vdb"
 
@@ -129,6 +131,7 @@ def check_environment(card: ModelCard, recipe: Recipe, source: WeightsSource) ->
         ("quantization", source.mode == "random", "quantisation happens while weights are read; random ones are not"),
         ("lora_scale", recipe.lora is None, "there is no LoRA to scale: give lora=PATH too"),
         *((setting, find_spec(name) is None, f"pip install {name}") for setting, name in _packages(recipe)),
+        ("backend", (unfit := _unfit_for_onnx(recipe)) is not None, unfit),
     )
     for setting, refused, reason in refusals:
         value = getattr(recipe, setting)
@@ -330,8 +333,18 @@ def _no_scheduler(kind: Any, value: str) -> Reason:
     return None if value in known else _unknown(value, known)
 
 
-def _no_backend(_kind: Any, value: str) -> Reason:
-    return f"{value} is not built in yet: use backend=torch"
+def _no_backend(kind: Any, _value: str) -> Reason:
+    return None if _denoiser_classes(kind) else f"{kind.__name__} has no denoiser"
+
+
+def _unfit_for_onnx(recipe: Recipe) -> Reason:
+    """What the environment or the recipe's other settings have against `backend=onnx`."""
+    if missing := onnx_export.missing_packages():
+        return f"{', '.join(missing)} not installed: {onnx_export.INSTALL}"
+    if recipe.dtype == "bfloat16":
+        return "onnxruntime takes no bfloat16: add dtype=float32"
+    acting = [name for name in _ON_TORCH_ONLY if getattr(recipe, name) not in OFF]
+    return f"{', '.join(acting)} would act on networks that torch does not run then" if acting else None
 
 
 def _unknown(value: str, known: Collection[str]) -> str:

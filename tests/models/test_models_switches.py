@@ -54,12 +54,12 @@ def made(source):
         (WAN.name, {"scheduler": "UniPCMultistep"}, "did you mean 'UniPCMultistepScheduler'?"),
         (WAN.name, {"quantization": "torchao-int9"}, "did you mean 'torchao-int8'?"),
         (WAN.name, {"layerwise_casting": "float8"}, "did you mean 'float8_e"),
-        (WAN.name, {"backend": "onnx"}, "backend=torch"),
         ("wan2.1-v2v-1.3b", {"cache": "first-block"}, "gives its denoiser no cache context"),
         ("ltx-2", {"cache": "first-block"}, "does not know where its denoiser's blocks"),
         ("ltx-2.5", {"guidance": 3.0}, "LTX2DFRPipeline takes no guidance"),
         ("helios-base", {"scheduler": "DDIMScheduler"}, "works with its own scheduler only"),
         ("ltx-2-upsampler", {"scheduler": "DDIMScheduler"}, "has no scheduler"),
+        ("ltx-2-upsampler", {"backend": "onnx"}, "has no denoiser"),
         ("text2video-zero", {"steps": 3}, "at least 4 steps"),
     ],
 )
@@ -83,6 +83,8 @@ def test_what_is_switched_off_needs_no_support(settings):
         ({"offload": "model"}, "tiny", "nothing to offload"),
         ({"lora_scale": 0.5}, "tiny", "there is no LoRA to scale"),
         ({"quantization": "bitsandbytes-nf4"}, "random", "random ones are not"),
+        ({"backend": "onnx", "compile": "full"}, "tiny", "compile would act on networks that torch does not run"),
+        ({"backend": "onnx", "dtype": "bf16"}, "tiny", "add dtype=float32"),
     ],
 )
 def test_what_the_device_or_the_weights_cannot_follow_is_refused_before_loading(source, settings, mode, said):

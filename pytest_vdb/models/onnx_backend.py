@@ -1,0 +1,211 @@
+"""`backend=onnx`: a pipeline whose denoiser and VAE decoder run in onnxruntime.
+
+Each `Part` takes the place of one method of a network that stays where it is, so diffusers still finds its config, its
+dtype and its hooks. Calls are exported as they come, one file for each combination of shapes, and kept in the cache;
+a short trial generation brings them all about before the first real one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import tempfile
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdb.errors import OptionError, RecipeError
+from pytest_vdb.models import onnx_export, switches
+from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.onnx_export import ABOUT, Graph, NotExportable
+from pytest_vdb.records import Prompt, Recipe, digest
+
+if TYPE_CHECKING:
+    from pytest_vdb.models.diffusers import DiffusersModel
+
+DENOISER, VAE_DECODER = "denoiser", "vae-decoder"
+PARTS = (DENOISER, VAE_DECODER)
+FOLDER = "onnx"
+"""In the folder of cached weights."""
+TRIAL = Prompt(id="onnx-trial", text="a red ball rolls over a table")
+TRIAL_STEPS = 4
+MOST_CALLS = 8
+"""Files for one part. A pipeline that needs more passes something new at every step."""
+
+_FILES = ("onnx_export.py", "onnx_backend.py")
+"""Files of this room whose change may change what is exported."""
+
+
+class Part:
+    """One network's method, answered by onnxruntime."""
+
+    def __init__(self, name: str, network: Any, method: Callable[..., Any], folder: Path, device: str) -> None:
+        self.name = name
+        """The component (`transformer`, `transformer_2`, `unet`), or `vae-decoder`."""
+        self.network = network
+        self.method = method
+        self.folder = folder
+        self.required = False
+        """Whether what cannot be exported is an error; else torch answers it."""
+        self.refused: str | None = None
+        """Why torch answers at least one kind of call."""
+        self.provider: str | None = None
+        self.__signature__ = inspect.signature(method)  # some pipelines read a denoiser's
+        self._device = device
+        self._graphs: dict[str, Graph | str] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer a call, exporting it if it is of a new kind.
+
+        Raises:
+            NotExportable: it cannot be exported, and the part is required.
+        """
+        try:
+            call = onnx_export.call_of(self.__signature__, args, kwargs)
+            graph = self._graph(call)
+        except NotExportable as error:
+            self.refused = str(error)
+            if self.required:
+                raise NotExportable(f"{type(self.network).__name__}: {error}") from error
+            return self.method(*args, **kwargs)
+        self.provider = graph.provider
+        return graph.run(call)
+
+    def exports(self) -> list[tuple[Path, dict[str, Any]]]:
+        """The folders and descriptions of what was exported, in the order of their names."""
+        found = [(path.parent, json.loads(path.read_text("utf-8"))) for path in self.folder.glob(f"[!.]*/{ABOUT}")]
+        return sorted((folder, about) for folder, about in found if "refused" not in about)
+
+    def notes(self) -> tuple[str, ...]:
+        """What ran where, for the reader of a result."""
+        ran = (f"{self.name} ran in onnxruntime ({self.provider})",) if self.provider is not None else ()
+        return ran if self.refused is None else (*ran, f"{self.name} stayed in torch: {self.refused}")
+
+    def _graph(self, call: onnx_export.Call) -> Graph:
+        if call.identity not in self._graphs:
+            if len(self._graphs) >= MOST_CALLS:
+                raise NotExportable(f"it is called in more than {MOST_CALLS} ways, and shapes are static")
+            self._graphs[call.identity] = self._found_or_made(call)
+        graph = self._graphs[call.identity]
+        if isinstance(graph, str):
+            raise NotExportable(graph)
+        return graph
+
+    def _found_or_made(self, call: onnx_export.Call) -> Graph | str:
+        """From the cache or exported now; the reason, where it was or is refused."""
+        folder = self.folder / call.identity
+        if not folder.is_dir():
+            try:
+                return onnx_export.export(self.method, self.network, call, folder, device=self._device)
+            except NotExportable as error:
+                self._remember(str(error), folder)
+        refused: str | None = json.loads((folder / ABOUT).read_text("utf-8")).get("refused")
+        return Graph(folder, self._device) if refused is None else refused
+
+    def _remember(self, reason: str, folder: Path) -> None:
+        """So that later runs need not try again; other versions do."""
+        workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        (workshop / ABOUT).write_text(json.dumps({"refused": reason}) + "\n", encoding="utf-8")
+        onnx_export.publish(workshop, folder)
+
+
+def use(model: DiffusersModel, recipe: Recipe, *, cache_dir: Path, device: str) -> tuple[Part, ...]:
+    """Move a loaded model's denoiser, and its VAE decoder if that can be exported, to onnxruntime.
+
+    Args:
+        model: loaded, with every switch set.
+        recipe: as `card.resolve` returned it.
+        cache_dir: where exported files are kept between runs.
+        device: of the model.
+
+    Raises:
+        RecipeError: the denoiser cannot be exported, with the reason.
+    """
+    parts = install(model, recipe, cache_dir=cache_dir, device=device, names=PARTS)
+    for part in parts:
+        part.required = part.name != VAE_DECODER
+    try:
+        if not all(part.folder.is_dir() for part in parts):
+            try_out(model, recipe, parts)
+        for part in parts:
+            if part.required:
+                _refuse_what_was_refused(part)
+    except NotExportable as error:
+        raise RecipeError(
+            "cannot follow backend=onnx",
+            where=f"model {model.card.name}",
+            mend=f"the denoiser cannot be exported: {error}",
+        ) from error
+    return parts
+
+
+def install(
+    model: DiffusersModel, recipe: Recipe, *, cache_dir: Path, device: str, names: Collection[str]
+) -> tuple[Part, ...]:
+    """Put parts in the place of a pipeline's methods; nothing is exported yet.
+
+    Args:
+        names: of `PARTS`.
+
+    Raises:
+        LibraryMissing: a package is not installed.
+        OptionError: the pipeline has none of the parts.
+    """
+    onnx_export.require_packages()
+    pipeline = model.pipeline
+    found = {name: (network, "forward") for name in switches.DENOISERS if (network := getattr(pipeline, name, None))}
+    wanted = found if DENOISER in names else {}
+    vae = getattr(pipeline, "vae", None)
+    if VAE_DECODER in names and hasattr(vae, "decode"):
+        wanted = {**wanted, VAE_DECODER: (vae, "decode")}
+    if not wanted:
+        raise OptionError(f"{type(pipeline).__name__} has none of {', '.join(names)}", where=f"model {model.card.name}")
+    parts = []
+    for name, (network, method) in wanted.items():
+        folder = cache_dir / f"{model.card.name}-{name}-{_identity(model.card, recipe, network)}"
+        part = Part(name, network, getattr(network, method), folder, device)
+        setattr(network, method, part)
+        parts.append(part)
+    return tuple(parts)
+
+
+def try_out(model: DiffusersModel, recipe: Recipe, parts: Collection[Part]) -> None:
+    """Generate once with few steps, so that every part sees its calls and exports them."""
+    steps = min(recipe.steps or TRIAL_STEPS, TRIAL_STEPS)
+    model.generate(TRIAL, dataclasses.replace(recipe, steps=steps), 0)
+    for part in parts:
+        part.folder.mkdir(parents=True, exist_ok=True)  # also of one that few steps do not reach
+
+
+def _refuse_what_was_refused(part: Part) -> None:
+    for path in part.folder.glob(f"[!.]*/{ABOUT}"):
+        about = json.loads(path.read_text("utf-8"))
+        if "refused" in about:
+            raise NotExportable(f"{type(part.network).__name__}: {about['refused']}")
+
+
+def _identity(card: ModelCard, recipe: Recipe, network: Any) -> str:
+    """Of everything that an exported file depends on, the weights' values among it (a LoRA is part of them)."""
+    sources = [Path(__file__).with_name(name) for name in _FILES]
+    return digest(
+        {
+            "pipeline": card.pipeline,
+            "recipe": recipe.digest(),
+            "network": [type(network).__name__, repr(sorted(dict(network.config).items()))],
+            "weights": _digest_of_weights(network),
+            "code": [hashlib.sha256(source.read_bytes()).hexdigest() for source in sources],
+            "versions": onnx_export.versions(),
+        }
+    )
+
+
+def _digest_of_weights(network: Any) -> str:
+    import torch
+
+    state = hashlib.blake2b(digest_size=16)
+    for name, tensor in network.state_dict().items():
+        state.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        state.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return state.hexdigest()
