@@ -131,6 +131,10 @@ class Benchmark:
         """Add measurements of your own to the test's record."""
         self._measurements.update({measured.name: measured for measured in measurements})
 
+    def timed_rounds(self, wanted: int) -> int:
+        """How often to time a call: once where timings are withheld anyway."""
+        return 1 if self._bench.why_timings_are_withheld else wanted
+
     def record_rounds(self, benchmark: object, *, frames: int) -> None:
         """Record what pytest-benchmark's `benchmark.pedantic` timed: every round is one call of a warm model.
 

@@ -6,11 +6,14 @@ One `parametrize` call, because stacking them costs a quarter more time and memo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from pytest_vdb.records import Prompt
+
+
+Thing = TypeVar("Thing")
 
 
 class Case(NamedTuple):
@@ -42,6 +45,14 @@ def case_ids(listed: Iterable[Case]) -> list[str]:
             parts.append(f"s{case.sample_index}")
         ids.append("-".join(parts) or "session")
     return ids
+
+
+def grouped(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[Thing]:
+    """Equal keys next to each other: groups in the order of their first member, members in the order they had."""
+    groups: dict[Hashable, list[Thing]] = {}
+    for thing in things:
+        groups.setdefault(key(thing), []).append(thing)
+    return [thing for group in groups.values() for thing in group]
 
 
 def slug(name: str) -> str:

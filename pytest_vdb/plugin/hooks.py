@@ -147,6 +147,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("vdb_case", listed, ids=case_ids(listed), indirect=True)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of one model in a row, whatever file they are in and however they were shuffled: it is loaded once."""
+    from pytest_vdb.plugin.cases import grouped
+
+    places = [place for place, item in enumerate(items) if _model_of(item) is not None]
+    for place, item in zip(places, grouped([items[place] for place in places], _model_of), strict=True):
+        items[place] = item
+
+
+def _model_of(item: pytest.Item) -> str | None:
+    case = item.callspec.params.get("vdb_case") if hasattr(item, "callspec") else None
+    return case.model if case is not None else None
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """An output folder that cannot take the run is said before the first generation."""
     recorder = session.config.pluginmanager.get_plugin(RECORDER)

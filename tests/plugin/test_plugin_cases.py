@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_vdb.plugin.cases import Case, case_ids, cases, model_of, slug
+from pytest_vdb.plugin.cases import Case, case_ids, cases, grouped, model_of, slug
 from pytest_vdb.records import Prompt
 
 
@@ -13,6 +13,10 @@ def test_ids_name_model_prompt_and_further_samples():
 
 def test_a_test_that_asks_for_no_prompt_is_named_by_its_model():
     assert case_ids([Case("wan", None)]) == ["wan"]
+
+
+def test_grouping_keeps_the_order_within_and_among_groups():
+    assert grouped(["b1", "a1", "b2", "c1", "a2"], lambda name: name[0]) == ["b1", "b2", "a1", "a2", "c1"]
 
 
 def test_a_slug_keeps_a_tame_name():

@@ -90,6 +90,15 @@ def test_records_survive_a_session_that_is_killed(project):
     assert reused == ["good"] * 3
 
 
+def test_the_tests_of_a_model_run_in_a_row_whatever_file_they_are_in(project):
+    (project.path / "test_more.py").write_text(
+        (project.path / "test_generation.py").read_text().replace("_gen", "_more")
+    )
+    project.run_in_subprocess("good,also-good").assert_outcomes(passed=12)
+    models = [record.model for record in project.records()]
+    assert models == ["good"] * 6 + ["also-good"] * 6
+
+
 def test_order_changes_no_value(project):
     project.run("good,also-good", "--vdb-cache=never").assert_outcomes(passed=6)
     forwards = {record.nodeid: record for record in project.records()}
