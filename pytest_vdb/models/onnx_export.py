@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vdb.errors import LibraryMissing, VdbError
+from pytest_vdb.models import onnx_operators
 from pytest_vdb.records import digest
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -189,7 +190,12 @@ def _write(method: Callable[..., Any], network: Any, call: Call, folder: Path, d
     started = time.perf_counter()
     with _as_not_exportable("torch.onnx.export"), _quietly(), torch.no_grad():
         program = torch.onnx.export(
-            _module(method, network, call), call.tensors, input_names=call.names, dynamo=True, verbose=False
+            _module(method, network, call),
+            call.tensors,
+            input_names=call.names,
+            dynamo=True,
+            verbose=False,
+            custom_translation_table=onnx_operators.corrections(),
         )
         assert program is not None
         program.save(folder / MODEL)

@@ -164,6 +164,20 @@ def test_what_cannot_be_exported_stays_in_torch_or_is_refused_with_the_reason(tm
         _part(network, tmp_path, required=True)(x)
 
 
+def test_squeezing_what_is_not_one_and_filling_truth_values_come_out_as_in_torch(tmp_path):
+    import torch
+
+    def forward(self, x, mask):
+        filled = mask.squeeze(1).masked_fill(x > 1, True)
+        return self.layer(x.squeeze(1)).masked_fill(filled, 5.0)
+
+    network = _Network(forward)
+    part = _part(network, tmp_path, required=True)
+    x, mask = torch.tensor([[0.0, 2.0, 0.0], [0.0, 0.0, 2.0]]), torch.eye(2, 3).bool()
+    with torch.no_grad():
+        assert torch.allclose(part(x, mask), network(x, mask), atol=1e-6)
+
+
 def test_a_graph_that_disagrees_with_torch_is_refused(tmp_path):
     import torch
 
