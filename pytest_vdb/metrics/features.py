@@ -178,6 +178,26 @@ BACKBONES: dict[str, BackboneSpec] = {
             sha256="bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
         ),
         BackboneSpec(
+            name="lpips",
+            opens="pytest_vdb.metrics.perceptual:LpipsAlex",
+            about="LPIPS 0.1: the heads, over torchvision's AlexNet (233 MiB more)",
+            repository="https://raw.githubusercontent.com/Lightning-AI/torchmetrics/v1.9.0/"
+            "src/torchmetrics/functional/image/lpips_models/alex.pth",
+            size_mib=0.006,
+            licence="BSD-2-Clause (heads), BSD-3-Clause (trunk)",
+            sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+        ),
+        BackboneSpec(
+            name="dists",
+            opens="pytest_vdb.metrics.perceptual:DistsVgg",
+            about="DISTS: the heads, over torchvision's VGG16 (528 MiB more)",
+            repository="https://raw.githubusercontent.com/Lightning-AI/torchmetrics/v1.9.0/"
+            "src/torchmetrics/functional/image/dists_models/weights.pt",
+            size_mib=0.012,
+            licence="MIT (heads), BSD-3-Clause (trunk)",
+            sha256="f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",
+        ),
+        BackboneSpec(
             name="vjepa",
             opens="pytest_vdb.metrics.vjepa:VJepa",
             about="V-JEPA 2 ViT-L: the network of JEDi here (its authors used the first V-JEPA)",
@@ -214,6 +234,16 @@ FEATURES: dict[str, FeatureSpec] = {
         FeatureSpec(name="i3d", backbone="i3d", about="(400,) logits, StyleGAN-V's preprocessing"),
         FeatureSpec(name="i3d_cd", backbone="i3d", about="(400,) logits, cd-fvd's preprocessing (squashed)"),
         FeatureSpec(name="vjepa", backbone="vjepa", about="(D,) mean token of the encoder, up to 64 frames"),
+        *(
+            FeatureSpec(
+                name=f"{network}{size}_frames",
+                backbone=network,
+                about="(T,) distance of each frame from its reference" + (f", short side {size[1:]}" if size else ""),
+                of="pair",
+            )
+            for network in ("lpips", "dists")
+            for size in ("", "_256", "_512", "_1024")
+        ),
         FeatureSpec(name="flow_turns", backbone="raft", about="(T-2, 2): motion.TURN_COLUMNS of each inner frame"),
     )
 }

@@ -22,6 +22,9 @@ METRIC_MODULES: tuple[str, ...] = (
     "psnr",
     "ssim",
     "fsim",
+    "lpips",
+    "dists",
+    "vmaf",
 )
 """The modules with our own metrics, all light to import. A new file of metrics is a new line here."""
 

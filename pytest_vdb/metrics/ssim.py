@@ -38,7 +38,15 @@ MIDDLE = 128
 """Taken off every level: squares of smaller numbers round less."""
 
 
-@metric("ssim", unit="1", better="higher", parts=PARTS, version="wang-valid", orders=("blur", "noise", "jpeg"))
+@metric(
+    "ssim",
+    unit="1",
+    better="higher",
+    parts=PARTS,
+    version="wang-valid",
+    default=False,
+    orders=("blur", "noise", "jpeg"),
+)
 def ssim(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Structural similarity to a reference, mean over frames and colours.
 
