@@ -244,6 +244,7 @@ FEATURES: dict[str, FeatureSpec] = {
             for network in ("lpips", "dists")
             for size in ("", "_256", "_512", "_1024")
         ),
+        FeatureSpec(name="motion_histogram", backbone="raft", about="(1024,) of 400 points through 16 frames: fvmd"),
         FeatureSpec(name="flow_turns", backbone="raft", about="(T-2, 2): motion.TURN_COLUMNS of each inner frame"),
     )
 }

@@ -18,6 +18,7 @@ from torchvision.models import optical_flow
 
 from pytest_vdb.errors import CannotMeasure, WeightsBroken
 from pytest_vdb.metrics import frames as framing
+from pytest_vdb.metrics import fvmd
 from pytest_vdb.metrics.backbones import seeded
 from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
 from pytest_vdb.metrics.pixels import need_frames
@@ -38,7 +39,7 @@ MOTION_BOUNDARY, OCCLUSION = (0.01, 0.002), (0.01, 0.5)
 
 
 class RaftSmall:
-    """RAFT-small: `flow`, `flow_pairs` and `flow_turns`.
+    """RAFT-small: `flow`, `flow_pairs`, `flow_turns` and `motion_histogram`.
 
     Weights, in this order: `tiny` (seeded random ones, one update); `path` to a state dict (`.pth` or `.safetensors`)
     with torchvision's keys; else torchvision's C_T_V2.
@@ -60,7 +61,7 @@ class RaftSmall:
         """The feature of that name, in pixels of a clip whose short side is 256."""
         clip = subject.clip
         assert clip is not None
-        need_frames(clip, 3 if name == "flow_turns" else 2)
+        need_frames(clip, {"flow_turns": 3, "motion_histogram": fvmd.FRAMES}.get(name, 2))
         if self._seen is None or self._seen[0] is not clip:
             frames = self.prepare(clip)
             self._seen = clip, frames, flow_both_ways(self._model, frames, self._updates)
@@ -71,6 +72,7 @@ class RaftSmall:
                 "flow": lambda: flow * scale,
                 "flow_pairs": lambda: describe_pairs(frames, flow, scale),
                 "flow_turns": lambda: describe_turns(flow, scale),
+                "motion_histogram": lambda: torch.from_numpy(fvmd.histogram_of_flow((flow[0] * scale).cpu().numpy())),
             }[name]()
         described: NDArray[np.float32] = answer.cpu().numpy()
         return described

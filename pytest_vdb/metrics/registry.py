@@ -18,6 +18,7 @@ METRIC_MODULES: tuple[str, ...] = (
     "vbench",
     "fvd",
     "kernels",
+    "fvmd",
     "inception_score",
     "psnr",
     "ssim",
