@@ -7,8 +7,7 @@ of these are compared by the Fréchet distance.
 Source: Liu et al., Fréchet video motion distance (arXiv 2407.16124). Two things differ from the authors' release, so
 values do not compare with theirs: points follow RAFT's flow (the release tracks with PIPs++; give `histogram` your own
 tracks for that), and acceleration is the change of velocity, as the paper has it (the release takes the displacement a
-second time). The histogram of given
-vectors is the release's to the bit.
+second time). The histogram of given vectors is the release's to the bit.
 """
 
 from __future__ import annotations

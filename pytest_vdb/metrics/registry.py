@@ -20,6 +20,7 @@ METRIC_MODULES: tuple[str, ...] = (
     "kernels",
     "fvmd",
     "inception_score",
+    "diversity",
     "psnr",
     "ssim",
     "fsim",
