@@ -62,7 +62,7 @@ class _Gaussian(Protocol):
     def factor(self) -> NDArray[np.float64]: ...
 
     def seen_through(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """`rows @ covariance @ rows.T`."""
+        """`rows @ covariance @ rows.T`, of which only the lower triangle need be right."""
         ...
 
 
@@ -100,8 +100,19 @@ class _ByCovariance:
         return lower.T if pivots.min() > 1e-6 * pivots.max() else _singular_factor(self._covariance)
 
     def seen_through(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self._is_triangular(rows):
+            # Half the work of two products, and all that the eigenvalues look at is this lower triangle.
+            from scipy.linalg import lapack
+
+            reduced, _ = lapack.dsygst(self._covariance, rows.T, itype=2, lower=1)
+            return np.asarray(reduced, dtype=np.float64)
         seen: NDArray[np.float64] = rows @ self._covariance @ rows.T
         return seen
+
+    @staticmethod
+    def _is_triangular(rows: NDArray[np.float64]) -> bool:
+        """Whether these are a Cholesky factor: as many rows as columns, and nothing below the diagonal."""
+        return rows.shape[0] == rows.shape[1] and not rows[-1, :-1].any() and not np.tril(rows, -1).any()
 
 
 def _gaussian(given: NDArray[Any] | Moments, ddof: int, name: str) -> _Gaussian:

@@ -21,6 +21,7 @@ import numpy as np
 
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import Score, metric
+from pytest_vdb.metrics.memory import keep_freed_memory
 from pytest_vdb.metrics.resize import PARTS, at_each_size
 from pytest_vdb.records import Clip
 
@@ -93,6 +94,7 @@ def fsim_frames(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> FeatureS
         raise CannotMeasure(f"frames of {width}x{height} pixels are smaller than {SMALLEST_PX}x{SMALLEST_PX}")
     if plain := [t for t, pair in enumerate(zip(first, second, strict=True)) if all(map(_is_plain, pair))]:
         raise CannotMeasure(f"frame {plain[0]} has no features: one plain colour on both sides")
+    keep_freed_memory()
     together = max(1, SIZE_PX**2 // (height * width))
     with torch.inference_mode():
         parts = [

@@ -17,6 +17,7 @@ import numpy as np
 
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import Score, metric
+from pytest_vdb.metrics.memory import keep_freed_memory
 from pytest_vdb.metrics.resize import PARTS, at_each_size
 from pytest_vdb.records import Clip
 
@@ -32,8 +33,8 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 FRAMES = 16
 """Frames side by side: with three colours 48 channels, a multiple of the vector width."""
-STRIP = 4096 * 3 * FRAMES
-"""Numbers in a strip of one map: four of them and their results stay near a level-2 cache."""
+STRIP = 8192 * 3 * FRAMES
+"""Numbers in a strip of one map: two of them and their means stay near a level-2 cache."""
 MIDDLE = 128
 """Taken off every level: squares of smaller numbers round less."""
 
@@ -139,14 +140,16 @@ def _similarities(first: torch.Tensor, second: torch.Tensor, *, with_contrast: b
     inside = height - border
     strips = -(-inside // max(border, STRIP // (width * channels)))
     rows = -(-inside // strips)
-    maps = torch.empty(4, rows + border, width, channels)
+    maps = torch.empty(2, rows + border, width, channels)
     whole, contrast = torch.zeros(2, channels, dtype=torch.float64)
     with torch.inference_mode():
         for top in range(0, inside, rows):
             strip = slice(top, min(top + rows, inside) + border)
-            filled = _fill(maps[:, : strip.stop - top], first[strip], second[strip])
-            columns = torch.conv2d(filled.permute(0, 3, 1, 2), down, groups=channels)
-            index, structure = _index(torch.conv2d(columns, across, groups=channels), with_contrast=with_contrast)
+            filled = _fill(maps[:, : strip.stop - top], first[strip], second[strip]).permute(0, 3, 1, 2)
+            means = torch.conv2d(torch.conv2d(filled, down, groups=channels), across, groups=channels)
+            filled.mul_(filled)
+            squares = torch.conv2d(torch.conv2d(filled, down, groups=channels), across, groups=channels)
+            index, structure = _index(means, squares, with_contrast=with_contrast)
             whole += index.sum(dim=(1, 2))
             if structure is not None:
                 contrast += structure.sum(dim=(1, 2))
@@ -155,24 +158,28 @@ def _similarities(first: torch.Tensor, second: torch.Tensor, *, with_contrast: b
 
 
 def _fill(maps: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """What is to be averaged: sum, difference and their squares. Similar frames differ little, so little is rounded."""
+    """Sum and difference of the two, which is all that need be averaged, once as they are and once squared.
+
+    Similar frames differ little, so little of their difference is lost in rounding.
+    """
     import torch
 
-    total, difference = maps[0], maps[1]
+    total, difference = maps
     total.copy_(first)
     difference.copy_(second)
     total.add_(difference)
     torch.sub(total, difference, alpha=2, out=difference)
-    torch.mul(maps[:2], maps[:2], out=maps[2:])
     return maps
 
 
-def _index(means: torch.Tensor, *, with_contrast: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+def _index(
+    means: torch.Tensor, squares: torch.Tensor, *, with_contrast: bool
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The index and, if wanted, its contrast-structure term at every pixel, from the local means; in place throughout.
 
     With s = x + y and d = x - y: 2 mx my = (ms^2 - md^2) / 2, mx^2 + my^2 = (ms^2 + md^2) / 2, and so for variances.
     """
-    s, d, s_squared, d_squared = means
+    (s, d), (s_squared, d_squared) = means, squares
     s_squared.addcmul_(s, s, value=-1).add_(2 * C2)
     d.mul_(d)
     d_squared.sub_(d)
@@ -208,6 +215,7 @@ def _side_by_side(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Iterat
     """Up to 16 frames of each clip at a time as `int8 (H, W, 3 t)`, less `MIDDLE`: by colour, and in each by frame."""
     import torch
 
+    keep_freed_memory()
     count = -(-len(first) // FRAMES)
     for a, b in zip(np.array_split(first, count), np.array_split(second, count), strict=True):
         frames, height, width, colours = a.shape
