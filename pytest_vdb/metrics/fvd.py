@@ -156,7 +156,7 @@ def _leaving_out(
 def _worth(n: int) -> str | None:
     if n >= ENOUGH_CLIPS:
         return None
-    return f"N = {n} clips: below {ENOUGH_CLIPS} most of a Fréchet distance can be bias; compare at equal N, or use kvd"
+    return f"N = {n} clips: below {ENOUGH_CLIPS} most of a Fréchet distance can be bias; compare only at equal N"
 
 
 def _intercept(features: NDArray[np.float64], reference: NDArray[np.float64] | Moments) -> float:
