@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pytest_vdb.errors import WeightsBroken
 from pytest_vdb.metrics.backbones import seeded
-from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
+from pytest_vdb.metrics.features import BackboneSource, Subject
 from pytest_vdb.metrics.openclip import OpenClip
-from pytest_vdb.metrics.weights import given_file, url_file, weights_digest
+from pytest_vdb.metrics.weights import given_file, load_into, own_or_published, weights_digest
 
 CLIP = "ViT-L-14:openai"
 
@@ -46,31 +46,12 @@ class Aesthetic:
 
 def _weights(source: BackboneSource) -> tuple[Path, Path]:
     """The linear layer's file, and CLIP's."""
-    spec = BACKBONES["aesthetic"]
-    if source.path is None:
-        layer = url_file(
-            spec.repository,
-            cache_dir=source.cache_dir,
-            offline=source.offline,
-            backbone="aesthetic",
-            size_mib=spec.size_mib,
-            sha256=spec.sha256,
-        )
-        return layer, Path(CLIP)
-    path = given_file(source.path, backbone="aesthetic")
+    path = own_or_published("aesthetic", source)
     if path.is_file():
         return path, Path(CLIP)
     layer = given_file(path / "sa_0_4_vit_l_14_linear.pth", backbone="aesthetic")
     return layer, next(iter(sorted(path.glob("ViT-L-14*"))), Path(CLIP))
 
 
-def _linear(path: Path) -> torch.nn.Linear:
-    layer = torch.nn.Linear(768, 1)
-    try:
-        layer.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch and pickle each raise their own for a broken file
-        raise WeightsBroken(
-            f"{path} is not LAION's linear layer over 768 features: {str(error).partition(chr(10))[0]}",
-            where="--vdb-backbone aesthetic",
-        ) from error
-    return layer
+def _linear(path: Path) -> Any:
+    return load_into(torch.nn.Linear(768, 1), path, backbone="aesthetic", called="LAION's layer over 768 features")

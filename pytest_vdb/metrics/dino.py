@@ -9,14 +9,12 @@ import torch
 from numpy.typing import NDArray
 from transformers import Dinov2Config, Dinov2Model
 
-from pytest_vdb.errors import WeightsBroken
 from pytest_vdb.metrics import frames as framing
 from pytest_vdb.metrics.backbones import in_batches, seeded, unit_rows
-from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
-from pytest_vdb.metrics.weights import given_file, hub_file, weights_digest
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from pytest_vdb.metrics.features import BackboneSource, Subject
+from pytest_vdb.metrics.frames import IMAGENET_MEAN, IMAGENET_STD
+from pytest_vdb.metrics.pretrained import open_pretrained
+from pytest_vdb.metrics.weights import load_into, own_or_published, weights_digest
 
 
 class Dino:
@@ -30,7 +28,11 @@ class Dino:
 
     def __init__(self, source: BackboneSource) -> None:
         self._device = source.device
-        self._model, self.identity, self._short_side, self._size = _tiny() if source.tiny else _published(source)
+        if source.tiny:
+            self._model, self.identity = seeded(_tiny), "tiny"
+        else:
+            self._model, self.identity = open_pretrained(Dinov2Model, source, backbone="dino", called="DINOv2")
+        self._short_side, self._size = (64, 56) if source.tiny else (256, 224)
         self._model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
@@ -48,40 +50,11 @@ class Dino:
         return token
 
 
-def _tiny() -> tuple[Any, str, int, int]:
+def _tiny() -> Dinov2Model:
     config = Dinov2Config(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2, image_size=56, patch_size=14
     )
-    return seeded(lambda: Dinov2Model(config)), "tiny", 64, 56
-
-
-def _published(source: BackboneSource) -> tuple[Any, str, int, int]:
-    spec = BACKBONES["dino"]
-    if source.path is None:
-        weights, config = (
-            hub_file(spec.repository, name, offline=source.offline, backbone="dino", size_mib=spec.size_mib)
-            for name in ("model.safetensors", "config.json")
-        )
-        folder = config.parent
-    else:
-        folder = given_file(source.path, backbone="dino")
-        weights = given_file(folder / "model.safetensors", backbone="dino")
-    try:
-        model, loading = Dinov2Model.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
-    except Exception as error:  # transformers and safetensors raise each their own for a broken file
-        raise WeightsBroken(
-            f"{folder} cannot be read as DINOv2: {str(error).partition(chr(10))[0]}", where="--vdb-backbone dino"
-        ) from error
-    if loading["missing_keys"]:
-        first = sorted(loading["missing_keys"])[0]
-        raise WeightsBroken(
-            f"{weights} lacks {len(loading['missing_keys'])} of DINOv2's weights, {first!r} first",
-            where="--vdb-backbone dino",
-        )
-    name = source.path.name if source.path else spec.repository.rpartition("/")[2]
-    return model, f"{name}@{weights_digest(weights)}", 256, 224
+    return Dinov2Model(config)
 
 
 class DinoV1:
@@ -102,8 +75,9 @@ class DinoV1:
             self._side, self.identity = 32, "tiny"
             self._model = seeded(lambda: _vision_transformer(img_size=32, embed_dim=24, depth=2, num_heads=2))
         else:
-            self._side = 224
-            self._model, self.identity = _dino_v1(source)
+            self._side, path = 224, own_or_published("dino_v1", source)
+            self._model = load_into(_vision_transformer(), path, backbone="dino_v1", called="DINO ViT-B/16")
+            self.identity = f"dino_vitb16@{weights_digest(path)}"
         self._model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
@@ -141,29 +115,3 @@ def _vision_transformer(**options: Any) -> Any:
     from timm.models.vision_transformer import VisionTransformer
 
     return VisionTransformer(patch_size=DinoV1.PATCH, num_classes=0, **options)
-
-
-def _dino_v1(source: BackboneSource) -> tuple[Any, str]:
-    spec = BACKBONES["dino_v1"]
-    path = (
-        given_file(source.path, backbone="dino_v1")
-        if source.path
-        else hub_file(
-            spec.repository, "model.safetensors", offline=source.offline, backbone="dino_v1", size_mib=spec.size_mib
-        )
-    )
-    model = _vision_transformer()
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(state)
-    except Exception as error:  # torch, pickle and safetensors each raise their own for a broken file
-        raise WeightsBroken(
-            f"{path} cannot be read as DINO ViT-B/16: {str(error).partition(chr(10))[0]}",
-            where="--vdb-backbone dino_v1",
-        ) from error
-    return model, f"dino_vitb16@{weights_digest(path)}"

@@ -72,6 +72,8 @@ class BackboneSpec:
     """The hub repository or address of the published weights."""
     size_mib: float
     licence: str
+    filename: str = "model.safetensors"
+    """In a hub repository, the file with the weights."""
     sha256: str = ""
     """Of the published file, where its name does not end in it."""
 
@@ -175,6 +177,7 @@ BACKBONES: dict[str, BackboneSpec] = {
             repository="flateon/FVD-I3D-torchscript",
             size_mib=49,
             licence="Apache-2.0 (the original network's; the conversion states none)",
+            filename="i3d_torchscript.pt",
             sha256="bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
         ),
         BackboneSpec(
@@ -205,6 +208,16 @@ BACKBONES: dict[str, BackboneSpec] = {
             size_mib=1300,
             licence="MIT",
         ),
+        BackboneSpec(
+            name="videomae",
+            opens="pytest_vdb.metrics.videomae:VideoMae",
+            about="VideoMAE V2 ViT-g, fine-tuned on Something-Something v2: the default network of cd-fvd",
+            repository="OpenGVLab/VideoMAE2",
+            filename="mae-g/vit_g_hybrid_pt_1200e_ssv2_ft.pth",
+            size_mib=1926,
+            licence="Apache-2.0",
+            sha256="5a210a92f035dff30c53b46157b612e7a1a5d3c99700e1b2d71da5c399ca7e70",
+        ),
     )
 }
 
@@ -234,6 +247,9 @@ FEATURES: dict[str, FeatureSpec] = {
         FeatureSpec(name="i3d", backbone="i3d", about="(400,) logits, StyleGAN-V's preprocessing"),
         FeatureSpec(name="i3d_cd", backbone="i3d", about="(400,) logits, cd-fvd's preprocessing (squashed)"),
         FeatureSpec(name="vjepa", backbone="vjepa", about="(D,) mean token of the encoder, up to 64 frames"),
+        FeatureSpec(
+            name="videomae", backbone="videomae", about="(D,) mean token of the encoder, cd-fvd's preprocessing"
+        ),
         *(
             FeatureSpec(
                 name=f"{network}{size}_frames",

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 Interpolation = Literal["bicubic", "bilinear"]
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of levels in [0, 1], by colour: what torchvision, DINO and V-JEPA normalise by."""
+
 
 def to_device(frames: NDArray[np.uint8], device: str) -> torch.Tensor:
     """`uint8 (T, H, W, 3)` -> `uint8 (T, 3, H, W)` on the device, channels last: no copy is made on a CPU."""

@@ -23,7 +23,7 @@ from torch.nn import functional
 from pytest_vdb.errors import CannotMeasure, WeightsBroken
 from pytest_vdb.metrics.backbones import seeded
 from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.weights import given_file, hub_file
+from pytest_vdb.metrics.weights import own_or_published, read_state
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,8 +36,6 @@ KNOWN_FILES = {
     "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2": "kinetics-400, the TorchScript of StyleGAN-V",
 }
 """SHA-256 of published weight files. The PyTorch state dict has been published without one."""
-
-HUB_FILE = ("flateon/FVD-I3D-torchscript", "i3d_torchscript.pt")
 
 BATCH_NORM_EPSILON = 1e-5
 """Of the ports that FVD codes use (VideoGPT's, hence cd-fvd's); a TorchScript archive tells its own."""
@@ -212,16 +210,11 @@ def load(path: Path) -> tuple[InceptionI3d, str]:
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return dict(load_file(path))
     if _is_torchscript(path):
         with warnings.catch_warnings():  # TorchScript is deprecated; the file that everybody has is one
             warnings.simplefilter("ignore")
             return _with_epsilons(torch.jit.load(path, map_location="cpu"))
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    return dict(state.get("state_dict", state))
+    return read_state(path)
 
 
 def _with_epsilons(module: torch.jit.ScriptModule) -> dict[str, torch.Tensor]:
@@ -312,7 +305,7 @@ class I3D:
         if source.tiny:
             network, self.identity = seeded(_tiny), "tiny"
         else:
-            network, self.identity = load(_weights_file(source))
+            network, self.identity = load(own_or_published("i3d", source))
         self._network = network.to(source.device, memory_format=torch.channels_last_3d)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:
@@ -337,12 +330,6 @@ class I3D:
             logits = self._network(clips.contiguous(memory_format=torch.channels_last_3d))
         result: NDArray[np.float32] = logits.float().cpu().numpy()
         return result
-
-
-def _weights_file(source: BackboneSource) -> Path:
-    if source.path is not None:
-        return given_file(source.path, backbone="i3d")
-    return hub_file(*HUB_FILE, offline=source.offline, backbone="i3d", size_mib=49)
 
 
 def _tiny() -> InceptionI3d:

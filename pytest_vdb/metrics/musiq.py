@@ -7,7 +7,6 @@ in the converted checkpoints that VBench uses. All frames of a clip have the sam
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,10 +14,9 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import nn
 
-from pytest_vdb.errors import WeightsBroken
 from pytest_vdb.metrics.backbones import in_batches, seeded
-from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
-from pytest_vdb.metrics.weights import given_file, url_file, weights_digest
+from pytest_vdb.metrics.features import BackboneSource, Subject
+from pytest_vdb.metrics.weights import load_into, own_or_published, weights_digest
 
 PATCH = 32
 SIDES = (224, 384)
@@ -41,8 +39,9 @@ class Musiq:
         if source.tiny:
             self._model, self.identity = seeded(lambda: MultiScaleTransformer(width=12, hidden=24, layers=1)), "tiny"
         else:
-            path = _find(source)
-            self._model, self.identity = _load(path), f"musiq@{weights_digest(path)}"
+            path = own_or_published("musiq", source)
+            self._model = load_into(MultiScaleTransformer(), path, backbone="musiq", called="MUSIQ")
+            self.identity = f"musiq@{weights_digest(path)}"
         self._model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
@@ -62,31 +61,6 @@ def prepare(frames: torch.Tensor) -> torch.Tensor:
         size = max(1, int(scale * height)), max(1, int(scale * width))
         values = functional.interpolate(values, size=size, mode="bilinear", align_corners=False)
     return (values / 255 - 0.5) * 2
-
-
-def _find(source: BackboneSource) -> Path:
-    spec = BACKBONES["musiq"]
-    if source.path is not None:
-        return given_file(source.path, backbone="musiq")
-    return url_file(
-        spec.repository,
-        cache_dir=source.cache_dir,
-        offline=source.offline,
-        backbone="musiq",
-        size_mib=spec.size_mib,
-    )
-
-
-def _load(path: Path) -> MultiScaleTransformer:
-    model = MultiScaleTransformer()
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(state.get("params", state))
-    except Exception as error:  # torch and pickle each raise their own for a broken file
-        raise WeightsBroken(
-            f"{path} cannot be read as MUSIQ: {str(error).partition(chr(10))[0]}", where="--vdb-backbone musiq"
-        ) from error
-    return model
 
 
 class MultiScaleTransformer(nn.Module):  # type: ignore[misc]

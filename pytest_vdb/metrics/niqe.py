@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import ndimage, special
 
 from pytest_vdb.errors import CannotMeasure, WeightsBroken
-from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
-from pytest_vdb.metrics.weights import given_file, url_file, weights_digest
+from pytest_vdb.metrics.features import BackboneSource, Subject
+from pytest_vdb.metrics.weights import own_or_published, weights_digest
 
 BLOCK = 96
 FRAMES = 8
@@ -40,19 +40,7 @@ class Niqe:
         if source.tiny:
             self.identity, self._mean, self._covariance = "tiny", np.ones(FEATURES), np.eye(FEATURES)
             return
-        spec = BACKBONES["niqe"]
-        path = (
-            given_file(source.path, backbone="niqe")
-            if source.path
-            else url_file(
-                spec.repository,
-                cache_dir=source.cache_dir,
-                offline=source.offline,
-                backbone="niqe",
-                size_mib=spec.size_mib,
-                sha256=spec.sha256,
-            )
-        )
+        path = own_or_published("niqe", source)
         self._mean, self._covariance = read_model(path)
         self.identity = f"niqe@{weights_digest(path)}"
 

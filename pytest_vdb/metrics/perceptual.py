@@ -22,17 +22,16 @@ from torch.nn import functional
 from pytest_vdb.errors import CannotMeasure, VdbError, WeightsBroken, WeightsMissing
 from pytest_vdb.metrics import frames as framing
 from pytest_vdb.metrics.backbones import seeded
-from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
+from pytest_vdb.metrics.features import BackboneSource, Subject
+from pytest_vdb.metrics.frames import IMAGENET_MEAN, IMAGENET_STD
 from pytest_vdb.metrics.resize import need_same_length, need_same_size, to_short_side
-from pytest_vdb.metrics.weights import given_file, url_file, weights_digest
+from pytest_vdb.metrics.weights import given_file, own_or_published, read_state, url_file, weights_digest
 
 SMALLEST_PX = 32
 """Below this nothing is left at the deepest layer."""
 KEPT_MIB = 1024
 """Most memory that a reference's features may take; longer references are looked at anew each time."""
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 LPIPS_MEAN = tuple((1 + shift) / 2 for shift in (-0.030, -0.088, -0.188))
 """Of levels in [0, 1]; the authors state it for levels in [-1, 1]."""
 LPIPS_STD = tuple(scale / 2 for scale in (0.458, 0.448, 0.450))
@@ -383,24 +382,12 @@ def _published_heads(source: BackboneSource, backbone: str, installed: Sequence[
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.origin and (path := Path(spec.origin).parent / inside).exists():
             return path
-    spec_of_backbone = BACKBONES[backbone]
-    return url_file(
-        spec_of_backbone.repository,
-        cache_dir=source.cache_dir,
-        offline=source.offline,
-        backbone=backbone,
-        size_mib=spec_of_backbone.size_mib,
-        sha256=spec_of_backbone.sha256,
-    )
+    return own_or_published(backbone, source)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return dict(load_file(path))
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        return read_state(path)
     except Exception as error:  # torch and safetensors raise whatever their parsers do on a broken file
         raise WeightsBroken(
             f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",

@@ -38,7 +38,7 @@ def _hub_files(repository: str) -> Iterable[Path]:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     snapshots = Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "snapshots"
-    return (path for path in snapshots.glob("*/*") if path.suffix in WEIGHTS_SUFFIXES and path.is_file())
+    return (path for path in snapshots.glob("*/**/*") if path.suffix in WEIGHTS_SUFFIXES and path.is_file())
 
 
 def _torch_checkpoints() -> Path:

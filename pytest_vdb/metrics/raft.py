@@ -7,7 +7,6 @@ batches of pairs. Needs torch; imported when a metric asks for flow.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,13 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torchvision.models import optical_flow
 
-from pytest_vdb.errors import CannotMeasure, WeightsBroken
+from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics import frames as framing
 from pytest_vdb.metrics import fvmd
 from pytest_vdb.metrics.backbones import seeded
-from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
+from pytest_vdb.metrics.features import BackboneSource, Subject
 from pytest_vdb.metrics.pixels import need_frames
-from pytest_vdb.metrics.weights import given_file, url_file, weights_digest
+from pytest_vdb.metrics.weights import load_into, own_or_published, weights_digest
 from pytest_vdb.records import Clip
 
 SHORT_SIDE = 256
@@ -51,8 +50,8 @@ class RaftSmall:
         if source.tiny:
             self._model, self.identity = seeded(optical_flow.raft_small), "tiny"
         else:
-            weights = find_weights("raft", source)
-            self._model = load_raft(optical_flow.raft_small(), weights, backbone="raft")
+            weights = own_or_published("raft", source)
+            self._model = load_into(optical_flow.raft_small(), weights, backbone="raft", called="RAFT-small")
             self.identity = f"raft_small@{weights_digest(weights)}"
         self._model.eval().requires_grad_(False).to(self._device)
         self._seen: tuple[Clip, torch.Tensor, torch.Tensor] | None = None
@@ -103,8 +102,8 @@ class RaftLarge:
         if source.tiny:
             self._model, self.identity = seeded(optical_flow.raft_small), "tiny"
         else:
-            weights = find_weights("raft_large", source)
-            self._model = load_raft(optical_flow.raft_large(), weights, backbone="raft_large")
+            weights = own_or_published("raft_large", source)
+            self._model = load_into(optical_flow.raft_large(), weights, backbone="raft_large", called="RAFT")
             self.identity = f"raft_large@{weights_digest(weights)}"
         self._model.eval().requires_grad_(False).to(self._device)
 
@@ -134,44 +133,6 @@ class RaftLarge:
         fastest = length.topk(max(1, int(length.shape[1] * 0.05)), dim=1).values.mean(dim=1)
         speeds: NDArray[np.float32] = (fastest * SHORT_SIDE / min(height, width)).cpu().numpy()
         return speeds
-
-
-def find_weights(backbone: str, source: BackboneSource) -> Path:
-    """The user's file, or torchvision's."""
-    spec = BACKBONES[backbone]
-    if source.path is not None:
-        return given_file(source.path, backbone=backbone)
-    return url_file(
-        spec.repository,
-        cache_dir=source.cache_dir,
-        offline=source.offline,
-        backbone=backbone,
-        size_mib=spec.size_mib,
-    )
-
-
-def load_raft(model: Any, path: Path, *, backbone: str) -> Any:
-    """The model with a file's weights.
-
-    Raises:
-        WeightsBroken: the file is not of this architecture, or not a plain state dict.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(state)
-    except Exception as error:  # torch, pickle and safetensors each raise their own for a broken file
-        first_line = str(error).partition("\n")[0]
-        raise WeightsBroken(
-            f"{path} cannot be read as {type(model).__name__} weights: {first_line}",
-            where=f"--vdb-backbone {backbone}",
-            mend=f"torchvision publishes them at {BACKBONES[backbone].repository}",
-        ) from error
-    return model
 
 
 def flow_both_ways(model: Any, frames: torch.Tensor, updates: int) -> torch.Tensor:

@@ -6,19 +6,16 @@ carry its name in their version and are never compared with theirs. Needs torch.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import VJEPA2Config, VJEPA2Model
 
-from pytest_vdb.errors import WeightsBroken
 from pytest_vdb.metrics import frames as framing
 from pytest_vdb.metrics.backbones import seeded
-from pytest_vdb.metrics.dino import IMAGENET_MEAN, IMAGENET_STD
-from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
-from pytest_vdb.metrics.weights import given_file, hub_file, weights_digest
+from pytest_vdb.metrics.features import BackboneSource, Subject
+from pytest_vdb.metrics.frames import IMAGENET_MEAN, IMAGENET_STD
+from pytest_vdb.metrics.pretrained import open_pretrained
 
 LONGEST = 64
 """Frames the published networks were trained on; longer clips are sampled evenly down to it."""
@@ -35,7 +32,10 @@ class VJepa:
 
     def __init__(self, source: BackboneSource) -> None:
         self._device = source.device
-        self._model, self.identity = _tiny() if source.tiny else _published(source)
+        if source.tiny:
+            self._model, self.identity = seeded(_tiny), "tiny"
+        else:
+            self._model, self.identity = open_pretrained(VJEPA2Model, source, backbone="vjepa", called="V-JEPA 2")
         self._model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
@@ -62,7 +62,7 @@ def evenly(frames: int, multiple: int) -> NDArray[np.intp]:
     return np.append(chosen, np.full(-count % multiple, frames - 1, np.intp))
 
 
-def _tiny() -> tuple[Any, str]:
+def _tiny() -> VJEPA2Model:
     config = VJEPA2Config(
         crop_size=64,
         hidden_size=48,
@@ -74,33 +74,4 @@ def _tiny() -> tuple[Any, str]:
         pred_num_hidden_layers=1,
         frames_per_clip=16,
     )
-    return seeded(lambda: VJEPA2Model(config)), "tiny"
-
-
-def _published(source: BackboneSource) -> tuple[Any, str]:
-    spec = BACKBONES["vjepa"]
-    if source.path is None:
-        weights, config = (
-            hub_file(spec.repository, name, offline=source.offline, backbone="vjepa", size_mib=spec.size_mib)
-            for name in ("model.safetensors", "config.json")
-        )
-        folder = config.parent
-    else:
-        folder = given_file(source.path, backbone="vjepa")
-        weights = given_file(folder / "model.safetensors", backbone="vjepa")
-    try:
-        model, loading = VJEPA2Model.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
-    except Exception as error:  # transformers and safetensors raise each their own for a broken file
-        raise WeightsBroken(
-            f"{folder} cannot be read as V-JEPA 2: {str(error).partition(chr(10))[0]}", where="--vdb-backbone vjepa"
-        ) from error
-    if loading["missing_keys"]:
-        first = sorted(loading["missing_keys"])[0]
-        raise WeightsBroken(
-            f"{weights} lacks {len(loading['missing_keys'])} of V-JEPA 2's weights, {first!r} first",
-            where="--vdb-backbone vjepa",
-        )
-    name = source.path.name if source.path else spec.repository.rpartition("/")[2]
-    return model, f"{name}@{weights_digest(weights)}"
+    return VJEPA2Model(config)

@@ -1,4 +1,7 @@
-"""Finding a backbone's weights: the user's file, this machine's cache, or the hub; and saying which they are."""
+"""Finding a backbone's weights: the user's file, this machine's cache, or the hub; reading them; saying which they are.
+
+Importing it imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,36 @@ import hashlib
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.errors import WeightsMissing
+from pytest_vdb.errors import WeightsBroken, WeightsMissing
+from pytest_vdb.metrics.features import BACKBONES, BackboneSource
+
+if TYPE_CHECKING:
+    import torch
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def own_or_published(backbone: str, source: BackboneSource) -> Path:
+    """The user's own file, else the one that the backbone's specification names.
+
+    Raises:
+        WeightsMissing: neither is here, and the published one cannot be had now.
+    """
+    spec = BACKBONES[backbone]
+    if source.path is not None:
+        return given_file(source.path, backbone=backbone)
+    if spec.repository.startswith("https://"):
+        return url_file(
+            spec.repository,
+            cache_dir=source.cache_dir,
+            offline=source.offline,
+            backbone=backbone,
+            size_mib=spec.size_mib,
+            sha256=spec.sha256,
+        )
+    return hub_file(spec.repository, spec.filename, offline=source.offline, backbone=backbone, size_mib=spec.size_mib)
 
 
 def hub_file(repository: str, filename: str, *, offline: bool, backbone: str, size_mib: float | None) -> Path:
@@ -80,6 +109,43 @@ def given_file(path: Path, *, backbone: str) -> Path:
             f"no such file or folder: {path}", where=f"--vdb-backbone {backbone}", mend="check the path"
         )
     return path
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """The weights of a file by name: safetensors, or a checkpoint of torch, in which no pickled object is allowed.
+
+    Raises whatever torch and safetensors raise for a broken file; `load_into` and its like say what it was to be.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return dict(load_file(path))
+    import torch
+
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    inside = next((key for key in _WRAPPERS if isinstance(state.get(key), dict)), None)
+    return dict(state if inside is None else state[inside])
+
+
+_WRAPPERS = ("state_dict", "params", "model", "module")
+"""Under which checkpoints keep the weights beside other things."""
+
+
+def load_into(network: Any, path: Path, *, backbone: str, called: str) -> Any:
+    """The network with a file's weights, every one of them and no other.
+
+    Raises:
+        WeightsBroken: unreadable, pickled objects, or another architecture.
+    """
+    try:
+        network.load_state_dict(read_state(path))
+    except Exception as error:  # torch, pickle and safetensors each raise their own for a broken file
+        raise WeightsBroken(
+            f"{path} cannot be read as {called}: {str(error).partition(chr(10))[0]}",
+            where=f"--vdb-backbone {backbone}",
+            mend=f"it is published at {BACKBONES[backbone].repository}",
+        ) from error
+    return network
 
 
 @lru_cache(maxsize=16)

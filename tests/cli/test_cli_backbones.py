@@ -43,7 +43,8 @@ def test_a_network_is_here_when_a_cache_has_its_file(caches, capsys):
     place(caches / "hub/models--facebook--dinov2-small/snapshots/abc/model.safetensors")
     place(caches / "torch/hub/checkpoints/raft_small_C_T_V2-01064c6d.pth")
     place(caches / "cache/backbones/niqe_pris_params.npz")
-    assert here(capsys) == {"dino", "raft", "niqe"}
+    place(caches / "hub/models--OpenGVLab--VideoMAE2/snapshots/abc/mae-g/vit_g_hybrid_pt_1200e_ssv2_ft.pth")
+    assert here(capsys) == {"dino", "raft", "niqe", "videomae"}
 
 
 def test_fetch_says_what_it_would_get_and_that_it_is_offline(capsys):

@@ -204,7 +204,7 @@ def test_a_local_file_is_loaded_and_named_by_its_digest(tmp_path):
 def test_a_file_of_another_network_is_refused(tmp_path):
     path = tmp_path / "other.pth"
     torch.save({"weight": torch.zeros(1)}, path)
-    with pytest.raises(WeightsBroken, match="cannot be read as RAFT weights"):
+    with pytest.raises(WeightsBroken, match="cannot be read as RAFT-small"):
         raft.RaftSmall(BackboneSource(path=path))
 
 

@@ -1,0 +1,45 @@
+"""A network of transformers with its published weights, or with those of a folder. Needs torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_vdb.errors import WeightsBroken
+from pytest_vdb.metrics.features import BACKBONES, BackboneSource
+from pytest_vdb.metrics.weights import given_file, hub_file, weights_digest
+
+
+def open_pretrained(network: Any, source: BackboneSource, *, backbone: str, called: str) -> tuple[Any, str]:
+    """The model and its identity, `NAME@DIGEST`.
+
+    Args:
+        network: the class of transformers.
+        source: `path` is a folder with `config.json` and `model.safetensors`; without one, the hub's.
+        backbone: whose specification names the repository.
+        called: the network in messages.
+
+    Raises:
+        WeightsMissing: not here, and not to be had now.
+        WeightsBroken: unreadable, or weights are missing; transformers itself would make random ones up.
+    """
+    spec, where = BACKBONES[backbone], f"--vdb-backbone {backbone}"
+    if source.path is None:
+        weights, config = (
+            hub_file(spec.repository, name, offline=source.offline, backbone=backbone, size_mib=spec.size_mib)
+            for name in ("model.safetensors", "config.json")
+        )
+        name, folder = spec.repository.rpartition("/")[2], config.parent
+    else:
+        name, folder = source.path.name, given_file(source.path, backbone=backbone)
+        weights = given_file(folder / "model.safetensors", backbone=backbone)
+    try:
+        model, loading = network.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except Exception as error:  # transformers and safetensors raise each their own for a broken file
+        raise WeightsBroken(
+            f"{folder} cannot be read as {called}: {str(error).partition(chr(10))[0]}", where=where
+        ) from error
+    if lacking := sorted(loading["missing_keys"]):
+        raise WeightsBroken(f"{weights} lacks {len(lacking)} of {called}'s weights, {lacking[0]!r} first", where=where)
+    return model, f"{name}@{weights_digest(weights)}"
