@@ -27,7 +27,7 @@ def test_metrics_prefer_the_clean_clip(vdb, vdb_prompt, degradation):
 
 @pytest.mark.parametrize("degradation", DEGRADATIONS)
 def test_metrics_follow_the_severity(vdb, degradation):
-    correlations = {name: [] for name in vdb.metrics_that_order(degradation)}
+    correlations = {name: [] for name in vdb.metrics_that_order(degradation, with_reference=True)}
     for prompt in vdb.prompts[:SCENES]:
         clean = vdb.generate("calibration-shapes", prompt)
         steps = [replace(clean, clip=degraded(clean.clip, degradation, step)) for step in range(WORST + 1)]

@@ -97,7 +97,7 @@ class MetricSpec:
     parts: tuple[str, ...] = ("",)
     orders: tuple[Degradation, ...] = ()
     default: bool = True
-    """Whether `--vdb-metrics default` measures it."""
+    """Whether `--vdb-metrics default` measures it; a paired one only where there is a clip to compare with."""
 
     @property
     def scope(self) -> Scope:

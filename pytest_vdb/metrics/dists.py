@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@metric("dists", unit="1", better="lower", default=False, orders=("blur", "noise", "jpeg"))
+@metric("dists", unit="1", better="lower", orders=("blur", "noise", "jpeg"))
 def dists(dists_frames: NDArray[np.float32]) -> Score:
     """Difference in structure and texture from a reference (VGG16), mean over frames; published values are at 256.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@metric("lpips", unit="1", better="lower", version="0.1", default=False, orders=("blur", "noise", "jpeg"))
+@metric("lpips", unit="1", better="lower", version="0.1", orders=("blur", "noise", "jpeg"))
 def lpips(lpips_frames: NDArray[np.float32]) -> Score:
     """Learned perceptual distance to a reference (AlexNet, version 0.1), mean over frames.
 

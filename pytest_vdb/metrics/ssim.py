@@ -45,7 +45,6 @@ MIDDLE = 128
     better="higher",
     parts=PARTS,
     version="wang-valid",
-    default=False,
     orders=("blur", "noise", "jpeg"),
 )
 def ssim(clip: Clip, reference: Clip) -> dict[str, Score]:
@@ -67,9 +66,7 @@ def ssim(clip: Clip, reference: Clip) -> dict[str, Score]:
     return at_each_size(clip, reference, lambda a, b: _score(ssim_frames(a, b)))
 
 
-@metric(
-    "ms_ssim", unit="1", better="higher", parts=PARTS, version="wang-valid", default=False, orders=("blur", "noise")
-)
+@metric("ms_ssim", unit="1", better="higher", parts=PARTS, version="wang-valid", orders=("blur", "noise"))
 def ms_ssim(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Structural similarity over five scales: contrast and structure at each, luminance at the coarsest.
 

@@ -106,25 +106,34 @@ class Benchmark:
             raise BadClip(f"one constant colour (mean level {level:.0f} of 255)", where=where)
 
     def measure(self, sample: Sample, reference: Clip | None = None) -> tuple[Measurement, ...]:
-        """Compute the session's metrics on one sample and record them."""
+        """Compute the session's metrics on one sample and record them; with a reference, the paired ones too."""
         scores = self._bench.engine.measure(sample.clip, sample.prompt, reference)
-        self.record(*scores.measurements)
+        measurements = scores.measurements + self._pairwise(sample, reference)
+        self.record(*measurements)
         if sample is self._sample and any(spec.scope == "set" for spec in self.metrics):
             self._features = f"features/{self._stem}.npz"
             features.save(self._bench.run_folder / self._features, scores.features, scores.identities)
-        return scores.measurements
+        return measurements
 
     def scores(self, sample: Sample, reference: Clip | None = None) -> dict[str, Measurement]:
         """The session's metrics on one sample, by name; not recorded."""
         measured = self._bench.engine.measure(sample.clip, sample.prompt, reference).measurements
-        return {measurement.name: measurement for measurement in measured}
+        return {measurement.name: measurement for measurement in measured + self._pairwise(sample, reference)}
 
-    def metrics_that_order(self, degradation: str) -> list[str]:
+    def _pairwise(self, sample: Sample, reference: Clip | None) -> tuple[Measurement, ...]:
+        """The default's paired metrics, where there is a clip to compare with."""
+        if reference is None:
+            return ()
+        return self._bench.engine_of_pairs.measure(sample.clip, sample.prompt, reference).measurements
+
+    def metrics_that_order(self, degradation: str, *, with_reference: bool = False) -> list[str]:
         """The session's metrics that claim to rank this degradation as a person would.
 
-        A metric that looks through a tiny random network cannot: it is left out.
+        A metric that looks through a tiny random network cannot: it is left out. The default's paired metrics are
+        among them where the test has a clip to compare with.
         """
-        able = [spec for spec in self.metrics if not (spec.backbones and self._bench.engine.tiny)]
+        metrics = self.metrics + (self._bench.metrics_of_pairs if with_reference else ())
+        able = [spec for spec in metrics if not (spec.backbones and self._bench.engine.tiny)]
         return [name for spec in able if degradation in spec.orders for name in spec.part_names()]
 
     def record(self, *measurements: Measurement) -> None:

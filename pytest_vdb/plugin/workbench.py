@@ -172,24 +172,45 @@ class Workbench:
     @cached_property
     def metrics(self) -> tuple[MetricSpec, ...]:
         """The metrics of this session: ours and those that conftests and plugins tagged."""
+        return tuple(spec for spec in self._chosen if not self._is_of_pairs(spec))
+
+    @cached_property
+    def metrics_of_pairs(self) -> tuple[MetricSpec, ...]:
+        """The default's paired metrics: a generated clip has nothing to be compared with, only some tests' clips do.
+
+        Without those whose tiny random networks would say nothing.
+        """
+        tiny = self.options.weights == "tiny"
+        return tuple(spec for spec in self._chosen if self._is_of_pairs(spec) and not (tiny and spec.backbones))
+
+    def _is_of_pairs(self, spec: MetricSpec) -> bool:
+        return self.options.metrics == "default" and spec.scope == "pair"
+
+    @cached_property
+    def _chosen(self) -> tuple[MetricSpec, ...]:
         from pytest_vdb.metrics.registry import MetricRegistry
 
         registry = MetricRegistry.builtin()
         for module in self._plugin_modules():
             registry.add_from(module)
-        chosen = registry.select(self.options.metrics)
-        if self.options.metrics == "default":  # a benchmark's own clips have nothing to be compared with, pair by pair
-            chosen = tuple(spec for spec in chosen if spec.scope != "pair")
-        return chosen
+        return registry.select(self.options.metrics)
 
     @cached_property
     def engine(self) -> Engine:
         """Computes the metrics; a `tiny` run gets tiny networks, whose values are marked as wiring only."""
+        return self._engine(self.metrics)
+
+    @cached_property
+    def engine_of_pairs(self) -> Engine:
+        """Computes the default's paired metrics."""
+        return self._engine(self.metrics_of_pairs)
+
+    def _engine(self, metrics: tuple[MetricSpec, ...]) -> Engine:
         from pytest_vdb.metrics.engine import Engine
 
         self._pin_threads()
         return Engine(
-            self.metrics,
+            metrics,
             device=self.device,
             tiny=self.options.weights == "tiny",
             backbone_paths=dict(self.options.backbones),
