@@ -71,7 +71,7 @@ FLAGS: tuple[Flag, ...] = (
         "only-missing",
     ),
     Flag("cache-dir", "DIR", "where clips and tiny weights are kept (default: the user's cache folder)"),
-    Flag("report", "FORMATS", "html, latex, csv, markdown, all or none, comma-separated", "all"),
+    Flag("report", "FORMATS", "html, latex, csv, markdown, vbench, all or none, comma-separated", "all"),
     Flag("baseline", "PATH", "a run, or the JSON of `vdb baseline save`, to compare with after the tests"),
     Flag("fail-on", "RULES", "gates against the baseline, e.g. 'clip_similarity:-2%%,latency:+10%%'"),
 )
@@ -163,7 +163,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
 
 
 _OFFLINE_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-REPORTS = ("html", "latex", "csv", "markdown")
+REPORTS = ("html", "latex", "csv", "markdown", "vbench")
 
 
 def _text(value: Any, flag: Flag) -> str | None:

@@ -293,6 +293,8 @@ class Record:
     clip: ClipFiles | None = None
     features: str | None = None
     """What the metrics' networks saw in the clip, relative to the run's folder."""
+    published: str | None = None
+    """Where others published the values: nothing was measured here, and nothing is ranked."""
     reused_from: str | None = None
     notes: tuple[str, ...] = ()
     failure: Failure | None = None

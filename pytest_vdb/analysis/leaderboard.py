@@ -87,6 +87,8 @@ class Row:
     records: tuple[Record, ...]
     mean_rank: float | None = None
     """Over the quality columns it is ranked in; orders the rows."""
+    published: str | None = None
+    """Where others published the values; None: they were measured here."""
 
     @property
     def tests(self) -> int:
@@ -111,7 +113,7 @@ class Row:
     @property
     def real(self) -> bool:
         """Whether the pixels mean something."""
-        return self.weights in REAL_WEIGHTS
+        return self.weights in REAL_WEIGHTS or self.published is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +180,12 @@ def latest(records: Iterable[Record]) -> list[Record]:
     return [record for kept in by_test.values() for record in kept]
 
 
-def unranked_reason(column: Column, weights: WeightsMode | None, *, wiring: bool = False) -> str | None:
+def unranked_reason(
+    column: Column, weights: WeightsMode | None, *, wiring: bool = False, published: str | None = None
+) -> str | None:
     """Why a value of this column under these weights must not be ranked, or None if it may be."""
+    if published is not None:
+        return f"published in {published}, not measured here"
     if weights == "tiny":
         return "tiny random weights prove the wiring only"
     if wiring:
@@ -213,6 +219,7 @@ def _table(benchmark: str, run: Run, records: Sequence[Record]) -> Table:
         (identity, [(record, _by_key(record, columns)) for record in group]) for identity, group in _groups(records)
     ]
     once = {c for c in columns if c.kind == "performance" and any(_has_gaps(c, readings) for _, readings in groups)}
+    once |= {column for column in columns if column.kind == "quality" and _is_of_sets(column, records)}
     rows = [_row(run, identity, readings, columns, once) for identity, readings in groups]
     ranked = _rank(rows, columns)
     return Table(benchmark=benchmark, columns=columns, rows=tuple(sorted(ranked, key=_order)))
@@ -220,9 +227,9 @@ def _table(benchmark: str, run: Run, records: Sequence[Record]) -> Table:
 
 def _groups(records: Sequence[Record]) -> list[tuple[_Identity, list[Record]]]:
     """The records of each row. One with an incomplete identity joins the first row of its model that it agrees with."""
-    groups: dict[tuple[str, _Identity], list[Record]] = {}
+    groups: dict[tuple[tuple[str, str | None], _Identity], list[Record]] = {}
     for record in sorted(records, key=lambda record: _identity(record).count(None)):
-        key = record.model, _identity(record)
+        key = (record.model, record.published), _identity(record)
         if key not in groups and None in key[1]:
             key = next((k for k in groups if k[0] == key[0] and _agree(key[1], k[1])), key)
         groups.setdefault(key, []).append(record)
@@ -232,11 +239,15 @@ def _groups(records: Sequence[Record]) -> list[tuple[_Identity, list[Record]]]:
 def _columns(records: Sequence[Record]) -> tuple[Column, ...]:
     """Quality before performance, each in the order in which the tests measure.
 
-    A missing value often does not know its version (absent weights have none): it makes a column where no value does.
+    A missing value often does not know its version (absent weights have none), a published one never does: they make a
+    column only where nothing was measured.
     """
-    made = [measurement for record in records for measurement in record.measurements]
-    valued = {measurement.name for measurement in made if measurement.value is not None}
-    found = dict.fromkeys(_key(m) for m in made if m.value is not None or m.name not in valued)
+    ours = [m for record in records if record.published is None for m in record.measurements]
+    valued = {measurement.name for measurement in ours if measurement.value is not None}
+    found = dict.fromkeys(_key(m) for m in ours if m.value is not None or m.name not in valued)
+    known = {name for name, *_ in found}
+    theirs = (m for record in records if record.published is not None for m in record.measurements)
+    found |= dict.fromkeys(_key(m) for m in theirs if m.name not in known)
     columns = [Column(name=n, unit=u, better=b, kind=k, version=v) for n, u, b, k, v in found]
     return tuple(sorted(columns, key=lambda column: column.kind != "quality"))
 
@@ -250,10 +261,10 @@ _Readings = Sequence[tuple[Record, Mapping[_Key, Measurement]]]
 
 
 def _by_key(record: Record, columns: Sequence[Column]) -> dict[_Key, Measurement]:
-    """The record's measurements by column; a missing value stands in every column of its name."""
+    """The record's measurements by column; a missing or a published value stands in every column of its name."""
     by_key: dict[_Key, Measurement] = {}
     for measurement in record.measurements:
-        if measurement.value is None:
+        if measurement.value is None or record.published is not None:
             by_key |= {_key(column): measurement for column in columns if column.name == measurement.name}
         else:
             by_key[_key(measurement)] = measurement
@@ -265,6 +276,12 @@ def _has_gaps(column: Column, readings: _Readings) -> bool:
     key = _key(column)
     tried = {key in by_key for record, by_key in readings if record.status == "passed" and record.reused_from is None}
     return tried == {True, False}
+
+
+def _is_of_sets(column: Column, records: Sequence[Record]) -> bool:
+    """Whether only records of whole sets, which answer no prompt, tried to measure it: FVD and its like."""
+    tried = {record.prompt is None for record in records if record.measurement(column.name) is not None}
+    return tried == {True} and any(record.prompt is not None for record in records)
 
 
 def _row(run: Run, identity: _Identity, readings: _Readings, columns: Sequence[Column], once: set[Column]) -> Row:
@@ -281,15 +298,20 @@ def _row(run: Run, identity: _Identity, readings: _Readings, columns: Sequence[C
         revision=first.revision,
         recipe=first.recipe or (run.recipes.get(recipe_digest, {}) if recipe_digest else {}),
         runs=tuple(sorted({record.run for record in records})),
-        cells=tuple(_cell(column, readings, first.weights, once=column in once) for column in columns),
+        cells=tuple(_cell(column, readings, first, once=column in once) for column in columns),
         counts=dict(Counter(record.status for record in records)),
         reused=sum(record.reused_from is not None for record in records),
         records=tuple(records),
+        published=first.published,
     )
 
 
-def _cell(column: Column, readings: _Readings, weights: WeightsMode | None, *, once: bool) -> Cell:
-    """`once`: the values are not about prompts but about the model; tests without one lack nothing."""
+def _cell(column: Column, readings: _Readings, of: Record, *, once: bool) -> Cell:
+    """`once`: the values are not about prompts but about the model; tests without one lack nothing.
+
+    `of`: a record of the row, which knows the weights.
+    """
+    asked = any(record.prompt is not None for record, _ in readings)
     values: dict[str, list[float]] = defaultdict(list)
     reasons: Counter[str] = Counter()
     measured: list[Measurement] = []
@@ -300,8 +322,8 @@ def _cell(column: Column, readings: _Readings, weights: WeightsMode | None, *, o
         if counts is not None and counts.value is not None:
             measured.append(counts)
             values["" if once else record.prompt or ""].append(counts.value)
-        elif measurement is not None or not once:
-            reasons[reason] += 1
+        elif measurement is not None or not (once or (asked and record.prompt is None and record.status == "passed")):
+            reasons[reason] += 1  # what was measured of the whole set lacks nothing that is measured of its clips
     missing = sum(reasons.values())
     counted = tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
     if not measured:
@@ -318,7 +340,7 @@ def _cell(column: Column, readings: _Readings, weights: WeightsMode | None, *, o
         missing=missing,
         reasons=counted,
         wiring=wiring,
-        unranked=unranked_reason(column, weights, wiring=wiring),
+        unranked=unranked_reason(column, of.weights, wiring=wiring, published=of.published),
     )
 
 
@@ -327,7 +349,7 @@ def _reading(record: Record, measurement: Measurement | None) -> tuple[Measureme
     if record.status != "passed":
         return None, failure_line(record)
     if measurement is None:
-        return None, "not measured by these tests"
+        return None, "not measured by these tests" if record.published is None else "not published"
     if measurement.kind == "performance" and record.reused_from is not None and measurement.value is not None:
         return None, "the clip came from the cache: nothing was timed"
     return measurement, measurement.reason or ""
@@ -437,8 +459,9 @@ def _mean_rank(cells: Sequence[Cell], columns: Sequence[Column]) -> float | None
     return sum(ranks) / len(ranks) if ranks else None
 
 
-def _order(row: Row) -> tuple[bool, bool, bool, bool, float, str, str, str]:
-    """Trained models first, the better ones first; then yardsticks, random, tiny, and rows without any value."""
+def _order(row: Row) -> tuple[bool, bool, bool, bool, bool, float, str, str, str]:
+    """Trained models first, the better ones first; then what others published, yardsticks, random weights, tiny ones,
+    and rows without any value."""
     valueless = all(cell.mean is None for cell in row.cells)
     mean_rank = float("inf") if row.mean_rank is None else row.mean_rank
     return (
@@ -446,6 +469,7 @@ def _order(row: Row) -> tuple[bool, bool, bool, bool, float, str, str, str]:
         not row.real,
         row.weights == "tiny",
         row.yardstick,
+        row.published is not None,
         mean_rank,
         row.model,
         row.recipe_digest or "",

@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_vdb.cli.projects import shipped
-
-if TYPE_CHECKING:
-    from pytest_vdb.records import Record, Run
 
 
 def run(arguments: list[str]) -> int:
@@ -33,41 +29,44 @@ def add_to(commands: Any) -> None:
 
 
 def _add_report(commands: Any) -> None:
-    report = commands.add_parser("report", help="rebuild every report from the records of one or more runs")
-    report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder, run.json or records.jsonl")
-    report.add_argument("-o", "--output", type=Path, help="where to write (default: the folder above runs/)")
-    report.add_argument("--formats", default="html,latex,csv,markdown", help="comma-separated (default: %(default)s)")
+    report = commands.add_parser(
+        "report",
+        help="rebuild every report from runs, scored clips and published figures",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  vdb report reports/runs/*                                     one leaderboard over several runs\n"
+        "  vdb report reports/scores/veo.jsonl                           of clips that vdb score measured\n"
+        "  vdb report reports/runs/LAST reports/scores/veo.jsonl others_eval_results.json\n\n"
+        "Scored clips stand beside the models of test_generation. What others published (VBench's result files) is\n"
+        "shown as published, and never ranked.",
+    )
+    what = "a run's folder, run.json or records.jsonl; what vdb score wrote; a result file of VBench"
+    report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=what)
+    where = "where to write (default: the folder above runs/ or scores/)"
+    report.add_argument("-o", "--output", type=Path, help=where)
+    formats = "html,latex,csv,markdown,vbench"
+    report.add_argument("--formats", default=formats, help="comma-separated (default: %(default)s)")
     report.set_defaults(command=_report)
 
 
 def _report(options: argparse.Namespace) -> int:
     from pytest_vdb import reporters
     from pytest_vdb.analysis import leaderboard
+    from pytest_vdb.cli import reported
     from pytest_vdb.reporters import terminal
 
-    run, records = _read_runs(options.runs)
-    board = leaderboard.build(run, records)
-    first = options.runs[0] if options.runs[0].is_dir() else options.runs[0].parent
-    output = options.output or first.parent.parent
+    sources = reported.read(options.runs)
+    for warning in (warning for source in sources for warning in source.warnings):
+        print(f"vdb: {warning}", file=sys.stderr)
+    run = max((source.run for source in sources), key=lambda run: run.started_at)
+    board = leaderboard.build(run, [record for source in sources for record in source.records])
+    known = (source.output for source in sources if source.output is not None)
+    output = options.output or next(known, Path("reports"))
     formats = [name for name in options.formats.split(",") if name]
     written = reporters.write_all(board, output, formats)
     print(terminal.render(board, width=shutil.get_terminal_size((120, 24)).columns))
     print("\n".join(str(path) for path in written))
     return 0
-
-
-def _read_runs(paths: Sequence[Path]) -> tuple[Run, list[Record]]:
-    """All records of several runs; the run that ended last speaks for them."""
-    from pytest_vdb.results import journal
-
-    runs, records = [], []
-    for path in paths:
-        run, found, warnings = journal.read(path)
-        runs.append(run)
-        records += found
-        for warning in warnings:
-            print(f"vdb: {warning}", file=sys.stderr)
-    return max(runs, key=lambda run: run.started_at), records
 
 
 def _add_baseline(commands: Any) -> None:
@@ -81,9 +80,11 @@ def _add_baseline(commands: Any) -> None:
 
 
 def _save_baseline(options: argparse.Namespace) -> int:
-    from pytest_vdb.results import baselines
+    from pytest_vdb.results import baselines, journal
 
-    run, records = _read_runs([options.run])
+    run, records, warnings = journal.read(options.run)
+    for warning in warnings:
+        print(f"vdb: {warning}", file=sys.stderr)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     baselines.save(records, run, options.output)
     print(f"{options.output}: {len(records)} records of run {run.id}; gate on it with --vdb-baseline={options.output}")

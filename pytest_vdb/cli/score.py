@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.cli.printing import print_json, print_table
-from pytest_vdb.records import Measurement, Record, to_plain
+from pytest_vdb.records import Measurement, Record, Run, to_plain
 
 if TYPE_CHECKING:
     from pytest_vdb.cli.scoring import Outcome, Scorer
@@ -44,6 +44,7 @@ def add_to(commands: Any) -> None:
     score.add_argument(
         "--reference", type=Path, metavar="CLIPS|NPZ", help="clips to compare with, or what vdb reference build wrote"
     )
+    score.add_argument("--model", metavar="NAME", help="who made the clips, in reports (default: the folder's name)")
     score.add_argument("--output", "-o", type=Path, metavar="FILE", help="default: reports/scores/CLIPS.jsonl")
     score.add_argument("--vbench", type=Path, metavar="FILE", help="also write vbench.* as VBench's own result file")
     add_metric_arguments(score)
@@ -54,8 +55,8 @@ def _score(options: argparse.Namespace) -> int:
     from pytest_vdb.cli.scoring import Ledger
 
     specs = chosen_metrics(options)
-    if options.metrics == "default" and options.reference is None:
-        specs = tuple(spec for spec in specs if spec.scope == "clip")
+    if options.metrics == "default":
+        specs = tuple(spec for spec in specs if spec.scope != "pair" or _can_compare(spec, options))
     recordings = _recordings(options.clips, options.prompts)
     name = options.clips.resolve().name
     ledger = Ledger(options.output or Path("reports") / "scores" / f"{name}.jsonl")
@@ -63,6 +64,7 @@ def _score(options: argparse.Namespace) -> int:
         _say(warning)
     engine = open_engine(specs, options)
     scorer = _scorer(options, engine, ledger, recordings, name)
+    ledger.describe(_run(options, scorer))
     outcomes: list[Outcome] = []
     try:
         for outcome in _with_progress(scorer.score(recordings), len(recordings)):
@@ -76,7 +78,7 @@ def _score(options: argparse.Namespace) -> int:
     failed = sum(outcome.record.failure is not None for outcome in outcomes)
     _print(options, specs, outcomes, of_set)
     if options.vbench is not None:
-        _write_vbench(options.vbench, outcomes)
+        _write_vbench(options.vbench, scorer, outcomes, of_set)
     reused = sum(outcome.reused for outcome in outcomes)
     _say(f"{len(outcomes)} clips, {reused} of them scored before, {failed} failed; records: {ledger.path}")
     return 1 if failed else 0
@@ -112,19 +114,23 @@ def open_engine(specs: Sequence[MetricSpec], options: argparse.Namespace) -> Eng
     """The engine that `--backbone`, `--device` and `--tiny` describe."""
     from pytest_vdb.metrics.engine import Engine
     from pytest_vdb.options import backbone_path, cache_folder, is_offline
-    from pytest_vdb.results.environment import graphics
 
-    device = options.device
-    if device == "auto":
-        device = "cuda" if graphics()[0] else "cpu"
     return Engine(
         specs,
-        device=device,
+        device=_device(options),
         tiny=options.tiny,
         backbone_paths=dict(backbone_path(value, "--backbone") for value in options.backbone),
         cache_dir=cache_folder(),
         offline=is_offline(),
     )
+
+
+def _device(options: argparse.Namespace) -> str:
+    """What `--device auto` means here."""
+    from pytest_vdb.results.environment import graphics
+
+    device: str = options.device
+    return device if device != "auto" else "cuda" if graphics()[0] else "cpu"
 
 
 def _recordings(clips: Path, prompts: str | None) -> tuple[Recording, ...]:
@@ -159,12 +165,41 @@ def _scorer(
     return Scorer(
         engine=engine,
         ledger=ledger,
-        model=name,
+        model=options.model or name,
         run=datetime.now(UTC).strftime("score-%Y%m%d-%H%M%S"),
         cache_dir=cache_folder(),
         backbones=dict(backbone_path(value, "--backbone") for value in options.backbone),
         references=references,
     )
+
+
+def _run(options: argparse.Namespace, scorer: Scorer) -> Run:
+    """With what the clips are measured: for reports."""
+    from pytest_vdb.results import environment
+
+    given = vars(options)
+    names = ("clips", "prompts", "reference", "metrics", "backbone", "tiny")
+    asked = {name: value if isinstance(value, list | bool) else str(value) for name in names if (value := given[name])}
+    return Run(
+        id=scorer.run,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        environment=environment.capture(_device(options)),
+        options={"model": scorer.model, **asked},
+    )
+
+
+def _can_compare(spec: MetricSpec, options: argparse.Namespace) -> bool:
+    """Whether a default paired metric has clips to compare with and the network that it looks through."""
+    from pytest_vdb.metrics import published
+    from pytest_vdb.metrics.features import BACKBONES
+    from pytest_vdb.options import cache_folder
+
+    named = {value.partition("=")[0] for value in options.backbone}
+    here = (
+        options.tiny or name in named or published.find(BACKBONES[name], cache_dir=cache_folder()) is not None
+        for name in spec.backbones
+    )
+    return _are_clips(options.reference) and all(here)
 
 
 def _are_clips(reference: Path | None) -> bool:
@@ -190,18 +225,22 @@ def _measure_set(options: argparse.Namespace, scorer: Scorer, outcomes: Sequence
         clips=_Clips([outcome.recording.path for outcome in good]),
         references=references_for(options.reference, scorer.engine) if options.reference else None,
     )
-    scorer.ledger.append(
-        Record(
-            run=scorer.run,
-            nodeid=str(options.clips),
-            benchmark="score-set",
-            model=scorer.model,
-            status="passed",
-            weights="none",
-            measurements=measurements,
-        )
-    )
+    scorer.ledger.append(_set_record(scorer, measurements))
     return measurements
+
+
+def _set_record(scorer: Scorer, measurements: Sequence[Measurement]) -> Record:
+    from pytest_vdb.cli.reported import SCORE_SET
+
+    return Record(
+        run=scorer.run,
+        nodeid=SCORE_SET,
+        benchmark=SCORE_SET,
+        model=scorer.model,
+        status="passed",
+        weights="none",
+        measurements=tuple(measurements),
+    )
 
 
 class _Clips(Sequence[Any]):
@@ -246,30 +285,35 @@ def _print(
     outcomes: Sequence[Outcome],
     of_set: Sequence[Measurement],
 ) -> None:
+    from pytest_vdb.metrics.resize import PARTS
+
     names = [name for spec in specs if spec.scope != "set" for name in spec.part_names()]
     if options.json:
         clips = [_plain(outcome, names) for outcome in outcomes]
         print_json({"clips": clips, "set": [to_plain(measured) for measured in of_set]})
         return
-    rows = [_row(name, outcomes) for name in names]
+    rows = [row for name in names if (row := _row(name, outcomes))]
+    # `psnr.512` of smaller clips has no value, and needs no row: below it is said why.
+    sizes = tuple(f".{part}" for part in PARTS if part)
+    shown = [row for row in rows if row[4] or not str(row[0]).endswith(sizes)]
     header = ("metric", "mean", "lowest", "highest", "clips", "unit")
-    print_table(header, [row for row in rows if row] + [_set_row(measured) for measured in of_set])
+    print_table(header, shown + [_set_row(measured) for measured in of_set])
     for line in _reasons(names, outcomes, of_set):
         print(line)
 
 
-def _write_vbench(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """The dimensions of VBench that have a value per clip, in its own layout."""
-    from pytest_vdb.metrics.vbench_files import write_results
+def _write_vbench(path: Path, scorer: Scorer, outcomes: Sequence[Outcome], of_set: Sequence[Measurement]) -> None:
+    """VBench's dimensions in its own layout."""
+    from pytest_vdb import reporters
+    from pytest_vdb.reporters.vbench import of_records
+    from pytest_vdb.results import vbench
 
-    results: dict[str, dict[str, float]] = {}
-    for outcome in outcomes:
-        for measured in outcome.record.measurements:
-            family, _, dimension = measured.name.partition(".")
-            if family == "vbench" and measured.value is not None and not measured.wiring:
-                results.setdefault(dimension, {})[outcome.recording.name] = measured.value
-    write_results(path, results)
-    _say(f"{path}: {len(results)} of VBench's dimensions")
+    dimensions = of_records([*(outcome.record for outcome in outcomes), _set_record(scorer, of_set)])
+    if not dimensions:
+        _say(f"{path}: not written: no vbench.* metric has a value")
+        return
+    reporters.write(vbench.render(dimensions), path)
+    _say(f"{path}: {len(dimensions)} of VBench's dimensions")
 
 
 def _plain(outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:

@@ -17,16 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vdb import video
+from pytest_vdb.cli.reported import SCORE, run_of_ledger
 from pytest_vdb.errors import BadClip, ClipFileError, OutputError, RecordError, VdbError
 from pytest_vdb.metrics import published
 from pytest_vdb.metrics.contract import MetricSpec
 from pytest_vdb.metrics.engine import Engine, Scores
 from pytest_vdb.metrics.features import BACKBONES, FEATURES
 from pytest_vdb.models.recordings import Recording
-from pytest_vdb.records import Clip, ClipFiles, Failure, Measurement, Record, digest, to_json
+from pytest_vdb.records import Clip, ClipFiles, Failure, Measurement, Record, Run, digest, to_json
 from pytest_vdb.results import features, journal
-
-BENCHMARK = "score"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +71,15 @@ class Ledger:
             raise OutputError(
                 f"cannot be written: {error.strerror or error}", where=self.path, mend="name another --output"
             ) from error
+
+    def describe(self, run: Run) -> None:
+        """Say beside the records with what they were measured last: what a report needs besides.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        journal.write_text(run_of_ledger(self.path), to_json(run) + "\n")
 
     def keep_features(self, key: str, scores: Scores) -> None:
         """Keep what set metrics look at, so that a later session needs no clip."""
@@ -196,7 +204,7 @@ class Scorer:
         return Record(
             run=self.run,
             nodeid=ready.recording.name,
-            benchmark=BENCHMARK,
+            benchmark=SCORE,
             model=self.model,
             status="passed",
             prompt=prompt.id if prompt else None,

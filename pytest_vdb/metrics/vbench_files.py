@@ -1,23 +1,19 @@
-"""VBench's own package and its result files: run the one when it is installed, read and write the other."""
+"""VBench's own package: run it where it is installed."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import json
-import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pytest_vdb import video
-from pytest_vdb.errors import CannotMeasure, RecordError
+from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import Score
 from pytest_vdb.records import Clip, Prompt
-
-Results = dict[str, dict[str, float]]
-"""Dimension -> name of the video -> value."""
 
 CUSTOM = frozenset({"motion_smoothness", "human_action", "temporal_style", "overall_consistency"})
 """What VBench measures on any prompt; the other delegated dimensions ask about the objects of its own prompts."""
@@ -64,41 +60,6 @@ def delegate(dimension: str, clips: Sequence[Clip], prompts: Sequence[Prompt]) -
         )
         mean, each = _dimension(json.loads((output / "vdb_eval_results.json").read_text())[dimension])
     return Score(mean, list(each.values()) or None, n=len(chosen))
-
-
-def read_results(path: Path) -> Results:
-    """A result file of VBench: each dimension's value per video.
-
-    Raises:
-        RecordError: not such a file.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {dimension: _dimension(result)[1] for dimension, result in content.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RecordError(
-            f"not a result file of VBench: {error}", where=path, mend="it holds {dimension: [mean, [videos]]}"
-        ) from None
-
-
-def write_results(path: Path, results: Mapping[str, Mapping[str, float]]) -> None:
-    """Write values as VBench does, so that its own tools read them; atomically.
-
-    Args:
-        results: dimension (without `vbench.`) -> name of the video -> value.
-    """
-    content = {
-        dimension: [
-            sum(values.values()) / len(values),
-            [{"video_path": name, "video_results": value} for name, value in values.items()],
-        ]
-        for dimension, values in results.items()
-        if values
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(content, indent=4), encoding="utf-8")
-    beside.replace(path)
 
 
 def _dimension(result: Any) -> tuple[float, dict[str, float]]:

@@ -1,10 +1,10 @@
-"""Reports: each format is one file and one `render`, a view of the same `Leaderboard`."""
+"""Reports: each format is one `render`, a view of the same `Leaderboard`, and one file (VBench's: one per model)."""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pytest_vdb.analysis.leaderboard import Leaderboard
@@ -15,8 +15,9 @@ FORMATS: dict[str, str] = {
     "latex": "leaderboard.tex",
     "csv": "leaderboard.csv",
     "markdown": "leaderboard.md",
+    "vbench": "vbench",
 }
-"""Format -> the name of its file."""
+"""Format -> the name of its file; `vbench`: of the folder of its files, which appears only with values to write."""
 
 
 def write_all(board: Leaderboard, output: Path, formats: Sequence[str] = tuple(FORMATS)) -> list[Path]:
@@ -31,7 +32,9 @@ def write_all(board: Leaderboard, output: Path, formats: Sequence[str] = tuple(F
     for name in formats:
         if name not in FORMATS:
             raise UnknownName("report format", name, FORMATS, mend=f"Known: {', '.join(FORMATS)}.")
-    return [write(_rendered(board, name, output), output / FORMATS[name]) for name in formats]
+    return [
+        write(text, path) for name in formats for path, text in _rendered(board, name, output, output / FORMATS[name])
+    ]
 
 
 def write(text: str, path: Path) -> Path:
@@ -54,21 +57,26 @@ def write(text: str, path: Path) -> Path:
     return path
 
 
-def _rendered(board: Leaderboard, name: str, output: Path) -> str:
+def _rendered(board: Leaderboard, name: str, output: Path, path: Path) -> Iterable[tuple[Path, str]]:
+    """Each file of a format, with its text."""
     match name:
         case "html":
             from pytest_vdb.reporters import html
 
-            return html.render(board, root=output)
+            yield path, html.render(board, root=output)
         case "latex":
             from pytest_vdb.reporters import latex
 
-            return latex.render(board)
+            yield path, latex.render(board)
         case "csv":
             from pytest_vdb.reporters import csv
 
-            return csv.render(board)
+            yield path, csv.render(board)
+        case "vbench":
+            from pytest_vdb.reporters import vbench
+
+            yield from ((path / file, text) for file, text in vbench.render(board).items())
         case _:
             from pytest_vdb.reporters import markdown
 
-            return markdown.render(board)
+            yield path, markdown.render(board)

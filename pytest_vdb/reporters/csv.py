@@ -31,7 +31,8 @@ def render(board: Leaderboard) -> str:
         headings = [heading(column, table.columns) for column in table.columns]
         names |= dict.fromkeys(headings)
         for row in table.rows:
-            about = (row.benchmark, row.model, row.task, row.weights, row.revision, row.recipe_digest, row.hardware)
+            weights = "published" if row.published is not None else row.weights
+            about = (row.benchmark, row.model, row.task, weights, row.revision, row.recipe_digest, row.hardware)
             line: dict[str, object] = dict(
                 zip(_ABOUT, (*about, " ".join(row.runs), row.prompts, row.tests), strict=True)
             )

@@ -190,7 +190,7 @@ def _row(row: Row, name: str, key: str, scales: Sequence[_Scale], files: Files, 
         "id": key,
         "name": visible(name),
         "weights": weights_words(row),
-        "weights_kind": row.weights or "unknown",
+        "weights_kind": "published" if row.published is not None else row.weights or "unknown",
         "recipe": recipe_words(row),
         "tests": tests_short(row),
         "share": row.passed / row.tests,
@@ -271,6 +271,7 @@ def _card(record: Record, files: Files) -> dict[str, Any]:
         "status_words": STATUS_WORDS[record.status],
         "preview": files.link(record.run, clip.preview) if clip and clip.preview else None,
         "poster": files.poster(record.run, clip.poster) if clip else None,
+        "no_clip": _no_clip(record),
         "size": f"{clip.frames} frames, {clip.width}×{clip.height}, {clip.fps:g} fps" if clip else None,
         "width": clip.width if clip else 16,
         "height": clip.height if clip else 9,
@@ -280,6 +281,13 @@ def _card(record: Record, files: Files) -> dict[str, Any]:
         "failure": None if record.status == "passed" else visible(failure_line(record)),
         "traceback": _lines(record.failure.traceback) if record.failure and record.failure.traceback else None,
     }
+
+
+def _no_clip(record: Record) -> str:
+    """Why there is nothing to watch."""
+    if record.status != "passed" or record.clip is None:
+        return "no clip"
+    return "clip not kept" if record.clip.lossless else "the clip lies where it was scored"
 
 
 def _value(measurement: Measurement) -> dict[str, Any]:

@@ -134,7 +134,9 @@ def _part(table: Table, columns: list[int]) -> dict[str, object]:
 
 
 def _block(row: Row) -> str | None:
-    """Rows between two rules: trained models, yardsticks, random and tiny weights."""
+    """Rows between two rules: trained models, published figures, yardsticks, random and tiny weights."""
+    if row.published is not None:
+        return "published"
     return "yardstick" if row.yardstick else row.weights if row.weights in {"tiny", "random"} else None
 
 

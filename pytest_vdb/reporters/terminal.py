@@ -20,6 +20,7 @@ from pytest_vdb.reporters.text import (
     title,
     unit,
     visible,
+    weights_name,
     weights_note,
 )
 
@@ -85,7 +86,7 @@ def _grid(table: Table, columns: list[int], *, first: bool) -> str:
     for index, row in enumerate(table.rows):
         line = [_shortened(visible(names[index]))]
         if first:
-            line += [row.weights or "?", tests_short(row)]
+            line += [weights_name(row), tests_short(row)]
         lines.append(line + [_cell(row.cells[at], places[at]) for at in columns])
     # Headers go in as rows: tabulate pads the ones it is given by two columns each.
     tall = max(map(len, headers))

@@ -81,6 +81,8 @@ def heading(column: Column, columns: Iterable[Column]) -> str:
 
 def weights_words(row: Row) -> str:
     """What the weights are, in words that cannot be misread."""
+    if row.published is not None:
+        return "published, not measured here"
     if row.yardstick and row.weights == "none":
         return "calibration"
     match row.weights:
@@ -89,13 +91,18 @@ def weights_words(row: Row) -> str:
         case "random":
             return "random weights"
         case "none":
-            return "no weights"
+            return "clips from files" if row.benchmark == "score" else "no weights"
         case "hub":
             return "published weights"
         case "local":
             return "local weights"
         case None:
             return "weights unknown"
+
+
+def weights_name(row: Row) -> str:
+    """The same in one word."""
+    return "published" if row.published is not None else row.weights or "?"
 
 
 def weights_note(table: Table) -> list[str]:
@@ -106,6 +113,8 @@ def weights_note(table: Table) -> list[str]:
         {c.name for row in table.rows for c, cell in zip(table.columns, row.cells, strict=True) if cell.wiring}
     )
     notes = []
+    if sources := sorted({row.published for row in table.rows if row.published is not None}):
+        notes.append(f"Values from {', '.join(sources)} were published by others and not measured here: never ranked.")
     if tiny:
         notes.append(
             f"{counted(tiny, 'row')} with tiny random weights: a shrunken architecture that was never trained. "
@@ -163,7 +172,9 @@ def distinct_names(table: Table) -> dict[int, str]:
     for at, row in enumerate(table.rows):
         twins = [other for other in table.rows if other.model == row.model and other is not row]
         apart: list[str] = []
-        if any(other.weights != row.weights for other in twins):
+        if row.published is not None and twins:
+            apart.append("published")
+        if row.published is None and any(other.weights != row.weights for other in twins):
             apart.append(row.weights or "?")
         if any(other.recipe_digest != row.recipe_digest for other in twins):
             apart.append((row.recipe_digest or "no recipe")[:6])

@@ -209,3 +209,13 @@ def test_a_metric_of_the_users_own_is_measured_too(place, capsys):
     )
     (clip,) = scored(capsys, "clips", "--metrics", "frames", "--from", "my_metrics_of_test.py")["clips"]
     assert clip["measurements"][0]["value"] == 10
+
+
+def test_a_reference_of_clips_brings_the_paired_metrics_by_default(place, capsys):
+    save(place / "clips", "a")
+    save(place / "full", "a")
+    names = {m["name"] for m in scored(capsys, "clips", "--reference", "full")["clips"][0]["measurements"]}
+    assert {"psnr", "ssim", "ms_ssim", "sharpness"} <= names
+    assert not {"lpips", "dists", "fsim"} & names  # no networks here; and FSIM must be asked for
+    names = {m["name"] for m in scored(capsys, "clips")["clips"][0]["measurements"]}
+    assert not {"psnr", "ssim"} & names

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torchvision import transforms
 
-from pytest_vdb.errors import CannotMeasure, ClipTooShort, RecordError, WeightsBroken, WeightsMissing
+from pytest_vdb.errors import CannotMeasure, ClipTooShort, WeightsBroken, WeightsMissing
 from pytest_vdb.metrics import aesthetic, dino, frames, musiq, raft, vbench, vbench_files
 from pytest_vdb.metrics.engine import Engine
 from pytest_vdb.metrics.features import BackboneSource, Subject
@@ -203,25 +201,3 @@ def test_clips_are_called_what_vbench_looks_for():
         1: "a dog-0.mp4",
         2: "a cat-1.mp4",
     }
-
-
-def test_result_files_are_read_as_they_were_written(tmp_path):
-    results = {"subject_consistency": {"a-0.mp4": 0.5, "b-0.mp4": 0.75}, "dynamic_degree": {"a-0.mp4": 1.0}}
-    vbench_files.write_results(tmp_path / "run" / "x_eval_results.json", results)
-    assert vbench_files.read_results(tmp_path / "run" / "x_eval_results.json") == results
-    assert json.loads((tmp_path / "run" / "x_eval_results.json").read_text())["subject_consistency"][0] == 0.625
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["x_eval_results.json"]
-
-
-def test_vbenchs_booleans_are_read_as_numbers(tmp_path):
-    path = tmp_path / "r.json"
-    path.write_text('{"dynamic_degree": [0.5, [{"video_path": "a", "video_results": true}]]}')
-    assert vbench_files.read_results(path) == {"dynamic_degree": {"a": 1.0}}
-
-
-@pytest.mark.parametrize("content", ["[]", "{", '{"a": 1}', '{"a": [1, [{"video": 2}]]}'])
-def test_other_files_are_refused(tmp_path, content):
-    path = tmp_path / "r.json"
-    path.write_text(content)
-    with pytest.raises(RecordError, match="not a result file of VBench"):
-        vbench_files.read_results(Path(path))
