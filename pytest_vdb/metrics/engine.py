@@ -112,12 +112,7 @@ class Engine:
     def rescore(self, scores: Scores, prompt: Prompt | None = None) -> Scores:
         """The metrics that need no clip, from features that were kept. The others are None and say so."""
         subject = Subject(prompt=prompt)
-        at_hand: dict[str, Feature | Missing] = {
-            name: scores.features.get(
-                name, Missing(f"{name} was not kept with the record, and the clip is not at hand")
-            )
-            for name in self._features
-        }
+        at_hand = {name: _kept(name, scores.features) for name in self._features}
         specs = [spec for spec in self.metrics if spec.scope != "set"]
         measured = self._measure(specs, subject, at_hand, scores.identities)
         return dataclasses.replace(scores, measurements=self._in_order(measured))
@@ -164,8 +159,13 @@ class Engine:
         of_set: Sequence[Feature] | Missing = [sample.features[name] for sample in samples]
         of_reference: ReferenceFeatures | Missing
         seen_through = sorted({sample.identities[name] for sample in samples if name in sample.identities})
+        spoilt = [i for i, sample in enumerate(samples) if not np.isfinite(sample.features[name]).all()]
         if not samples:
             of_set = Missing(f"no sample has the feature {name}: {self._why_absent(name)}")
+        elif spoilt:
+            of_set = Missing(
+                f"{name} of {len(spoilt)} of {len(samples)} samples is not finite, first of number {spoilt[0]}"
+            )
         elif len(seen_through) > 1:
             of_set = Missing(f"{name} was seen through different weights: {', '.join(seen_through)}")
         if reference is None:
@@ -301,6 +301,15 @@ def _measurement(spec: MetricSpec, part: str, result: float | Score, version: st
         wiring=wiring,
         series=series,
     )
+
+
+def _kept(name: str, features: Mapping[str, Feature]) -> Feature | Missing:
+    """A feature from a record, or why it cannot be used."""
+    if name not in features:
+        return Missing(f"{name} was not kept with the record, and the clip is not at hand")
+    if not np.isfinite(features[name]).all():
+        return Missing(f"the features {name} that were kept with the record are not finite")
+    return features[name]
 
 
 def _of(chosen: Sequence[int], things: Sequence[Any] | None, reason: str) -> Sequence[Any] | Missing:

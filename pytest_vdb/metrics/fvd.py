@@ -81,7 +81,7 @@ def fvd_videomae(videomae_set: Sequence[NDArray[np.float32]], videomae_reference
         larger than that of `fvd`.
 
     Raises:
-        CannotMeasure: no clip on a side, or features that are not finite.
+        CannotMeasure: fewer than two clips on either side, or features that are not finite.
 
     Source: Ge et al., On the content bias in Fréchet video distance, CVPR 2024 (arXiv 2404.12391).
     """
@@ -122,14 +122,21 @@ def fvd_infinity(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: Referenc
 
 
 def scored(features: Sequence[NDArray[Any]], given: ReferenceFeatures, *, ddof: int) -> Score:
-    """The Fréchet distance of a set to a reference with N, its interval, and what N is worth."""
+    """The Fréchet distance of a set to a reference with N, its interval, and what N is worth.
+
+    Raises:
+        CannotMeasure: fewer than two clips on either side (over N, one would have a covariance of 0), or features that
+            cannot be used.
+    """
     vectors, reference = stacked(features), side(given)
+    smallest = min(len(vectors), reference.n if isinstance(reference, Moments) else len(reference))
+    if smallest < 2:
+        raise CannotMeasure(f"needs 2 clips on either side, got {smallest}")
 
     def distance(mine: NDArray[np.float64], theirs: NDArray[np.float64] | Moments) -> float:
         return frechet_distance(mine, theirs, ddof=ddof)
 
     value = distance(vectors, reference)
-    smallest = min(len(vectors), reference.n if isinstance(reference, Moments) else len(reference))
     within = interval(value, _leaving_out(vectors, reference, distance)) if smallest >= 4 else None
     return Score(
         value,
@@ -143,10 +150,14 @@ def stacked(features: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
     """One clip's feature per row.
 
     Raises:
-        CannotMeasure: no clip, or a number that is not finite.
+        CannotMeasure: no clip, features of different sizes, or a number that is not finite.
     """
     if not len(features):
         raise CannotMeasure("there are no clips")
+    if len(sizes := {np.size(feature) for feature in features}) > 1:
+        raise CannotMeasure(
+            f"features of {' and '.join(map(str, sorted(sizes)))} numbers", mend="measure all clips again"
+        )
     return checked(np.stack([np.asarray(feature, dtype=np.float64).reshape(-1) for feature in features]))
 
 

@@ -92,7 +92,7 @@ def jedi(vjepa_set: Sequence[NDArray[np.float32]], vjepa_reference: ReferenceFea
         >= 0; for two samples of one distribution above 0 by an amount that falls as 1/N.
 
     Raises:
-        CannotMeasure: no clips on a side, or features that are not finite.
+        CannotMeasure: fewer than two clips on a side, or features that are not finite.
     """
     return _jedi(vjepa_set, vjepa_reference, unbiased=False)
 
@@ -253,6 +253,8 @@ def _mean_off_diagonal(moments: Moments, second: NDArray[np.float64]) -> float:
 
 def _jedi(given: Sequence[NDArray[Any]], reference: ReferenceFeatures, *, unbiased: bool) -> Score:
     vectors, theirs = stacked(given), side(reference)
+    if isinstance(theirs, Moments):
+        _check_sizes(len(vectors), theirs.n, vectors.shape[1], theirs.dimensions, least=2)
     enough = ENOUGH_CLIPS if unbiased else ENOUGH_CLIPS_BIASED
     if isinstance(theirs, Moments):
         value = jedi_distance(vectors, theirs, unbiased=unbiased)

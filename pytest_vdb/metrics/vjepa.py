@@ -42,7 +42,7 @@ class VJepa:
         """`vjepa`: `(D,)`, not normalised."""
         assert subject.clip is not None
         pixels = self.prepare(subject.clip.frames)
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             tokens = self._model.get_vision_features(pixel_values_videos=pixels[None])
         feature: NDArray[np.float32] = tokens.float().mean(dim=1)[0].cpu().numpy()
         return feature
