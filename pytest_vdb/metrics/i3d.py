@@ -211,8 +211,8 @@ def load(path: Path) -> tuple[InceptionI3d, str]:
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
     if _is_torchscript(path):
-        with warnings.catch_warnings():  # TorchScript is deprecated; the file that everybody has is one
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings():  # the file that everybody has is one, and its reader can do nothing about it
+            warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated")
             return _with_epsilons(torch.jit.load(path, map_location="cpu"))
     return read_state(path)
 

@@ -17,7 +17,6 @@ import re
 import shutil
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -289,8 +288,7 @@ def _quietly() -> Iterator[None]:
     logging.disable(logging.ERROR)
     try:
         unread = io.StringIO()
-        with warnings.catch_warnings(), contextlib.redirect_stdout(unread), contextlib.redirect_stderr(unread):
-            warnings.simplefilter("ignore")
+        with contextlib.redirect_stdout(unread), contextlib.redirect_stderr(unread):
             yield
     finally:
         logging.disable(before)
