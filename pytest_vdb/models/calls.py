@@ -278,6 +278,12 @@ def _half_size_clip(_pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
     return {"video": ask.clip(height=height // 2, width=width // 2), "height": height // 2, "width": width // 2}
 
 
+def _half_size_clip_alone(_pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
+    """Doubles height and width, too, but reads the size off the clip."""
+    height, width = ask.size
+    return {"video": ask.clip(height=height // 2, width=width // 2), "resolution_scale": 2}
+
+
 def _chunks_that_add_up(pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
     """Chunks of the released length, as many as the clip needs: the released list of them fits 81 frames alone."""
     latents = (ask.frames - 1) // pipe.vae_scale_factor_temporal + 1
@@ -312,6 +318,7 @@ PARTICULARS: Mapping[str, Particular] = {
     "HunyuanVideoFramepackPipeline": _sections,
     "HunyuanVideoImageToVideoPipeline": _four_frames_dropped,
     "I2VGenXLPipeline": _whole_text_encoder,
+    "Kandinsky6SRPipeline": _half_size_clip_alone,
     "Kandinsky6TI2VAPipeline": _sound_if_present,
     "LTX2ConditionPipeline": _first_frame_condition,
     "LTX2DFRPipeline": _sigmas,

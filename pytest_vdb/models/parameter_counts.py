@@ -14,6 +14,9 @@ TOLERANCE = 0.02
 DENOISERS = frozenset({"transformer", "transformer_2", "unet"})
 """Components that a card's figure is about: the denoiser, with all of its experts."""
 
+UPSAMPLERS = frozenset({"latent_upsampler"})
+"""What it is about where a pipeline has no denoiser: it makes clips larger in one pass."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterCount:
@@ -59,4 +62,5 @@ def count(card: ModelCard) -> ParameterCount:
 @lru_cache
 def _denoiser_billions(architecture: str) -> float:
     counted = architectures.count_parameters(architecture)
-    return sum(number for role, number in counted.items() if role in DENOISERS) / 1e9
+    roles = counted.keys() & DENOISERS or UPSAMPLERS
+    return sum(number for role, number in counted.items() if role in roles) / 1e9

@@ -15,7 +15,12 @@ REGISTRY = Registry.from_catalog()
 CARDS = [card for card in REGISTRY.select("all") if card.pipeline is not None]
 RUNNABLE = [card for card in CARDS if card.broken is None]
 BY_CLASS = {card.pipeline: card for card in reversed(RUNNABLE)}
-READ_NO_PROMPT = {"StableVideoDiffusionPipeline", "LTXLatentUpsamplePipeline", "LTX2LatentUpsamplePipeline"}
+READ_NO_PROMPT = {
+    "Kandinsky6SRPipeline",
+    "LTX2LatentUpsamplePipeline",
+    "LTXLatentUpsamplePipeline",
+    "StableVideoDiffusionPipeline",
+}
 CAT = Prompt(id="p001", text="a red cat walks on grass", negative="blurry")
 DOG = Prompt(id="p001", text="two blue dogs swim in the sea", negative="blurry")
 
