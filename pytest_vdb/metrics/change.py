@@ -34,7 +34,7 @@ def temporal_flicker(clip: Clip) -> Score:
     series = neighbour_differences(clip)
     if not any(series):
         raise CannotMeasure("the clip is frozen: all frames are the same, so nothing could flicker")
-    return Score(float(np.mean(series)), series)
+    return Score.mean_of(series)
 
 
 STILL_LEVELS = 1
@@ -59,7 +59,7 @@ def frozen_frames(clip: Clip) -> Score:
     need_frames(clip, 2)
     means = block_means(clip, 16)
     frozen = np.abs(np.diff(means, axis=0)).reshape(len(means) - 1, -1).max(axis=1) < STILL_LEVELS
-    return Score(float(frozen.mean()), frozen.astype(float).tolist())
+    return Score.mean_of(frozen)
 
 
 MOTION_CELL = 4
@@ -97,7 +97,7 @@ def motion_amount(clip: Clip) -> Score:
     if not slope.all():
         raise CannotMeasure("a pair of frames of one plain colour shows no motion, moving or not")
     series = MOTION_CELL * change / slope
-    return Score(float(series.mean()), series.tolist())
+    return Score.mean_of(series)
 
 
 @metric("stutter", unit="1", better="lower", orders=("dropped",), default=False)
@@ -118,7 +118,7 @@ def stutter(clip: Clip) -> Score:
     change = _changes(clip)
     usual = _usual(change)
     series = np.abs(change - usual) / (usual + 1)
-    return Score(float(series.mean()), series.tolist())
+    return Score.mean_of(series)
 
 
 @metric("disorder", unit="1", better="lower", orders=("shuffled", "noise", "dropped"), default=False)

@@ -21,7 +21,7 @@ It raises `CannotMeasure` for what it cannot measure; it never returns a number 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -62,6 +62,14 @@ class Score:
     n: int = 1
     interval: tuple[float, float] | None = None
     reason: str | None = None
+
+    @classmethod
+    def mean_of(cls, series: NDArray[Any] | Sequence[float]) -> Score:
+        """The mean of a value of each frame or pair of frames, in float64, with the series itself."""
+        import numpy as np
+
+        values = np.asarray(series, dtype=np.float64)
+        return cls(float(values.mean()), values.tolist())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pytest_vdb.metrics.contract import Score, metric
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -27,27 +26,22 @@ def dists(dists_frames: NDArray[np.float32]) -> Score:
 
     Source: Ding et al. (arXiv 2004.07728). Reference implementations: torchmetrics and piq, within 1e-5.
     """
-    return _mean(dists_frames)
+    return Score.mean_of(dists_frames)
 
 
 @metric("dists.256", unit="1", better="lower", default=False, orders=("blur", "noise", "jpeg"))
 def dists_256(dists_256_frames: NDArray[np.float32]) -> Score:
     """`dists` with both clips at a short side of 256."""
-    return _mean(dists_256_frames)
+    return Score.mean_of(dists_256_frames)
 
 
 @metric("dists.512", unit="1", better="lower", default=False, orders=("blur", "noise", "jpeg"))
 def dists_512(dists_512_frames: NDArray[np.float32]) -> Score:
     """`dists` with both clips at a short side of 512."""
-    return _mean(dists_512_frames)
+    return Score.mean_of(dists_512_frames)
 
 
 @metric("dists.1024", unit="1", better="lower", default=False, orders=("blur", "noise", "jpeg"))
 def dists_1024(dists_1024_frames: NDArray[np.float32]) -> Score:
     """`dists` with both clips at a short side of 1024."""
-    return _mean(dists_1024_frames)
-
-
-def _mean(distances: NDArray[np.float32]) -> Score:
-    series = distances.astype(np.float64)
-    return Score(float(series.mean()), series)
+    return Score.mean_of(dists_1024_frames)

@@ -62,7 +62,7 @@ def fsim(clip: Clip, reference: Clip) -> dict[str, Score]:
     Raises:
         CannotMeasure: another number of frames, frames that are too small, or a frame without any feature.
     """
-    return at_each_size(clip, reference, lambda a, b: _score(fsim_frames(a, b).brightness))
+    return at_each_size(clip, reference, lambda a, b: Score.mean_of(fsim_frames(a, b).brightness))
 
 
 @metric("fsimc", unit="1", better="higher", parts=PARTS, version="zhang", default=False, orders=("blur", "noise"))
@@ -71,7 +71,7 @@ def fsimc(clip: Clip, reference: Clip) -> dict[str, Score]:
 
     Arguments, range and errors as those of `fsim`.
     """
-    return at_each_size(clip, reference, lambda a, b: _score(fsim_frames(a, b).colour))
+    return at_each_size(clip, reference, lambda a, b: Score.mean_of(fsim_frames(a, b).colour))
 
 
 class FeatureSimilarities(NamedTuple):
@@ -236,7 +236,3 @@ def _lower_medians(values: torch.Tensor) -> torch.Tensor:
     flat = values.flatten(1).numpy()
     middle = (flat.shape[1] - 1) // 2
     return torch.from_numpy(np.partition(flat, middle, axis=1)[:, middle].copy())
-
-
-def _score(series: NDArray[np.float64]) -> Score:
-    return Score(float(series.mean()), series)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pytest_vdb.metrics.contract import Score, metric
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -27,27 +26,22 @@ def lpips(lpips_frames: NDArray[np.float32]) -> Score:
 
     Source: Zhang et al. (arXiv 1801.03924). Reference implementation: the `lpips` package, within 1e-6.
     """
-    return _mean(lpips_frames)
+    return Score.mean_of(lpips_frames)
 
 
 @metric("lpips.256", unit="1", better="lower", version="0.1", default=False, orders=("blur", "noise", "jpeg"))
 def lpips_256(lpips_256_frames: NDArray[np.float32]) -> Score:
     """`lpips` with both clips at a short side of 256."""
-    return _mean(lpips_256_frames)
+    return Score.mean_of(lpips_256_frames)
 
 
 @metric("lpips.512", unit="1", better="lower", version="0.1", default=False, orders=("blur", "noise", "jpeg"))
 def lpips_512(lpips_512_frames: NDArray[np.float32]) -> Score:
     """`lpips` with both clips at a short side of 512."""
-    return _mean(lpips_512_frames)
+    return Score.mean_of(lpips_512_frames)
 
 
 @metric("lpips.1024", unit="1", better="lower", version="0.1", default=False, orders=("blur", "noise", "jpeg"))
 def lpips_1024(lpips_1024_frames: NDArray[np.float32]) -> Score:
     """`lpips` with both clips at a short side of 1024."""
-    return _mean(lpips_1024_frames)
-
-
-def _mean(distances: NDArray[np.float32]) -> Score:
-    series = distances.astype(np.float64)
-    return Score(float(series.mean()), series)
+    return Score.mean_of(lpips_1024_frames)

@@ -48,7 +48,7 @@ def warping_error(flow_pairs: NDArray[np.float32]) -> Score:
 
     Returns:
         Mean squared difference of RGB in [0, 1] over the pixels that are visible in both frames and on no motion
-        boundary, all pairs together; 0 for a still clip. A pair without such a pixel makes the series end there.
+        boundary, all pairs together; 0 for a still clip. Where a pair has no such pixel, there is no series.
 
     Raises:
         CannotMeasure: no pixel of any pair is visible in both its frames.
@@ -94,8 +94,7 @@ def motion_coherence(flow_pairs: NDArray[np.float32]) -> Score:
 
 
 def _column(pairs: NDArray[np.float32], name: str) -> Score:
-    series = pairs[:, PAIR_COLUMNS.index(name)]
-    return Score(float(series.mean(dtype="float64")), series.tolist())
+    return Score.mean_of(pairs[:, PAIR_COLUMNS.index(name)])
 
 
 def _over_visible(masked: NDArray[np.float32], visible: NDArray[np.float32]) -> Score:

@@ -36,7 +36,7 @@ def sharpness(clip: Clip) -> Score:
     if height < 3 or width < 3:
         raise CannotMeasure(f"frames of {width}x{height} pixels are smaller than 3x3")
     series = [max(_laplacian_variance(f) - LAPLACIAN_GAIN * _noise_variance(f), 0.0) / 255**2 for f in lumas(clip)]
-    return Score(float(np.mean(series)), series)
+    return Score.mean_of(series)
 
 
 LAPLACIAN_GAIN = 20
@@ -55,7 +55,7 @@ def exposure(clip: Clip) -> Score:
         A value in [0, 1]; the series has one value per frame, in which flashes and fades show.
     """
     series = [float(frame.mean(dtype=np.float64)) / 255 for frame in lumas(clip)]
-    return Score(float(np.mean(series)), series)
+    return Score.mean_of(series)
 
 
 CLIPPED_LEVELS = 2
@@ -76,7 +76,7 @@ def clipped_pixels(clip: Clip) -> Score:
         levels = np.bincount(frame.reshape(-1), minlength=256)
         ends = levels[: CLIPPED_LEVELS + 1].sum() + levels[255 - CLIPPED_LEVELS :].sum()
         series.append(float(ends / frame.size))
-    return Score(float(np.mean(series)), series)
+    return Score.mean_of(series)
 
 
 @metric("colourfulness", unit="levels", better="neutral", default=False)
@@ -93,7 +93,7 @@ def colourfulness(clip: Clip) -> Score:
     Source: Hasler and Suesstrunk, Measuring colourfulness in natural images, SPIE 2003, the metric M(3).
     """
     series = [_colourfulness(frame) for frame in clip.frames]
-    return Score(float(np.mean(series)), series)
+    return Score.mean_of(series)
 
 
 def _colourfulness(frame: NDArray[np.uint8]) -> float:
@@ -110,13 +110,16 @@ def _colourfulness(frame: NDArray[np.uint8]) -> float:
 def niqe(niqe_frames: NDArray[np.float32]) -> Score:
     """How unlike a pristine photograph the frames are, without any reference.
 
+    Args:
+        niqe_frames: `(K,)`, the distance of each frame that was looked at.
+
     Returns:
         Mean distance of up to 8 evenly spaced frames: about 2 to 5 for photographs, more for distorted ones. The series
         has one value per frame looked at.
 
     Source: Mittal, Soundararajan, Bovik, IEEE SPL 2013, as the authors' MATLAB release computes it.
     """
-    return Score(float(niqe_frames.mean(dtype=np.float64)), niqe_frames.tolist())
+    return Score.mean_of(niqe_frames)
 
 
 def _laplacian_variance(frame: NDArray[np.uint8]) -> float:

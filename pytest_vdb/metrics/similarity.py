@@ -26,8 +26,7 @@ def clip_similarity(clip_image: NDArray[np.float32], clip_text: NDArray[np.float
 
     Source: CLIPScore (arXiv 2104.08718) without its factor, as EvalCrafter (arXiv 2310.11440) averages it over frames.
     """
-    series = clip_image @ clip_text
-    return Score(float(series.mean()), series.tolist())
+    return Score.mean_of(clip_image @ clip_text)
 
 
 @metric("clip_consistency", unit="cosine", better="higher", orders=("shuffled",))
@@ -57,11 +56,12 @@ def dino_consistency(dino: NDArray[np.float32]) -> Score:
         dino: `(T, D)` unit vectors, T >= 2.
 
     Returns:
-        A cosine in [-1, 1]; the series has one value per pair of frames. It follows the subject
-        more closely than CLIP does.
+        A cosine in [-1, 1]; the series has one value per pair of frames. It follows the subject more closely than CLIP
+        does.
 
     Raises:
         ClipTooShort: the clip has fewer than two frames.
+        CannotMeasure: the clip is frozen.
 
     Source: VBench's subject consistency (arXiv 2311.17982), by DINOv2 and between neighbours only; VBench's own network
         and formula are `vbench.subject_consistency`.
@@ -79,4 +79,4 @@ def _neighbours(features: NDArray[np.float32]) -> Score:
     series = (features[1:] * features[:-1]).sum(axis=1)
     if series.min() > 1 - STILL:
         raise CannotMeasure("the clip is frozen: all frames are the same, so nothing had to hold together")
-    return Score(float(series.mean()), series.tolist())
+    return Score.mean_of(series)

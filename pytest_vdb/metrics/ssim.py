@@ -63,7 +63,7 @@ def ssim(clip: Clip, reference: Clip) -> dict[str, Score]:
     Source: Wang et al., Image quality assessment, IEEE TIP 2004. Reference implementation: scikit-image with
     `gaussian_weights=True, sigma=1.5, use_sample_covariance=False`, within 1e-5.
     """
-    return at_each_size(clip, reference, lambda a, b: _score(ssim_frames(a, b)))
+    return at_each_size(clip, reference, lambda a, b: Score.mean_of(ssim_frames(a, b)))
 
 
 @metric("ms_ssim", unit="1", better="higher", parts=PARTS, version="wang-valid", orders=("blur", "noise"))
@@ -83,7 +83,7 @@ def ms_ssim(clip: Clip, reference: Clip) -> dict[str, Score]:
     Source: Wang, Simoncelli and Bovik, Multiscale structural similarity, Asilomar 2003; between scales 2x2 means, an
     odd last row or column dropped. Reference implementation: piq's `multi_scale_ssim` (even sizes), within 1e-5.
     """
-    return at_each_size(clip, reference, lambda a, b: _score(ms_ssim_frames(a, b)))
+    return at_each_size(clip, reference, lambda a, b: Score.mean_of(ms_ssim_frames(a, b)))
 
 
 def ssim_frames(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -238,7 +238,3 @@ def _need(frames: NDArray[np.uint8], least: int) -> None:
     height, width = frames.shape[1:3]
     if min(height, width) < least:
         raise CannotMeasure(f"frames of {width}x{height} pixels are smaller than {least}x{least}")
-
-
-def _score(series: NDArray[np.float64]) -> Score:
-    return Score(float(series.mean()), series)

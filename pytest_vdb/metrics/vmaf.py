@@ -52,8 +52,7 @@ def vmaf(clip: Clip, reference: Clip) -> dict[str, Score]:
     ffmpeg = find_ffmpeg()
 
     def compare(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Score:
-        series = vmaf_frames(first, second, ffmpeg=ffmpeg, fps=clip.fps)
-        return Score(float(series.mean()), series)
+        return Score.mean_of(vmaf_frames(first, second, ffmpeg=ffmpeg, fps=clip.fps))
 
     return at_each_size(clip, reference, compare)
 
@@ -92,25 +91,32 @@ def vmaf_frames(
     return series
 
 
-@lru_cache(maxsize=1)
 def find_ffmpeg() -> Path:
     """An ffmpeg that has libvmaf: the one on the PATH, else that of the package `imageio-ffmpeg`.
 
     Raises:
         CannotMeasure: there is none.
     """
-    seen = []
-    for candidate in _candidates():
-        listed = subprocess.run(
-            [str(candidate), "-hide_banner", "-filters"], capture_output=True, text=True, timeout=60, check=False
-        )
-        if " libvmaf " in listed.stdout:
-            return candidate
-        seen.append(str(candidate))
+    candidates = _candidates()
+    found = next(filter(_has_libvmaf, candidates), None)
+    if found is not None:
+        return found
+    names = ", ".join(map(str, candidates))
     raise CannotMeasure(
-        f"ffmpeg has no libvmaf: {', '.join(seen)}" if seen else "there is no ffmpeg on this machine",
+        f"ffmpeg has no libvmaf: {names}" if names else "there is no ffmpeg on this machine",
         mend="install an ffmpeg that was built with libvmaf, or: pip install imageio-ffmpeg",
     )
+
+
+@lru_cache(maxsize=8)
+def _has_libvmaf(ffmpeg: Path) -> bool:
+    """Asked once per session: it takes a process. An ffmpeg that cannot be run has nothing."""
+    command = [str(ffmpeg), "-hide_banner", "-filters"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return " libvmaf " in listed.stdout
 
 
 def _candidates() -> list[Path]:
