@@ -82,7 +82,13 @@ class ModelCard:
     parameters: float | None = None
     """Parameters of the denoiser (all of its experts), in billions."""
     licence: str = "unverified"
+    """Of the weights, as its source has it; `unverified` where nobody read one."""
+    licence_source: str | None = None
+    """Where the licence was read."""
     download_gb: float | None = None
+    """Size of the repository's files that are downloaded."""
+    hub_source: str | None = None
+    """Where the revision and the download's size were read, if not on the Hub itself."""
     minimum_memory_gib: float | None = None
     """Published least GPU memory at the default recipe."""
     minimum_memory_source: str | None = None
@@ -227,7 +233,9 @@ class _Table:
     tags: tuple[str, ...] = ()
     parameters: float | None = None
     licence: str = "unverified"
+    licence_source: str | None = None
     download_gb: float | None = None
+    hub_source: str | None = None
     minimum_memory_gib: float | None = None
     minimum_memory_source: str | None = None
     tiny: Recipe = TINY

@@ -169,8 +169,8 @@ def _random(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSource) -
 
     if card.architecture is None:
         raise WeightsMissing(
-            "no full-size architecture is described for it (its configuration is not published where we could read it), "
-            "so it cannot be made with random weights",
+            "no full-size architecture is described for it: its configuration is not published where we could read it; "
+            "it cannot be made with random weights",
             where=f"model {card.name}",
             mend="use --vdb-weights=tiny, local or hub, or add a preset to architectures/full/",
         )

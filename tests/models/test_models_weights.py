@@ -144,7 +144,5 @@ def test_a_repository_is_needed_for_the_hub_and_a_preset_for_random_weights(loca
     with pytest.raises(RecipeError, match="no repository is known"):
         dataclasses.replace(local.card, repository=None).resolve(Recipe(), "hub")
     card = dataclasses.replace(local.card, architecture=None)
-    with pytest.raises(
-        WeightsMissing, match=r"no full-size architecture is described .*not published where we could read it"
-    ):
+    with pytest.raises(WeightsMissing, match="not published where we could read it"):
         load_pipeline(card, card.resolve(Recipe(), "random"), dataclasses.replace(local.source, mode="random"))
