@@ -4,8 +4,10 @@ import pytest
 
 from pytest_vdb.models.conformance import CHECKS
 
+FREES_MODEL = {"memory": pytest.mark.vdb_frees_model}
 
-@pytest.mark.parametrize("check", CHECKS)
+
+@pytest.mark.parametrize("check", [pytest.param(name, marks=FREES_MODEL.get(name, ())) for name in CHECKS])
 def test_conformance(vdb, vdb_model, check):
     finding = vdb_model.examine(check)
     vdb.note(finding.detail)

@@ -87,16 +87,25 @@ class Examination:
         load: gives the open model, loading it where it is not open.
         unload: frees it, so that the next `load` loads it anew.
         device: where the model runs, e.g. `cpu`, `cuda:0`.
+        warmed: whether `load` makes a clip with what it has loaded, so that no other is needed to see it in use.
     """
 
     def __init__(
-        self, card: ModelCard, recipe: Recipe, *, load: Callable[[], Model], unload: Callable[[], None], device: str
+        self,
+        card: ModelCard,
+        recipe: Recipe,
+        *,
+        load: Callable[[], Model],
+        unload: Callable[[], None],
+        device: str,
+        warmed: bool = False,
     ) -> None:
         self.card = card
         self.recipe = recipe
         self._load = load
         self._unload = unload
         self._device = device
+        self._warmed = warmed
         self._known: dict[tuple[Prompt, int], _Made] = {}
         self._last: tuple[Prompt, int] | None = None
 
@@ -244,9 +253,11 @@ class Examination:
         return "passed", "; ".join([*said, f"freed: {', '.join(parts)}"])
 
     def _use(self) -> tuple[dict[str, weakref.ref[Any]], dict[str, float]]:
-        """Generate once; in a function of its own, so that nothing here keeps the model alive."""
-        self._clip()
-        return _parts_of(self._load()), _levels_mib(self._device)
+        """Load and generate once; in a function of its own, so that nothing here keeps the model alive."""
+        model = self._load()
+        if model.pipeline is None or not self._warmed:
+            self._clip()
+        return _parts_of(model), _levels_mib(self._device)
 
 
 def _illegal_count(rule: FrameRule, asked: int) -> int | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RECORDER = "vdb-recorder"
 QUARANTINE = "vdb-quarantine"
+FREES_MODEL = "vdb_frees_model"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_vdb.plugin.recording import Recorder, RecordSender, new_run_id
     from pytest_vdb.plugin.workbench import RUN_ID
 
+    config.addinivalue_line("markers", f"{FREES_MODEL}: frees the model, so it runs after the model's other tests")
     is_worker = timing.is_worker(config)
     config.stash[RUN_ID] = config.workerinput["vdb_run_id"] if is_worker else new_run_id()  # type: ignore[attr-defined]
     register = config.pluginmanager.register
@@ -149,12 +151,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of one model in a row, whatever file they are in and however they were shuffled: it is loaded once."""
+    """All tests of one model in a row, whatever file they are in and however they were shuffled: it is loaded once.
+
+    The test that frees it comes last, since whatever follows would load it again.
+    """
     from pytest_vdb.plugin.cases import grouped
 
     places = [place for place, item in enumerate(items) if _model_of(item) is not None]
-    for place, item in zip(places, grouped([items[place] for place in places], _model_of), strict=True):
+    benchmarks = sorted((items[place] for place in places), key=_frees_model)
+    for place, item in zip(places, grouped(benchmarks, _model_of), strict=True):
         items[place] = item
+
+
+def _frees_model(item: pytest.Item) -> bool:
+    return item.get_closest_marker(FREES_MODEL) is not None
 
 
 def _model_of(item: pytest.Item) -> str | None:

@@ -83,7 +83,9 @@ class ModelHandle:
         self.loading: list[Measurement] = []
         """What loading cost, until a record takes it."""
         self._shelf = shelf
-        self._examination = Examination(card, recipe, load=self.load, unload=shelf.clear, device=shelf.source.device)
+        self._examination = Examination(
+            card, recipe, load=self.load, unload=shelf.clear, device=shelf.source.device, warmed=True
+        )
 
     @property
     def name(self) -> str:

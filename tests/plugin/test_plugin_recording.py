@@ -99,6 +99,16 @@ def test_the_tests_of_a_model_run_in_a_row_whatever_file_they_are_in(project):
     assert models == ["good"] * 6 + ["also-good"] * 6
 
 
+def test_the_test_that_frees_a_model_runs_after_the_models_others(project):
+    (project.path / "test_and_free.py").write_text(
+        "import pytest\n\n@pytest.mark.vdb_frees_model\ndef test_and_free(vdb, vdb_model):\n    vdb_model.load()\n"
+    )
+    project.run_in_subprocess("good,also-good", "--strict-markers").assert_outcomes(passed=8)
+    ran = [(record.model, record.benchmark) for record in project.records()]
+    assert [place for place, (_, benchmark) in enumerate(ran) if benchmark == "test_and_free"] == [3, 7]
+    assert [model for model, _ in ran] == ["good"] * 4 + ["also-good"] * 4
+
+
 def test_order_changes_no_value(project):
     project.run("good,also-good", "--vdb-cache=never").assert_outcomes(passed=6)
     forwards = {record.nodeid: record for record in project.records()}
