@@ -40,10 +40,16 @@ def card_of(term: str) -> ModelCard:
 
 
 class RecordedModel:
-    """Answers a prompt with the clip that was recorded for it."""
+    """Answers a prompt with the clip that was recorded for it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: of the clips.
+        base_seed: what the seeds of the tests were made from; with it each seed stands for one sample.
+    """
+
+    def __init__(self, folder: Path, *, base_seed: int = 0) -> None:
         self.folder = folder
+        self._base_seed = base_seed
         self.notes: tuple[str, ...] = ()
 
     def generate(self, prompt: Prompt, _recipe: Recipe, seed: int) -> Clip:
@@ -73,8 +79,7 @@ class RecordedModel:
     def _of(self, prompt: Prompt) -> list[Recording]:
         return [clip for clip in recordings(self.folder, [prompt]) if clip.prompt is not None and clip.prompt == prompt]
 
-    @staticmethod
-    def _sample_index(prompt: Prompt, seed: int) -> int:
-        """Which sample a seed of the default base seed belongs to; the first for any other seed."""
-        indices = (index for index in range(_MOST_SAMPLES) if seed_of(0, prompt.id, index) == seed)
+    def _sample_index(self, prompt: Prompt, seed: int) -> int:
+        """Which sample a seed belongs to; the first for a seed that no test of this session has."""
+        indices = (index for index in range(_MOST_SAMPLES) if seed_of(self._base_seed, prompt.id, index) == seed)
         return next(indices, 0)

@@ -110,16 +110,21 @@ def model(
 
 
 class Registry:
-    """The models of one session. There is no global one."""
+    """The models of one session. There is no global one.
 
-    def __init__(self) -> None:
+    Args:
+        base_seed: of the session: what tells a folder of recordings which sample a seed stands for.
+    """
+
+    def __init__(self, *, base_seed: int = 0) -> None:
+        self._base_seed = base_seed
         self._cards: dict[str, ModelCard] = {}
         self._targets: dict[str, Callable[..., Any] | recorded.RecordedModel] = {}
 
     @classmethod
-    def from_catalog(cls) -> Self:
+    def from_catalog(cls, *, base_seed: int = 0) -> Self:
         """The shipped catalogue and the calibration models."""
-        registry = cls()
+        registry = cls(base_seed=base_seed)
         for card in _catalog():
             registry._add(card)
         if importlib.util.find_spec("pytest_vdb.models.calibration"):
@@ -239,7 +244,7 @@ class Registry:
         known = self._cards.get(card.name)
         if known is not None and known == card:
             return known
-        self._add(card, recorded.RecordedModel(Path(card.where or "")))
+        self._add(card, recorded.RecordedModel(Path(card.where or ""), base_seed=self._base_seed))
         return card
 
     def _add(self, card: ModelCard, target: Callable[..., Any] | recorded.RecordedModel | None = None) -> None:

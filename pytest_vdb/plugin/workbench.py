@@ -79,7 +79,7 @@ class Workbench:
         """The catalogue, the models of installed packages, and those that conftests and plugins tagged."""
         from pytest_vdb.models.registry import Registry
 
-        registry = Registry.from_catalog()
+        registry = Registry.from_catalog(base_seed=self.options.seed)
         registry.add_entry_points()
         for module in self._plugin_modules():
             registry.add_from(module)

@@ -60,6 +60,19 @@ def test_the_seed_says_which_sample(opened):
         model.generate(CAT, recipe, seed_of(0, CAT.id, 2))
 
 
+@pytest.mark.parametrize("base_seed", [1, 1234, -7])
+def test_each_sample_is_found_whatever_the_base_seed(folder, tmp_path, base_seed):
+    registry = Registry.from_catalog(base_seed=base_seed)
+    (card,) = registry.select(f"recordings:{folder}")
+    recipe = card.resolve(Recipe(), "hub")
+    model = registry.open(card, recipe, WeightsSource(mode="hub", device="cpu", cache_dir=tmp_path))
+    for sample, shown in enumerate(("first", "second")):
+        clip = model.generate(CAT, recipe, seed_of(base_seed, CAT.id, sample))
+        assert np.array_equal(clip.frames, frames(shown))
+    with pytest.raises(ClipFileError, match="sample 2"):
+        model.generate(CAT, recipe, seed_of(base_seed, CAT.id, 2))
+
+
 def test_a_prompt_without_a_clip_is_an_error_that_says_what_to_add(opened):
     _, recipe, model = opened()
     with pytest.raises(ClipFileError, match=r"no recording of prompt 'p009'.*\n  add p009.mp4"):
