@@ -1,10 +1,6 @@
-"""Metrics of how a clip changes: known answers, properties, and the figures of a reference."""
+"""Metrics of how a clip changes: known answers and properties. The figures of a reference: test_metrics_parity.py."""
 
 from __future__ import annotations
-
-import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +17,6 @@ from pytest_vdb.metrics.change import (
 )
 from pytest_vdb.metrics.pixels import luma, mean_absolute_difference
 from pytest_vdb.records import Clip
-
-SHARED = Path(__file__).parents[3] / "shared"
 
 
 def noise(frames=16, height=32, width=48, seed=0) -> Clip:
@@ -66,17 +60,6 @@ def test_flicker_reads_frames_larger_than_a_block_and_of_any_memory_order():
     clip = noise(2, 300, 301)
     turned = Clip(clip.frames.transpose(0, 2, 1, 3), 8.0)
     assert temporal_flicker(turned).value == pytest.approx(temporal_flicker(clip).value, rel=1e-13)
-
-
-@pytest.mark.skipif(not (SHARED / "oracles/set.json").exists(), reason="the oracles lie beside the repository")
-def test_flicker_is_the_complement_of_vbench():
-    sys.path.insert(0, str(SHARED / "oracles"))
-    from videos import blobs
-
-    expected = json.loads((SHARED / "oracles/set.json").read_text())["vbench_temporal_flickering"]["values"]
-    for clips, values in zip((blobs(0, 4), blobs(1, 4, noise=0.1)), expected, strict=True):
-        for frames, value in zip(clips, values, strict=True):
-            assert 1 - temporal_flicker(Clip(frames, 8.0)).value == pytest.approx(value, abs=1e-7)
 
 
 @pytest.mark.parametrize("measure", [temporal_flicker, frozen_frames, motion_amount])

@@ -1,14 +1,11 @@
-"""Kernel distances and the Inception Score, against reference values, closed forms and chance."""
-
-import json
-from pathlib import Path
+"""Kernel distances and the Inception Score, against closed forms and chance; reference values: test_metrics_parity.py."""
 
 import numpy as np
 import pytest
 
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import ReferenceFeatures
-from pytest_vdb.metrics.inception_score import inception_score, inception_score_of, softmax
+from pytest_vdb.metrics.inception_score import inception_score, inception_score_of
 from pytest_vdb.metrics.kernels import (
     JEDI_KERNEL,
     KVD_KERNEL,
@@ -22,9 +19,6 @@ from pytest_vdb.metrics.kernels import (
 from pytest_vdb.metrics.moments import Moments
 from pytest_vdb.metrics.resampling import swap_test
 
-EXPECTED = Path(__file__).parents[2].parent / "shared" / "oracles" / "set.json"
-needs_oracles = pytest.mark.skipif(not EXPECTED.exists(), reason="the reference values are not on this machine")
-
 
 def features(n, d, seed, shift=0.0, scale=1.0):
     noise = np.random.default_rng(seed).standard_normal((n, d))
@@ -35,29 +29,6 @@ def reference_of(vectors, *, moments_only=False):
     if moments_only:
         return ReferenceFeatures(source="test", moments=Moments.of(vectors).arrays())
     return ReferenceFeatures(source="test", features=vectors.astype(np.float32))
-
-
-@pytest.fixture
-def expected():
-    return json.loads(EXPECTED.read_text())
-
-
-@needs_oracles
-def test_kvd_is_the_reference_value(expected):
-    value = mmd2(features(256, 400, 3), features(256, 400, 4, 0.05, 1.1), KVD_KERNEL, unbiased=True)
-    assert value == pytest.approx(expected["kvd_unbiased_full"]["value"], rel=1e-9)
-
-
-@needs_oracles
-@pytest.mark.parametrize("n", [500, 3000])
-def test_jedi_is_the_reference_value_however_it_is_computed(expected, n):
-    first, second = features(n, 1280, 1), features(n, 1280, 2, 0.02, 1.05)
-    value = expected["jedi"][f"n{n}_d1280"]["reference"]
-    assert jedi_distance(first, second) == pytest.approx(value, rel=1e-9)
-    streamed = Moments.of_batches(np.array_split(first, 9))
-    assert jedi_distance(streamed, second) == pytest.approx(value, rel=1e-9)
-    if n == 500:
-        assert 100 * mmd2(first, second, JEDI_KERNEL, unbiased=False) == pytest.approx(value, rel=1e-9)
 
 
 def test_jedi_closed_form_without_bias_is_the_kernel_sum():
@@ -154,17 +125,6 @@ def test_the_swap_test_rejects_as_often_as_it_says():
         for s in range(100)
     ]
     assert np.mean(np.array(ps) <= 0.1) < 0.22
-
-
-@needs_oracles
-def test_the_inception_score_is_styleganvs(expected):
-    logits = np.random.default_rng(9).standard_normal((2048, 101)) * 3
-    probabilities = softmax(logits).astype(np.float32)
-    found = inception_score_of(probabilities)
-    assert [found.mean, found.sd] == pytest.approx(expected["is_styleganv"]["value"], rel=1e-5)
-    assert inception_score_of(probabilities, splits=1).mean == pytest.approx(
-        expected["is_styleganv"]["one_split"][0], rel=1e-5
-    )
 
 
 def test_the_inception_score_of_extremes():
