@@ -1,4 +1,4 @@
-"""Kernel distances and the Inception Score, against closed forms and chance; reference values: test_metrics_parity.py."""
+"""Kernel distances and the Inception Score, against closed forms and chance (reference values: parity tests)."""
 
 import numpy as np
 import pytest
