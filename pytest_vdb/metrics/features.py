@@ -161,6 +161,15 @@ BACKBONES: dict[str, BackboneSpec] = {
             licence="Apache-2.0 (Google's weights, converted)",
         ),
         BackboneSpec(
+            name="amt",
+            opens="pytest_vdb.metrics.amt:Amt",
+            about="AMT-S, invents the frame between two: VBench's motion smoothness",
+            repository="lalala125/AMT",
+            filename="amt-s.pth",
+            size_mib=11.4,
+            licence="CC BY-NC 4.0",
+        ),
+        BackboneSpec(
             name="niqe",
             opens="pytest_vdb.metrics.niqe:Niqe",
             about="NIQE's model of pristine photographs: 36 means and their covariance, no network",
@@ -243,6 +252,11 @@ FEATURES: dict[str, FeatureSpec] = {
         ),
         FeatureSpec(name="vbench_aesthetic", backbone="aesthetic", about="(T,) aesthetic score of each frame, 1 to 10"),
         FeatureSpec(name="vbench_musiq", backbone="musiq", about="(T,) technical quality of each frame, 0 to 100"),
+        FeatureSpec(
+            name="vbench_amt",
+            backbone="amt",
+            about="(K,) how far each second frame is from the one invented between its neighbours, 0 to 255",
+        ),
         FeatureSpec(name="niqe_frames", backbone="niqe", about="(K,) distance of up to 8 evenly spaced frames"),
         FeatureSpec(name="i3d", backbone="i3d", about="(400,) logits, StyleGAN-V's preprocessing"),
         FeatureSpec(name="i3d_cd", backbone="i3d", about="(400,) logits, cd-fvd's preprocessing (squashed)"),

@@ -2,7 +2,7 @@
 
 Source: Huang et al., VBench (arXiv 2311.17982), and its code at 45e79ec. A value here is that of one clip; VBench's
 leaderboard averages over the clips of its own prompts. Values agree with VBench's code to about 1e-3, as far as its
-video decoder and ours read the same pixels. The prompt-bound dimensions are delegated to the `vbench` package.
+video decoder and ours read the same pixels. The prompt-bound dimensions are measured by the `vbench` package.
 """
 
 from __future__ import annotations
@@ -66,6 +66,19 @@ def background_consistency(vbench_clip: NDArray[np.float32]) -> Score:
     return _to_previous_and_first(vbench_clip)
 
 
+@metric("vbench.motion_smoothness", unit="1", better="higher", default=False)
+def motion_smoothness(vbench_amt: NDArray[np.float32]) -> Score:
+    """How well every second frame can be guessed from its neighbours, by AMT-S: (255 - mean absolute difference) / 255.
+
+    Args:
+        vbench_amt: `(K,)`, mean absolute difference of each second frame and its guess, in levels.
+
+    Returns:
+        In [0, 1]; one value per guessed frame in the series.
+    """
+    return _mean(1 - vbench_amt / 255)
+
+
 DYNAMIC_PX = 6.0
 """At a short side of 256."""
 
@@ -121,12 +134,6 @@ def _delegated(dimension: str, clips: Sequence[Clip], prompts: Sequence[Prompt])
     from pytest_vdb.metrics.vbench_files import delegate
 
     return delegate(dimension, clips, prompts)
-
-
-@metric("vbench.motion_smoothness", unit="1", better="higher", default=False)
-def motion_smoothness(clips: Sequence[Clip], prompts: Sequence[Prompt]) -> Score:
-    """How well every second frame can be interpolated (AMT-S), by the `vbench` package; ours is `motion_smoothness`."""
-    return _delegated("motion_smoothness", clips, prompts)
 
 
 @metric("vbench.object_class", unit="1", better="higher", default=False)
