@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +12,13 @@ import torch
 from torchvision import transforms
 
 from pytest_vdb.errors import CannotMeasure, ClipTooShort, WeightsBroken, WeightsMissing
-from pytest_vdb.metrics import aesthetic, dino, frames, musiq, raft, vbench, vbench_files
+from pytest_vdb.metrics import aesthetic, amt, dino, frames, musiq, raft, vbench, vbench_files
 from pytest_vdb.metrics.engine import Engine
 from pytest_vdb.metrics.features import BackboneSource, Subject
 from pytest_vdb.metrics.openclip import OpenClip
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.records import Clip, Prompt
+from pytest_vdb.shapes import moving_shapes
 
 
 def noise(frames=3, height=40, width=56, seed=0, fps=8.0) -> Clip:
@@ -150,6 +153,7 @@ def test_the_prompt_free_dimensions_are_measured_with_tiny_networks(tmp_path):
         "dynamic_degree",
         "aesthetic_quality",
         "imaging_quality",
+        "motion_smoothness",
     }
     assert all(measurement.value is not None for measurement in scores.measurements)
     assert all(m.wiring for m in scores.measurements if m.name != "vbench.temporal_flickering")
@@ -162,6 +166,7 @@ def test_the_prompt_free_dimensions_are_measured_with_tiny_networks(tmp_path):
         (aesthetic.Aesthetic, "sa_0_4"),
         (musiq.Musiq, "musiq_spaq"),
         (raft.RaftLarge, "C_T_V1"),
+        (amt.Amt, "lalala125/AMT"),
     ],
 )
 def test_absent_networks_say_what_is_missing(tmp_path, monkeypatch, open_it, name):
@@ -170,7 +175,7 @@ def test_absent_networks_say_what_is_missing(tmp_path, monkeypatch, open_it, nam
         open_it(BackboneSource(cache_dir=tmp_path, offline=True))
 
 
-@pytest.mark.parametrize("open_it", [dino.DinoV1, musiq.Musiq, aesthetic._linear])
+@pytest.mark.parametrize("open_it", [dino.DinoV1, musiq.Musiq, amt.Amt, aesthetic._linear])
 def test_a_file_of_another_network_is_refused(tmp_path, open_it):
     path = tmp_path / "other.pth"
     torch.save({"weight": torch.zeros(1)}, path)
@@ -184,20 +189,134 @@ def test_the_linear_layer_is_read(tmp_path):
     assert aesthetic._linear(path)(torch.ones(1, 768)).item() == 2 * 768 + 1
 
 
-@pytest.mark.skipif(importlib.util.find_spec("vbench") is not None, reason="vbench is installed here")
-def test_without_the_package_its_dimensions_are_none_and_say_so(tmp_path):
+# the dimensions that the vbench package measures
+
+STAND_IN = """
+import json, os
+
+class VBench:
+    def __init__(self, device, full_info_dir, output_path):
+        self.output = output_path
+        assert os.path.exists(full_info_dir)
+        os.makedirs(output_path, exist_ok=True)
+
+    def evaluate(self, videos_path, name, prompt_list=[], dimension_list=None, local=False, read_frame=False,
+                 mode="vbench_standard", **kwargs):
+        (dimension,) = dimension_list
+        if dimension == "scene":
+            raise ZeroDivisionError("division by zero")
+        files = sorted(os.listdir(videos_path), reverse=True)
+        print("noise on stdout")
+        each = [{"video_path": os.path.join(videos_path, file), "video_results": len(prompt_list[file]) if prompt_list
+                 else file.endswith("-0.mp4")} for file in files]
+        result = [sum(float(one["video_results"]) for one in each) / len(each), each]
+        with open(os.path.join(self.output, name + "_eval_results.json"), "w") as file:
+            json.dump({dimension: result}, file)
+"""
+SUITE = [
+    {"prompt_en": "a person is riding a bike", "dimension": ["human_action"]},
+    {"prompt_en": "a cat", "dimension": ["scene"]},
+]
+
+
+@pytest.fixture
+def vbench_package(tmp_path, monkeypatch):
+    """A package with the interface of VBench 0.1.5, in the path of a Python; and VBench's cache, empty."""
+    package = tmp_path / "site" / "vbench"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(STAND_IN)
+    (package / "VBench_full_info.json").write_text(json.dumps(SUITE))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setenv("VBENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("VDB_VBENCH_PYTHON", sys.executable)
+    vbench_files._package.cache_clear()
+    yield tmp_path / "cache"
+    vbench_files._package.cache_clear()
+
+
+def networks_of(cache: Path, dimension: str) -> None:
+    for name, _ in vbench_files.FILES[dimension]:
+        (cache / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / name).write_bytes(b"")
+
+
+def prompts_of(*texts: str) -> list[Prompt]:
+    return [Prompt(id=f"p{i}", text=text) for i, text in enumerate(texts)]
+
+
+def test_without_the_package_its_dimensions_are_none_and_say_so(tmp_path, monkeypatch):
+    monkeypatch.delenv("VDB_VBENCH_PYTHON", raising=False)
     specs = [spec for spec in MetricRegistry.builtin().select("vbench.*") if spec.scope == "set"]
     engine = Engine(specs, cache_dir=tmp_path)
-    clips, prompts = [noise()], [Prompt(id="p", text="a cat")]
+    clips, prompts = [noise()], prompts_of("a cat")
     measurements = engine.measure_set([engine.measure(clips[0])], clips=clips, prompts=prompts)
-    assert len(measurements) == 10
+    assert {m.name.removeprefix("vbench.") for m in measurements} == set(vbench_files.FILES)
     assert all(m.value is None and "needs the vbench package" in m.reason for m in measurements)
 
 
-def test_clips_are_called_what_vbench_looks_for():
-    prompts = [Prompt(id=str(i), text=text) for i, text in enumerate(["a cat", "a dog", "a cat"])]
-    assert vbench_files._names([0, 1, 2], prompts, by_number=False) == {
-        0: "a cat-0.mp4",
-        1: "a dog-0.mp4",
-        2: "a cat-1.mp4",
-    }
+def test_a_python_that_is_none_is_said(monkeypatch):
+    monkeypatch.setenv("VDB_VBENCH_PYTHON", "/no/such/python")
+    with pytest.raises(CannotMeasure, match="/no/such/python cannot be run"):
+        vbench_files.delegate("scene", [noise()], prompts_of("a cat"))
+
+
+@pytest.mark.parametrize("dimension", vbench_files.FILES)
+def test_absent_networks_are_named_and_not_downloaded(vbench_package, dimension):
+    prompts = prompts_of("a person is riding a bike", "a cat")
+    suite = [{"prompt_en": prompt.text, "dimension": [dimension]} for prompt in prompts]
+    (vbench_package.parent / "site" / "vbench" / "VBench_full_info.json").write_text(json.dumps(suite))
+    with pytest.raises(CannotMeasure, match=r"is not on this machine\n.*get https://"):
+        vbench_files.delegate(dimension, [noise(), noise()], prompts)
+
+
+def test_the_package_measures_any_prompt_where_it_can(vbench_package):
+    networks_of(vbench_package, "overall_consistency")
+    score = vbench_files.delegate("overall_consistency", [noise(), noise()], prompts_of("a cat", "two cats"))
+    assert (score.value, score.series, score.n) == (6.5, [5, 8], 2)  # in the clips' order, not the folder's
+
+
+def test_dimensions_about_actions_and_objects_take_vbenchs_prompts_only(vbench_package):
+    networks_of(vbench_package, "human_action")
+    texts = ["a person is riding a bike", "a cat", *["a person is riding a bike"] * 5]
+    score = vbench_files.delegate("human_action", [noise(2)] * 7, prompts_of(*texts))
+    assert (score.value, score.n) == (pytest.approx(1 / 5), 5)
+    with pytest.raises(CannotMeasure, match="none of the prompts is one of VBench's for human_action"):
+        vbench_files.delegate("human_action", [noise(2)], prompts_of("a cat"))
+
+
+def test_what_fails_inside_the_package_is_said_in_its_last_words(vbench_package):
+    networks_of(vbench_package, "scene")
+    with pytest.raises(CannotMeasure, match="VBench's scene failed: ZeroDivisionError: division by zero"):
+        vbench_files.delegate("scene", [noise(2)], prompts_of("a cat"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected", "frames"),
+    [
+        ((5, 130, 150), 0.6635761354114296, [0.6656228590581532, 0.6615294117647059]),
+        ((6, 144, 128), 0.6782834343228031, [0.6782646406363471, 0.6783022280092592]),
+    ],
+)
+def test_motion_smoothness_is_vbenchs(tmp_path, shape, expected, frames):
+    """VBench's own code at 45e79ec with the same weights and pictures; the checkpoint is laid out like `amt-s.pth`."""
+    path = tmp_path / "amt-s.pth"
+    torch.save({"epoch": 300, "state_dict": filled(amt.Interpolator()).state_dict()}, path)
+    clip = Clip(moving_shapes("amt", frames=shape[0], height=shape[1], width=shape[2]), 8.0)
+    score = vbench.motion_smoothness(amt.Amt(BackboneSource(path=path)).features("vbench_amt", Subject(clip=clip)))
+    assert score.value == pytest.approx(expected, abs=1e-5)
+    assert score.series == pytest.approx(frames, abs=1e-5)
+
+
+def test_the_interpolator_has_the_checkpoints_parameters():
+    state = amt.Interpolator().state_dict()
+    assert len(state) == 213
+    assert sum(tensor.numel() for tensor in state.values()) == 2_990_543
+    assert state["update3.convc1.weight"].shape == (64, 392, 1, 1)
+
+
+def test_frames_that_cannot_be_interpolated_are_refused():
+    network = amt.Amt(BackboneSource(tiny=True))
+    with pytest.raises(ClipTooShort):
+        network.features("vbench_amt", Subject(clip=noise(2, 128, 128)))
+    with pytest.raises(CannotMeasure, match="smaller than AMT-S"):
+        network.features("vbench_amt", Subject(clip=noise(3, 112, 160)))
