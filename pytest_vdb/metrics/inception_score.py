@@ -48,6 +48,8 @@ def inception_score(i3d_set: Sequence[NDArray[np.float32]]) -> Score:
 
     Raises:
         CannotMeasure: fewer than 20 clips (two for each split), or logits that are not finite.
+
+    Source: Salimans et al. (arXiv 1606.03498), for video TGAN (arXiv 1611.06624); splits as StyleGAN-V makes them.
     """
     probabilities = softmax(stacked(i3d_set))
     found = inception_score_of(probabilities)

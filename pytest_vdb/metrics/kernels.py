@@ -76,6 +76,8 @@ def kvd(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures
 
     Raises:
         CannotMeasure: fewer than two clips on a side, moments alone, or features that are not finite.
+
+    Source: Unterthiner et al. (arXiv 1812.01717), by the kernel and estimator of KID (arXiv 1801.01401).
     """
     return _scored(stacked(i3d_set), _features(side(i3d_reference)), KVD_KERNEL, unbiased=True)
 
@@ -93,6 +95,8 @@ def jedi(vjepa_set: Sequence[NDArray[np.float32]], vjepa_reference: ReferenceFea
 
     Raises:
         CannotMeasure: fewer than two clips on a side, or features that are not finite.
+
+    Source: Luo et al., Beyond FVD (arXiv 2410.05203).
     """
     return _jedi(vjepa_set, vjepa_reference, unbiased=False)
 
