@@ -115,6 +115,10 @@ class DiffusersModel:
 
 def _cuda_devices(pipeline: Any) -> list[int]:
     """The device whose generator is pinned and restored too; none on a CPU."""
+    import torch
+
+    if not torch.cuda.is_initialized():  # to ask the pipeline is dear: it walks its modules
+        return []
     device = pipeline._execution_device
     return [device.index or 0] if device.type == "cuda" else []
 
