@@ -3,12 +3,18 @@
 python benchmarks/perf/clip_metrics.py
 """
 
+import importlib.util
+import logging
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from pytest_vdb.metrics import frames, openclip
 from pytest_vdb.metrics.change import temporal_flicker
@@ -16,7 +22,10 @@ from pytest_vdb.metrics.engine import Engine
 from pytest_vdb.metrics.features import BackboneSource
 from pytest_vdb.metrics.picture import sharpness
 from pytest_vdb.metrics.registry import MetricRegistry
-from pytest_vdb.records import Clip
+from pytest_vdb.models import tokenizers
+from pytest_vdb.records import Clip, Prompt
+
+PROMPT = Prompt(id="perf", text="a red ball rolls over the grass")
 
 
 def main() -> None:
@@ -31,6 +40,54 @@ def main() -> None:
     small = Clip(clip.frames[:32], 8.0)
     ours, theirs = seconds(our_frames, small, network()), seconds(pillows, small)
     compare("CLIP preprocessing, 32 frames", ours, "open_clip's transform", theirs)
+    similarity(Clip(np.concatenate([clip.frames, clip.frames[:15]]), 8.0))
+
+
+def similarity(clip: Clip) -> None:
+    """The whole similarity of 64 frames, ViT-B/32 with random weights on both sides: speed does not care."""
+    name = "CLIP similarity, 64 frames, ViT-B/32"
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "ViT-B-32-random.safetensors"
+        logging.disable()  # open_clip warns that the weights are random
+        save_file(open_clip.create_model("ViT-B-32").state_dict(), weights)
+        wanted = MetricRegistry.builtin().select("clip_similarity")
+        engine = Engine(wanted, backbone_paths={"clip": weights}, cache_dir=Path(folder), offline=True)
+        ours = seconds(engine.measure, clip, PROMPT)
+    if importlib.util.find_spec("torchmetrics") is None:
+        print(f"  {name}: {1000 * ours:.0f} ms; torchmetrics is not installed (pip install pytest-vdb[perf])")
+        return
+    theirs = seconds(clip_score(), torch.from_numpy(clip.frames).permute(0, 3, 1, 2))
+    compare(name, ours, "torchmetrics' CLIPScore", theirs)
+
+
+def clip_score() -> Callable[[torch.Tensor], object]:
+    """torchmetrics' metric, with a network and a processor made here instead of downloaded.
+
+    torchmetrics 1.9 expects of CLIP what transformers 4 returned, so the network returns that.
+    """
+    from torchmetrics.multimodal import CLIPScore
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
+
+    class Network(CLIPModel):
+        def get_image_features(self, *args: object, **settings: object) -> torch.Tensor:
+            return super().get_image_features(*args, **settings).pooler_output
+
+        def get_text_features(self, *args: object, **settings: object) -> torch.Tensor:
+            return super().get_text_features(*args, **settings).pooler_output
+
+    def made() -> tuple[CLIPModel, CLIPProcessor]:
+        processor = CLIPProcessor(image_processor=CLIPImageProcessor(), tokenizer=tokenizers.clip())
+        return Network(CLIPConfig()).eval(), processor
+
+    metric = CLIPScore(made)
+
+    def score(frames: torch.Tensor) -> object:
+        with torch.inference_mode():
+            metric.reset()
+            metric.update(list(frames), [PROMPT.text] * len(frames))  # called as a function it would do all this twice
+            return metric.compute()
+
+    return score
 
 
 def network() -> openclip.OpenClip:
