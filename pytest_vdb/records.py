@@ -31,6 +31,9 @@ Better = Literal["higher", "lower", "neutral"]
 Kind = Literal["quality", "performance"]
 Status = Literal["passed", "failed", "skipped", "oom", "crashed", "quarantined", "not_run"]
 
+SCORED = "score-"
+"""What the id of a `vdb score` session begins with: it measured clips that existed already."""
+
 REAL_WEIGHTS: frozenset[str] = frozenset({"hub", "local", "none"})
 """The weights modes whose pixels mean something: only these enter a quality ranking."""
 

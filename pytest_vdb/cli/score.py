@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.cli.printing import print_json, print_table
-from pytest_vdb.records import Measurement, Record, Run, to_plain
+from pytest_vdb.records import SCORED, Measurement, Record, Run, to_plain
 
 if TYPE_CHECKING:
     from pytest_vdb.cli.scoring import Outcome, Scorer
     from pytest_vdb.metrics.contract import MetricSpec
     from pytest_vdb.metrics.engine import Engine
+    from pytest_vdb.metrics.registry import MetricRegistry
     from pytest_vdb.models.recordings import Recording
 
 _INTERRUPTED = 130
@@ -54,9 +55,7 @@ def add_to(commands: Any) -> None:
 def _score(options: argparse.Namespace) -> int:
     from pytest_vdb.cli.scoring import Ledger
 
-    specs = chosen_metrics(options)
-    if options.metrics == "default":
-        specs = tuple(spec for spec in specs if spec.scope != "pair" or _can_compare(spec, options))
+    specs = _that_can_compare(options)
     recordings = _recordings(options.clips, options.prompts)
     name = options.clips.resolve().name
     ledger = Ledger(options.output or Path("reports") / "scores" / f"{name}.jsonl")
@@ -96,18 +95,22 @@ def add_metric_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_metrics(options: argparse.Namespace) -> tuple[MetricSpec, ...]:
-    """What `--metrics` chooses of ours and of those that `--from` brings.
+    """What `--metrics` chooses of ours and of those that `--from` brings; `default` means the paired ones, too.
 
     Raises:
         UnknownName, OptionError: a name or a file that is not there.
     """
+    return _registry(options).select(options.metrics, where="--metrics")
+
+
+def _registry(options: argparse.Namespace) -> MetricRegistry:
     from pytest_vdb.cli.sources import imported
     from pytest_vdb.metrics.registry import MetricRegistry
 
     registry = MetricRegistry.builtin()
     for source in options.sources:
         registry.add_from(imported(source))
-    return registry.select(options.metrics, where="--metrics")
+    return registry
 
 
 def open_engine(specs: Sequence[MetricSpec], options: argparse.Namespace) -> Engine:
@@ -166,7 +169,7 @@ def _scorer(
         engine=engine,
         ledger=ledger,
         model=options.model or name,
-        run=datetime.now(UTC).strftime("score-%Y%m%d-%H%M%S"),
+        run=SCORED + datetime.now(UTC).strftime("%Y%m%d-%H%M%S"),
         cache_dir=cache_folder(),
         backbones=dict(backbone_path(value, "--backbone") for value in options.backbone),
         references=references,
@@ -186,6 +189,14 @@ def _run(options: argparse.Namespace, scorer: Scorer) -> Run:
         environment=environment.capture(_device(options)),
         options={"model": scorer.model, **asked},
     )
+
+
+def _that_can_compare(options: argparse.Namespace) -> tuple[MetricSpec, ...]:
+    """What `--metrics` chooses; of the default's paired metrics those that have all they need."""
+    registry = _registry(options)
+    asked = registry.select(options.metrics, where="--metrics", paired=False)
+    chosen = registry.select(options.metrics, where="--metrics")
+    return tuple(spec for spec in chosen if spec in asked or _can_compare(spec, options))
 
 
 def _can_compare(spec: MetricSpec, options: argparse.Namespace) -> bool:

@@ -86,24 +86,27 @@ class MetricRegistry:
             raise UnknownName("metric", name, self.names(), where=where, mend="`vdb metrics` lists them all.")
         return spec
 
-    def select(self, expression: str, *, where: str = "--vdb-metrics") -> tuple[MetricSpec, ...]:
+    def select(self, expression: str, *, where: str = "--vdb-metrics", paired: bool = True) -> tuple[MetricSpec, ...]:
         """`default`, `all`, `none`, names and globs, comma-separated; each metric once, in the order of the expression.
+
+        Args:
+            paired: whether `default` means the paired metrics, too: whether there are clips to compare with.
 
         Raises:
             UnknownName: a name or glob that matches nothing.
         """
         chosen: dict[str, MetricSpec] = {}
         for term in filter(None, (part.strip() for part in expression.split(","))):
-            chosen |= {spec.name: spec for spec in self._matching(term, where)}
+            chosen |= {spec.name: spec for spec in self._matching(term, where, paired)}
         return tuple(chosen.values())
 
-    def _matching(self, term: str, where: str) -> tuple[MetricSpec, ...]:
+    def _matching(self, term: str, where: str, paired: bool) -> tuple[MetricSpec, ...]:
         if term == "none":
             return ()
         if term == "all":
             return tuple(self)
         if term == "default":
-            return tuple(spec for spec in self if spec.default)
+            return tuple(spec for spec in self if spec.default and (paired or spec.scope != "pair"))
         if not set(term) & set("*?["):
             return (self.get(term, where=where),)
         matching = tuple(spec for spec in self if fnmatch.fnmatchcase(spec.name, term))

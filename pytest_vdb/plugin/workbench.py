@@ -21,6 +21,7 @@ from pytest_vdb.plugin.cases import Case, cases
 
 if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import MetricSpec
+    from pytest_vdb.metrics.registry import MetricRegistry
     from pytest_vdb.metrics.engine import Engine
     from pytest_vdb.models.card import ModelCard
     from pytest_vdb.models.registry import Registry
@@ -172,7 +173,7 @@ class Workbench:
     @cached_property
     def metrics(self) -> tuple[MetricSpec, ...]:
         """The metrics of this session: ours and those that conftests and plugins tagged."""
-        return tuple(spec for spec in self._chosen if not self._is_of_pairs(spec))
+        return self._registry.select(self.options.metrics, paired=False)
 
     @cached_property
     def metrics_of_pairs(self) -> tuple[MetricSpec, ...]:
@@ -181,19 +182,17 @@ class Workbench:
         Without those whose tiny random networks would say nothing.
         """
         tiny = self.options.weights == "tiny"
-        return tuple(spec for spec in self._chosen if self._is_of_pairs(spec) and not (tiny and spec.backbones))
-
-    def _is_of_pairs(self, spec: MetricSpec) -> bool:
-        return self.options.metrics == "default" and spec.scope == "pair"
+        chosen = self._registry.select(self.options.metrics, paired=True)
+        return tuple(spec for spec in chosen if spec not in self.metrics and not (tiny and spec.backbones))
 
     @cached_property
-    def _chosen(self) -> tuple[MetricSpec, ...]:
+    def _registry(self) -> MetricRegistry:
         from pytest_vdb.metrics.registry import MetricRegistry
 
         registry = MetricRegistry.builtin()
         for module in self._plugin_modules():
             registry.add_from(module)
-        return registry.select(self.options.metrics)
+        return registry
 
     @cached_property
     def engine(self) -> Engine:

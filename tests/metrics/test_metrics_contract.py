@@ -86,6 +86,7 @@ def test_metrics_are_selected_by_name_glob_part_and_word():
         a = metric("flow.a", unit="1", better="higher")(lambda clip: 0)
         b = metric("flow.b", unit="1", better="higher", default=False)(lambda clip: 0)
         c = metric("c", unit="1", better="higher", parts=("", "x"))(lambda clip: Score(0))
+        pair = metric("pair", unit="1", better="higher")(lambda clip, reference: 0)
 
     registry.add_from(Plugin)
     texts = ("flow.*", "c.x", "default", "all", "none", "c,c")
@@ -93,11 +94,19 @@ def test_metrics_are_selected_by_name_glob_part_and_word():
     assert names == {
         "flow.*": ["flow.a", "flow.b"],
         "c.x": ["c"],
-        "default": ["flow.a", "c"],
-        "all": ["flow.a", "flow.b", "c"],
+        "default": ["flow.a", "c", "pair"],
+        "all": ["flow.a", "flow.b", "c", "pair"],
         "none": [],
         "c,c": ["c"],
     }
+
+
+def test_the_default_has_paired_metrics_only_where_there_is_something_to_compare_with():
+    registry = MetricRegistry.builtin()
+    chosen = {spec.name for spec in registry.select("default,fsim", paired=False)}
+    assert {"sharpness", "fsim"} <= chosen  # what is asked for by name is measured, or says what it lacks
+    assert "psnr" not in chosen
+    assert {"psnr", "ssim", "lpips"} <= {spec.name for spec in registry.select("default")}
 
 
 def test_a_typo_in_a_metric_lists_the_near_misses():
