@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, dimmed, failure_line
-from pytest_vdb.records import Gpu, Measurement, Record, Run, Status
+from pytest_vdb.records import SCORED, Gpu, Kind, Measurement, Record, Run, Status
 from pytest_vdb.reporters import charts
 from pytest_vdb.reporters.text import (
     ARROWS,
@@ -161,7 +161,8 @@ def _table(table: Table, index: int, files: Files, cards: int) -> dict[str, Any]
     return {
         "id": f"t{index}",
         "benchmark": visible(table.benchmark),
-        "columns": [_column(column, table) for column in table.columns],
+        "columns": [_column(column, at, table) for at, column in enumerate(table.columns)],
+        "kinds": [(kind, words) for kind, words in _KINDS.items() if kind in {c.kind for c in table.columns}],
         "rows": [_row(row, names[at], f"t{index}r{at}", scales, files, cards) for at, row in enumerate(table.rows)],
         "notes": weights_note(table),
         "missing": [(counted(n, "test"), visible(where), visible(why)) for where, why, n in missing_lines(table)],
@@ -170,8 +171,12 @@ def _table(table: Table, index: int, files: Files, cards: int) -> dict[str, Any]
     }
 
 
-def _column(column: Column, table: Table) -> dict[str, Any]:
+_KINDS: dict[Kind, str] = {"quality": "Quality", "performance": "Cost"}
+
+
+def _column(column: Column, at: int, table: Table) -> dict[str, Any]:
     name = visible(heading(column, table.columns))
+    valued = [any(row.cells[other].mean is not None for row in table.rows) for other in range(len(table.columns))]
     return {
         "name": name,
         "words": name.replace("_", " "),
@@ -180,6 +185,7 @@ def _column(column: Column, table: Table) -> dict[str, Any]:
         "better": BETTER[column.better],
         "first": "ascending" if column.better == "lower" else "descending",
         "kind": column.kind,
+        "empty": any(valued) and not valued[at],
         "title": f"{visible(column.name)}, version {visible(column.version)}: {BETTER[column.better]}",
     }
 
@@ -287,7 +293,7 @@ def _no_clip(record: Record) -> str:
     """Why there is nothing to watch."""
     if record.status != "passed" or record.clip is None:
         return "no clip"
-    return "clip not kept" if record.clip.lossless else "the clip lies where it was scored"
+    return "the clip lies where it was scored" if record.run.startswith(SCORED) else "clip not kept"
 
 
 def _value(measurement: Measurement) -> dict[str, Any]:

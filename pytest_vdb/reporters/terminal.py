@@ -26,14 +26,16 @@ from pytest_vdb.reporters.text import (
 
 LONGEST_NAME = 32
 MOST_REASONS = 6
+MORE = "…"
 MOST_ROWS = 20
 """Rows of one table: whoever benchmarks a hundred models reads them in the HTML report."""
 
 
 def render(board: Leaderboard, *, width: int = 100) -> str:
-    """Tables at most `width` characters wide (columns that do not fit continue below), then what must be said.
+    """Tables at most `width` characters wide, then what must be said.
 
-    Metrics that are neither better high nor low, and rows beyond the first 20, are left to the other reports.
+    What does not fit is left to the other reports, and counted: rows beyond the first 20, columns beyond the width.
+    Metrics that are neither better high nor low, and those without any value, have no column here.
     """
     if not board.tables:
         return "no test left a record: nothing to show"
@@ -45,8 +47,13 @@ def render(board: Leaderboard, *, width: int = 100) -> str:
     for table in board.tables:
         if len(board.tables) > 1:
             parts.append(visible(table.benchmark))
-        parts += _blocks(_shortened_table(table), width)
+        short = _shortened_table(table)
+        shown = _that_fit(short, width)
+        parts.append(_grid(short, shown))
         notes = _notes(table)
+        if len(short.columns) > len(shown):
+            left_out = len(short.columns) - len(shown)
+            notes.insert(0, f"{MORE} {counted(left_out, 'more metric')}: see the HTML report, or a wider terminal")
         if len(table.rows) > MOST_ROWS:
             notes.append(f"and {len(table.rows) - MOST_ROWS} more rows: see the HTML report")
         if new := [note for note in notes if note not in said]:
@@ -56,42 +63,49 @@ def render(board: Leaderboard, *, width: int = 100) -> str:
 
 
 def _shortened_table(table: Table) -> Table:
-    shown = [at for at, column in enumerate(table.columns) if column.better != "neutral"]
+    valued = [at for at in range(len(table.columns)) if any(row.cells[at].mean is not None for row in table.rows)]
+    shown = [at for at in valued if table.columns[at].better != "neutral"]
     rows = [replace(row, cells=tuple(row.cells[at] for at in shown)) for row in table.rows[:MOST_ROWS]]
     return replace(table, columns=tuple(table.columns[at] for at in shown), rows=tuple(rows))
 
 
-def _blocks(table: Table, width: int) -> list[str]:
-    """As many columns side by side as fit, the model's name at the left of each block."""
-    blocks: list[str] = []
-    columns = list(range(len(table.columns)))
-    while True:
-        taken = len(columns)
-        while taken > 1 and _width(_grid(table, columns[:taken], first=not blocks)) > width:
-            taken -= 1
-        blocks.append(_grid(table, columns[:taken], first=not blocks))
-        columns = columns[taken:]
-        if not columns:
-            return blocks
+def _that_fit(table: Table, width: int) -> list[int]:
+    """The columns that fit side by side: the telling ones are asked first, and shown in the table's order."""
+    chosen: list[int] = []
+    for at in _telling_first(table):
+        wider = sorted([*chosen, at])
+        if _width(_grid(table, wider)) <= width:
+            chosen = wider
+    return chosen
 
 
-def _grid(table: Table, columns: list[int], *, first: bool) -> str:
+def _telling_first(table: Table) -> list[int]:
+    """Quality that is ranked before quality that is not, and between them what it costs: one column of it in three."""
+    ranked = [any(not dimmed(row.cells[at]) for row in table.rows) for at in range(len(table.columns))]
+    quality = [at for at, column in enumerate(table.columns) if column.kind == "quality"]
+    quality.sort(key=lambda at: not ranked[at])
+    cost = [at for at, column in enumerate(table.columns) if column.kind != "quality"]
+    order: list[int] = []
+    while quality or cost:
+        order += [*quality[:2], *cost[:1]]
+        quality, cost = quality[2:], cost[1:]
+    return order
+
+
+def _grid(table: Table, columns: list[int]) -> str:
     from tabulate import tabulate
 
     names = distinct_names(table)
-    headers = [["model"], *([["weights"], ["passed"]] if first else [])]
-    headers += [_heading(table.columns[at], table) for at in columns]
+    headers = [["model"], ["weights"], ["passed"], *(_heading(table.columns[at], table) for at in columns)]
     places = {at: decimals(row.cells[at] for row in table.rows) for at in columns}
     lines = []
     for index, row in enumerate(table.rows):
-        line = [_shortened(visible(names[index]))]
-        if first:
-            line += [weights_name(row), tests_short(row)]
+        line = [_shortened(visible(names[index])), weights_name(row), tests_short(row)]
         lines.append(line + [_cell(row.cells[at], places[at]) for at in columns])
     # Headers go in as rows: tabulate pads the ones it is given by two columns each.
     tall = max(map(len, headers))
     tops = [[_line(header, tall, number) for header in headers] for number in range(tall)]
-    aligned = ["left", *(["left", "right"] if first else []), *["right"] * len(columns)]
+    aligned = ["left", "left", "right", *["right"] * len(columns)]
     grid = tabulate(tops + lines, tablefmt="plain", disable_numparse=True, colalign=aligned, preserve_whitespace=True)
     text = grid.splitlines()
     return "\n".join([*text[:tall], "─" * _width(grid), *text[tall:]])

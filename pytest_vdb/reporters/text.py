@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table
-from pytest_vdb.records import Measurement, Status
+from pytest_vdb.records import SCORED, Measurement, Status
 
 MISSING = "–"
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
@@ -91,7 +91,7 @@ def weights_words(row: Row) -> str:
         case "random":
             return "random weights"
         case "none":
-            return "clips from files" if row.benchmark == "score" else "no weights"
+            return "clips from files" if all(run.startswith(SCORED) for run in row.runs) else "no weights"
         case "hub":
             return "published weights"
         case "local":

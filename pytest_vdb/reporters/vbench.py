@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from pytest_vdb.analysis.leaderboard import Leaderboard, Row
-from pytest_vdb.records import Record
+from pytest_vdb.records import SCORED, Record
 from pytest_vdb.reporters.text import distinct_names
 from pytest_vdb.results import vbench
 
@@ -44,8 +44,7 @@ def of_records(records: Sequence[Record]) -> dict[str, vbench.Dimension]:
 
 def _video(record: Record) -> str:
     """The file of a clip that was scored; of a generated one the name that VBench gives it, `PROMPT-0.mp4`."""
-    generated = record.clip is not None and (record.clip.lossless or record.clip.preview)
-    if not generated or record.prompt_text is None:
+    if record.run.startswith(SCORED) or record.prompt_text is None:
         return record.nodeid.rpartition("::")[2]
     return f"{record.prompt_text}-{record.sample_index}.mp4"
 

@@ -114,12 +114,25 @@ def test_control_and_bidirectional_characters_are_shown_and_not_obeyed():
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
-def test_the_terminal_table_fits_and_shows_every_model_and_metric(board, width):
+def test_the_terminal_table_fits_and_shows_every_model_with_what_is_most_telling(board, width):
     text = terminal.render(board, width=width)
     assert max(map(len, text.splitlines())) <= width
     assert all(row.model in text for row in board.rows)
-    shown = re.sub(r"\s+", "", text)
-    assert all(word in shown for column in board.tables[0].columns for word in column.name.split("_"))
+    assert text.count("─\n") == len(board.tables)  # one block, never several
+    head = text[: text.index("───")]
+    assert all(word in head for word in ("sharpness", "latency"))
+
+
+def test_the_terminal_counts_the_columns_that_it_has_no_room_for(board):
+    def shown(width: int) -> tuple[int, int]:
+        text = terminal.render(board, width=width)
+        more = re.search(r"… (\d+) more metrics?: see the HTML report", text)
+        arrows = next(line for line in text.splitlines() if line.startswith("model"))
+        return len(re.findall("[↑↓]", arrows)), int(more[1]) if more else 0
+
+    (narrow, left_out), (wide, none) = shown(70), shown(400)
+    assert none == 0
+    assert narrow + left_out == wide > narrow > 2
 
 
 def test_the_terminal_says_in_words_what_tiny_weights_are_and_why_values_are_missing(board):
@@ -297,6 +310,21 @@ def test_the_page_shows_every_model_failure_and_reason(board):
     assert "not ranked" in page.text
     assert board.run.environment.cpu in page.text
     assert board.run.environment.packages["torch"] in page.text
+
+
+def test_the_page_groups_columns_by_what_they_are_about_and_leaves_those_without_values_to_the_menu():
+    made = (
+        Measurement(name="never", value=None, unit="1", better="higher", reason="no weights"),
+        Measurement(name="m", value=1.0, unit="1", better="higher"),
+        Measurement(name="latency", value=1.0, unit="s", better="lower", kind="performance"),
+    )
+    run = example.example_run()
+    page = Page(html.render(build(run, [example.answer(run, "wan", "p", measurements=made)])))
+    boxes = [box for box in page.all("input") if "data-column" in box]
+    assert [box["data-kind"] for box in boxes] == ["quality", "quality", "performance"]
+    assert ["data-empty" in box for box in boxes] == [True, False, False]
+    kinds = [button["data-kind"] for button in page.all("button") if "data-kind" in button]
+    assert kinds == ["", "quality", "performance"]
 
 
 def test_the_page_asks_nothing_of_anyone(board):

@@ -61,17 +61,33 @@
     say(`${shown} of ${bodies.length} rows`);
   };
 
-  const choose = (box) => {
+  const show = (box, shown) => {
     const table = document.getElementById(box.dataset.of);
     const index = Number(box.dataset.column) + 2;
-    table.tHead.rows[0].cells[index].hidden = !box.checked;
-    for (const body of table.tBodies) body.rows[0].cells[index].hidden = !box.checked;
+    box.checked = shown;
+    table.tHead.rows[0].cells[index].hidden = !shown;
+    for (const body of table.tBodies) body.rows[0].cells[index].hidden = !shown;
+  };
+
+  const choose = (box) => {
+    show(box, box.checked);
     say(`${box.parentElement.textContent.trim()} ${box.checked ? "shown" : "hidden"}`);
+  };
+
+  // A column without any value is left to the menu, and to the reasons under the table.
+  const chooseKind = (button) => {
+    const kinds = button.closest(".kinds");
+    for (const each of kinds.children) each.setAttribute("aria-pressed", String(each === button));
+    for (const box of document.querySelectorAll(`input[data-column][data-of="${kinds.dataset.of}"]`)) {
+      show(box, !("empty" in box.dataset) && [box.dataset.kind, ""].includes(button.dataset.kind));
+    }
+    say(`${button.textContent} shown`);
   };
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button && button.closest("thead")) sort(button.closest("th"));
+    else if (button && button.closest(".kinds")) chooseKind(button);
     else if (button && button.classList.contains("open")) open(button);
     else if (button && button.classList.contains("play")) play(button);
     for (const menu of document.querySelectorAll("details.menu[open]")) {
@@ -90,5 +106,6 @@
     button.hidden = false;
     button.previousElementSibling.controls = false;
   }
-  for (const box of document.querySelectorAll("input[data-column]")) box.checked = true;
+  for (const kinds of document.querySelectorAll(".kinds")) kinds.hidden = false;
+  for (const box of document.querySelectorAll("input[data-column]")) show(box, !("empty" in box.dataset));
 })();
