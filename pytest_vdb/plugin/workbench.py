@@ -21,8 +21,8 @@ from pytest_vdb.plugin.cases import Case, cases
 
 if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import MetricSpec
-    from pytest_vdb.metrics.registry import MetricRegistry
     from pytest_vdb.metrics.engine import Engine
+    from pytest_vdb.metrics.registry import MetricRegistry
     from pytest_vdb.models.card import ModelCard
     from pytest_vdb.models.registry import Registry
     from pytest_vdb.plugin.loading import ModelHandle, Shelf
