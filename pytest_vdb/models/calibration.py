@@ -7,17 +7,14 @@ seed, with integer arithmetic, so they make the same bytes on every machine.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_vdb.degradations import box_blur
 from pytest_vdb.errors import RecipeError
 from pytest_vdb.models.registry import model
 from pytest_vdb.records import Clip, Prompt, Recipe, digest
 from pytest_vdb.shapes import moving_shapes
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 NOISE_LEVELS = 30
 """Noise is uniform within +- this many of the 255 levels: plain to see, and the shapes still are."""
@@ -36,7 +33,8 @@ def shapes(prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
 def blurred(prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
     """The same scene out of focus."""
     clip = _scene(prompt, recipe, seed)
-    return Clip(np.stack([_defocus(frame) for frame in clip.frames]), clip.fps)
+    reach = max(1, round(min(clip.frames.shape[1:3]) * BLUR_SHARE))
+    return Clip(np.stack([box_blur(frame, reach) for frame in clip.frames]), clip.fps)
 
 
 @model("calibration-noisy", tags=("calibration", "default"), frames=16, height=64, width=64, fps=8.0)
@@ -76,22 +74,3 @@ def _size(recipe: Recipe) -> tuple[int, int, int, float]:
     if recipe.frames is None or recipe.height is None or recipe.width is None or recipe.fps is None:
         raise RecipeError(f"no full size in {recipe.settings()}", mend="resolve the recipe with the model's card")
     return recipe.frames, recipe.height, recipe.width, recipe.fps
-
-
-def _defocus(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Two box filters in each direction, close to a Gaussian of the same width."""
-    reach = max(1, round(min(frame.shape[:2]) * BLUR_SHARE))
-    for axis in (0, 1, 0, 1):
-        frame = _box_filter(frame, reach, axis)
-    return frame
-
-
-def _box_filter(frame: NDArray[np.uint8], reach: int, axis: int) -> NDArray[np.uint8]:
-    """Mean over `2 * reach + 1` pixels along an axis, the border repeated, rounded to the nearest level."""
-    margins = [(0, 0)] * frame.ndim
-    margins[axis] = (reach + 1, reach)
-    sums = np.pad(frame, margins, mode="edge").cumsum(axis, dtype=np.int32)
-    width = 2 * reach + 1
-    upper, lower = (sums[width:], sums[:-width]) if axis == 0 else (sums[:, width:], sums[:, :-width])
-    mean: NDArray[np.int32] = (upper - lower + reach) // width
-    return mean.astype(np.uint8)
