@@ -47,8 +47,8 @@ def hub_file(repository: str, filename: str, *, offline: bool, backbone: str, si
     Raises:
         WeightsMissing: it is not here and cannot be had now, with the command that gets it.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HTTPError, LocalEntryNotFoundError
 
     try:
         return Path(hf_hub_download(repository, filename, local_files_only=True))
@@ -56,8 +56,9 @@ def hub_file(repository: str, filename: str, *, offline: bool, backbone: str, si
         reason = "not on this machine, and this run is offline"
     if not offline:
         try:
+            HfApi().model_info(repository)  # a hub out of reach is known at once; a download would retry half a minute
             return Path(hf_hub_download(repository, filename))
-        except (EntryNotFoundError, HfHubHTTPError, OSError) as error:
+        except (EntryNotFoundError, HfHubHTTPError, HTTPError, OSError) as error:
             reason = f"not on this machine, and the hub did not give it ({type(error).__name__})"
     size = f", {size_mib:.0f} MiB" if size_mib else ""
     raise WeightsMissing(
