@@ -166,3 +166,39 @@ def test_set_metrics_are_computed_from_what_the_tests_kept(project):
         assert measured.value > 0
         assert measured.n == 3
         assert measured.wiring
+
+
+def test_the_default_compares_pairs_only_where_a_test_has_a_reference(project):
+    project.pytester.makepyfile(
+        test_pairs="""
+        def test_pairs(vdb, vdb_model, vdb_prompt):
+            made = vdb.generate(vdb_model, vdb_prompt)
+            assert "psnr" not in vdb.scores(made)
+            assert "psnr" not in vdb.metrics_that_order("jpeg")
+            other = vdb.generate("also-good", vdb_prompt)
+            assert vdb.scores(made, reference=other.clip)["psnr"].value > 0
+            assert "psnr" in vdb.metrics_that_order("jpeg", with_reference=True)
+            vdb.measure(made, reference=other.clip)
+        """
+    )
+    result = project.run("good", "--vdb-metrics=default,brightness", "-k", "test_pairs")
+    result.assert_outcomes(passed=3, deselected=3)
+    for record in project.records():
+        assert record.measurement("psnr").value > 0
+        assert record.measurement("sharpness").value is not None
+
+
+def test_a_run_with_vbenchs_dimensions_leaves_its_result_file(project):
+    metrics = "--vdb-metrics=brightness,vbench.temporal_flickering"
+    project.run("good", metrics, "--vdb-report=vbench", "--vdb-weights=random").assert_outcomes(passed=3)
+    (written,) = (project.path / "reports" / "vbench").iterdir()
+    assert written.name == "good_eval_results.json"
+    mean, videos = json.loads(written.read_text())["temporal_flickering"]
+    assert {video["video_path"] for video in videos} == {"one-0.mp4", "two-0.mp4", "three-0.mp4"}
+    assert 0.6 < mean < 0.7  # noise
+
+
+def test_a_run_without_them_leaves_none(project):
+    project.run("good", "--vdb-report=vbench,csv").assert_outcomes(passed=3)
+    assert not (project.path / "reports" / "vbench").exists()
+    assert (project.path / "reports" / "leaderboard.csv").exists()
