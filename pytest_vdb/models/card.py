@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from pytest_vdb.errors import CardError, DoesNotFit, RecipeError, UnknownName, near_misses
+from pytest_vdb.models import unfit
 from pytest_vdb.models.frame_rule import FrameRule
 from pytest_vdb.records import Recipe, Task, WeightsMode
 
@@ -145,7 +146,10 @@ class ModelCard:
         self._check_positive(full)
         self._check_frames(full)
         self._check_size(full)
-        if self.pipeline is not None and (asked := recipe.settings().keys() - _ALWAYS_KNOWN):
+        asked = set(recipe.settings())
+        if self.pipeline is not None and (known := unfit.first(self.pipeline, full, asked)) is not None:
+            raise self._refuse(f"{known[0]}={getattr(full, known[0])}", f"{self.pipeline}: {known[1]}")
+        if self.pipeline is not None and (asked := asked - _ALWAYS_KNOWN):
             from pytest_vdb.models import switches  # imports diffusers, so only when a switch was asked for
 
             switches.check(self, full, asked)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.errors import RecipeError, near_misses
-from pytest_vdb.models import calls, onnx_export
+from pytest_vdb.models import calls, onnx_export, unfit
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.records import Recipe
 
@@ -71,12 +71,38 @@ OWN_SCHEDULER = frozenset(
         "CosmosVideoToWorldPipeline",
         "HeliosPipeline",
         "HeliosPyramidPipeline",
+        "Kandinsky6SRPipeline",
         "Kandinsky6TI2VAPipeline",
         "LTX2DFRPipeline",
         "SanaWMPipeline",
     }
 )
 """Classes that call their scheduler in a way that no other one understands (diffusers 0.42.1)."""
+
+GIVES_SIGMAS = frozenset(
+    {
+        "HunyuanSkyreelsImageToVideoPipeline",
+        "HunyuanVideo15ImageToVideoPipeline",
+        "HunyuanVideo15Pipeline",
+        "HunyuanVideoFramepackPipeline",
+        "HunyuanVideoImageToVideoPipeline",
+        "HunyuanVideoPipeline",
+        "LTX2ConditionPipeline",
+        "LTX2HDRPipeline",
+        "LTX2ImageToVideoPipeline",
+        "LTX2InContextPipeline",
+        "LTX2Pipeline",
+        "LTXImageToVideoPipeline",
+        "LTXPipeline",
+        "MochiPipeline",
+        "MotifVideoImage2VideoPipeline",
+        "MotifVideoPipeline",
+    }
+)
+"""Classes that hand their scheduler noise levels of their own, so every scheduler of theirs must take them."""
+
+FLOW_SCHEDULERS = frozenset({"LTXEulerAncestralRFScheduler"})
+"""Flow-matching schedulers whose names do not say so."""
 
 _ON_TORCH_ONLY = ("offload", "compile", "cache", "layerwise_casting", "quantization")
 
@@ -115,6 +141,8 @@ def check(card: ModelCard, recipe: Recipe, asked: Collection[str]) -> None:
         if value in OFF:
             continue
         reason = _lacking(kind, setting, value)
+        if setting == "scheduler" and reason is None:
+            reason = _unlike_the_described(card, recipe)
         if reason is not None:
             raise RecipeError(f"cannot follow {setting}={value}", where=f"model {card.name}", mend=reason)
 
@@ -126,12 +154,21 @@ def check_environment(card: ModelCard, recipe: Recipe, source: WeightsSource) ->
         RecipeError: naming the setting and the reason.
     """
     on_cpu = source.device.split(":")[0] == "cpu"
+    if on_cpu and (known := unfit.first(card.pipeline or "", recipe, recipe.settings(), unfit.ON_CPU)) is not None:
+        raise RecipeError(
+            f"cannot follow {known[0]}={getattr(recipe, known[0])}", where=f"model {card.name}", mend=known[1]
+        )
     refusals = (
-        ("offload", on_cpu, "there is nothing to offload: the model already lives on the CPU"),
+        (
+            "offload",
+            on_cpu,
+            "there is nothing to offload from: it moves parts between an accelerator and the CPU, and this model lives "
+            "on the CPU already; add --vdb-device=cuda where there is one",
+        ),
         ("quantization", source.mode == "random", "quantisation happens while weights are read; random ones are not"),
         ("lora_scale", recipe.lora is None, "there is no LoRA to scale: give lora=PATH too"),
         *((setting, find_spec(name) is None, f"pip install {name}") for setting, name in _packages(recipe)),
-        ("backend", (unfit := _unfit_for_onnx(recipe)) is not None, unfit),
+        ("backend", (against := _unfit_for_onnx(recipe)) is not None, against),
     )
     for setting, refused, reason in refusals:
         value = getattr(recipe, setting)
@@ -330,7 +367,39 @@ def _no_scheduler(kind: Any, value: str) -> Reason:
     if kind.__name__ in OWN_SCHEDULER:
         return f"{kind.__name__} works with its own scheduler only"
     known = [name for name in dir(diffusers) if name.endswith("Scheduler")]
-    return None if value in known else _unknown(value, known)
+    if value not in known:
+        return _unknown(value, known)
+    takes = inspect.signature(getattr(diffusers, value).set_timesteps).parameters
+    if kind.__name__ in GIVES_SIGMAS and "sigmas" not in takes:
+        return f"{kind.__name__} gives its scheduler noise levels (sigmas), and {value} takes none"
+    return None
+
+
+def _unlike_the_described(card: ModelCard, recipe: Recipe) -> Reason:
+    """Why a scheduler cannot follow the model, as far as the model's own one is described in `architectures/`."""
+    import diffusers
+
+    from pytest_vdb.models import blueprints
+
+    tiny = recipe.weights == "tiny"
+    scale, name = ("tiny", card.pipeline) if tiny else ("full", card.architecture)
+    plan = blueprints.blueprints(scale).get(name or "")
+    own = plan.components.get("scheduler") if plan is not None else None
+    if not isinstance(own, dict) or "class" not in own:
+        return None
+    named = own["class"] if tiny else card.scheduler.get("class", own["class"])
+    return _mismatch(named.rpartition(".")[2], own, getattr(diffusers, recipe.scheduler or ""))
+
+
+def _mismatch(own: str, config: Mapping[str, Any], other: Any) -> Reason:
+    """Flow-matching models stay so: DDIM on one would make noise."""
+    takes = inspect.signature(other).parameters
+    if _is_flow(own, config):
+        follows = _is_flow(other.__name__, {}) or "use_flow_sigmas" in takes
+        return None if follows else f"{other.__name__} cannot follow a flow-matching model"
+    if _is_flow(other.__name__, {}):
+        return f"{other.__name__} is for flow-matching models, and this one predicts noise"
+    return None
 
 
 def _no_backend(kind: Any, _value: str) -> Reason:
@@ -360,7 +429,7 @@ def _names(options: Collection[Any]) -> str:
 
 
 def change_scheduler(pipeline: Any, changes: Mapping[str, Any]) -> None:
-    """Another scheduler with the old one's settings. Flow-matching models stay so: DDIM on one would make noise.
+    """Another scheduler with the old one's settings.
 
     Args:
         pipeline: a loaded pipeline.
@@ -376,13 +445,11 @@ def change_scheduler(pipeline: Any, changes: Mapping[str, Any]) -> None:
     takes = inspect.signature(kind).parameters
     flow_now = _is_flow(type(old).__name__, old.config)
     settings: dict[str, Any] = {}
-    if flow_now and "FlowM" not in kind.__name__:
-        if "use_flow_sigmas" not in takes:
-            raise ValueError(f"{kind.__name__} cannot follow a flow-matching model")
+    if (reason := _mismatch(type(old).__name__, old.config, kind)) is not None:
+        raise ValueError(reason)
+    if flow_now and not _is_flow(kind.__name__, {}):
         shift = old.config.get("shift") or old.config.get("flow_shift") or 1.0
         settings = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": shift}
-    elif not flow_now and "FlowM" in kind.__name__:
-        raise ValueError(f"{kind.__name__} is for flow-matching models, and this one predicts noise")
     elif flow_now and "flow_shift" in old.config and "shift" in takes:
         settings = {"shift": old.config["flow_shift"]}
     settings |= {name: value for name, value in changes.items() if name != "class"}
@@ -394,7 +461,7 @@ def _set_scheduler(pipeline: Any, recipe: Recipe, _device: str) -> None:
 
 
 def _is_flow(name: str, config: Mapping[str, Any]) -> bool:
-    return "FlowM" in name or bool(config.get("use_flow_sigmas"))
+    return "FlowM" in name or name in FLOW_SCHEDULERS or bool(config.get("use_flow_sigmas"))
 
 
 def _set_vae(switch: str) -> Callable[[Any, Recipe, str], None]:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from pytest_vdb.errors import RecipeError
-from pytest_vdb.models import switches
+from pytest_vdb.models import switches, unfit
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.weights import WeightsSource, load_pipeline, pipeline_class
 from pytest_vdb.records import Prompt, Recipe
@@ -61,6 +61,22 @@ def made(source):
         ("ltx-2-upsampler", {"scheduler": "DDIMScheduler"}, "has no scheduler"),
         ("ltx-2-upsampler", {"backend": "onnx"}, "has no denoiser"),
         ("text2video-zero", {"steps": 3}, "at least 4 steps"),
+        ("text2video-zero", {"guidance": 1.0}, "it generates with guidance only"),
+        ("text2video-zero-sdxl", {"guidance": 0.5}, "it generates with guidance only"),
+        ("anyflow-far-1.3b", {"attention": "_native_math"}, "its causal attention needs the backend flex"),
+        ("animatediff-sdxl", {"dtype": "fp16"}, "use bfloat16 or float32"),
+        ("cogvideox-5b", {"max_sequence_length": 300}, "its text length is fixed"),
+        ("cogvideox-5b-i2v", {"max_sequence_length": 226}, "its text length is fixed"),
+        ("consisid", {"quantization": "torchao-int8"}, "8-bit integers"),
+        ("cosmos3-nano", {"scheduler": "DDIMScheduler"}, "noise levels"),
+        ("skyreels-v2-df-1.3b-540p", {"scheduler": "FlowMatchEulerDiscreteScheduler"}, "FlowMatch schedulers refuse"),
+        ("ltx-video-0.9.5", {"scheduler": "UniPCMultistepScheduler"}, "in the middle of its own schedule"),
+        ("hunyuanvideo", {"scheduler": "DPMSolverMultistepScheduler"}, "gives its scheduler noise levels"),
+        ("kandinsky-6.0-vsr", {"scheduler": "UniPCMultistepScheduler"}, "works with its own scheduler only"),
+        ("ltx-video-0.9.8-13b-long-i2v", {"scheduler": "UniPCMultistepScheduler"}, "takes no generator"),
+        (WAN.name, {"scheduler": "DDIMScheduler"}, "DDIMScheduler cannot follow a flow-matching model"),
+        ("modelscope-t2v", {"scheduler": "FlowMatchEulerDiscreteScheduler"}, "this one predicts noise"),
+        ("ltx-video-0.9.8-13b-long-i2v", {"scheduler": "DDIMScheduler"}, "cannot follow a flow-matching model"),
     ],
 )
 def test_what_a_pipeline_lacks_is_refused_by_name_before_loading(name, settings, said):
@@ -80,7 +96,7 @@ def test_what_is_switched_off_needs_no_support(settings):
 @pytest.mark.parametrize(
     ("settings", "mode", "said"),
     [
-        ({"offload": "model"}, "tiny", "nothing to offload"),
+        *(({"offload": kind}, "tiny", "lives on the CPU already") for kind in ("model", "sequential", "group")),
         ({"lora_scale": 0.5}, "tiny", "there is no LoRA to scale"),
         ({"quantization": "bitsandbytes-nf4"}, "random", "random ones are not"),
         ({"backend": "onnx", "compile": "full"}, "tiny", "compile would act on networks that torch does not run"),
@@ -148,11 +164,57 @@ def test_another_scheduler_follows_the_same_flow(made):
     assert clip.digest() != made(steps=4)[0].digest()
 
 
-def test_a_scheduler_of_another_kind_is_refused(made):
+def test_a_scheduler_of_another_kind_is_refused_when_it_meets_the_published_one_too(made):
+    _, wan = made()
+    with pytest.raises(ValueError, match="DDIMScheduler cannot follow a flow-matching model"):
+        switches.change_scheduler(wan.pipeline, {"class": "DDIMScheduler"})
+    _, modelscope = made("modelscope-t2v")
+    with pytest.raises(ValueError, match="this one predicts noise"):
+        switches.change_scheduler(modelscope.pipeline, {"class": "FlowMatchEulerDiscreteScheduler"})
+
+
+def test_the_full_size_scheduler_is_compared_before_anything_is_made():
     with pytest.raises(RecipeError, match="DDIMScheduler cannot follow a flow-matching model"):
-        made(scheduler="DDIMScheduler")
-    with pytest.raises(RecipeError, match="this one predicts noise"):
-        made("modelscope-t2v", scheduler="FlowMatchEulerDiscreteScheduler")
+        REGISTRY.get("cosmos-predict2.5-2b").resolve(Recipe(scheduler="DDIMScheduler"), "hub")
+
+
+def test_every_case_that_is_known_to_fail_names_a_class_of_the_catalogue():
+    classes = {card.pipeline for card in REGISTRY.select("all")}
+    for table in (unfit.ANYWHERE, unfit.ON_CPU):
+        for setting, cases in table.items():
+            assert setting in Recipe.__dataclass_fields__
+            assert set(cases) <= classes
+    assert classes >= switches.GIVES_SIGMAS | switches.OWN_SCHEDULER
+
+
+def test_half_precision_that_fails_on_a_cpu_only_is_refused_there_only(source):
+    card = REGISTRY.get("sana-wm")
+    recipe = card.resolve(Recipe(dtype="bf16"), "tiny")
+    with pytest.raises(RecipeError, match=r"sana-wm: cannot follow dtype=bfloat16\n.*add dtype=float32"):
+        load_pipeline(card, recipe, source)
+    switches.check_environment(card, recipe, dataclasses.replace(source, device="cuda"))
+
+
+@pytest.mark.parametrize("name", [WAN.name, "animatediff-depth", "ltx-2", "kandinsky-6.0-pro-distilled"])
+@pytest.mark.parametrize("offload", ["model", "group"])
+def test_offloading_makes_the_same_clip(made, monkeypatch, name, offload):
+    """With the CPU for an accelerator: what is tested is that every part is brought where it is used, and back."""
+    plain, _ = made(name)
+    monkeypatch.setattr(switches, "check_environment", lambda *_: None)
+    clip, model = made(name, offload=offload)
+    denoiser = next(switches.denoisers(model.pipeline))
+    hooked = denoiser.modules() if offload == "group" else [denoiser]
+    assert any(hasattr(part, "_hf_hook") or hasattr(part, "_diffusers_hook") for part in hooked)
+    assert clip.digest() == plain.digest()
+
+
+def test_sequential_offloading_leaves_nothing_of_the_model_in_memory(made, monkeypatch, source):
+    """It cannot generate with the CPU for an accelerator: accelerate mistakes stored weights for placed ones."""
+    pytest.importorskip("accelerate")
+    monkeypatch.setattr(switches, "check_environment", lambda *_: None)
+    loaded = load_pipeline(WAN, WAN.resolve(Recipe(offload="sequential"), "tiny"), source)
+    for part in (loaded.pipeline.transformer, loaded.pipeline.vae):
+        assert {parameter.device.type for parameter in part.parameters()} == {"meta"}
 
 
 def test_the_card_changes_the_published_scheduler_but_not_the_tiny_one(made):
