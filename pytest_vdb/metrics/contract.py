@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pytest_vdb.metrics.resampling import SwapTest
+
 Degradation = Literal["blur", "noise", "frozen", "shuffled", "dropped", "jpeg"]
 """What the calibration does to a good clip, at five severities each."""
 DEGRADATIONS: tuple[Degradation, ...] = ("blur", "noise", "frozen", "shuffled", "dropped", "jpeg")
@@ -88,6 +90,9 @@ class ReferenceFeatures:
 
 Result = float | Score | Mapping[str, float | Score]
 Function = Callable[..., Result]
+SwapTester = Callable[..., "SwapTest"]
+"""`(first, second, reference, *, permutations, seed, groups)`: two models' features `(N, D)`, row by row of the same
+prompt and seed, and the reference's (None for a metric that has none)."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -106,6 +111,8 @@ class MetricSpec:
     orders: tuple[Degradation, ...] = ()
     default: bool = True
     """Whether `--vdb-metrics default` measures it; a paired one only where there is a clip to compare with."""
+    swaps: SwapTester | None = None
+    """Of a set metric of one feature: a quick test between two models; None: the function is called for every swap."""
 
     @property
     def scope(self) -> Scope:
@@ -148,6 +155,7 @@ def metric(
     parts: tuple[str, ...] = ("",),
     orders: tuple[Degradation, ...] = (),
     default: bool = True,
+    swaps: SwapTester | None = None,
 ) -> Callable[[F], F]:
     """Tag a function as a metric. It stays a plain function: call it, import it, test it.
 
@@ -159,6 +167,8 @@ def metric(
         parts: the parts of a metric that measures several things at once; `("",)`: one number.
         orders: the degradations that it claims to rank as a person would, worst last.
         default: whether it is measured when nobody chose metrics.
+        swaps: of a set metric of one feature, a quicker test between two models than calling the function for every
+            swap.
 
     Raises:
         MetricError: a parameter that is nothing the engine has, or a tag that makes no sense.
@@ -175,6 +185,7 @@ def metric(
             parts=parts,
             orders=orders,
             default=default,
+            swaps=swaps,
         )
         _check(spec)
         function.__vdb_metric__ = spec  # type: ignore[attr-defined]

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_vdb.errors import CannotMeasure
-from pytest_vdb.metrics.contract import ReferenceFeatures, Score, metric
+from pytest_vdb.metrics.contract import ReferenceFeatures, Score, SwapTester, metric
 from pytest_vdb.metrics.frechet import frechet_distance
 from pytest_vdb.metrics.moments import Moments, checked
-from pytest_vdb.metrics.resampling import GROUPS, interval, leave_outs
+from pytest_vdb.metrics.resampling import GROUPS, SwapTest, interval, leave_outs, swap_test
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,8 +36,37 @@ BLOCKS = 4
 """Blocks into which `fvd_infinity` cuts a set at most."""
 
 
+def frechet_swaps(*, ddof: int) -> SwapTester:
+    """The test whether one model's Fréchet distance differs from another's by more than chance.
+
+    Args:
+        ddof: covariances are divided by `N - ddof`.
+    """
+
+    def test(first: NDArray[Any], second: NDArray[Any], reference: ReferenceFeatures, **how: Any) -> SwapTest:
+        theirs = side(reference)
+        if not isinstance(theirs, Moments) and len(theirs) > theirs.shape[1]:
+            theirs = Moments.of(theirs, source=reference.source)  # once, and not for every swap
+        return swap_test(first, second, lambda mine: frechet_distance(mine, theirs, ddof=ddof), **how)
+
+    return test
+
+
+def infinity_swaps(first: NDArray[Any], second: NDArray[Any], reference: ReferenceFeatures, **how: Any) -> SwapTest:
+    """The same for the distance at infinitely many clips."""
+    theirs = side(reference)
+    order = np.random.default_rng(0).permutation(len(first))
+    return swap_test(first, second, lambda mine: _intercept(mine[order], theirs), **how)
+
+
 @metric(
-    "fvd", unit="1", better="lower", version="styleganv", default=False, orders=("blur", "noise", "frozen", "shuffled")
+    "fvd",
+    unit="1",
+    better="lower",
+    version="styleganv",
+    default=False,
+    orders=("blur", "noise", "frozen", "shuffled"),
+    swaps=frechet_swaps(ddof=1),
 )
 def fvd(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures) -> Score:
     """Fréchet video distance as StyleGAN-V computes it (covariance over N-1).
@@ -58,7 +87,7 @@ def fvd(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures
     return scored(i3d_set, i3d_reference, ddof=1)
 
 
-@metric("fvd_cd", unit="1", better="lower", version="cd-fvd", default=False)
+@metric("fvd_cd", unit="1", better="lower", version="cd-fvd", default=False, swaps=frechet_swaps(ddof=0))
 def fvd_cd(i3d_cd_set: Sequence[NDArray[np.float32]], i3d_cd_reference: ReferenceFeatures) -> Score:
     """Fréchet video distance as cd-fvd computes it (squashed frames, covariance over N).
 
@@ -69,7 +98,7 @@ def fvd_cd(i3d_cd_set: Sequence[NDArray[np.float32]], i3d_cd_reference: Referenc
     return scored(i3d_cd_set, i3d_cd_reference, ddof=0)
 
 
-@metric("fvd_videomae", unit="1", better="lower", version="cd-fvd", default=False)
+@metric("fvd_videomae", unit="1", better="lower", version="cd-fvd", default=False, swaps=frechet_swaps(ddof=0))
 def fvd_videomae(videomae_set: Sequence[NDArray[np.float32]], videomae_reference: ReferenceFeatures) -> Score:
     """Fréchet video distance through VideoMAE, cd-fvd's default: it weighs motion more and single frames less than I3D.
 
@@ -92,7 +121,7 @@ def fvd_videomae(videomae_set: Sequence[NDArray[np.float32]], videomae_reference
     return scored(videomae_set, videomae_reference, ddof=0)
 
 
-@metric("fvd_infinity", unit="1", better="lower", version="blocks-1-to-4", default=False)
+@metric("fvd_infinity", unit="1", better="lower", version="blocks-1-to-4", default=False, swaps=infinity_swaps)
 def fvd_infinity(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures) -> Score:
     """Fréchet video distance extrapolated to infinitely many clips: the bias falls as 1/N, so a line in 1/N finds it.
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import ReferenceFeatures, Score, metric
-from pytest_vdb.metrics.fvd import scored
+from pytest_vdb.metrics.fvd import frechet_swaps, scored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +34,14 @@ DECIMALS = 3
 """Of a pixel: any speed above 0 has a weight of at least 1/8, so what rounding leaves of 0 must not count as one."""
 
 
-@metric("fvmd", unit="1", better="lower", version="raft-second-difference", default=False)
+@metric(
+    "fvmd",
+    unit="1",
+    better="lower",
+    version="raft-second-difference",
+    default=False,
+    swaps=frechet_swaps(ddof=1),
+)
 def fvmd(motion_histogram_set: Sequence[NDArray[np.float32]], motion_histogram_reference: ReferenceFeatures) -> Score:
     """Fréchet video motion distance: the distance of two sets' motion histograms (covariance over N-1).
 

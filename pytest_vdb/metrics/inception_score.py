@@ -17,7 +17,7 @@ from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import Score, metric
 from pytest_vdb.metrics.fvd import stacked
 from pytest_vdb.metrics.moments import checked
-from pytest_vdb.metrics.resampling import interval, leave_outs
+from pytest_vdb.metrics.resampling import SwapTest, interval, leave_outs, swap_test
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,12 @@ class SplitScores(NamedTuple):
     splits: NDArray[np.float64]
 
 
-@metric("inception_score", unit="1", better="higher", version="i3d-styleganv", default=False)
+def inception_swaps(first: NDArray[Any], second: NDArray[Any], _reference: None, **how: Any) -> SwapTest:
+    """The test whether one model's score differs from another's by more than chance, of their logits."""
+    return swap_test(softmax(first), softmax(second), lambda answers: inception_score_of(answers).mean, **how)
+
+
+@metric("inception_score", unit="1", better="higher", version="i3d-styleganv", default=False, swaps=inception_swaps)
 def inception_score(i3d_set: Sequence[NDArray[np.float32]]) -> Score:
     """Inception Score from I3D's 400 classes: 10 shuffled splits; the series holds each split's score.
 

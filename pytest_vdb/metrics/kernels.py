@@ -15,16 +15,16 @@ exact from moments alone and streams. Everything is float64.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pytest_vdb.errors import CannotMeasure
-from pytest_vdb.metrics.contract import ReferenceFeatures, Score, metric
+from pytest_vdb.metrics.contract import ReferenceFeatures, Score, SwapTester, metric
 from pytest_vdb.metrics.fvd import side, stacked
 from pytest_vdb.metrics.moments import Moments, checked
-from pytest_vdb.metrics.resampling import SwapTest, interval, swap_patterns
+from pytest_vdb.metrics.resampling import SwapTest, interval, swap_patterns, swap_test
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +63,26 @@ JEDI_KERNEL = Polynomial(2, 0.0)
 JEDI_SCALE = 100.0
 
 
-@metric("kvd", unit="1", better="lower", version="cubic-unbiased", default=False)
+def kernel_swaps(kernel: Polynomial, *, unbiased: bool = True, scale: float = 1.0) -> SwapTester:
+    """The test whether one model's kernel distance differs from another's by more than chance.
+
+    Args:
+        kernel: of the metric.
+        unbiased: whether the metric leaves each vector's kernel with itself out.
+        scale: what the metric multiplies its distance by.
+    """
+
+    def test(first: NDArray[Any], second: NDArray[Any], reference: ReferenceFeatures, **how: Any) -> SwapTest:
+        theirs = side(reference)
+        if isinstance(theirs, Moments) and kernel == JEDI_KERNEL:
+            return swap_test(first, second, lambda mine: jedi_distance(mine, theirs, unbiased=unbiased), **how)
+        found = kernel_swap_test(first, second, _features(theirs), kernel, unbiased=unbiased, **how)
+        return replace(found, difference=scale * found.difference)
+
+    return test
+
+
+@metric("kvd", unit="1", better="lower", version="cubic-unbiased", default=False, swaps=kernel_swaps(KVD_KERNEL))
 def kvd(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures) -> Score:
     """Kernel video distance: unbiased cubic-kernel MMD^2 of I3D logits.
 
@@ -82,7 +101,14 @@ def kvd(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures
     return _scored(stacked(i3d_set), _features(side(i3d_reference)), KVD_KERNEL, unbiased=True)
 
 
-@metric("jedi", unit="1", better="lower", version="v-statistic", default=False)
+@metric(
+    "jedi",
+    unit="1",
+    better="lower",
+    version="v-statistic",
+    default=False,
+    swaps=kernel_swaps(JEDI_KERNEL, unbiased=False, scale=JEDI_SCALE),
+)
 def jedi(vjepa_set: Sequence[NDArray[np.float32]], vjepa_reference: ReferenceFeatures) -> Score:
     """JEDi: 100 times the quadratic-kernel MMD^2 of V-JEPA features, biased as its authors report it.
 
@@ -101,7 +127,14 @@ def jedi(vjepa_set: Sequence[NDArray[np.float32]], vjepa_reference: ReferenceFea
     return _jedi(vjepa_set, vjepa_reference, unbiased=False)
 
 
-@metric("jedi_unbiased", unit="1", better="lower", version="u-statistic", default=False)
+@metric(
+    "jedi_unbiased",
+    unit="1",
+    better="lower",
+    version="u-statistic",
+    default=False,
+    swaps=kernel_swaps(JEDI_KERNEL, scale=JEDI_SCALE),
+)
 def jedi_unbiased(vjepa_set: Sequence[NDArray[np.float32]], vjepa_reference: ReferenceFeatures) -> Score:
     """JEDi without its bias: 100 times the unbiased quadratic-kernel MMD^2 of V-JEPA features.
 
@@ -147,10 +180,12 @@ def kernel_swap_test(
     reference: NDArray[Any],
     kernel: Polynomial = KVD_KERNEL,
     *,
+    unbiased: bool = True,
     permutations: int = 9999,
     seed: int = 0,
+    groups: Sequence[object] | None = None,
 ) -> SwapTest:
-    """Whether one model is nearer to the reference than another, by unbiased MMD^2 and paired swaps.
+    """Whether one model is nearer to the reference than another, by MMD^2 and paired swaps.
 
     The same test as `resampling.swap_test`, but each swap costs a few multiplications of kernel sums, no new kernel.
 
@@ -159,8 +194,10 @@ def kernel_swap_test(
         second: features `(N, D)` of the other.
         reference: features `(M, D)`.
         kernel: `KVD_KERNEL` or `JEDI_KERNEL`.
+        unbiased: leave each vector's kernel with itself out of the means.
         permutations: how many random swaps; exact enumeration where 2^(N-1) is not more.
         seed: of the random swaps.
+        groups: of each row; rows of one group swap together (the samples of one prompt are not independent).
 
     Raises:
         CannotMeasure: fewer than two pairs, unpaired sets, different D, or numbers that are not finite.
@@ -170,17 +207,18 @@ def kernel_swap_test(
         raise CannotMeasure(f"{len(mine)} clips of one model and {len(theirs)} of the other", mend="pairs are needed")
     _check_sizes(len(mine), len(real), mine.shape[1], real.shape[1], least=2)
     n = len(mine)
-    swaps = swap_patterns(n, permutations, seed)
+    swaps = swap_patterns(n, permutations, seed, groups)
     patterns = np.concatenate([np.zeros((1, n), bool), swaps]).astype(np.float64)
     own, other, between = kernel(mine, mine), kernel(theirs, theirs), kernel(mine, theirs)
-    for matrix in (own, other, between):
+    for matrix in (own, other, between) if unbiased else ():
         np.fill_diagonal(matrix, 0)
+    each = n * (n - 1) if unbiased else n * n
     stay, go = 1 - patterns, patterns
     to_real = kernel(mine, real).mean(axis=1) - kernel(theirs, real).mean(axis=1)
 
     def within(kept: NDArray[np.float64], swapped: NDArray[np.float64]) -> NDArray[np.float64]:
         pairs = (kept @ own) * kept + (swapped @ other) * swapped + 2 * (kept @ between) * swapped
-        result: NDArray[np.float64] = pairs.sum(axis=1) / (n * (n - 1))
+        result: NDArray[np.float64] = pairs.sum(axis=1) / each
         return result
 
     differences = within(stay, go) - within(go, stay) - 2 * (stay - go) @ to_real / n

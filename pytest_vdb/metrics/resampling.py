@@ -65,6 +65,7 @@ def swap_test(
     *,
     permutations: int = 999,
     seed: int = 0,
+    groups: Sequence[object] | None = None,
 ) -> SwapTest:
     """Swap the clips of random pairs between two models, again and again.
 
@@ -74,6 +75,7 @@ def swap_test(
         statistic: what is compared, of one model's features: `lambda f: frechet_distance(f, reference)`, say.
         permutations: how many random swaps; exact enumeration where 2^(N-1) is not more.
         seed: of the random swaps.
+        groups: of each row; rows of one group swap together (the samples of one prompt are not independent).
 
     Raises:
         ValueError: the two arrays are not of the same shape.
@@ -81,14 +83,25 @@ def swap_test(
     if first.shape != second.shape or not len(first):
         raise ValueError(f"features of shapes {first.shape} and {second.shape}: pairs are needed")
     seen = statistic(first) - statistic(second)
-    drawn = [abs(_swapped(first, second, statistic, swaps)) for swaps in swap_patterns(len(first), permutations, seed)]
+    patterns = swap_patterns(len(first), permutations, seed, groups)
+    drawn = [abs(_swapped(first, second, statistic, swaps)) for swaps in patterns]
     # Rounding must not tell apart arrangements that are the same.
     least = abs(seen) * (1 - 1e-12)
     return SwapTest(seen, (1 + sum(value >= least for value in drawn)) / (1 + len(drawn)), len(drawn), len(first))
 
 
-def swap_patterns(n: int, permutations: int, seed: int) -> NDArray[np.bool_]:
-    """`(P, n)`: which pairs are swapped. Never the pattern that swaps nothing, nor (enumerated) its mirror."""
+def swap_patterns(n: int, permutations: int, seed: int, groups: Sequence[object] | None = None) -> NDArray[np.bool_]:
+    """`(P, n)`: which pairs are swapped. Never the pattern that swaps nothing, nor (enumerated) its mirror.
+
+    Args:
+        n: pairs.
+        permutations: how many patterns at most; all there are where these are not more.
+        seed: of the random ones.
+        groups: of each pair; the pairs of one group are swapped together.
+    """
+    if groups is not None:
+        order = {group: at for at, group in enumerate(dict.fromkeys(groups))}
+        return swap_patterns(len(order), permutations, seed)[:, [order[group] for group in groups]]
     if n - 1 < 60 and 2 ** (n - 1) - 1 <= permutations:
         numbers = np.arange(1, 2 ** (n - 1))
         patterns: NDArray[np.bool_] = (numbers[:, None] >> np.arange(n)) & 1 == 1

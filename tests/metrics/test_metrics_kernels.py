@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pytest_vdb.errors import CannotMeasure
-from pytest_vdb.metrics.contract import ReferenceFeatures
+from pytest_vdb.metrics.contract import ReferenceFeatures, spec_of
 from pytest_vdb.metrics.inception_score import inception_score, inception_score_of
 from pytest_vdb.metrics.kernels import (
     JEDI_KERNEL,
@@ -17,7 +17,7 @@ from pytest_vdb.metrics.kernels import (
     mmd2,
 )
 from pytest_vdb.metrics.moments import Moments
-from pytest_vdb.metrics.resampling import swap_test
+from pytest_vdb.metrics.resampling import swap_patterns, swap_test
 
 
 def features(n, d, seed, shift=0.0, scale=1.0):
@@ -117,6 +117,27 @@ def test_the_swap_test_by_sums_is_the_swap_test_by_kernels():
     assert fast.permutations == slow.permutations == 127
     assert fast.difference == pytest.approx(slow.difference, rel=1e-9)
     assert fast.p == slow.p
+
+
+def test_the_biased_swap_test_by_sums_is_the_one_by_kernels_and_its_difference_is_that_of_the_metric():
+    first, second, real = features(8, 5, 1), features(8, 5, 2, 0.4), features(30, 5, 3)
+    slow = swap_test(first, second, lambda vectors: mmd2(vectors, real, JEDI_KERNEL, unbiased=False))
+    fast = kernel_swap_test(first, second, real, JEDI_KERNEL, unbiased=False, permutations=999)
+    assert fast.p == slow.p
+    by_metric = spec_of(jedi).swaps(first, second, reference_of(real), permutations=999, seed=0)
+    from_moments = spec_of(jedi).swaps(first, second, reference_of(real, moments_only=True), permutations=999, seed=0)
+    difference = jedi(list(first), reference_of(real)).value - jedi(list(second), reference_of(real)).value
+    assert by_metric.difference == pytest.approx(difference, rel=1e-6)
+    assert from_moments.difference == pytest.approx(difference, rel=1e-4)
+    assert by_metric.p == from_moments.p == slow.p
+
+
+def test_the_samples_of_one_prompt_are_swapped_together():
+    patterns = swap_patterns(6, 999, 0, groups=["b", "b", "a", "a", "c", "c"])
+    assert len(patterns) == 2**2 - 1
+    assert (patterns[:, ::2] == patterns[:, 1::2]).all()
+    first, second, real = features(6, 5, 1), features(6, 5, 2, 0.4), features(30, 5, 3)
+    assert kernel_swap_test(first, second, real, groups=list("aabbcc")).permutations == 3
 
 
 def test_the_swap_test_rejects_as_often_as_it_says():
