@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import traceback
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,10 @@ from pytest_vdb.metrics.features import BACKBONES, FEATURES
 from pytest_vdb.models.recordings import Recording
 from pytest_vdb.records import Clip, ClipFiles, Failure, Measurement, Record, Run, digest, to_json
 from pytest_vdb.results import features, journal
+from pytest_vdb.results.environment import cpu_count
+
+MOST_SIDE_BY_SIDE = 16
+"""A clip of 49x480x720 takes 50 MB, and as much again while it is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +117,15 @@ class _Prepared:
         return digest(self.settings)
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A clip that left the engine: with its scores, or with what it raised, or with neither where none was needed."""
+
+    ready: _Prepared
+    scores: Scores | None = None
+    error: Exception | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scorer:
     """Scores recordings with one engine into one ledger."""
@@ -125,20 +139,38 @@ class Scorer:
     backbones: Mapping[str, Path] = field(default_factory=dict)
     references: Mapping[str, Path] = field(default_factory=dict)
     """The reference clip of each recording, by the recording's name."""
+    side_by_side: int = field(default_factory=lambda: min(cpu_count(), MOST_SIDE_BY_SIDE))
+    """How many clips are held and measured at a time."""
 
     def score(self, recordings: Sequence[Recording]) -> Iterator[Outcome]:
-        """One outcome per clip, in order. The next clip is decoded while this one is measured.
+        """One outcome per clip, in order. As many clips are decoded and measured side by side as there are cores.
 
         Raises:
             VdbError: what concerns every clip: a metric's weights are broken, the ledger cannot be written.
         """
-        with ThreadPoolExecutor(max_workers=1) as aside:
-            coming: Future[_Prepared] | None = None
-            for index in range(len(recordings)):
-                ready = (coming or aside.submit(self._prepare, recordings[index])).result()
-                following = recordings[index + 1 : index + 2]
-                coming = aside.submit(self._prepare, following[0]) if following else None
-                yield self._outcome(ready)
+        with ThreadPoolExecutor(self.side_by_side) as aside:
+            coming: deque[Future[_Measured]] = deque()
+            try:
+                for recording in recordings:
+                    coming.append(aside.submit(self._measured, recording))
+                    if len(coming) > self.side_by_side:
+                        yield self._outcome(coming.popleft().result())
+                while coming:
+                    yield self._outcome(coming.popleft().result())
+            finally:
+                aside.shutdown(cancel_futures=True)
+
+    def _measured(self, recording: Recording) -> _Measured:
+        """Decode and measure one clip, unless it is known; nothing is written yet."""
+        ready = self._prepare(recording)
+        if ready.known is not None or ready.clip is None:
+            return _Measured(ready)
+        try:
+            return _Measured(ready, scores=self.engine.measure(ready.clip, recording.prompt, ready.reference))
+        except VdbError:
+            raise  # weights that are broken, a metric that is none: no clip will fare better
+        except Exception as error:  # noqa: BLE001 - one clip's failure is that clip's; it is recorded and said
+            return _Measured(ready, error=error)
 
     def _prepare(self, recording: Recording) -> _Prepared:
         settings: dict[str, Any] = {}
@@ -157,18 +189,13 @@ class Scorer:
         except (ClipFileError, BadClip) as error:
             return _Prepared(recording=recording, settings=settings, failure=error)
 
-    def _outcome(self, ready: _Prepared) -> Outcome:
+    def _outcome(self, measured: _Measured) -> Outcome:
+        ready, scores = measured.ready, measured.scores
         if ready.known is not None:
             kept = self.ledger.features(ready.key) if self._set_features() else Scores(())
             return Outcome(recording=ready.recording, record=ready.known, scores=kept, reused=True)
-        if ready.failure is not None or ready.clip is None:
-            return self._failed(ready, ready.failure)
-        try:
-            scores = self.engine.measure(ready.clip, ready.recording.prompt, ready.reference)
-        except VdbError:
-            raise  # weights that are broken, a metric that is none: no clip will fare better
-        except Exception as error:  # noqa: BLE001 - one clip's failure is that clip's; it is recorded and said
-            return self._failed(ready, error)
+        if scores is None:
+            return self._failed(ready, measured.error or ready.failure)
         if self._set_features():
             self.ledger.keep_features(ready.key, scores)
         record = self._record(ready, scores.measurements)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,7 @@ class Engine:
         }
         self._backbones: dict[str, Backbone | Missing] = {}
         self._look_aside = device != "cpu"
+        self._looking = Lock()
         self._features = tuple(dict.fromkeys(name for spec in self.metrics for name in spec.features))
 
     def measure(self, clip: Clip, prompt: Prompt | None = None, reference: Clip | None = None) -> Scores:
@@ -250,7 +252,8 @@ class Engine:
         if isinstance(backbone, Missing):
             return backbone
         try:
-            feature = backbone.features(name, subject)
+            with self._looking:  # clips may be measured side by side; a network sees one at a time
+                feature = backbone.features(name, subject)
         except CannotMeasure as error:
             return Missing(_one_line(error))
         if not np.isfinite(feature).all():
@@ -259,12 +262,13 @@ class Engine:
 
     def _backbone(self, name: str) -> Backbone | Missing:
         """The backbone, opened once; absent weights are looked for once."""
-        if name not in self._backbones:
-            try:
-                self._backbones[name] = BACKBONES[name].open(self._sources[name])
-            except WeightsMissing as error:
-                self._backbones[name] = Missing(_one_line(error))
-        return self._backbones[name]
+        with self._looking:
+            if name not in self._backbones:
+                try:
+                    self._backbones[name] = BACKBONES[name].open(self._sources[name])
+                except WeightsMissing as error:
+                    self._backbones[name] = Missing(_one_line(error))
+            return self._backbones[name]
 
     def _identities(self, names: Iterable[str]) -> dict[str, str]:
         opened = {name: self._backbones[FEATURES[name].backbone] for name in names}

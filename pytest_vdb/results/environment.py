@@ -43,7 +43,7 @@ def capture(device: str, *, folder: Path | None = None) -> Environment:
     import psutil
 
     gpus, driver, cuda = graphics()
-    cpu, count = _cpu_model(), _cpu_count()
+    cpu, count = _cpu_model(), cpu_count()
     commit, dirty = _git(folder or Path.cwd())
     return Environment(
         python=platform.python_version(),
@@ -99,7 +99,7 @@ def _hardware(device: str, gpus: tuple[Gpu, ...], cpu: str, cpu_count: int) -> s
 # Processor ----------------------------------------------------------------------------------------------------------
 
 
-def _cpu_count() -> int:
+def cpu_count() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

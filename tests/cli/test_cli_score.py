@@ -13,6 +13,7 @@ from pytest_vdb.cli import main
 from pytest_vdb.cli.scoring import Ledger, Scorer, by_name
 from pytest_vdb.metrics.contract import metric
 from pytest_vdb.metrics.engine import Engine
+from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.models.recordings import recordings
 from pytest_vdb.records import Clip
 from pytest_vdb.results import journal
@@ -164,6 +165,24 @@ def test_pairs_are_made_by_name_and_a_changed_reference_counts(place):
     assert none is None
     np.save(references / "a.npy", np.load(clips / "a.npy"))
     assert values() == [0, None]
+
+
+def test_clips_measured_side_by_side_come_out_in_order_with_the_same_values(place):
+    folder = save(place / "clips", *"abcdefg")
+
+    def measured(side_by_side: int) -> list[tuple]:
+        scorer = Scorer(
+            engine=Engine(MetricRegistry.builtin().select("default"), tiny=True, cache_dir=place),
+            ledger=Ledger(place / f"{side_by_side}.jsonl"),
+            model="clips",
+            run="score-now",
+            cache_dir=place,
+            side_by_side=side_by_side,
+        )
+        return [(one.record.nodeid, one.record.measurements) for one in scorer.score(recordings(folder))]
+
+    assert measured(4) == measured(1)
+    assert [name for name, _ in measured(4)] == [f"{letter}.npy" for letter in "abcdefg"]
 
 
 @metric("fails_on_dark", unit="1", better="lower")
