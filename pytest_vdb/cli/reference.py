@@ -65,14 +65,22 @@ def measured_clips(path: Path, engine: Engine) -> list[Scores]:
     from tqdm import tqdm
 
     from pytest_vdb import video
+    from pytest_vdb.cli.pool import side_by_side
     from pytest_vdb.models.recordings import clips_in
 
-    samples: list[Scores] = []
-    for clip in tqdm(clips_in(path), unit="reference clip", file=sys.stderr, disable=None, leave=False):
+    def measured(clip: Path) -> Scores | ClipFileError:
         try:
-            samples.append(engine.measure(video.read(clip)))
+            return engine.measure(video.read(clip))
         except ClipFileError as error:
-            tqdm.write(f"vdb: reference: {error}", file=sys.stderr)
+            return error
+
+    clips, samples = clips_in(path), []
+    found = side_by_side(measured, clips)
+    for sample in tqdm(found, total=len(clips), unit="reference clip", file=sys.stderr, disable=None, leave=False):
+        if isinstance(sample, ClipFileError):
+            tqdm.write(f"vdb: reference: {sample}", file=sys.stderr)
+        else:
+            samples.append(sample)
     if not samples:
         raise ClipFileError("no reference clip could be read", where=path, mend="give clips that play")
     return samples

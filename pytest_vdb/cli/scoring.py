@@ -9,15 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import traceback
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pytest_vdb import video
+from pytest_vdb.cli.pool import side_by_side
 from pytest_vdb.cli.reported import SCORE, run_of_ledger
 from pytest_vdb.errors import BadClip, ClipFileError, OutputError, RecordError, VdbError
 from pytest_vdb.metrics import published
@@ -27,10 +26,6 @@ from pytest_vdb.metrics.features import BACKBONES, FEATURES
 from pytest_vdb.models.recordings import Recording
 from pytest_vdb.records import Clip, ClipFiles, Failure, Measurement, Record, Run, digest, to_json
 from pytest_vdb.results import features, journal
-from pytest_vdb.results.environment import cpu_count
-
-MOST_SIDE_BY_SIDE = 16
-"""A clip of 49x480x720 takes 50 MB, and as much again while it is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +134,8 @@ class Scorer:
     backbones: Mapping[str, Path] = field(default_factory=dict)
     references: Mapping[str, Path] = field(default_factory=dict)
     """The reference clip of each recording, by the recording's name."""
-    side_by_side: int = field(default_factory=lambda: min(cpu_count(), MOST_SIDE_BY_SIDE))
-    """How many clips are held and measured at a time."""
+    at_a_time: int | None = None
+    """How many clips are held and measured at a time; default: one per core."""
 
     def score(self, recordings: Sequence[Recording]) -> Iterator[Outcome]:
         """One outcome per clip, in order. As many clips are decoded and measured side by side as there are cores.
@@ -148,17 +143,7 @@ class Scorer:
         Raises:
             VdbError: what concerns every clip: a metric's weights are broken, the ledger cannot be written.
         """
-        with ThreadPoolExecutor(self.side_by_side) as aside:
-            coming: deque[Future[_Measured]] = deque()
-            try:
-                for recording in recordings:
-                    coming.append(aside.submit(self._measured, recording))
-                    if len(coming) > self.side_by_side:
-                        yield self._outcome(coming.popleft().result())
-                while coming:
-                    yield self._outcome(coming.popleft().result())
-            finally:
-                aside.shutdown(cancel_futures=True)
+        yield from map(self._outcome, side_by_side(self._measured, recordings, at_a_time=self.at_a_time))
 
     def _measured(self, recording: Recording) -> _Measured:
         """Decode and measure one clip, unless it is known; nothing is written yet."""

@@ -170,14 +170,14 @@ def test_pairs_are_made_by_name_and_a_changed_reference_counts(place):
 def test_clips_measured_side_by_side_come_out_in_order_with_the_same_values(place):
     folder = save(place / "clips", *"abcdefg")
 
-    def measured(side_by_side: int) -> list[tuple]:
+    def measured(at_a_time: int) -> list[tuple]:
         scorer = Scorer(
             engine=Engine(MetricRegistry.builtin().select("default"), tiny=True, cache_dir=place),
-            ledger=Ledger(place / f"{side_by_side}.jsonl"),
+            ledger=Ledger(place / f"{at_a_time}.jsonl"),
             model="clips",
             run="score-now",
             cache_dir=place,
-            side_by_side=side_by_side,
+            at_a_time=at_a_time,
         )
         return [(one.record.nodeid, one.record.measurements) for one in scorer.score(recordings(folder))]
 
