@@ -284,6 +284,16 @@ def _half_size_clip_alone(_pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
     return {"video": ask.clip(height=height // 2, width=width // 2), "resolution_scale": 2}
 
 
+def _latents_of_the_clip(pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
+    """The conditioning clip as the VAE joins it: what a first stage would hand over."""
+    import torch
+
+    video = pipe.video_processor.preprocess_video(ask.clip())
+    with torch.no_grad():
+        latents = pipe.vae.encode(video.to(pipe._execution_device, pipe.vae.dtype)).latent_dist.mode()
+    return {"latents": latents, "denormalize": False}
+
+
 def _chunks_that_add_up(pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
     """Chunks of the released length, as many as the clip needs: the released list of them fits 81 frames alone."""
     latents = (ask.frames - 1) // pipe.vae_scale_factor_temporal + 1
@@ -324,6 +334,7 @@ PARTICULARS: Mapping[str, Particular] = {
     "LTX2DFRPipeline": _sigmas,
     "LTX2HDRPipeline": _hdr_reference,
     "LTX2LatentUpsamplePipeline": _half_size_clip,
+    "LTX2VideoDiffusionDecodePipeline": _latents_of_the_clip,
     "LTXLatentUpsamplePipeline": _half_size_clip,
     "LTX2InContextPipeline": _first_frame_condition,
     "SanaWMPipeline": _camera_forward,

@@ -14,8 +14,8 @@ TOLERANCE = 0.02
 DENOISERS = frozenset({"transformer", "transformer_2", "unet"})
 """Components that a card's figure is about: the denoiser, with all of its experts."""
 
-UPSAMPLERS = frozenset({"latent_upsampler"})
-"""What it is about where a pipeline has no denoiser: it makes clips larger in one pass."""
+SECOND_STAGES = frozenset({"latent_upsampler", "diffusion_decoder"})
+"""What it is about where a pipeline has no denoiser: it makes clips larger, or decodes them, in one pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,5 +62,5 @@ def count(card: ModelCard) -> ParameterCount:
 @lru_cache
 def _denoiser_billions(architecture: str) -> float:
     counted = architectures.count_parameters(architecture)
-    roles = counted.keys() & DENOISERS or UPSAMPLERS
+    roles = counted.keys() & DENOISERS or SECOND_STAGES
     return sum(number for role, number in counted.items() if role in roles) / 1e9

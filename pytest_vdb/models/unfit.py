@@ -85,6 +85,19 @@ ON_CPU: Table = {
 }
 """The same, on a CPU alone."""
 
+_A_STAGE = "takes the latents of a first stage, not a clip"
+
+WITHOUT_CARD: Mapping[str, str] = {
+    "AceStepPipeline": "makes sound",
+    "Cosmos2TextToImagePipeline": "makes images",
+    "JoyImageEditPipeline": "makes images",
+    "Kandinsky5I2IPipeline": "makes images",
+    "LTX2DFRTemporalRefinePipeline": f"{_A_STAGE}: those of an LTX-2.5 pass with its keyframes and sound",
+    "SanaWMLTX2Refiner": f"{_A_STAGE}: those of SANA-WM",
+    "StableAudio3Pipeline": "makes sound",
+}
+"""Classes of diffusers that deal with frames and have no card, and why."""
+
 
 def first(pipeline: str, recipe: Recipe, asked: Collection[str], table: Table = ANYWHERE) -> tuple[str, str] | None:
     """The first setting in the table that a class fails with, and why.

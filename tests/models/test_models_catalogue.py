@@ -1,12 +1,16 @@
 """The shipped catalogue, card by card, against the installed diffusers; then every class driven end to end, tiny."""
 
+import ast
 import inspect
+import re
 from collections import Counter
+from pathlib import Path
 
+import diffusers
 import pytest
 
 from pytest_vdb.errors import LibraryMissing
-from pytest_vdb.models import architectures, calls, switches, tiny
+from pytest_vdb.models import architectures, calls, switches, tiny, unfit
 from pytest_vdb.models.registry import CATALOG, Registry
 from pytest_vdb.models.weights import WeightsSource, part_class, pipeline_class
 from pytest_vdb.records import Prompt, Recipe
@@ -18,6 +22,7 @@ BY_CLASS = {card.pipeline: card for card in reversed(RUNNABLE)}
 READ_NO_PROMPT = {
     "Kandinsky6SRPipeline",
     "LTX2LatentUpsamplePipeline",
+    "LTX2VideoDiffusionDecodePipeline",
     "LTXLatentUpsamplePipeline",
     "StableVideoDiffusionPipeline",
 }
@@ -37,6 +42,24 @@ def class_of(card):
 def test_there_are_at_least_80_models_of_at_least_73_classes():
     assert len(CARDS) >= 80
     assert len({card.pipeline for card in CARDS}) >= 73
+
+
+def test_every_pipeline_of_diffusers_that_deals_with_frames_has_a_card_or_a_reason():
+    pipelines = Path(diffusers.__file__).parent / "pipelines"
+    found = set()
+    for path in pipelines.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        for node in ast.parse(source).body:
+            if not isinstance(node, ast.ClassDef) or not any(
+                getattr(part, "name", "") == "__call__" for part in node.body
+            ):
+                continue
+            text = ast.get_source_segment(source, node) or ""
+            if "Processor" not in node.name and re.search(
+                r"postprocess_video|\bframes\b|num_frames|video_length|video=", text
+            ):
+                found.add(node.name)
+    assert found - {card.pipeline for card in CARDS} == set(unfit.WITHOUT_CARD)
 
 
 def test_no_two_models_share_a_name():
