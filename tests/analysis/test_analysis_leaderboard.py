@@ -293,3 +293,23 @@ def test_a_missing_value_that_knows_no_version_stands_in_the_column_of_those_tha
     (table,) = build(RUN, [record("a", "p1", known), record("a", "p2", absent)]).tables
     assert [column.version for column in table.columns] == ["1+vit-b-32"]
     assert table.rows[0].cells[0].missing == 1
+
+
+def test_what_is_measured_of_the_whole_set_lacks_no_clip_and_no_clip_lacks_it():
+    of_set = record("a", None, quality(7.0, "fvd", better="lower", interval=(6, 8)), nodeid="vdb-sets::a")
+    board = build(RUN, [*answers("a", [0.1, 0.2]), of_set])
+    (clips, whole) = cells(board)["a"], cells(board, "fvd")["a"]
+    assert (clips.missing, clips.n) == (0, 2)
+    assert (whole.missing, whole.mean, whole.interval) == (0, 7.0, (6, 8))
+
+
+def test_published_values_stand_in_the_measured_column_unranked_in_a_row_of_their_own():
+    published = record("a", None, quality(9.0), nodeid="a.json::a", weights=None, published="a.json", hardware=None)
+    measured = [record(m, "p1", quality(v, version="2+net")) for m, v in (("a", 0.1), ("b", 0.2))]
+    board = build(RUN, [published, *measured])
+    (table,) = board.tables
+    assert [column.version for column in table.columns] == ["2+net"]
+    assert [(row.model, row.published) for row in table.rows] == [("b", None), ("a", None), ("a", "a.json")]
+    cell = table.rows[-1].cells[0]
+    assert (cell.mean, cell.mark, cell.unranked) == (9.0, None, "published in a.json, not measured here")
+    assert table.rows[0].cells[0].mark == "best"
