@@ -76,6 +76,11 @@ ANYWHERE: Table = {
 """Setting -> pipeline class -> the values it fails with."""
 
 ON_CPU: Table = {
+    "compile": {
+        "Kandinsky6SRPipeline": Unfit(
+            lambda value: value != "none", "torch cannot compile its attention for a CPU: add compile=none"
+        )
+    },
     "dtype": {
         "SanaWMPipeline": Unfit(
             lambda value: value in ("float16", "bfloat16"),

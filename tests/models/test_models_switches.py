@@ -187,10 +187,17 @@ def test_every_case_that_is_known_to_fail_names_a_class_of_the_catalogue():
     assert classes >= switches.GIVES_SIGMAS | switches.OWN_SCHEDULER
 
 
-def test_half_precision_that_fails_on_a_cpu_only_is_refused_there_only(source):
-    card = REGISTRY.get("sana-wm")
-    recipe = card.resolve(Recipe(dtype="bf16"), "tiny")
-    with pytest.raises(RecipeError, match=r"sana-wm: cannot follow dtype=bfloat16\n.*add dtype=float32"):
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("sana-wm", {"dtype": "bf16"}, r"sana-wm: cannot follow dtype=bfloat16\n.*add dtype=float32"),
+        ("kandinsky-6.0-vsr", {"compile": "repeated-blocks"}, "add compile=none"),
+    ],
+)
+def test_what_fails_on_a_cpu_only_is_refused_there_only(source, name, settings, said):
+    card = REGISTRY.get(name)
+    recipe = card.resolve(Recipe(**settings), "tiny")
+    with pytest.raises(RecipeError, match=said):
         load_pipeline(card, recipe, source)
     switches.check_environment(card, recipe, dataclasses.replace(source, device="cuda"))
 

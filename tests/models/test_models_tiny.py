@@ -122,7 +122,7 @@ def test_another_process_builds_every_pipeline_to_the_same_bytes(cache_dir, tmp_
 
 
 def test_every_pipeline_of_the_study_is_described():
-    # 76 text-, image- and video-to-video classes of diffusers 0.42, less one stage that needs another's latents and one broken class.
+    # 76 text-, image- and video-to-video classes of diffusers 0.42, less a stage that takes latents and a broken class.
     assert len(tiny.pipeline_classes()) == 74
 
 
