@@ -195,7 +195,7 @@ def _judge(
     new = [variant for variant in ran if variant not in known]
     for variant in lost:
         if new:
-            difference = _difference(known[variant][0], ran[new[0]][0])
+            difference = other_recipe(known[variant][0], ran[new[0]][0])
             verdicts.append(_verdict(rule, key, "incomparable", f"the baseline has {difference}"))
         else:
             what = f"recipe {variant[1]} with {variant[0]} weights is in the baseline, but not in this run"
@@ -220,13 +220,17 @@ def _variants(records: Sequence[Record], known: Iterable[_Variant] = ()) -> dict
     return dict(variants)
 
 
-def _difference(before: Record, now: Record) -> str:
-    """`another recipe: frames=17 (now 9)`."""
+def other_recipe(before: Record, now: Record, *, words: str = "{} (now {})") -> str:
+    """`another recipe: frames=17 (now 9)`, of two records that differ in weights or recipe.
+
+    Args:
+        words: how the value before and the value now are told.
+    """
     if before.weights != now.weights:
-        return f"other weights: {before.weights} (now {now.weights})"
+        return f"other weights: {words.format(before.weights, now.weights)}"
     keys = [key for key in {**before.recipe, **now.recipe} if before.recipe.get(key) != now.recipe.get(key)]
-    settings = ", ".join(f"{key}={_setting(before, key)} (now {_setting(now, key)})" for key in keys[:4])
-    return f"another recipe: {settings or f'{before.recipe_digest} (now {now.recipe_digest})'}"
+    settings = ", ".join(f"{key}={words.format(_setting(before, key), _setting(now, key))}" for key in keys[:4])
+    return f"another recipe: {settings or words.format(before.recipe_digest, now.recipe_digest)}"
 
 
 def _setting(record: Record, key: str) -> Any:
@@ -235,7 +239,7 @@ def _setting(record: Record, key: str) -> Any:
 
 def _paired(rule: Rule, key: _Key, now: Sequence[Record], before: Sequence[Record]) -> Verdict:
     """Compare what both sides measured on the same (prompt, seed) pairs."""
-    once = _once_per_model(rule.metric, before) or _once_per_model(rule.metric, now)
+    once = once_per_model(rule.metric, before) or once_per_model(rule.metric, now)
     known, ran = (_readings(rule.metric, side, once=once) for side in (before, now))
     expected = {pair for pair, readings in known.items() if any(_counts(reading) for reading in readings)}
     if not expected:
@@ -268,7 +272,7 @@ _Pair = tuple[str | None, int | None]
 _Reading = tuple[Record, Measurement | None]
 
 
-def _once_per_model(metric: str, records: Sequence[Record]) -> bool:
+def once_per_model(metric: str, records: Sequence[Record]) -> bool:
     """Whether it is about the model, like its load time: read in whichever test came first, not even tried in others.
 
     Such values have no pairs; the model's mean is compared.

@@ -318,7 +318,7 @@ def _cell(column: Column, readings: _Readings, of: Record, *, once: bool) -> Cel
     key = _key(column)
     for record, by_key in readings:
         measurement = by_key.get(key)
-        counts, reason = _reading(record, measurement)
+        counts, reason = reading(record, measurement)
         if counts is not None and counts.value is not None:
             measured.append(counts)
             values["" if once else record.prompt or ""].append(counts.value)
@@ -344,7 +344,7 @@ def _cell(column: Column, readings: _Readings, of: Record, *, once: bool) -> Cel
     )
 
 
-def _reading(record: Record, measurement: Measurement | None) -> tuple[Measurement | None, str]:
+def reading(record: Record, measurement: Measurement | None) -> tuple[Measurement | None, str]:
     """What counts of a record's measurement, or why nothing does."""
     if record.status != "passed":
         return None, failure_line(record)

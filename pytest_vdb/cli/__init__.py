@@ -7,7 +7,19 @@ import sys
 from collections.abc import Callable, Sequence
 
 from pytest_vdb import __version__
-from pytest_vdb.cli import backbones, calibrate, check, export, listings, projects, reference, runs, score, validate
+from pytest_vdb.cli import (
+    backbones,
+    calibrate,
+    check,
+    compare,
+    export,
+    listings,
+    projects,
+    reference,
+    runs,
+    score,
+    validate,
+)
 from pytest_vdb.errors import VdbError
 
 Command = Callable[[argparse.Namespace], int]
@@ -41,10 +53,11 @@ def _parser() -> argparse.ArgumentParser:
         "  vdb run --vdb-models=tag:t2v -n auto   the benchmark suite, one GPU per worker\n"
         "  vdb score clips/ --prompts mine.jsonl  the metrics of clips that exist already\n"
         "  vdb report reports/runs/*              one leaderboard over several runs\n"
+        "  vdb compare reports/runs/LAST A B      is model A better than model B, or is it noise?\n"
         "  vdb baseline save reports/runs/LAST -o fixtures/baselines/main.json",
     )
     parser.add_argument("--version", action="version", version=f"pytest-vdb {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for part in (listings, runs, score, validate, calibrate, check, export, backbones, reference, projects):
+    for part in (listings, runs, compare, score, validate, calibrate, check, export, backbones, reference, projects):
         part.add_to(commands)
     return parser

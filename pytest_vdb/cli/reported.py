@@ -1,4 +1,4 @@
-"""What `vdb report` reads: runs, what `vdb score` wrote, and the figures that others published in VBench's layout."""
+"""What `vdb report` and `vdb compare` read: runs, what `vdb score` wrote, and VBench's result files of others."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class Source:
     records: tuple[Record, ...]
     output: Path | None
     """Where its reports go when nobody says; None: it does not know."""
+    folder: Path
+    """What the records' files are relative to."""
     warnings: tuple[str, ...] = ()
 
 
@@ -54,15 +56,20 @@ def run_of_ledger(path: Path) -> Path:
     return path.with_suffix(".run.json")
 
 
+def features_in_ledger(path: Path, key: str) -> Path:
+    """Where `vdb score` keeps what the networks saw in the clip of that identity."""
+    return path.with_suffix(".features") / f"{key}.npz"
+
+
 def _run(path: Path) -> Source:
     run, records, warnings = journal.read(path)
     folder = path if path.is_dir() else path.parent
-    return Source(run=run, records=tuple(records), output=folder.parent.parent, warnings=tuple(warnings))
+    return Source(run=run, records=tuple(records), output=folder.parent.parent, folder=folder, warnings=tuple(warnings))
 
 
 def _published(path: Path, benchmark: str) -> Source:
     run, record = vbench.published(path, benchmark=benchmark)
-    return Source(run=run, records=(record,), output=None)
+    return Source(run=run, records=(record,), output=None, folder=path.parent)
 
 
 def _ledger(path: Path, benchmark: str) -> Source:
@@ -74,12 +81,14 @@ def _ledger(path: Path, benchmark: str) -> Source:
     run = from_json(about.read_bytes(), Run, where=about) if about.exists() else vbench.unknown_run(path.stem)
     clips: dict[str, Record] = {}
     for record in records:
+        kept = features_in_ledger(path, record.recipe_digest or "")
+        record = replace(record, features=str(kept.relative_to(path.parent)) if kept.is_file() else None)
         clips[record.nodeid] = _together(clips.get(record.nodeid), record)
     model = run.options.get("model")
     named = str(model) if model else None
     shown = [_as_row(replace(record, model=named or record.model), path, benchmark) for record in clips.values()]
     output = path.parent.parent if path.parent.name == "scores" else path.parent
-    return Source(run=run, records=tuple(shown), output=output, warnings=tuple(warnings))
+    return Source(run=run, records=tuple(shown), output=output, folder=path.parent, warnings=tuple(warnings))
 
 
 def _together(earlier: Record | None, record: Record) -> Record:
@@ -89,7 +98,7 @@ def _together(earlier: Record | None, record: Record) -> Record:
         return record
     measured = {m.name: m for m in earlier.measurements} | {m.name: m for m in record.measurements if _counts(m)}
     left = [m for m in record.measurements if m.name not in measured]
-    return replace(record, measurements=(*measured.values(), *left))
+    return replace(record, measurements=(*measured.values(), *left), features=record.features or earlier.features)
 
 
 def _counts(measured: Measurement) -> bool:

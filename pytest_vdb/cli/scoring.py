@@ -17,7 +17,7 @@ from typing import Any
 
 from pytest_vdb import video
 from pytest_vdb.cli.pool import side_by_side
-from pytest_vdb.cli.reported import SCORE, run_of_ledger
+from pytest_vdb.cli.reported import SCORE, features_in_ledger, run_of_ledger
 from pytest_vdb.errors import BadClip, ClipFileError, OutputError, RecordError, VdbError
 from pytest_vdb.metrics import published
 from pytest_vdb.metrics.contract import MetricSpec
@@ -93,7 +93,7 @@ class Ledger:
             return Scores(())
 
     def _features_of(self, key: str) -> Path:
-        return self.path.with_suffix(".features") / f"{key}.npz"
+        return features_in_ledger(self.path, key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,410 @@
+"""Is A better than B, or is it noise? What two sides measured on the same prompts, with the same seeds.
+
+A pair is one prompt, one sample index and one seed, answered by both sides. The samples of a prompt are averaged first,
+so the prompt is the unit of every test. What has no partner is left out and counted; what cannot be compared says why;
+a test that cannot be made has no p.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from pytest_vdb.analysis.comparison import once_per_model, other_recipe
+from pytest_vdb.analysis.intervals import benjamini_hochberg, paired_t_p_values, t_interval
+from pytest_vdb.analysis.leaderboard import (
+    NEUTRAL,
+    SIGNIFICANCE,
+    Column,
+    failure_line,
+    is_yardstick,
+    latest,
+    reading,
+    unranked_reason,
+)
+from pytest_vdb.records import Better, Kind, Measurement, Record, Run
+
+Finding = Literal["better", "worse", "different", "not told apart", "not tested", "cannot compare"]
+"""Of A against B. `different`: told apart in a metric of which neither way is better; `not tested`: there are values,
+and no test can be made of them; `cannot compare`: the values mean nothing side by side."""
+
+LEAST_PROMPTS = 3
+"""Below this nobody knows how much differences differ."""
+_EXACT_COSTS = frozenset({"peak_memory_allocated", "peak_memory_reserved"})
+"""Costs that depend neither on how busy or warm the machine was nor on what the process did before."""
+_IN_BOTH = "{} in A, {} in B"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of the two that are compared: a model in a run."""
+
+    label: str
+    """What it is called here: the model's name, or the run's id where both sides are the same model."""
+    model: str
+    run: Run
+    records: tuple[Record, ...]
+    """Of this model, whatever became of them."""
+    folder: Path
+    """What the records' files are relative to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """The samples that both sides made in one benchmark."""
+
+    benchmark: str
+    pairs: tuple[tuple[Record, Record], ...]
+    left_out: tuple[tuple[str, int], ...]
+    """Why samples have no partner, with how many each."""
+    tried: tuple[tuple[Record, ...], tuple[Record, ...]] = ((), ())
+    """Every sample of A and of B, with a partner or without."""
+
+    @property
+    def prompts(self) -> int:
+        """Different prompts among the pairs."""
+        return len({first.prompt for first, _ in self.pairs})
+
+    @property
+    def identical_clips(self) -> int:
+        """Pairs whose clips are the same to the pixel."""
+        return sum(a.clip is not None and b.clip is not None and a.clip.digest == b.clip.digest for a, b in self.pairs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """What one metric says of A and B."""
+
+    benchmark: str
+    metric: str
+    unit: str
+    better: Better
+    kind: Kind
+    of_set: bool = False
+    """Measured of all clips of a side together and tested by swapping clips; else of each and tested by t."""
+    n: int = 0
+    """Prompts that both sides have values of; of a set metric: clips on each side."""
+    first: float | None = None
+    second: float | None = None
+    """A's and B's mean over these prompts, or their value for the set."""
+    difference: float | None = None
+    """A minus B."""
+    interval: tuple[float, float] | None = None
+    """95% t-interval of the difference, of this metric alone; set metrics have none."""
+    p: float | None = None
+    """Two-sided, of "A and B do not differ", of this metric alone."""
+    adjusted: float | None = None
+    """By Benjamini-Hochberg over all metrics that are shown and may be judged."""
+    permutations: int | None = None
+    """Swaps that were tried, of a set metric."""
+    obstacle: str | None = None
+    """Why the two cannot be compared."""
+    remarks: tuple[str, ...] = ()
+    """Why there is no test, and what to know about the values."""
+    finding: Finding = "not tested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Everything that is shown of two sides."""
+
+    first: Side
+    second: Side
+    benchmarks: tuple[Pairs, ...]
+    contrasts: tuple[Contrast, ...]
+    remarks: tuple[str, ...] = ()
+    permutations: int
+    """Swaps at most, of set metrics."""
+    seed: int
+    """Of these swaps."""
+
+    @property
+    def same_model(self) -> bool:
+        """Whether it is one model in two runs."""
+        return self.first.model == self.second.model
+
+
+def pair_up(first: Iterable[Record], second: Iterable[Record]) -> tuple[Pairs, ...]:
+    """The samples of each benchmark that both sides tried to make, in the order of their prompts."""
+    mine, theirs = _by_benchmark(first), _by_benchmark(second)
+    return tuple(_paired(name, mine[name], theirs[name]) for name in mine if name in theirs)
+
+
+def obstacle_of_sides(pairs: Pairs, *, same_model: bool, any_recipe: bool) -> str | None:
+    """Why nothing that was measured of these pairs can be compared, or None.
+
+    Args:
+        pairs: with at least one pair.
+        same_model: whether it is one model in two runs; two models have recipes of their own.
+        any_recipe: whether one model may have been run by two recipes: that is the question.
+    """
+    for side, name in ((0, "A"), (1, "B")):
+        variants = {(pair[side].weights, pair[side].recipe_digest) for pair in pairs.pairs}
+        if len(variants) > 1:
+            return f"{name} was run by {len(variants)} recipes"
+    before, now = pairs.pairs[0][1], pairs.pairs[0][0]
+    if not same_model or (now.weights, now.recipe_digest) == (before.weights, before.recipe_digest):
+        return None
+    if any_recipe and now.weights == before.weights:
+        return None
+    return other_recipe(now, before, words=_IN_BOTH)
+
+
+def contrast(pairs: Pairs, *, same_run: bool, obstacle: str | None = None) -> tuple[Contrast, ...]:
+    """Every metric that either side measured of its samples, not judged yet.
+
+    Args:
+        pairs: of one benchmark.
+        same_run: whether both sides ran in one session; the timings of two sessions differ by more than their tests.
+        obstacle: why nothing of these pairs can be compared.
+    """
+    measured = [m for pair in pairs.pairs for record in pair for m in record.measurements]
+    names = dict.fromkeys(m.name for m in sorted(measured, key=lambda m: m.kind != "quality"))
+    return tuple(_contrast(name, pairs, same_run, obstacle) for name in names)
+
+
+def judged(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
+    """With p corrected over all of them (Benjamini-Hochberg) and with what follows from it."""
+    tested = [at for at, one in enumerate(contrasts) if one.p is not None and one.obstacle is None]
+    adjusted = dict(zip(tested, benjamini_hochberg([contrasts[at].p or 0.0 for at in tested]), strict=True))
+    return tuple(
+        replace(one, adjusted=adjusted.get(at), finding=_finding(one, adjusted.get(at)))
+        for at, one in enumerate(contrasts)
+    )
+
+
+def why_meaningless(of: Measurement, record: Record) -> str | None:
+    """Why a value of this record says nothing about its model, or None if it does."""
+    column = Column(name=of.name, unit=of.unit, better=of.better, kind=of.kind, version=of.version)
+    reason = unranked_reason(column, record.weights, wiring=of.wiring, published=record.published)
+    return None if reason == NEUTRAL else reason
+
+
+def of_another_definition(first: Measurement, second: Measurement) -> str | None:
+    """How the definitions of two values differ, or None if they do not."""
+    for what, a, b in (
+        ("version", first.version, second.version),
+        ("unit", first.unit, second.unit),
+        ("direction", first.better, second.better),
+    ):
+        if a != b:
+            return f"the metric's {what} is {a} in A, {b} in B"
+    return None
+
+
+def remarks_on(first: Side, second: Side, benchmarks: Sequence[Pairs]) -> tuple[str, ...]:
+    """What forbids no comparison and should be known: other packages, another suite, recipes, yardsticks."""
+    remarks = []
+    a, b = first.run.environment, second.run.environment
+    names = sorted(name for name in {**a.packages, **b.packages} if a.packages.get(name) != b.packages.get(name))
+    if names:
+        versions = (f"{name} {a.packages.get(name, '–')} / {b.packages.get(name, '–')}" for name in names)
+        remarks.append(f"other packages (A / B): {', '.join(versions)}")
+    if a.hardware != b.hardware:
+        remarks.append(f"A ran on {a.hardware}, B on {b.hardware}: costs are not compared, pixels may differ for it")
+    if any(one.suite_digest != other.suite_digest for part in benchmarks for one, other in part.pairs):
+        remarks.append("the suites differ: only the prompts that both have, with the same text, are compared")
+    pairs = [pair for part in benchmarks for pair in part.pairs]
+    if pairs and pairs[0][0].recipe_digest != pairs[0][1].recipe_digest:
+        remarks.append(other_recipe(*pairs[0], words=_IN_BOTH))
+    if any(None in (one.seed, other.seed) for one, other in pairs):
+        remarks.append("clips from files do not tell their seeds: they are paired by prompt and sample alone")
+    if is_yardstick(first.model) != is_yardstick(second.model):
+        remarks.append("a calibration model makes clips of known quality: a yardstick, not a competitor")
+    same, clips = sum(part.identical_clips for part in benchmarks), len(pairs)
+    if same:
+        remarks.append(f"{same} of {clips} pairs of clips are the same to the pixel")
+    return tuple(remarks)
+
+
+# --- pairs ------------------------------------------------------------------------------------------------------------
+
+_Key = tuple[str, int]
+
+
+def _by_benchmark(records: Iterable[Record]) -> dict[str, dict[_Key, list[Record]]]:
+    """By prompt and sample; without what was measured of whole sets, which answers no prompt and has no seed."""
+    found: dict[str, dict[_Key, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for record in sorted(latest(records), key=lambda record: record.nodeid):
+        if record.prompt is not None or record.seed is not None:
+            found[record.benchmark][record.prompt or "", record.sample_index].append(record)
+    return {name: found[name] for name in sorted(found)}
+
+
+def _paired(benchmark: str, mine: Mapping[_Key, Sequence[Record]], theirs: Mapping[_Key, Sequence[Record]]) -> Pairs:
+    pairs: list[tuple[Record, Record]] = []
+    why: Counter[str] = Counter()
+    for key in sorted({*mine, *theirs}):
+        first, second = mine.get(key, ()), theirs.get(key, ())
+        why["only in A"] += max(0, len(first) - len(second))
+        why["only in B"] += max(0, len(second) - len(first))
+        for pair in zip(first, second, strict=False):
+            reason = _why_no_pair(*pair)
+            if reason is None:
+                pairs.append(pair)
+            else:
+                why[reason] += 1
+    return Pairs(
+        benchmark=benchmark,
+        pairs=tuple(pairs),
+        left_out=tuple((what, n) for what, n in why.items() if n),
+        tried=(_flat(mine), _flat(theirs)),
+    )
+
+
+def _flat(side: Mapping[_Key, Sequence[Record]]) -> tuple[Record, ...]:
+    return tuple(record for key in sorted(side) for record in side[key])
+
+
+def _why_no_pair(first: Record, second: Record) -> str | None:
+    for record, name in ((first, "A"), (second, "B")):
+        if record.status != "passed":
+            return f"{name} {failure_line(record)}"
+    if first.seed != second.seed and None not in (first.seed, second.seed):
+        return "another seed in A than in B"
+    if first.prompt_text != second.prompt_text and None not in (first.prompt_text, second.prompt_text):
+        return "the prompt has another text in A than in B"
+    return None
+
+
+# --- one metric -------------------------------------------------------------------------------------------------------
+
+_Readings = list[tuple[Record, Measurement | None, str]]
+
+
+def _contrast(name: str, pairs: Pairs, same_run: bool, obstacle: str | None) -> Contrast:
+    first, second = ([_read(pair[side], name) for pair in pairs.pairs] for side in (0, 1))
+    some = next(m for _, m, _ in (*first, *second) if m is not None)
+    one = Contrast(benchmark=pairs.benchmark, metric=name, unit=some.unit, better=some.better, kind=some.kind)
+    if any(once_per_model(name, records) for records in pairs.tried):
+        first, second = ([_read(record, name) for record in records] for records in pairs.tried)
+        one = _of_once(one, first, second)
+    else:
+        one = _of_pairs(one, first, second)
+    obstacle = obstacle or _obstacle(first, second)
+    if obstacle is None and one.difference is None:
+        obstacle = "no prompt has a value on both sides"
+    if obstacle is not None:
+        return replace(one, obstacle=obstacle, difference=None, interval=None, p=None)
+    one = replace(one, obstacle=_meaningless(first, second))
+    if one.kind == "performance" and one.metric not in _EXACT_COSTS and not same_run and one.difference is not None:
+        return _of_two_sessions(one)
+    return one
+
+
+def _read(record: Record, name: str) -> tuple[Record, Measurement | None, str]:
+    """The measurement if it has a value that counts (a reused clip has no latency), and why it has none."""
+    measurement = record.measurement(name)
+    counts, reason = reading(record, measurement)
+    return record, counts if counts is not None and counts.value is not None else None, reason
+
+
+def _of_pairs(one: Contrast, first: _Readings, second: _Readings) -> Contrast:
+    by_prompt: dict[str | None, list[tuple[float, float]]] = defaultdict(list)
+    for (record, a, _), (_, b, _) in zip(first, second, strict=True):
+        if a is not None and b is not None and a.value is not None and b.value is not None:
+            by_prompt[record.prompt].append((a.value, b.value))
+    remarks = [line for name, side in (("A", first), ("B", second)) for line in _lacking(name, side)]
+    if not by_prompt:
+        return replace(one, first=_mean_of(first), second=_mean_of(second), remarks=tuple(remarks))
+    means = [(_mean([a for a, _ in values]), _mean([b for _, b in values])) for values in by_prompt.values()]
+    differences = [a - b for a, b in means]
+    p = _p(differences)
+    if p is None:
+        prompts = "1 prompt" if len(means) == 1 else f"{len(means)} prompts"
+        remarks.append(f"{prompts}: a test needs {LEAST_PROMPTS}")
+    elif not any(differences):
+        remarks.append(f"the same values on all {len(means)} prompts")
+    return replace(
+        one,
+        n=len(means),
+        first=_mean([a for a, _ in means]),
+        second=_mean([b for _, b in means]),
+        difference=_mean(differences),
+        interval=t_interval(differences),
+        p=p,
+        remarks=tuple(remarks),
+    )
+
+
+def _of_once(one: Contrast, first: _Readings, second: _Readings) -> Contrast:
+    """What is read once per model, like its load: two numbers, and no test."""
+    a, b = _mean_of(first), _mean_of(second)
+    difference = None if a is None or b is None else a - b
+    return replace(
+        one, n=1, first=a, second=b, difference=difference, remarks=("read once per model: nothing to test",)
+    )
+
+
+def _of_two_sessions(one: Contrast) -> Contrast:
+    """Costs of two sessions: the tests of each share its load, clocks and temperature."""
+    remark = "measured in two sessions, which differ by more than the tests within each do: prompts cannot test it"
+    return replace(one, interval=None, p=None, remarks=(*one.remarks, remark))
+
+
+def _obstacle(first: _Readings, second: _Readings) -> str | None:
+    """Why there is no difference between the values."""
+    a, b = ([(record, m) for record, m, _ in side if m is not None] for side in (first, second))
+    for name, side, whole in (("A", a, first), ("B", b, second)):
+        if not side:
+            return f"{name} has no value ({_why(whole)})"
+    if (other := of_another_definition(a[0][1], b[0][1])) is not None:
+        return other
+    if a[0][1].kind == "performance" and a[0][0].hardware != b[0][0].hardware:
+        return f"A was measured on {a[0][0].hardware}, B on {b[0][0].hardware}"
+    return None
+
+
+def _meaningless(first: _Readings, second: _Readings) -> str | None:
+    """Why the difference of the values says nothing about the models: it is shown, and not judged."""
+    reasons = (why_meaningless(m, record) for record, m, _ in (*first, *second) if m is not None)
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _lacking(name: str, side: _Readings) -> list[str]:
+    """`2 of A's samples have no value: ...`."""
+    missing = [reading for reading in side if reading[1] is None]
+    if not missing or len(missing) == len(side):
+        return []  # all of them: that is the obstacle
+    have = "has" if len(missing) == 1 else "have"
+    return [f"{len(missing)} of {len(side)} samples of {name} {have} no value ({_why(missing)})"]
+
+
+def _why(side: _Readings) -> str:
+    """The most frequent reason."""
+    reasons = Counter(reason for _, m, reason in side if m is None)
+    (first, _), *others = reasons.most_common()
+    return (first or "not measured") + (f", and {len(others)} other reasons" if others else "")
+
+
+def _p(differences: Sequence[float]) -> float | None:
+    if len(differences) < LEAST_PROMPTS:
+        return None
+    import numpy as np
+
+    return float(paired_t_p_values(np.asarray(differences, dtype=np.float64).reshape(-1, 1))[0])
+
+
+def _mean_of(side: _Readings) -> float | None:
+    values = [m.value for _, m, _ in side if m is not None and m.value is not None]
+    return _mean(values) if values else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _finding(one: Contrast, adjusted: float | None) -> Finding:
+    if one.obstacle is not None or one.difference is None:
+        return "cannot compare"
+    if adjusted is None:
+        return "not tested"
+    if adjusted >= SIGNIFICANCE:
+        return "not told apart"
+    if one.better == "neutral":
+        return "different"
+    return "better" if (one.difference > 0) == (one.better == "higher") else "worse"

@@ -1,0 +1,187 @@
+"""Two sides, metric by metric: which is better, by how much, and whether that may be chance."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator
+from typing import get_args
+
+from pytest_vdb.analysis.paired import Comparison, Contrast, Finding, Pairs, Side
+from pytest_vdb.reporters.markdown import code, plain
+from pytest_vdb.reporters.text import ARROWS, MISSING, counted, visible
+from pytest_vdb.reporters.text import figure as written
+
+HEADER = ("metric", "n", "A", "B", "A − B", "p", "A is")
+_MOST_PLACES = 6
+_MOST_NAMES = 8
+_NAMED: frozenset[Finding] = frozenset({"better", "worse"})
+_IN_WORDS: dict[Finding, str] = {
+    "better": "better",
+    "worse": "worse",
+    "different": "different",
+    "not told apart": "not told apart",
+    "not tested": "not tested",
+    "cannot compare": "cannot be compared",
+}
+assert set(_IN_WORDS) == set(get_args(Finding))
+
+
+def render_terminal(comparison: Comparison, *, width: int = 100) -> str:
+    """Who they are, a table per benchmark, what it comes to, and what must be said."""
+    parts = ["\n".join(_wrapped(line, width, indent=3) for line in _sides(comparison))]
+    for pairs in comparison.benchmarks:
+        if rows := _rows(comparison, pairs):
+            parts += [textwrap.fill(visible(_heading(pairs)), width), _grid(rows)]
+    parts.append(_wrapped(summary(comparison), width, indent=0))
+    if notes := [*_notes(comparison)]:
+        parts.append("\n".join(_wrapped(f"  {visible(note)}", width, indent=4) for note in notes))
+    return "\n\n".join(parts)
+
+
+def render_markdown(comparison: Comparison) -> str:
+    """The same as GitHub-flavoured Markdown."""
+    first, second = comparison.first, comparison.second
+    lines = [f"# {code(first.label)} against {code(second.label)}", ""]
+    lines += [f"- {plain(' '.join(line.split()))}" for line in _sides(comparison)]
+    for pairs in comparison.benchmarks:
+        if rows := _rows(comparison, pairs):
+            lines += ["", f"## {plain(_heading(pairs))}", "", _line(HEADER), _line((":--", *["--:"] * 5, ":--"))]
+            lines += [_line((code(name), *figures, plain(finding))) for name, *figures, finding in rows]
+    lines += ["", plain(summary(comparison)), ""]
+    lines += [f"- {plain(note.removeprefix(f'{MISSING} '))}" for note in _notes(comparison)]
+    return "\n".join(lines) + "\n"
+
+
+def summary(comparison: Comparison) -> str:
+    """`A (wan) is better in sharpness, latency; worse in nothing; 3 not told apart.`"""
+    by_finding: dict[Finding, list[str]] = {finding: [] for finding in _IN_WORDS}
+    for one in comparison.contrasts:
+        by_finding[one.finding].append(one.metric)
+    better, worse = (_named(by_finding[finding]) for finding in ("better", "worse"))
+    others = [f"{len(by_finding[f])} {words}" for f, words in _IN_WORDS.items() if f not in _NAMED and by_finding[f]]
+    parts = [f"A ({comparison.first.label}) is better in {better}; worse in {worse}", ", ".join(others)]
+    return visible(f"{'; '.join(filter(None, parts))}.")
+
+
+def _named(metrics: list[str]) -> str:
+    more = f" and {len(metrics) - _MOST_NAMES} more" if len(metrics) > _MOST_NAMES else ""
+    return ", ".join(metrics[:_MOST_NAMES]) + more if metrics else "nothing"
+
+
+def _sides(comparison: Comparison) -> list[str]:
+    first, second = comparison.first, comparison.second
+    if comparison.same_model:
+        sides = [f"A  {_session(first)}", f"B  {_session(second)}", f"   both {first.model}"]
+    else:
+        size = max(len(first.label), len(second.label))
+        again = "the same run" if first.run.id == second.run.id else _session(second)
+        sides = [f"A  {first.label:{size}}  {_session(first)}", f"B  {second.label:{size}}  {again}"]
+    on = first.run.environment.hardware
+    return [*sides, f"   on {on}"] if on == second.run.environment.hardware else sides
+
+
+def _session(side: Side) -> str:
+    environment = side.run.environment
+    parts = [f"run {side.run.id}", f"of {side.run.started_at[:16].replace('T', ' ')}" if side.run.started_at else ""]
+    line = " ".join(filter(None, parts))
+    if environment.git_commit:
+        line += f", commit {environment.git_commit[:7]}{' with changes' if environment.git_dirty else ''}"
+    return line
+
+
+def _heading(pairs: Pairs) -> str:
+    line = f"{pairs.benchmark}: {counted(pairs.prompts, 'prompt')}, {counted(len(pairs.pairs), 'pair')} of clips"
+    if pairs.left_out:
+        out = sum(n for _, n in pairs.left_out)
+        line += f"; {counted(out, 'sample')} left out ({', '.join(f'{n} {why}' for why, n in pairs.left_out)})"
+    return line
+
+
+def _rows(comparison: Comparison, pairs: Pairs) -> list[tuple[str, ...]]:
+    return [_row(one) for one in comparison.contrasts if one.benchmark == pairs.benchmark]
+
+
+def _row(one: Contrast) -> tuple[str, ...]:
+    unit = "" if one.unit in {"", "1", one.metric} else one.unit
+    name = " ".join(filter(None, (one.metric, unit, ARROWS[one.better])))
+    places = _places(one)
+    n = f"{one.n}" if one.n else MISSING
+    difference, p = _difference(one), _p(one.p if one.adjusted is None else one.adjusted)
+    if one.obstacle is not None:
+        difference, p = (text if text == MISSING else f"({text})" for text in (difference, p))
+    return name, n, written(one.first, places), written(one.second, places), difference, p, one.finding
+
+
+def _places(one: Contrast) -> int:
+    """Three significant digits of the larger value, and enough to see the difference."""
+    sizes = [abs(value) for value in (one.first, one.second) if value]
+    return max(_digits(max(sizes, default=0.0), 3), _digits(abs(one.difference or 0.0), 1))
+
+
+def _digits(size: float, significant: int) -> int:
+    """Decimals that show so many significant digits, 0 to 6."""
+    if size == 0:
+        return 0
+    return min(_MOST_PLACES, max(0, significant - 1 - math.floor(math.log10(size))))
+
+
+def _difference(one: Contrast) -> str:
+    """`+0.067 ± 0.012`: to the second digit of what is not known."""
+    if one.difference is None:
+        return MISSING
+    half = None if one.interval is None else (one.interval[1] - one.interval[0]) / 2
+    places = _digits(half, 2) if half else max(_digits(abs(one.difference), 3), 0)
+    text = written(one.difference, places)
+    signed = text if text.startswith("-") or not text.strip("0.,") else f"+{text}"
+    return (
+        signed if not half and not one.difference else signed if half is None else f"{signed} ± {written(half, places)}"
+    )
+
+
+def _p(p: float | None) -> str:
+    return MISSING if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _notes(comparison: Comparison) -> Iterator[str]:
+    """How the figures came about, why some are missing, and what else to know."""
+    judged = [one for one in comparison.contrasts if one.adjusted is not None]
+    if judged:
+        metrics = counted(len(judged), "judged metric")
+        yield f"p: two-sided, corrected over the {metrics} (Benjamini-Hochberg); told apart below 0.05"
+    if any(one.interval is not None for one in comparison.contrasts):
+        yield "clip metrics and costs: paired t-test over prompts; ± is the 95% interval of that metric alone"
+    if swaps := {one.permutations for one in comparison.contrasts if one.permutations is not None}:
+        most = max(swaps)
+        how = "random" if most >= comparison.permutations else "all there are"
+        yield (
+            f"set metrics: the clips of a prompt swapped between A and B, {counted(most, 'swap')} ({how}), "
+            f"seed {comparison.seed}; n is clips on each side"
+        )
+    if any(one.obstacle is not None and one.difference is not None for one in comparison.contrasts):
+        yield "( ) shown, not judged"
+    reasons: dict[str, list[str]] = {}
+    for one in comparison.contrasts:
+        for reason in filter(None, (one.obstacle, *one.remarks)):
+            reasons.setdefault(reason, []).append(one.metric)
+    for reason, metrics_named in reasons.items():
+        yield f"{MISSING} {', '.join(dict.fromkeys(metrics_named))}: {reason}"
+    yield from comparison.remarks
+
+
+def _grid(rows: list[tuple[str, ...]]) -> str:
+    from tabulate import tabulate
+
+    aligned = ("left", *["right"] * 5, "left")
+    shown = [HEADER, *(tuple(visible(cell) for cell in row) for row in rows)]
+    grid = tabulate(shown, tablefmt="plain", disable_numparse=True, colalign=aligned, preserve_whitespace=True)
+    head, *lines = grid.splitlines()
+    return "\n".join([head.rstrip(), "─" * max(map(len, grid.splitlines())), *lines])
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _wrapped(text: str, width: int, *, indent: int) -> str:
+    return textwrap.fill(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)
