@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Iterator
 from typing import get_args
@@ -15,6 +16,8 @@ from pytest_vdb.reporters.text import figure as written
 HEADER = ("metric", "n", "A", "B", "A − B", "p", "A is")
 _MOST_PLACES = 6
 _MOST_NAMES = 8
+_USUAL_NAME, _SHORTEST_NAME = 24, 12
+"""Characters."""
 _NAMED: frozenset[Finding] = frozenset({"better", "worse"})
 _IN_WORDS: dict[Finding, str] = {
     "better": "better",
@@ -32,7 +35,7 @@ def render_terminal(comparison: Comparison, *, width: int = 100) -> str:
     parts = ["\n".join(_wrapped(line, width, indent=3) for line in _sides(comparison))]
     for pairs in comparison.benchmarks:
         if rows := _rows(comparison, pairs):
-            parts += [textwrap.fill(visible(_heading(pairs)), width), _grid(rows)]
+            parts += [textwrap.fill(visible(_heading(pairs)), width), _grid(rows, width)]
     parts.append(_wrapped(summary(comparison), width, indent=0))
     if notes := [*_notes(comparison)]:
         parts.append("\n".join(_wrapped(f"  {visible(note)}", width, indent=4) for note in notes))
@@ -169,14 +172,23 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     yield from comparison.remarks
 
 
-def _grid(rows: list[tuple[str, ...]]) -> str:
+def _grid(rows: list[tuple[str, ...]], width: int) -> str:
+    """Where it is narrow, long names are cut; where it is very narrow, intervals are left to the other formats."""
     from tabulate import tabulate
 
     aligned = ("left", *["right"] * 5, "left")
     shown = [HEADER, *(tuple(visible(cell) for cell in row) for row in rows)]
+    if width - _width_of_figures(shown) < _USUAL_NAME:
+        shown = [tuple(re.sub(r" ± [\d.,]+", "", cell) for cell in row) for row in shown]
+    most = max(_SHORTEST_NAME, width - _width_of_figures(shown))
+    shown = [(name if len(name) <= most else f"{name[: most - 1]}…", *others) for name, *others in shown]
     grid = tabulate(shown, tablefmt="plain", disable_numparse=True, colalign=aligned, preserve_whitespace=True)
     head, *lines = grid.splitlines()
     return "\n".join([head.rstrip(), "─" * max(map(len, grid.splitlines())), *lines])
+
+
+def _width_of_figures(rows: list[tuple[str, ...]]) -> int:
+    return sum(max(map(len, column)) + 2 for column in list(zip(*rows, strict=True))[1:])
 
 
 def _line(cells: tuple[str, ...]) -> str:

@@ -432,6 +432,17 @@ def test_the_table_fits_and_says_how_the_figures_came_about(sets, place, capsys,
     assert "| `kvd ↓` | 18 |" in page
 
 
+def test_a_long_name_gives_way_to_the_figures(place, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setitem(ABOUT, "vbench.background_consistency", {"unit": "cosine", "better": "higher"})
+    wide = {"vbench.background_consistency": lambda rng, prompt: 1e-5 * prompt + 1e-7 * rng.standard_normal()}
+    path = write(place, [*records_of("good", wide, weights="tiny"), *records_of("bad", wide, weights="tiny")])
+    assert main(["compare", path, "good", "bad"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "vbench.background_consis" in shown
+
+
 # Refusals -----------------------------------------------------------------------------------------------------------
 
 

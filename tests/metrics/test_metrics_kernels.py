@@ -140,6 +140,20 @@ def test_the_samples_of_one_prompt_are_swapped_together():
     assert kernel_swap_test(first, second, real, groups=list("aabbcc")).permutations == 3
 
 
+def test_samples_that_are_swapped_one_by_one_raise_false_alarms_and_whole_prompts_do_not():
+    real, of, alarms = features(60, 6, 1), np.repeat(np.arange(12), 4), {"clips": 0, "prompts": 0}
+    for trial in range(100):
+        rng = np.random.default_rng(trial)
+        prompts = 0.7 * rng.standard_normal((12, 6))
+        first, second = (
+            (prompts + 0.7 * rng.standard_normal((12, 6)))[of] + 0.5 * rng.standard_normal((48, 6)) for _ in range(2)
+        )
+        for unit, groups in (("clips", None), ("prompts", list(of))):
+            alarms[unit] += kernel_swap_test(first, second, real, permutations=99, groups=groups).p <= 0.05
+    assert alarms["prompts"] <= 11
+    assert alarms["clips"] >= 18
+
+
 def test_the_swap_test_rejects_as_often_as_it_says():
     ps = [
         kernel_swap_test(features(20, 5, s), features(20, 5, 500 + s), features(40, 5, 900 + s), permutations=199).p
