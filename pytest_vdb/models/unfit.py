@@ -32,11 +32,29 @@ _STEPS_BY_INDEX = Unfit(
     lambda value: value.startswith("FlowMatch"), "each frame has steps of its own, which FlowMatch schedulers refuse"
 )
 
+_COMPLEX = Unfit(
+    lambda value: value == "onnx", "its denoiser does not export to ONNX: it computes with complex numbers"
+)
+_DATA = Unfit(lambda value: value == "onnx", "its denoiser does not export to ONNX: its data decide what is computed")
+
 ANYWHERE: Table = {
     "attention": {
         "AnyFlowFARPipeline": Unfit(
             lambda value: value != "flex", "its causal attention needs the backend flex, its default"
         )
+    },
+    "backend": {
+        "AnyFlowFARPipeline": _COMPLEX,
+        "AnyFlowPipeline": _COMPLEX,
+        "HunyuanVideo15ImageToVideoPipeline": _DATA,
+        "HunyuanVideo15Pipeline": _DATA,
+        "Kandinsky6SRPipeline": Unfit(
+            lambda value: value == "onnx", "its denoiser does not export to ONNX: it sorts what it attends to"
+        ),
+        "SanaWMPipeline": _COMPLEX,
+        "WanAnimatePipeline": Unfit(
+            lambda value: value == "onnx", "its denoiser does not export to ONNX: it needs a QR decomposition"
+        ),
     },
     "dtype": {
         "AnimateDiffSDXLPipeline": Unfit(

@@ -64,6 +64,7 @@ def made(source):
         ("text2video-zero", {"guidance": 1.0}, "it generates with guidance only"),
         ("text2video-zero-sdxl", {"guidance": 0.5}, "it generates with guidance only"),
         ("anyflow-far-1.3b", {"attention": "_native_math"}, "its causal attention needs the backend flex"),
+        ("sana-wm", {"backend": "onnx"}, "does not export to ONNX: it computes with complex numbers"),
         ("animatediff-sdxl", {"dtype": "fp16"}, "use bfloat16 or float32"),
         ("cogvideox-5b", {"max_sequence_length": 300}, "its text length is fixed"),
         ("cogvideox-5b-i2v", {"max_sequence_length": 226}, "its text length is fixed"),
