@@ -48,7 +48,9 @@ SMALLEST_PX = 2 * FINEST_WAVELENGTH_PX
 YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
-@metric("fsim", unit="1", better="higher", parts=PARTS, version="zhang", default=False, orders=("blur", "noise"))
+@metric(
+    "fsim", unit="1", better="higher", parts=PARTS, version="zhang", default=False, orders=("blur", "noise", "jpeg")
+)
 def fsim(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Feature similarity of brightness to a reference, mean over frames.
 
@@ -65,7 +67,9 @@ def fsim(clip: Clip, reference: Clip) -> dict[str, Score]:
     return at_each_size(clip, reference, lambda a, b: Score.mean_of(fsim_frames(a, b).brightness))
 
 
-@metric("fsimc", unit="1", better="higher", parts=PARTS, version="zhang", default=False, orders=("blur", "noise"))
+@metric(
+    "fsimc", unit="1", better="higher", parts=PARTS, version="zhang", default=False, orders=("blur", "noise", "jpeg")
+)
 def fsimc(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Feature similarity with colour: as `fsim`, each pixel weighted by how alike its I and Q of YIQ are.
 
