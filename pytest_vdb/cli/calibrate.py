@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb.cli.engines import add_metric_arguments, chosen_metrics, open_engine
 from pytest_vdb.cli.printing import print_json, print_table
-from pytest_vdb.cli.score import add_metric_arguments, chosen_metrics, open_engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -112,16 +112,13 @@ def weights_source(asked: Options) -> WeightsSource:
     """Where weights come from under these options; the device is found, and tiny weights get one thread."""
     from pytest_vdb.models.weights import WeightsSource
     from pytest_vdb.profiling import threads
-    from pytest_vdb.results.environment import graphics
+    from pytest_vdb.results.environment import device_here
 
-    device = asked.device
-    if device == "auto":
-        device = "cuda" if graphics()[0] else "cpu"
     if asked.weights == "tiny":
         threads.use_one_thread()  # as in a session, so that the bytes are the same
     return WeightsSource(
         mode=asked.weights,
-        device=device,
+        device=device_here(asked.device),
         cache_dir=asked.cache_dir / "weights",
         local_dir=asked.weights_dir,
         offline=asked.offline,

@@ -87,7 +87,7 @@ def measured_clips(path: Path, engine: Engine) -> list[Scores]:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from pytest_vdb.cli.score import open_engine
+    from pytest_vdb.cli.engines import open_engine
     from pytest_vdb.metrics import reference
 
     names = [given.partition("=")[0] for given in options.backbone] or ["i3d"]

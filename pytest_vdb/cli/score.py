@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb.cli.engines import add_metric_arguments, metric_registry, open_engine
 from pytest_vdb.cli.printing import print_json, print_table
 from pytest_vdb.records import SCORED, Measurement, Record, Run, to_plain
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pytest_vdb.cli.scoring import Outcome, Scorer
     from pytest_vdb.metrics.contract import MetricSpec
     from pytest_vdb.metrics.engine import Engine
-    from pytest_vdb.metrics.registry import MetricRegistry
     from pytest_vdb.models.recordings import Recording
 
 _INTERRUPTED = 130
@@ -83,59 +83,6 @@ def _score(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def add_metric_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every command that measures takes: which metrics, through which networks, where."""
-    parser.add_argument("--metrics", default="default", metavar="NAMES", help="as --vdb-metrics (%(default)s)")
-    tagged = "a Python file or module that tags metrics with @metric; repeatable"
-    parser.add_argument("--from", dest="sources", action="append", default=[], metavar="FILE", help=tagged)
-    parser.add_argument("--backbone", action="append", default=[], metavar="NAME=PATH", help="a network's own weights")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
-    parser.add_argument("--tiny", action="store_true", help="tiny random networks: proves the wiring only")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-
-
-def chosen_metrics(options: argparse.Namespace) -> tuple[MetricSpec, ...]:
-    """What `--metrics` chooses of ours and of those that `--from` brings; `default` means the paired ones, too.
-
-    Raises:
-        UnknownName, OptionError: a name or a file that is not there.
-    """
-    return _registry(options).select(options.metrics, where="--metrics")
-
-
-def _registry(options: argparse.Namespace) -> MetricRegistry:
-    from pytest_vdb.cli.sources import imported
-    from pytest_vdb.metrics.registry import MetricRegistry
-
-    registry = MetricRegistry.builtin()
-    for source in options.sources:
-        registry.add_from(imported(source))
-    return registry
-
-
-def open_engine(specs: Sequence[MetricSpec], options: argparse.Namespace) -> Engine:
-    """The engine that `--backbone`, `--device` and `--tiny` describe."""
-    from pytest_vdb.metrics.engine import Engine
-    from pytest_vdb.options import backbone_path, cache_folder, is_offline
-
-    return Engine(
-        specs,
-        device=_device(options),
-        tiny=options.tiny,
-        backbone_paths=dict(backbone_path(value, "--backbone") for value in options.backbone),
-        cache_dir=cache_folder(),
-        offline=is_offline(),
-    )
-
-
-def _device(options: argparse.Namespace) -> str:
-    """What `--device auto` means here."""
-    from pytest_vdb.results.environment import graphics
-
-    device: str = options.device
-    return device if device != "auto" else "cuda" if graphics()[0] else "cpu"
-
-
 def _recordings(clips: Path, prompts: str | None) -> tuple[Recording, ...]:
     """The clips with their prompts, from a suite, a file of prompts or a manifest."""
     from pytest_vdb.models.recordings import is_manifest, recordings
@@ -186,14 +133,14 @@ def _run(options: argparse.Namespace, scorer: Scorer) -> Run:
     return Run(
         id=scorer.run,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        environment=environment.capture(_device(options)),
+        environment=environment.capture(environment.device_here(options.device)),
         options={"model": scorer.model, **asked},
     )
 
 
 def _that_can_compare(options: argparse.Namespace) -> tuple[MetricSpec, ...]:
     """What `--metrics` chooses; of the default's paired metrics those that have all they need."""
-    registry = _registry(options)
+    registry = metric_registry(options)
     asked = registry.select(options.metrics, where="--metrics", paired=False)
     chosen = registry.select(options.metrics, where="--metrics")
     return tuple(spec for spec in chosen if spec in asked or _can_compare(spec, options))

@@ -5,8 +5,6 @@ Built when the first benchmark is collected; torch comes in with the first model
 
 from __future__ import annotations
 
-import os
-import sys
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -148,13 +146,9 @@ class Workbench:
     @cached_property
     def device(self) -> str:
         """Where models and metrics run."""
-        if self.options.device != "auto":
-            return self.options.device
-        from pytest_vdb.plugin.gpus import visible_gpus
+        from pytest_vdb.results.environment import device_here
 
-        if visible_gpus():
-            return "cuda"
-        return "mps" if sys.platform == "darwin" and os.uname().machine == "arm64" else "cpu"
+        return device_here(self.options.device)
 
     @cached_property
     def environment(self) -> Environment:

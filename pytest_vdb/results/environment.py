@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,15 @@ def _hardware(device: str, gpus: tuple[Gpu, ...], cpu: str, cpu_count: int) -> s
         at = int(index) if index.isdigit() else 0
         return gpus[at].name if at < len(gpus) else "unknown CUDA device"
     return f"{cpu} ({cpu_count} cores)" if kind == "cpu" else f"{kind} on {cpu}"
+
+
+def device_here(asked: str) -> str:
+    """What `auto` means on this machine: a GPU that this process may use, an Apple GPU, else the processor."""
+    if asked != "auto":
+        return asked
+    if graphics()[0]:
+        return "cuda"
+    return "mps" if sys.platform == "darwin" and os.uname().machine == "arm64" else "cpu"
 
 
 # Processor ----------------------------------------------------------------------------------------------------------
