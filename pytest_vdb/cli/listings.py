@@ -94,7 +94,7 @@ def _card_row(card: ModelCard) -> tuple[object, ...]:
         f"{recipe.width}x{recipe.height}" if recipe.width and recipe.height else None,
         card.download_gb,
         card.minimum_memory_gib,
-        card.licence,
+        card.licence if card.repository else None,
     )
 
 
