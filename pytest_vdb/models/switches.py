@@ -11,7 +11,7 @@ import sys
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +167,7 @@ def check_environment(card: ModelCard, recipe: Recipe, source: WeightsSource) ->
         ),
         ("quantization", source.mode == "random", "quantisation happens while weights are read; random ones are not"),
         ("lora_scale", recipe.lora is None, "there is no LoRA to scale: give lora=PATH too"),
-        *((setting, find_spec(name) is None, f"pip install {name}") for setting, name in _packages(recipe)),
+        *((setting, not _installed(package), f"pip install {package}") for setting, package in _packages(recipe)),
         ("backend", (against := _unfit_for_onnx(recipe)) is not None, against),
     )
     for setting, refused, reason in refusals:
@@ -601,19 +601,27 @@ _QUANTIZATIONS: Mapping[str, _Quantization] = {
     "torchao-int8": _Quantization("torchao", _torchao("Int8WeightOnlyConfig")),
     "torchao-int8-dynamic": _Quantization("torchao", _torchao("Int8DynamicActivationInt8WeightConfig")),
     "torchao-float8": _Quantization("torchao", _torchao("Float8WeightOnlyConfig")),
-    "quanto-int8": _Quantization("optimum.quanto", _quanto("int8")),
-    "quanto-float8": _Quantization("optimum.quanto", _quanto("float8")),
+    "quanto-int8": _Quantization("optimum-quanto", _quanto("int8")),
+    "quanto-float8": _Quantization("optimum-quanto", _quanto("float8")),
     "bitsandbytes-int8": _Quantization("bitsandbytes", _bitsandbytes(load_in_8bit=True)),
     "bitsandbytes-nf4": _Quantization("bitsandbytes", _bitsandbytes(load_in_4bit=True, bnb_4bit_quant_type="nf4")),
 }
 
 
 def _packages(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """(setting, top-level package that it needs)."""
+    """(setting, package that it needs, as pip calls it)."""
     if recipe.lora is not None:
         yield "lora", "peft"
     if recipe.quantization in _QUANTIZATIONS:
-        yield "quantization", _QUANTIZATIONS[recipe.quantization or ""].package.partition(".")[0]
+        yield "quantization", _QUANTIZATIONS[recipe.quantization or ""].package
+
+
+def _installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 SWITCHES: Mapping[str, Switch] = {

@@ -71,7 +71,7 @@ ANYWHERE: Table = {
     },
     "quantization": {
         "ConsisIDPipeline": Unfit(
-            lambda value: value.endswith("int8"), "it failed in every generation with 8-bit integers"
+            lambda value: value.startswith("torchao"), "torchao cannot read one of its layers; quanto can"
         )
     },
     "scheduler": {

@@ -1,6 +1,7 @@
 """Switches: refused by name before anything is loaded, or really set."""
 
 import dataclasses
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
@@ -68,7 +69,7 @@ def made(source):
         ("animatediff-sdxl", {"dtype": "fp16"}, "use bfloat16 or float32"),
         ("cogvideox-5b", {"max_sequence_length": 300}, "its text length is fixed"),
         ("cogvideox-5b-i2v", {"max_sequence_length": 226}, "its text length is fixed"),
-        ("consisid", {"quantization": "torchao-int8"}, "8-bit integers"),
+        ("consisid", {"quantization": "torchao-int8"}, "torchao cannot read one of its layers"),
         ("cosmos3-nano", {"scheduler": "DDIMScheduler"}, "noise levels"),
         ("skyreels-v2-df-1.3b-540p", {"scheduler": "FlowMatchEulerDiscreteScheduler"}, "FlowMatch schedulers refuse"),
         ("ltx-video-0.9.5", {"scheduler": "UniPCMultistepScheduler"}, "in the middle of its own schedule"),
@@ -110,10 +111,14 @@ def test_what_the_device_or_the_weights_cannot_follow_is_refused_before_loading(
         load_pipeline(WAN, recipe, dataclasses.replace(source, mode=mode))
 
 
-def test_a_package_that_is_not_installed_is_named(source, monkeypatch):
-    monkeypatch.setattr(switches, "find_spec", lambda _name: None)
-    recipe = WAN.resolve(Recipe(quantization="torchao-int8"), "tiny")
-    with pytest.raises(RecipeError, match="pip install torchao"):
+@pytest.mark.parametrize(("quantization", "package"), [("torchao-int8", "torchao"), ("quanto-int8", "optimum-quanto")])
+def test_a_package_that_is_not_installed_is_named(source, monkeypatch, quantization, package):
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(switches, "version", absent)
+    recipe = WAN.resolve(Recipe(quantization=quantization), "tiny")
+    with pytest.raises(RecipeError, match=f"pip install {package}"):
         load_pipeline(WAN, recipe, source)
 
 
