@@ -189,7 +189,7 @@ class Benchmark:
 
     def _fresh(self, handle: ModelHandle, prompt: Prompt, seed: int, key: str) -> Sample:
         model = handle.load()
-        self.record(*handle.loading)
+        self.record(*self._withheld(tuple(handle.loading)))
         handle.loading.clear()
         try:
             with self._bench.profiler.watch() as readings:

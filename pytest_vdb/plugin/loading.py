@@ -9,7 +9,7 @@ from pytest_vdb.errors import DoesNotFit, WeightsMissing
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.conformance import Examination, Finding
 from pytest_vdb.models.registry import Model, Registry
-from pytest_vdb.models.weights import WeightsSource
+from pytest_vdb.models.weights import WeightsSource, pipeline_class
 from pytest_vdb.profiling.profiler import Profiler
 from pytest_vdb.records import Clip, Measurement, Prompt, Recipe
 
@@ -57,6 +57,8 @@ class Shelf:
         try:
             if self.memory_gib is not None and recipe.weights in {"hub", "local", "random"} and not recipe.offload:
                 card.require_memory(self.memory_gib)
+            if card.pipeline is not None:
+                pipeline_class(card)  # what its libraries take to be imported is no cost of the model's
             with self.profiler.watch() as loading:
                 model = self.registry.open(card, recipe, self.source)
             with self.profiler.watch() as warming:
