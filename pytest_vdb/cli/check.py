@@ -39,13 +39,18 @@ def add_to(commands: Any) -> None:
     check.add_argument("models", metavar="MODEL", help="a name, a glob, tag:TAG or all, comma-separated")
     tagged = "a Python file or module that tags models with @model; repeatable"
     check.add_argument("--from", dest="sources", action="append", default=[], metavar="FILE", help=tagged)
-    check.add_argument("--weights", default="tiny", metavar="MODE", help="tiny (default), random, hub or local")
-    check.add_argument("--weights-dir", metavar="DIR", help="where --weights=local finds the weights")
-    check.add_argument("--recipe", action="append", default=[], metavar="KEY=VALUE", help="as --vdb-recipe")
-    check.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
+    add_model_arguments(check)
     check.add_argument("--output", "-o", type=Path, metavar="FILE", help="write the report there, as Markdown")
     check.add_argument("--json", action="store_true", help="print JSON instead of tables")
     check.set_defaults(command=_check)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every command that opens a model takes: which weights, which recipe, where; `asked_options` reads it."""
+    parser.add_argument("--weights", default="tiny", metavar="MODE", help="tiny (default), random, hub or local")
+    parser.add_argument("--weights-dir", metavar="DIR", help="where --weights=local finds the weights")
+    parser.add_argument("--recipe", action="append", default=[], metavar="KEY=VALUE", help="as --vdb-recipe")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
