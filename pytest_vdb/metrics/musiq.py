@@ -126,7 +126,10 @@ class Bottleneck(nn.Module):  # type: ignore[misc]
 
 
 class Encoder(nn.Module):  # type: ignore[misc]
-    """The transformer over the patches of all sizes; answers with its class token."""
+    """The transformer over the patches of all sizes; answers with its class token.
+
+    Its embeddings begin random, as a ViT's do: a weights file replaces them, and only a tiny network keeps them, seeded.
+    """
 
     def __init__(self, width: int, hidden: int, layers: int) -> None:
         super().__init__()
