@@ -128,7 +128,7 @@ class Bottleneck(nn.Module):  # type: ignore[misc]
 class Encoder(nn.Module):  # type: ignore[misc]
     """The transformer over the patches of all sizes; answers with its class token.
 
-    Its embeddings begin random, as a ViT's do: a weights file replaces them, and only a tiny network keeps them, seeded.
+    Its embeddings begin random, as a ViT's do: a weights file replaces them, only a tiny network keeps them, seeded.
     """
 
     def __init__(self, width: int, hidden: int, layers: int) -> None:
