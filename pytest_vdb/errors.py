@@ -6,9 +6,13 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from pytest_vdb.escaping import visible
+
 
 class VdbError(Exception):
     """Base of every error that pytest-vdb raises on purpose.
+
+    Its text goes to terminals and logs and quotes names and paths from outside: they are shown, never obeyed.
 
     Args:
         what: what was wrong, with the value.
@@ -23,7 +27,7 @@ class VdbError(Exception):
         parts = [what if where is None else f"{where}: {what}"]
         if mend is not None:
             parts.append(mend)
-        super().__init__("\n  ".join(parts))
+        super().__init__("\n  ".join(map(visible, parts)))
 
 
 class UnknownName(VdbError):
@@ -76,6 +80,10 @@ class BadClip(VdbError):
 
 class ClipFileError(VdbError):
     """A clip file that is missing, truncated or not a video."""
+
+
+class TooLarge(ClipFileError):
+    """An input that would take more memory than the budget of one file, or more frames."""
 
 
 class MetricError(VdbError):

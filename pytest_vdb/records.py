@@ -29,7 +29,9 @@ WeightsMode = Literal["hub", "local", "random", "tiny", "none"]
 """Where the weights come from; `none` is for models without any (calibration models, recordings, callables)."""
 Better = Literal["higher", "lower", "neutral"]
 Kind = Literal["quality", "performance"]
-Status = Literal["passed", "failed", "skipped", "oom", "crashed", "quarantined", "not_run"]
+Status = Literal["passed", "failed", "xfailed", "skipped", "oom", "crashed", "quarantined", "interrupted", "not_run"]
+"""What pytest ended with, and why. `xfailed`: failed as its mark expected; `interrupted`: the session was stopped while
+it ran; `not_run`: it never began. A test that passed although its mark expected a failure is `passed`, with a note."""
 
 SCORED = "score-"
 """What the id of a `vdb score` session begins with: it measured clips that existed already."""
@@ -272,9 +274,14 @@ class Record:
     run: str
     nodeid: str
     benchmark: str
-    """Name of the test function: records of different benchmarks are never averaged together."""
+    """File, class and function of the test, as pytest names them: records of different benchmarks are never averaged
+    together, and two files may each have a `test_generation`. `benchmark_name` is the function alone."""
     model: str
     status: Status
+    parameters: dict[str, str] = field(default_factory=dict)
+    """The test's own parameters, by name, besides model, prompt and sample: part of its identity."""
+    attempts: int = 1
+    """How often the test was tried, where a plugin tries failed tests again; the values are the last try's."""
     prompt: str | None = None
     prompt_text: str | None = None
     category: str | None = None
@@ -302,6 +309,11 @@ class Record:
     notes: tuple[str, ...] = ()
     failure: Failure | None = None
     schema: int = SCHEMA_VERSION
+
+    @property
+    def benchmark_name(self) -> str:
+        """The test function's name, without its file and class."""
+        return self.benchmark.rpartition("::")[2]
 
     @property
     def pair(self) -> tuple[str | None, int | None]:
@@ -390,7 +402,7 @@ def from_json(line: str | bytes, kind: type[T], *, where: str | Path | None = No
     """
     try:
         head = msgspec.json.decode(line)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested beyond reason
         raise RecordError(f"not JSON: {error}", where=where, mend="the file is torn or not one of ours") from None
     version = head.get("schema") if isinstance(head, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
@@ -401,7 +413,7 @@ def from_json(line: str | bytes, kind: type[T], *, where: str | Path | None = No
         )
     try:
         return msgspec.convert(head, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise RecordError(f"not a {kind.__name__}: {_plain(error)}", where=where) from None
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_vdb.analysis.leaderboard import Cell, Table
-from pytest_vdb.reporters.text import decimals, distinct_names, figure, unit, visible
+from pytest_vdb.escaping import visible
+from pytest_vdb.reporters.text import decimals, distinct_names, figure, unit
 
 BAR_WIDTH, BAR_HEIGHT = 84, 8
 SPARK_WIDTH, SPARK_HEIGHT = 120, 20

@@ -7,8 +7,9 @@ import io
 from collections.abc import Iterable, Sequence
 
 from pytest_vdb.analysis.leaderboard import Leaderboard, failure_line
+from pytest_vdb.escaping import spreadsheet
 from pytest_vdb.records import Record
-from pytest_vdb.reporters.text import STATUS_WORDS, heading, visible
+from pytest_vdb.reporters.text import STATUS_WORDS, heading
 
 _ABOUT = ("benchmark", "model", "task", "weights", "revision", "recipe", "hardware", "run", "prompts", "tests")
 # fmt: off
@@ -75,8 +76,7 @@ def _written(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
 
 
 def _field(value: object) -> object:
-    """Numbers as they are; text so that no spreadsheet takes it for a formula (OWASP: a leading apostrophe)."""
+    """Numbers as they are; text so that no spreadsheet takes it for a formula."""
     if value is None or isinstance(value, int | float):
         return value
-    text = visible(value)
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@", "|", "%")) else text
+    return spreadsheet(value)

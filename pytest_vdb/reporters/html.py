@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, dimmed, failure_line
+from pytest_vdb.escaping import visible
 from pytest_vdb.records import SCORED, Gpu, Kind, Measurement, Record, Run, Status
 from pytest_vdb.reporters import charts
 from pytest_vdb.reporters.text import (
@@ -35,7 +36,6 @@ from pytest_vdb.reporters.text import (
     tests_short,
     title,
     unit,
-    visible,
     weights_note,
     weights_words,
 )

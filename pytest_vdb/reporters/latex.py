@@ -6,6 +6,7 @@ import unicodedata
 from pathlib import Path
 
 from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, dimmed
+from pytest_vdb.escaping import visible
 from pytest_vdb.reporters.text import (
     counted,
     decimals,
@@ -15,7 +16,6 @@ from pytest_vdb.reporters.text import (
     missing_lines,
     tests_short,
     unit,
-    visible,
     weights_note,
 )
 

@@ -6,6 +6,7 @@ import html
 import re
 
 from pytest_vdb.analysis.leaderboard import Cell, Leaderboard, Row, Table, dimmed
+from pytest_vdb.escaping import visible
 from pytest_vdb.reporters.text import (
     ARROWS,
     LEGEND,
@@ -21,7 +22,6 @@ from pytest_vdb.reporters.text import (
     tests_short,
     title,
     unit,
-    visible,
     weights_note,
     weights_words,
 )

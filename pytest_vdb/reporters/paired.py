@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import get_args
 
 from pytest_vdb.analysis.paired import Comparison, Contrast, Finding, Pairs, Side
+from pytest_vdb.escaping import visible
 from pytest_vdb.reporters.markdown import code, plain
-from pytest_vdb.reporters.text import ARROWS, MISSING, counted, visible
+from pytest_vdb.reporters.text import ARROWS, MISSING, counted
 from pytest_vdb.reporters.text import figure as written
 
 HEADER = ("metric", "n", "A", "B", "A − B", "p", "A is")

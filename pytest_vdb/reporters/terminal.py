@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import replace
 
 from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Table, dimmed
+from pytest_vdb.escaping import visible
 from pytest_vdb.reporters.text import (
     ARROWS,
     MISSING,
@@ -19,7 +20,6 @@ from pytest_vdb.reporters.text import (
     tests_short,
     title,
     unit,
-    visible,
     weights_name,
     weights_note,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterable
 
 from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table
@@ -16,30 +15,15 @@ BETTER = {"higher": "higher is better", "lower": "lower is better", "neutral": "
 STATUS_WORDS: dict[Status, str] = {
     "passed": "passed",
     "failed": "failed",
+    "xfailed": "failed as expected",
     "oom": "out of memory",
     "crashed": "crashed",
     "quarantined": "quarantined",
+    "interrupted": "interrupted",
     "not_run": "not run",
     "skipped": "skipped",
 }
 """In the order in which they are told."""
-
-
-def visible(text: object) -> str:
-    """One line without control, bidirectional or other invisible characters: those are written as `\\x1b`, `\\u202e`.
-
-    What a terminal, an editor or a spreadsheet would obey is thereby only shown.
-    """
-    return "".join(_visible(character) for character in str(text))
-
-
-def _visible(character: str) -> str:
-    if character in "\n\r\t":
-        return " "
-    if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}:
-        code = ord(character)
-        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-    return character
 
 
 def decimals(cells: Iterable[Cell]) -> int:

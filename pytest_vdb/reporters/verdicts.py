@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import get_args
 
 from pytest_vdb.analysis.comparison import Outcome, Verdict
+from pytest_vdb.escaping import visible
 from pytest_vdb.reporters.markdown import code, plain
-from pytest_vdb.reporters.text import MISSING, visible
+from pytest_vdb.reporters.text import MISSING
 
 _WORST_FIRST: tuple[Outcome, ...] = ("regressed", "missing", "incomparable", "inconclusive", "improved", "equivalent")
 assert set(_WORST_FIRST) == set(get_args(Outcome))

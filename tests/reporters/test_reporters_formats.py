@@ -19,9 +19,10 @@ from pytest_vdb import reporters
 from pytest_vdb.analysis import Leaderboard, build
 from pytest_vdb.analysis.comparison import compare, parse_rules
 from pytest_vdb.errors import OutputError, UnknownName
+from pytest_vdb.escaping import visible
 from pytest_vdb.records import Baseline, Failure, Measurement, Record, to_json
 from pytest_vdb.reporters import csv, html, latex, markdown, terminal, verdicts
-from pytest_vdb.reporters.text import decimals, figure, visible
+from pytest_vdb.reporters.text import decimals, figure
 
 HOSTILE = [
     "../../x",

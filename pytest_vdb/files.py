@@ -1,0 +1,179 @@
+"""The one door where files are read and the one where they are written.
+
+Read: regular files only (no device, pipe or address), within the budget; bytes become text, text becomes JSON, and what
+cannot be read says file, line and mend in the reader's own kind of error. Written: whole or not at all, beside the
+place and renamed, with what to do where the disk refuses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pytest_vdb.budget import budget
+from pytest_vdb.errors import OutputError, VdbError
+
+CHECK_THE_PATH = "check the path"
+CHECK_THE_DISK = "check the disk's space and permissions"
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+# Reading ------------------------------------------------------------------------------------------------------------
+
+
+def regular(path: str | Path, *, error: type[VdbError], mend: str = CHECK_THE_PATH) -> Path:
+    """A path that becomes an input: an ordinary file that is there, never a device, a pipe or an address.
+
+    Args:
+        path: as the user gave it.
+        error: the kind of error that is raised.
+        mend: what the user can do where there is none.
+
+    Raises:
+        VdbError: of that kind; no such file, or what it is instead.
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as problem:  # ValueError: a NUL in the name
+        raise error(_why_unreadable(problem), where=path, mend=mend) from None
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_it, name in _KINDS if is_it(mode)), "no ordinary file")
+        raise error(f"{kind}, not a file", where=path, mend=mend)
+    return path
+
+
+def read_bytes(path: str | Path, *, error: type[VdbError], mend: str = CHECK_THE_PATH) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        VdbError: of the kind `error`; see `regular`.
+        TooLarge: more than the budget.
+    """
+    path = regular(path, error=error, mend=mend)
+    try:
+        budget().check(path.stat().st_size, where=path)
+        return path.read_bytes()
+    except OSError as problem:
+        raise error(_why_unreadable(problem), where=path, mend="check its permissions") from None
+
+
+def read_text(path: str | Path, *, error: type[VdbError], mend: str = CHECK_THE_PATH) -> str:
+    """A text file's text: UTF-8, with or without a byte order mark.
+
+    Raises:
+        VdbError: of the kind `error`; see `regular`, and for what is not UTF-8 the line.
+    """
+    data = read_bytes(path, error=error, mend=mend)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n", 0, problem.start) + 1
+        raise error("not UTF-8", where=f"{path}:{line}", mend="save the file as UTF-8") from None
+
+
+def lines_of(text: str) -> Iterator[tuple[int, str]]:
+    """The lines of a text with their numbers, from 1, without those that are blank.
+
+    Only line feeds end a line (with or without a carriage return): U+2028, U+0085 and form feeds stand inside JSON
+    strings and prompts.
+    """
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, line.removesuffix("\r")
+
+
+def parse_json(text: str | bytes, *, where: str | Path, error: type[VdbError], mend: str | None = None) -> Any:
+    """JSON as dicts, lists, strings and numbers.
+
+    Raises:
+        VdbError: of the kind `error`; not JSON, nested beyond reason, or a number or character that is none.
+    """
+    try:
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False).encode()  # half a character (a lone surrogate) can be written nowhere
+        return value
+    except RecursionError:
+        raise error("not JSON: nested too deeply", where=where, mend=mend) from None
+    except UnicodeEncodeError:
+        raise error("not JSON: it holds half a character (a lone surrogate)", where=where, mend=mend) from None
+    except ValueError as problem:  # also not UTF-8, and integers of more than 4,300 digits
+        raise error(f"not JSON: {problem}", where=where, mend=mend) from None
+
+
+def read_json(path: str | Path, *, error: type[VdbError], mend: str | None = None) -> Any:
+    """A file of JSON; see `read_text` and `parse_json` for what is raised."""
+    return parse_json(read_text(path, error=error, mend=mend or CHECK_THE_PATH), where=path, error=error, mend=mend)
+
+
+def _why_unreadable(problem: Exception) -> str:
+    if isinstance(problem, FileNotFoundError):
+        return "there is no such file"
+    return f"cannot be read: {getattr(problem, 'strerror', None) or problem}"
+
+
+# Writing ------------------------------------------------------------------------------------------------------------
+
+
+def write(path: str | Path, content: str | bytes) -> Path:
+    """Write a file so that it is either the old one or the new one, never half of it; its folder is made.
+
+    Raises:
+        OutputError: it cannot be written; nothing is left behind.
+    """
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    return write_by(path, lambda part: part.write_bytes(data))
+
+
+def write_by(path: str | Path, fill: Callable[[Path], object]) -> Path:
+    """Let `fill` write a file beside `path`, then rename it into place; its folder is made.
+
+    Raises:
+        OutputError: it cannot be written; nothing is left behind.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name[:32]}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        make_folder(path.parent)
+        fill(part)
+        part.replace(path)
+    except OSError as problem:
+        raise cannot_write(path, problem) from problem
+    finally:
+        with contextlib.suppress(OSError):  # already renamed, or never made
+            part.unlink(missing_ok=True)
+    return path
+
+
+def make_folder(folder: str | Path) -> Path:
+    """Make a folder and those above it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as problem:
+        raise cannot_write(folder, problem) from problem
+    return folder
+
+
+def cannot_write(path: Path, problem: Exception, *, mend: str = CHECK_THE_DISK) -> OutputError:
+    """The error of a file or folder that the disk did not take."""
+    if isinstance(problem, FileExistsError | NotADirectoryError):
+        return OutputError("a file is where the folder should be", where=path, mend="move it or choose another place")
+    return OutputError(f"cannot be written: {getattr(problem, 'strerror', None) or problem}", where=path, mend=mend)
