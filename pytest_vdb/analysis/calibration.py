@@ -96,7 +96,7 @@ def _worse(engine: Engine, scene: Scene, degradation: str) -> Iterator[Scores]:
 
 
 def _answer(spec: MetricSpec, name: str, degradation: str, measured: Sequence[Sequence[Scores]]) -> Answer:
-    found = [[_named(name, scores.measurements) for scores in of_scene] for of_scene in measured]
+    found = [[_measurement(name, scores.measurements) for scores in of_scene] for of_scene in measured]
     rhos = [rho for of_scene in found if (rho := correlation([m.value for m in of_scene])) is not None]
     return _summary(spec, name, degradation, rhos, [m for of_scene in found for m in of_scene])
 
@@ -114,7 +114,7 @@ def _of_sets(
     ]
     for spec in specs:
         for name in spec.part_names():
-            found = [_named(name, measurements) for measurements in by_severity]
+            found = [_measurement(name, measurements) for measurements in by_severity]
             rho = correlation([m.value for m in found])
             yield _summary(spec, name, degradation, [] if rho is None else [rho], found)
 
@@ -136,8 +136,9 @@ def _summary(
     )
 
 
-def _named(name: str, measurements: Sequence[Measurement]) -> Measurement:
-    return next(measured for measured in measurements if measured.name == name)
+def _measurement(name: str, measurements: Sequence[Measurement]) -> Measurement:
+    """The engine answers every part of every metric, if only with a reason."""
+    return {measured.name: measured for measured in measurements}[name]
 
 
 def _sign(better: Better) -> int:

@@ -256,8 +256,8 @@ def _paired(rule: Rule, key: _Key, now: Sequence[Record], before: Sequence[Recor
     if obstacle := _obstacle(rule, [r for p in shared for r in known[p]], [r for p in shared for r in ran[p]]):
         return _verdict(rule, key, "incomparable", obstacle)
     pairs = [(_mean(_values(known[pair])), _mean(_values(ran[pair]))) for pair in shared]
-    better = next(m.better for pair in shared for _, m in ran[pair] if m is not None)
-    outcome, words = _outcome(rule, better, pairs)
+    directions = [m.better for pair in shared for _, m in ran[pair] if m is not None]
+    outcome, words = _outcome(rule, directions[0], pairs)
     words += _remarks(known, ran, shared)
     if lacking := expected - set(shared):
         why = _why(_near(ran, pair) for pair in sorted(lacking, key=str))

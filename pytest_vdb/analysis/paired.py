@@ -163,8 +163,11 @@ def contrast(pairs: Pairs, *, same_run: bool, obstacle: str | None = None) -> tu
         obstacle: why nothing of these pairs can be compared.
     """
     measured = [m for pair in pairs.pairs for record in pair for m in record.measurements]
-    names = dict.fromkeys(m.name for m in sorted(measured, key=lambda m: m.kind != "quality"))
-    return tuple(_contrast(name, pairs, same_run, obstacle) for name in names)
+    definitions: dict[str, Measurement] = {}
+    for one in sorted(measured, key=lambda m: m.kind != "quality"):
+        if one.name not in definitions or (definitions[one.name].value is None and one.value is not None):
+            definitions[one.name] = one
+    return tuple(_contrast(definition, pairs, same_run, obstacle) for definition in definitions.values())
 
 
 def judged(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
@@ -276,10 +279,11 @@ def _why_no_pair(first: Record, second: Record) -> str | None:
 _Readings = list[tuple[Record, Measurement | None, str]]
 
 
-def _contrast(name: str, pairs: Pairs, same_run: bool, obstacle: str | None) -> Contrast:
+def _contrast(of: Measurement, pairs: Pairs, same_run: bool, obstacle: str | None) -> Contrast:
+    """`of`: one of the metric's measurements, which knows its unit and direction though it may lack a value."""
+    name = of.name
     first, second = ([_read(pair[side], name) for pair in pairs.pairs] for side in (0, 1))
-    some = next(m for _, m, _ in (*first, *second) if m is not None)
-    one = Contrast(benchmark=pairs.benchmark, metric=name, unit=some.unit, better=some.better, kind=some.kind)
+    one = Contrast(benchmark=pairs.benchmark, metric=name, unit=of.unit, better=of.better, kind=of.kind)
     if any(once_per_model(name, records) for records in pairs.tried):
         first, second = ([_read(record, name) for record in records] for records in pairs.tried)
         one = _of_once(one, first, second)
@@ -376,9 +380,9 @@ def _lacking(name: str, side: _Readings) -> list[str]:
 
 def _why(side: _Readings) -> str:
     """The most frequent reason."""
-    reasons = Counter(reason for _, m, reason in side if m is None)
-    (first, _), *others = reasons.most_common()
-    return (first or "not measured") + (f", and {len(others)} other reasons" if others else "")
+    reasons = [reason for reason, _ in Counter(reason for _, m, reason in side if m is None).most_common()]
+    more = f", and {len(reasons) - 1} other reasons" if len(reasons) > 1 else ""
+    return (reasons[0] if reasons and reasons[0] else "not measured") + more
 
 
 def _p(differences: Sequence[float]) -> float | None:

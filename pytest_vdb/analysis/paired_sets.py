@@ -129,7 +129,7 @@ class _Sets:
             return self.spec.swaps(rows[:n], rows[n:], reference, **how)
 
         def value(rows: NDArray[np.intp]) -> float:
-            part = next(measured for measured in self.measured(rows[:, 0].tolist()) if measured.name == name)
+            part = {measured.name: measured for measured in self.measured(rows[:, 0].tolist())}[name]
             if part.value is None:
                 raise CannotMeasure(part.reason or "no value of a swapped set")
             return part.value

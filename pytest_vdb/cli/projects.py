@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pytest_vdb.errors import OptionError
+
 _PYPROJECT = """
 [tool.vdb.gate]  # compared with the baseline after each run: worse by more than this fails
 clip_similarity = "-2%"
@@ -49,6 +51,17 @@ def _place(text: str, target: Path) -> None:
 
 
 def shipped(name: str) -> Path:
-    """A folder that the wheel carries inside the package, or, in a checkout, the repository's own."""
+    """A folder that the wheel carries inside the package, or, in a checkout, the repository's own.
+
+    Raises:
+        OptionError: neither is there.
+    """
     package = Path(__file__).parent.parent
-    return next(path for path in (package / name, package.parent / name) if path.is_dir())
+    for path in (package / name, package.parent / name):
+        if path.is_dir():
+            return path
+    raise OptionError(
+        f"this installation of pytest-vdb lacks its {name}/",
+        where=package,
+        mend="install it again: pip install --force-reinstall pytest-vdb",
+    )

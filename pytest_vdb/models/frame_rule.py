@@ -42,7 +42,8 @@ class FrameRule:
 
     def nearest(self, frames: int) -> tuple[int, ...]:
         """The closest legal counts below and above; one of them where the rule ends or `frames` is legal itself."""
-        first = next(n for n in range(max(1, self.first), self.first + self.offset + self.step + 1) if self.allows(n))
+        lowest = max(1, self.first, self.offset)
+        first = lowest + (self.offset - lowest) % self.step
         below = frames - (frames - self.offset) % self.step
         if self.last is not None:
             below = min(below, self.last - (self.last - self.offset) % self.step)

@@ -152,7 +152,8 @@ def _require_safetensors(repository: str, files: Collection[str]) -> None:
 def _require_space(repository: str, revision: str | None, bytes_needed: int) -> None:
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    existing = next(folder for folder in (Path(HF_HUB_CACHE), *Path(HF_HUB_CACHE).parents) if folder.exists())
+    places = (Path(HF_HUB_CACHE), *Path(HF_HUB_CACHE).parents)
+    existing = next((folder for folder in places if folder.exists()), Path.cwd())
     free = shutil.disk_usage(existing).free
     if bytes_needed > free:
         gb = bytes_needed / _GIGABYTE

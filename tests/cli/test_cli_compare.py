@@ -231,6 +231,21 @@ def test_a_value_that_one_side_lacks_is_no_difference(place, capsys):
     assert (none["difference"], none["p"], none["finding"]) == (None, None, "cannot compare")
 
 
+def test_a_metric_without_a_value_on_either_side_says_why(place, capsys):
+    """The same command twice, offline: no CLIP in either run, and the second run's clips come from the cache."""
+    lacking = Measurement(name="clip_similarity", value=None, reason="weights absent", unit="1", better="higher")
+    first = [replace(r, measurements=(*r.measurements, lacking)) for r in records_of("good", GOOD)]
+    again = [replace(record, reused_from=RUN) for record in first]
+    one, other = write(place, first), write(place, again, run="20260102-000000-abcdef")
+    for sides in ((one, other), (other, one), (other, write(place, again, run="20260103-000000-abcdef"))):
+        metrics = compared(capsys, *sides)["metrics"]
+        assert metrics["clip_similarity"]["finding"] == "cannot compare"
+        assert metrics["clip_similarity"]["obstacle"] == "A has no value (weights absent)"
+        assert metrics["clip_similarity"]["better"] == "higher"
+        assert metrics["latency"]["obstacle"].endswith("the clip came from the cache: nothing was timed)")
+        assert metrics["sharpness"]["finding"] == "not told apart"
+
+
 def test_tiny_weights_are_shown_and_not_judged(place, capsys):
     path = write(place, [*records_of("good", GOOD, weights="tiny"), *records_of("bad", BAD, weights="tiny")])
     one = compared(capsys, path, "good", "bad")["metrics"]["sharpness"]

@@ -1,0 +1,33 @@
+"""What no file of ours does, because it ended in a traceback of a user's once: read in the code itself."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pytest_vdb
+
+PACKAGE = Path(pytest_vdb.__file__).parent
+SOURCES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+BELOW_THE_PLUGIN = [source for source in SOURCES if not source.startswith("plugin/")]
+
+
+def calls(source: Path, name: str) -> Iterator[ast.Call]:
+    """The calls of a function by its plain name."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+            yield node
+
+
+@pytest.mark.parametrize("source", BELOW_THE_PLUGIN)
+def test_no_search_assumes_that_it_finds_something(source):
+    """`next(x for x in ...)` of nothing is a bare StopIteration, and inside a generator a RuntimeError."""
+    bare = [
+        call.lineno
+        for call in calls(SOURCES[source], "next")
+        if len(call.args) == 1 and isinstance(call.args[0], ast.GeneratorExp)
+    ]
+    assert not bare, f"{source}: give next() a default in lines {bare}, and say what is missing"
