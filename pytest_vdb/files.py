@@ -56,6 +56,28 @@ def regular(path: str | Path, *, error: type[VdbError], mend: str = CHECK_THE_PA
     return path
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether an ordinary file is there; of a path that the system cannot even spell (`Path.is_file` raises), no."""
+    return stat.S_ISREG(_mode(path))
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a folder is there; of a path that the system cannot even spell (`Path.is_dir` raises), no."""
+    return stat.S_ISDIR(_mode(path))
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether anything is there; of a path that the system cannot even spell (`Path.exists` raises), no."""
+    return _mode(path) != 0
+
+
+def _mode(path: str | Path) -> int:
+    try:
+        return Path(path).stat().st_mode
+    except (OSError, ValueError):  # not there; a name that is too long; a NUL, half a character
+        return 0
+
+
 def read_bytes(path: str | Path, *, error: type[VdbError], mend: str = CHECK_THE_PATH) -> bytes:
     """A file's bytes.
 
@@ -144,7 +166,7 @@ def write_by(path: str | Path, fill: Callable[[Path], object]) -> Path:
     Raises:
         OutputError: it cannot be written; nothing is left behind.
     """
-    path = Path(path)
+    path = _place(path)
     part = path.with_name(f".{path.name[:32]}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         make_folder(path.parent)
@@ -155,6 +177,25 @@ def write_by(path: str | Path, fill: Callable[[Path], object]) -> Path:
     finally:
         with contextlib.suppress(OSError):  # already renamed, or never made
             part.unlink(missing_ok=True)
+    return path
+
+
+def check_writable(path: str | Path) -> Path:
+    """Whether a file can be written there at the end: asked before the work that it shall hold.
+
+    Raises:
+        OutputError: a folder stands there, or its folder cannot be made or written.
+    """
+    path = _place(path)
+    probe = path.with_name(f".{path.name[:32]}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        make_folder(path.parent)
+        probe.write_bytes(b"")
+    except OSError as problem:
+        raise cannot_write(path, problem) from problem
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
     return path
 
 
@@ -170,6 +211,24 @@ def make_folder(folder: str | Path) -> Path:
     except (OSError, ValueError) as problem:
         raise cannot_write(folder, problem) from problem
     return folder
+
+
+def _place(path: str | Path) -> Path:
+    """Where a file can be: its name is one that the system can spell, and no folder has it.
+
+    Raises:
+        OutputError: what it is instead.
+    """
+    path = Path(path)
+    try:
+        spelled = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:  # half a character
+        spelled = False
+    if not spelled:
+        raise OutputError("no file can have this name", where=path, mend="choose another name")
+    if not path.name or is_folder(path):
+        raise OutputError("a folder, not a file", where=path, mend="name a file in it")
+    return path
 
 
 def cannot_write(path: Path, problem: Exception, *, mend: str = CHECK_THE_DISK) -> OutputError:

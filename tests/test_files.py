@@ -67,5 +67,43 @@ def test_a_file_in_the_way_of_a_folder_is_said(tmp_path):
         files.write(tmp_path / "a" / "b.txt", "")
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("taken", "a folder, not a file"),
+        (".", "a folder, not a file"),
+        ("file/a.txt", "a file is where the folder should be"),
+        ("x" * 300, "cannot be written: File name too long"),
+        ("a\0b", "no file can have this name"),
+        ("a\ud800b", "no file can have this name"),
+    ],
+)
+def test_where_no_file_can_be_is_said_before_the_work_and_after_it(tmp_path, monkeypatch, name, why):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "file").write_text("")
+    if len(name) < 300:
+        with pytest.raises(OutputError, match=why):
+            files.check_writable(name)
+    with pytest.raises(OutputError, match=why):
+        files.write(name, "text")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "taken"]
+
+
+def test_asking_whether_a_file_can_be_written_writes_none(tmp_path):
+    kept = files.write(tmp_path / "new" / "a.txt", "old")
+    assert files.check_writable(kept) == kept
+    files.check_writable(kept.parent / "b.txt")
+    assert [path.name for path in kept.parent.iterdir()] == ["a.txt"]
+    assert kept.read_text() == "old"
+
+
 def test_half_a_character_is_written_as_its_escape(tmp_path):
     assert files.write(tmp_path / "a", "\ud800").read_text() == "\\ud800"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "a\ud800b", "nowhere"])
+def test_what_the_system_cannot_spell_is_not_there(name):
+    assert not any((files.is_there(name), files.is_file(name), files.is_folder(name)))
+    assert files.is_folder(".")
+    assert files.is_file(__file__)

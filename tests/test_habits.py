@@ -31,3 +31,11 @@ def test_no_search_assumes_that_it_finds_something(source):
         if len(call.args) == 1 and isinstance(call.args[0], ast.GeneratorExp)
     ]
     assert not bare, f"{source}: give next() a default in lines {bare}, and say what is missing"
+
+
+@pytest.mark.parametrize("source", [source for source in SOURCES if source.startswith("cli/")])
+def test_commands_print_through_one_door(source):
+    """Another `print` obeys what it shows, and ends in a traceback where stdout is ASCII or a disk that is full."""
+    if source != "cli/printing.py":
+        assert not list(calls(SOURCES[source], "print")), f"{source}: use cli.printing's show or warn"
+        assert "sys.stdout" not in SOURCES[source].read_text(encoding="utf-8") or source == "cli/__init__.py"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from pytest_vdb import __version__
 from pytest_vdb.cli import (
@@ -14,36 +17,71 @@ from pytest_vdb.cli import (
     compare,
     export,
     listings,
+    printing,
     projects,
     reference,
     runs,
     score,
+    stopping,
     validate,
 )
 from pytest_vdb.errors import VdbError
+from pytest_vdb.escaping import lines
 
 Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script. Returns the exit status: 0, 1 for an error that is said, or pytest's own."""
+    """The console script. Returns the exit status: 0, 1 for an error that is said, 128 + a signal, or pytest's own."""
+    printing.encode_everything()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["run"]:  # everything behind `run` is pytest's, also --help
+    if given[:1] == ["run"]:  # everything behind `run` is pytest's, also --help and signals
         return runs.run(given[1:])
     options = _parser().parse_args(given)
     try:
-        command: Command = options.command
-        return command(options)
+        with stopping.signals_that_stop():
+            status = _answer(options)
+            printing.flush()
+            return status
     except VdbError as error:
-        print(f"vdb: {error}", file=sys.stderr)
+        printing.warn(error)
         return 1
     except BrokenPipeError:  # `vdb models | head`
-        sys.stderr.close()
+        printing.let_go()
         return 0
+    except KeyboardInterrupt as stop:
+        printing.warn(stopping.sentence(stop))
+        status = stopping.status(stop)
+    if arguments is None:
+        _leave(status)
+    return status
+
+
+def _answer(options: argparse.Namespace) -> int:
+    command: Command = options.command
+    if not getattr(options, "json", False):
+        return command(options)
+    with printing.json_alone():
+        return command(options)
+
+
+def _leave(status: int) -> None:
+    """End at once: the interpreter would wait for the clips that are still being measured, and nobody wants them."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(status)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Shows what it was given, and does not obey it."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        super()._print_message(lines(message), file)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="vdb",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

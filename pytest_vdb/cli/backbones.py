@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.cli.printing import print_json, print_table
+from pytest_vdb.cli.printing import print_json, print_table, show, warn
 from pytest_vdb.errors import UnknownName, VdbError, WeightsMissing
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def _backbones(options: argparse.Namespace) -> int:
             for row in rows
         ),
     )
-    print("get one with: vdb fetch NAME; or name a local file: --vdb-backbone NAME=PATH")
+    show("get one with: vdb fetch NAME; or name a local file: --vdb-backbone NAME=PATH")
     return 0
 
 
@@ -85,8 +84,8 @@ def _fetch(options: argparse.Namespace) -> int:
     absent = [spec for spec in wanted if published.find(spec, cache_dir=cache_dir) is None]
     for spec in wanted:
         to_get = f"{spec.size_mib:g} MiB, {spec.licence}, from {spec.repository}"
-        print(f"{spec.name:12} {to_get if spec in absent else 'is here already'}")
-    print(f"to download: {sum(spec.size_mib for spec in absent):.3g} MiB")
+        show(f"{spec.name:12} {to_get if spec in absent else 'is here already'}")
+    show(f"to download: {sum(spec.size_mib for spec in absent):.3g} MiB")
     if options.dry_run or not absent:
         return 0
     if is_offline():
@@ -95,14 +94,17 @@ def _fetch(options: argparse.Namespace) -> int:
             where="vdb fetch",
             mend="unset it, or get the files elsewhere and name them: --vdb-backbone NAME=PATH",
         )
-    failed = 0
+    fetched: list[str] = []
     for spec in absent:
         try:
-            print(f"{spec.name:12} {published.fetch(spec, cache_dir=cache_dir)}", flush=True)
+            show(f"{spec.name:12} {published.fetch(spec, cache_dir=cache_dir)}")
+            fetched.append(spec.name)
         except VdbError as error:
-            failed += 1
-            print(f"vdb: {spec.name}: {error}", file=sys.stderr)
-    return 1 if failed else 0
+            warn(f"{spec.name}: {error}")
+        except KeyboardInterrupt as stop:
+            stop.add_note(f"{', '.join(fetched) or 'none'} of {len(absent)} fetched; the same command goes on")
+            raise
+    return 0 if len(fetched) == len(absent) else 1
 
 
 def _select(names: Sequence[str]) -> tuple[BackboneSpec, ...]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.cli.engines import add_metric_arguments, chosen_metrics, open_engine
-from pytest_vdb.cli.printing import print_json, print_table
+from pytest_vdb.cli.printing import print_json, print_table, progress, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,29 +39,40 @@ def add_to(commands: Any) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
-    from pytest_vdb.analysis.calibration import HOLDS_FROM, calibrate
+    from pytest_vdb.analysis.calibration import calibrate
     from pytest_vdb.degradations import DEGRADATIONS
 
     specs = chosen_metrics(options)
     scenes = _scenes(options.clips, options.scenes, options.size)
     total = len(DEGRADATIONS) * sum(len(spec.parts) for spec in specs)
     answering = calibrate(open_engine(specs, options), scenes, DEGRADATIONS)
-    answers = list(tqdm(answering, total=total, unit="answer", file=sys.stderr, disable=None, leave=False))
-    broken = [answer for answer in answers if answer.holds is False and not answer.wiring]
-    if options.json:
+    answers: list[Answer] = []
+    try:
+        for answer in progress(answering, total=total, unit="answer"):
+            answers.append(answer)
+    except KeyboardInterrupt as stop:
+        _show(answers, len(scenes), as_json=options.json)
+        stop.add_note(f"{len(answers)} of {total} correlations are shown")
+        raise
+    _show(answers, len(scenes), as_json=options.json)
+    return 1 if any(answer.holds is False and not answer.wiring for answer in answers) else 0
+
+
+def _show(answers: Sequence[Answer], scenes: int, *, as_json: bool) -> None:
+    from pytest_vdb.analysis.calibration import HOLDS_FROM
+    from pytest_vdb.degradations import DEGRADATIONS
+
+    if as_json:
         print_json([{**asdict(answer), "agreement": answer.agreement, "holds": answer.holds} for answer in answers])
-        return 1 if broken else 0
-    rows: dict[str, list[object]] = {}
+        return
+    rows: dict[str, dict[str, str | None]] = {}
     for answer in answers:
-        rows.setdefault(answer.metric, [answer.metric, answer.better]).append(_cell(answer))
-    answered = [row for row in rows.values() if any(row[2:])]
-    print_table(("metric", "better", *DEGRADATIONS), answered)
-    print(f"{len(scenes)} scenes; + a claim that holds, ! one that does not (below {HOLDS_FROM} in its direction)")
+        rows.setdefault(answer.metric, {"better": answer.better})[answer.degradation] = _cell(answer)
+    cells = ([name, row["better"], *(row.get(of) for of in DEGRADATIONS)] for name, row in rows.items())
+    print_table(("metric", "better", *DEGRADATIONS), (row for row in cells if any(row[2:])))
+    show(f"{scenes} scenes; + a claim that holds, ! one that does not (below {HOLDS_FROM} in its direction)")
     for reason, metrics in _reasons(answers).items():
-        print(f"– {', '.join(metrics)}: {reason}")
-    return 1 if broken else 0
+        show(f"– {', '.join(metrics)}: {reason}")
 
 
 def _scenes(clips: Path | None, count: int, side: int) -> list[Scene]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb import __version__
-from pytest_vdb.cli.printing import print_json, print_table
+from pytest_vdb import __version__, files
+from pytest_vdb.cli.printing import print_json, print_table, show, warn
 from pytest_vdb.cli.sources import imported
 
 if TYPE_CHECKING:
@@ -85,18 +84,29 @@ def _check(options: argparse.Namespace) -> int:
     recipes = {card.name: card.resolve(asked.recipe, asked.weights) for card in cards}  # refuses before any loading
     source = weights_source(asked)
     machine = environment.capture(source.device)
-    reports = []
-    for card in cards:
-        reports.append(_examine(registry, card, recipes[card.name], source))
-        if not options.json:
-            _print(reports[-1])
+    if options.output is not None:
+        files.check_writable(options.output)  # before all generations
+    reports: list[Report] = []
+    try:
+        for card in cards:
+            reports.append(_examine(registry, card, recipes[card.name], source))
+            if not options.json:
+                _print(reports[-1])
+    except KeyboardInterrupt as stop:
+        _hand_over(reports, machine, options)
+        stop.add_note(f"{len(reports)} of {len(cards)} models were examined")
+        raise
+    _hand_over(reports, machine, options)
+    return 0 if all(report.passed for report in reports) else 1
+
+
+def _hand_over(reports: Sequence[Report], machine: Environment, options: argparse.Namespace) -> None:
+    """As JSON and as Markdown, where these are asked for."""
     if options.json:
         print_json({"environment": asdict(machine), "reports": [_plain(report) for report in reports]})
     if options.output is not None:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(_markdown(reports, machine), encoding="utf-8")
-        print(f"report: {options.output}", file=sys.stderr)
-    return 0 if all(report.passed for report in reports) else 1
+        files.write(options.output, _markdown(reports, machine))
+        warn(f"report: {options.output}")
 
 
 def asked_options(options: argparse.Namespace) -> Options:
@@ -183,9 +193,9 @@ def _rows(report: Report) -> list[tuple[str, str, str]]:
 
 def _print(report: Report) -> None:
     revision = f", revision {report.revision}" if report.revision else ""
-    print(f"{report.model} ({report.weights} weights{revision})")
+    show(f"{report.model} ({report.weights} weights{revision})")
     print_table(("check", "outcome", "what was found"), _rows(report))
-    print()
+    show()
 
 
 def _plain(report: Report) -> dict[str, Any]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import shutil
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.cli.printing import print_json
+from pytest_vdb.cli.printing import print_json, show, warn
 from pytest_vdb.errors import OptionError, RecordError, UnknownName, VdbError
 from pytest_vdb.records import Record, Run, to_plain
 
@@ -68,12 +67,12 @@ def _compare(options: argparse.Namespace) -> int:
 
     if options.output is not None:
         reporters.write("\n".join(map(shown.render_markdown, comparisons)), options.output)
-        print(f"vdb: {options.output}", file=sys.stderr)
+        warn(options.output)
     if options.json:
         print_json([_plain(comparison) for comparison in comparisons])
         return 0
     width = min(_WIDEST, shutil.get_terminal_size((100, 24)).columns)
-    print("\n\n".join(shown.render_terminal(comparison, width=width) for comparison in comparisons))
+    show("\n\n".join(shown.render_terminal(comparison, width=width) for comparison in comparisons))
     return 0
 
 
@@ -91,7 +90,8 @@ def _comparisons(options: argparse.Namespace) -> list[Comparison]:
             errors.append(error)
     if not comparisons:
         raise errors[0]
-    _warn(map(str, errors))
+    for problem in errors:
+        warn(problem)
     return comparisons
 
 
@@ -193,11 +193,13 @@ def _sources(paths: Sequence[Path]) -> list[_Source]:
     others = [path for path in paths if path not in small]
     found: dict[Path, _Source] = {}
     for path, told in zip(others, reported.read(others), strict=True):
-        _warn(told.warnings)
+        for warning in told.warnings:
+            warn(warning)
         found[path] = _Source(path=path, run=told.run, records=told.records, folder=told.folder)
     for path in small:
         baseline = baselines.load(path)
-        _warn(baseline.warnings)
+        for warning in baseline.warnings:
+            warn(warning)
         # The files beside the run did not come with it.
         records = tuple(replace(record, features=None) for record in baseline.records)
         found[path] = _Source(path=path, run=baseline.run, records=records, folder=path.parent)
@@ -205,11 +207,6 @@ def _sources(paths: Sequence[Path]) -> list[_Source]:
         if not source.records:
             raise RecordError("the run has no records", where=source.path, mend="run it to its first test at least")
     return [found[path] for path in paths]
-
-
-def _warn(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        print(f"vdb: {warning}", file=sys.stderr)
 
 
 # What is compared ---------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.cli import check
-from pytest_vdb.cli.printing import print_json, print_table
+from pytest_vdb.cli.printing import print_json, print_table, warn
 from pytest_vdb.errors import OptionError, UnknownName, VdbError
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def _export(options: argparse.Namespace) -> int:
     names = _parts(options.parts)
     if options.to == "tensorrt":
         tensorrt_export.require_tensorrt()
-        print(f"vdb: {tensorrt_export.WARNING}", file=sys.stderr)
+        warn(tensorrt_export.WARNING)
     onnx_export.require_packages()
     asked = check.asked_options(options)
     registry = Registry.from_catalog()

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.cli.printing import print_json, print_table
+from pytest_vdb.cli.printing import print_json, print_table, show
 
 if TYPE_CHECKING:
     from pytest_vdb.models.card import ModelCard
@@ -47,11 +47,11 @@ def _models(options: argparse.Namespace) -> int:
     if options.json:
         print_json([_plain_card(card) for card in cards])
     elif len(cards) == 1 and cards[0].name == options.names:
-        print(_card_in_full(cards[0]))
+        show(_card_in_full(cards[0]))
     else:
         header = ("model", "tasks", "params B", "frames", "size", "download GB", "memory GiB", "licence")
         print_table(header, map(_card_row, cards))
-        print(f"{len(cards)} models; `vdb models NAME` shows one in full")
+        show(f"{len(cards)} models; `vdb models NAME` shows one in full")
     return 0
 
 
@@ -67,7 +67,7 @@ def check_parameters(cards: Sequence[ModelCard], *, as_json: bool) -> int:
         header = ("model", "counted B", "card B", "difference", "published in")
         print_table(header, map(_count_row, counts))
         compared = sum(count.agrees is not None for count in counts)
-        print(
+        show(
             f"{compared} of {len(counts)} models can be compared (denoisers, all experts); {len(wrong)} differ by more "
             f"than {parameter_counts.TOLERANCE:.0%}{': ' if wrong else ''}{', '.join(wrong)}"
         )

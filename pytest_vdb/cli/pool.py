@@ -25,14 +25,17 @@ def side_by_side(
         Exception: what `work` raises, when that thing's turn comes; what was not begun then is not done.
     """
     at_a_time = at_a_time or min(cpu_count(), MOST_SIDE_BY_SIDE)
-    with ThreadPoolExecutor(at_a_time) as pool:
-        coming: deque[Future[Result]] = deque()
-        try:
-            for thing in things:
-                coming.append(pool.submit(work, thing))
-                if len(coming) > at_a_time:
-                    yield coming.popleft().result()
-            while coming:
+    pool = ThreadPoolExecutor(at_a_time)
+    coming: deque[Future[Result]] = deque()
+    try:
+        for thing in things:
+            coming.append(pool.submit(work, thing))
+            if len(coming) > at_a_time:
                 yield coming.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        while coming:
+            yield coming.popleft().result()
+    except Exception:
+        pool.shutdown(cancel_futures=True)
+        raise
+    finally:  # whoever stops does not wait for the clips that are still being measured
+        pool.shutdown(wait=False, cancel_futures=True)

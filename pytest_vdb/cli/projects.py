@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pytest_vdb.cli.printing import show
 from pytest_vdb.errors import OptionError
 
 _PYPROJECT = """
@@ -32,22 +33,22 @@ def _init(options: argparse.Namespace) -> int:
     pyproject = project / "pyproject.toml"
     existing = pyproject.read_text(encoding="utf-8") if pyproject.exists() else ""
     if "[tool.vdb" in existing:
-        print(f"kept     {pyproject} (has a [tool.vdb] section)")
+        show(f"kept     {pyproject} (has a [tool.vdb] section)")
     else:
         pyproject.write_text(existing + _PYPROJECT, encoding="utf-8")
-        print(f"extended {pyproject}")
-    print("next: pytest benchmarks/")
+        show(f"extended {pyproject}")
+    show("next: pytest benchmarks/")
     return 0
 
 
 def _place(text: str, target: Path) -> None:
     """Write a file that is not there yet; never over one that is."""
     if target.exists():
-        print(f"kept     {target} (exists)")
+        show(f"kept     {target} (exists)")
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
-    print(f"wrote    {target}")
+    show(f"wrote    {target}")
 
 
 def shipped(name: str) -> Path:

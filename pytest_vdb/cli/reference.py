@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb.cli.printing import progress, show, warn
 from pytest_vdb.errors import ClipFileError, UnknownName, WeightsMissing
 
 if TYPE_CHECKING:
@@ -62,8 +62,6 @@ def measured_clips(path: Path, engine: Engine) -> list[Scores]:
     Raises:
         ClipFileError: no clip there, or none that can be read.
     """
-    from tqdm import tqdm
-
     from pytest_vdb import video
     from pytest_vdb.cli.pool import side_by_side
     from pytest_vdb.models.recordings import clips_in
@@ -76,9 +74,9 @@ def measured_clips(path: Path, engine: Engine) -> list[Scores]:
 
     clips, samples = clips_in(path), []
     found = side_by_side(measured, clips)
-    for sample in tqdm(found, total=len(clips), unit="reference clip", file=sys.stderr, disable=None, leave=False):
+    for sample in progress(found, total=len(clips), unit="reference clip"):
         if isinstance(sample, ClipFileError):
-            tqdm.write(f"vdb: reference: {sample}", file=sys.stderr)
+            warn(f"reference: {sample}")
         else:
             samples.append(sample)
     if not samples:
@@ -102,8 +100,8 @@ def _build(options: argparse.Namespace) -> int:
     for name, kept in references.items():
         assert kept.features is not None
         clips, numbers = kept.features.shape
-        print(f"{name}: {clips} clips, {numbers} numbers each, through {kept.identity}")
-    print(f"{options.output}: compare with it by vdb score --reference={options.output}")
+        show(f"{name}: {clips} clips, {numbers} numbers each, through {kept.identity}")
+    show(f"{options.output}: compare with it by vdb score --reference={options.output}")
     return 0
 
 

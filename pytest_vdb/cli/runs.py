@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
+from pytest_vdb.cli.printing import show, warn
 from pytest_vdb.cli.projects import shipped
 
 
@@ -57,15 +57,15 @@ def _report(options: argparse.Namespace) -> int:
 
     sources = reported.read(options.runs)
     for warning in (warning for source in sources for warning in source.warnings):
-        print(f"vdb: {warning}", file=sys.stderr)
+        warn(warning)
     run = max((source.run for source in sources), key=lambda run: run.started_at)
     board = leaderboard.build(run, [record for source in sources for record in source.records])
     known = (source.output for source in sources if source.output is not None)
     output = options.output or next(known, Path("reports"))
     formats = [name for name in options.formats.split(",") if name]
     written = reporters.write_all(board, output, formats)
-    print(terminal.render(board, width=shutil.get_terminal_size((120, 24)).columns))
-    print("\n".join(str(path) for path in written))
+    show(terminal.render(board, width=shutil.get_terminal_size((120, 24)).columns))
+    show("\n".join(str(path) for path in written))
     return 0
 
 
@@ -84,8 +84,8 @@ def _save_baseline(options: argparse.Namespace) -> int:
 
     run, records, warnings = journal.read(options.run)
     for warning in warnings:
-        print(f"vdb: {warning}", file=sys.stderr)
+        warn(warning)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     baselines.save(records, run, options.output)
-    print(f"{options.output}: {len(records)} records of run {run.id}; gate on it with --vdb-baseline={options.output}")
+    show(f"{options.output}: {len(records)} records of run {run.id}; gate on it with --vdb-baseline={options.output}")
     return 0

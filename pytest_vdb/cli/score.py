@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.cli.engines import add_metric_arguments, metric_registry, open_engine
-from pytest_vdb.cli.printing import print_json, print_table
+from pytest_vdb.cli.printing import print_json, print_table, progress, show, warn
 from pytest_vdb.records import SCORED, Measurement, Record, Run, to_plain
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import MetricSpec
     from pytest_vdb.metrics.engine import Engine
     from pytest_vdb.models.recordings import Recording
-
-_INTERRUPTED = 130
 
 
 def add_to(commands: Any) -> None:
@@ -60,26 +57,26 @@ def _score(options: argparse.Namespace) -> int:
     name = options.clips.resolve().name
     ledger = Ledger(options.output or Path("reports") / "scores" / f"{name}.jsonl")
     for warning in ledger.warnings:
-        _say(warning)
+        warn(warning)
     engine = open_engine(specs, options)
     scorer = _scorer(options, engine, ledger, recordings, name)
     ledger.describe(_run(options, scorer))
     outcomes: list[Outcome] = []
     try:
-        for outcome in _with_progress(scorer.score(recordings), len(recordings)):
+        for outcome in progress(scorer.score(recordings), total=len(recordings), unit="clip"):
             outcomes.append(outcome)
             if outcome.record.failure is not None:
-                _say(f"{outcome.recording.name}: {outcome.record.failure.message}")
+                warn(f"{outcome.recording.name}: {outcome.record.failure.message}")
         of_set = _measure_set(options, scorer, outcomes)
-    except KeyboardInterrupt:
-        _say(f"stopped: {len(outcomes)} of {len(recordings)} clips are in {ledger.path}; the same command goes on")
-        return _INTERRUPTED
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"{len(outcomes)} of {len(recordings)} clips are in {ledger.path}; the same command goes on")
+        raise
     failed = sum(outcome.record.failure is not None for outcome in outcomes)
     _print(options, specs, outcomes, of_set)
     if options.vbench is not None:
         _write_vbench(options.vbench, scorer, outcomes, of_set)
     reused = sum(outcome.reused for outcome in outcomes)
-    _say(f"{len(outcomes)} clips, {reused} of them scored before, {failed} failed; records: {ledger.path}")
+    warn(f"{len(outcomes)} clips, {reused} of them scored before, {failed} failed; records: {ledger.path}")
     return 1 if failed else 0
 
 
@@ -95,7 +92,7 @@ def _recordings(clips: Path, prompts: str | None) -> tuple[Recording, ...]:
     found = recordings(clips, suites.load(prompts, root=Path.cwd()).prompts)
     strangers = [one.name for one in found if one.prompt is None]
     if strangers:
-        _say(f"{len(strangers)} of {len(found)} clips answer no prompt of {prompts}: {_few(strangers)}")
+        warn(f"{len(strangers)} of {len(found)} clips answer no prompt of {prompts}: {_few(strangers)}")
     return found
 
 
@@ -111,7 +108,7 @@ def _scorer(
         references = by_name(recordings, find(options.reference))
         alone = [one.name for one in recordings if one.name not in references]
         if alone:
-            _say(f"{len(alone)} of {len(recordings)} clips have no reference of their name: {_few(alone)}")
+            warn(f"{len(alone)} of {len(recordings)} clips have no reference of their name: {_few(alone)}")
     return Scorer(
         engine=engine,
         ledger=ledger,
@@ -219,20 +216,6 @@ class _Clips(Sequence[Any]):
 # What is shown ------------------------------------------------------------------------------------------------------
 
 
-def _with_progress(outcomes: Iterable[Outcome], total: int) -> Iterable[Outcome]:
-    """A line on stderr where a person looks at it; nothing in a pipe."""
-    from tqdm import tqdm
-
-    progress: Iterable[Outcome] = tqdm(outcomes, total=total, unit="clip", file=sys.stderr, disable=None, leave=False)
-    return progress
-
-
-def _say(text: str) -> None:
-    from tqdm import tqdm
-
-    tqdm.write(f"vdb: {text}", file=sys.stderr)
-
-
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
@@ -257,7 +240,7 @@ def _print(
     header = ("metric", "mean", "lowest", "highest", "clips", "unit")
     print_table(header, shown + [_set_row(measured) for measured in of_set])
     for line in _reasons(names, outcomes, of_set):
-        print(line)
+        show(line)
 
 
 def _write_vbench(path: Path, scorer: Scorer, outcomes: Sequence[Outcome], of_set: Sequence[Measurement]) -> None:
@@ -268,10 +251,10 @@ def _write_vbench(path: Path, scorer: Scorer, outcomes: Sequence[Outcome], of_se
 
     dimensions = of_records([*(outcome.record for outcome in outcomes), _set_record(scorer, of_set)])
     if not dimensions:
-        _say(f"{path}: not written: no vbench.* metric has a value")
+        warn(f"{path}: not written: no vbench.* metric has a value")
         return
     reporters.write(vbench.render(dimensions), path)
-    _say(f"{path}: {len(dimensions)} of VBench's dimensions")
+    warn(f"{path}: {len(dimensions)} of VBench's dimensions")
 
 
 def _plain(outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.cli.printing import print_json, print_table
+from pytest_vdb.cli.printing import print_json, print_table, show
 from pytest_vdb.errors import RecordError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _validate(options: argparse.Namespace) -> int:
         ((row.of, row.n, row.prompts, *map(_cell, (row.spearman, row.kendall_b, row.kendall_c))) for row in found),
     )
     rated = max(len(ratings.by_id), len(ratings.by_text))
-    print(f"{options.metric}: {len(pairs)} of {rated} rated clips; 95% intervals over prompts, seed {options.seed}")
+    show(f"{options.metric}: {len(pairs)} of {rated} rated clips; 95% intervals over prompts, seed {options.seed}")
     return 0
 
 
