@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pytest_vdb.errors import CannotMeasure, WeightsBroken
+from pytest_vdb.errors import CannotMeasure, VdbError, WeightsBroken
+from pytest_vdb.metrics import torchscript
 from pytest_vdb.metrics.backbones import seeded
 from pytest_vdb.metrics.features import BackboneSource, Subject
 from pytest_vdb.metrics.weights import own_or_published, read_state
@@ -184,7 +183,7 @@ def load(path: Path) -> tuple[InceptionI3d, str]:
 
     Args:
         path: the common PyTorch state dict (`Conv3d_1a_7x7.conv3d.weight`, ...), also as safetensors, or a TorchScript
-            archive of the same network, of which only the weights are used.
+            archive of the same network, of which only the weights are read (see `torchscript`).
 
     Returns:
         The network, in eval mode, and the file's identity: `kinetics-400:...` for known files, else its SHA-256.
@@ -196,6 +195,8 @@ def load(path: Path) -> tuple[InceptionI3d, str]:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     try:
         state = _read(path)
+    except VdbError:
+        raise
     except Exception as error:  # torch and safetensors raise whatever their parsers do on a broken file
         raise WeightsBroken(
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'unreadable'}",
@@ -210,27 +211,7 @@ def load(path: Path) -> tuple[InceptionI3d, str]:
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
-    if _is_torchscript(path):
-        with warnings.catch_warnings():  # the file that everybody has is one, and its reader can do nothing about it
-            warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated")
-            return _with_epsilons(torch.jit.load(path, map_location="cpu"))
-    return read_state(path)
-
-
-def _with_epsilons(module: torch.jit.ScriptModule) -> dict[str, torch.Tensor]:
-    """The weights of an archive, and beside each batch normalisation its `eps`."""
-    state = dict(module.state_dict())
-    for name, part in module.named_modules():
-        if f"{name}.running_var" in state:
-            state[f"{name}.eps"] = torch.tensor(float(part.eps), dtype=torch.float64)
-    return state
-
-
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("constants.pkl") for name in archive.namelist())
+    return torchscript.read_state(path) if torchscript.is_archive(path) else read_state(path)
 
 
 def folded(state: Mapping[str, torch.Tensor], *, where: Path | str = "weights") -> dict[str, torch.Tensor]:
