@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
+from pytest_vdb.arrays import read_npz
 from pytest_vdb.errors import CannotMeasure, WeightsBroken
 from pytest_vdb.metrics.features import BackboneSource, Subject
 from pytest_vdb.metrics.weights import own_or_published, weights_digest
@@ -63,10 +64,11 @@ def read_model(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     Raises:
         WeightsBroken: the file does not hold them.
     """
+    model = read_npz(path, error=WeightsBroken)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return file["mu_pris_param"].reshape(FEATURES), file["cov_pris_param"].reshape(FEATURES, FEATURES)
-    except (OSError, ValueError, KeyError) as error:
+        mean, covariance = (model[name].astype(np.float64) for name in ("mu_pris_param", "cov_pris_param"))
+        return mean.reshape(FEATURES), covariance.reshape(FEATURES, FEATURES)
+    except (ValueError, KeyError) as error:
         raise WeightsBroken(f"{path} is no pristine model of NIQE: {error}", where="--vdb-backbone niqe") from error
 
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_vdb.errors import CannotMeasure, NewerSchema, OutputError, RecordError
+from pytest_vdb import arrays as arrays_of
+from pytest_vdb.errors import CannotMeasure, NewerSchema, RecordError
+from pytest_vdb.files import parse_json, write_by
 from pytest_vdb.metrics.contract import ReferenceFeatures
 from pytest_vdb.metrics.moments import Moments
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_vdb.metrics.engine import Scores
 
 SCHEMA = 1
+_BUILD = "build one with: vdb reference build CLIPS -o FILE.npz"
 _ABOUT = "about.json"
 _FEATURES = "features"
 
@@ -68,15 +71,12 @@ def save(path: Path, references: Mapping[str, ReferenceFeatures], *, keep_featur
             arrays[f"{name}/{_FEATURES}"] = reference.features
     about = {"schema": SCHEMA, "identities": {name: reference.identity for name, reference in references.items()}}
     arrays[_ABOUT] = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def fill(part: Path) -> None:
         with part.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"cannot be written: {error.strerror or error}", where=path, mend="check the disk") from error
+
+    write_by(path, fill)
 
 
 def load(path: Path) -> dict[str, ReferenceFeatures]:
@@ -86,17 +86,12 @@ def load(path: Path) -> dict[str, ReferenceFeatures]:
         RecordError: the file is missing, torn or no reference set.
         NewerSchema: a newer pytest-vdb wrote it.
     """
+    arrays = arrays_of.read_npz(path, error=RecordError, mend=_BUILD)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        about = json.loads(arrays.pop(_ABOUT).tobytes())
+        about = parse_json(arrays.pop(_ABOUT).tobytes(), where=path, error=RecordError, mend=_BUILD)
         schema, identities = int(about["schema"]), dict(about["identities"])
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise RecordError(
-            f"not a reference set: {type(error).__name__}: {error}",
-            where=path,
-            mend="build one with: vdb reference build CLIPS -o FILE.npz",
-        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"not a reference set: {type(error).__name__}: {error}", where=path, mend=_BUILD) from None
     if schema > SCHEMA:
         raise NewerSchema(f"schema {schema} is newer than {SCHEMA}", where=path, mend="upgrade pytest-vdb")
     by_feature: dict[str, dict[str, NDArray[Any]]] = {}
@@ -113,7 +108,7 @@ def load(path: Path) -> dict[str, ReferenceFeatures]:
 
 def is_reference(path: Path) -> bool:
     """Whether a file is a reference set, and not a clip in an `.npz`."""
-    if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
+    if path.suffix.lower() != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
         return any(name.removesuffix(".npy") == _ABOUT for name in archive.namelist())

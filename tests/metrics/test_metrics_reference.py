@@ -59,7 +59,7 @@ def test_a_torn_file_and_a_newer_schema_say_so(tmp_path):
     path = tmp_path / "real.npz"
     reference.save(path, reference.gather(samples(), source="real/"))
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(RecordError, match="not a reference set"):
+    with pytest.raises(RecordError, match=r"no arrays can be read.*\n.*vdb reference build"):
         reference.load(path)
     about = {"schema": 99, "identities": {}}
     with path.open("wb") as file:
