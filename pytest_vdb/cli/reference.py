@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.cli.printing import progress, show, warn
-from pytest_vdb.errors import ClipFileError, UnknownName, WeightsMissing
+from pytest_vdb.errors import CannotMeasure, ClipFileError, UnknownName
 
 if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
@@ -53,10 +53,10 @@ def references_for(path: Path, engine: Engine) -> Mapping[str, ReferenceFeatures
 
     if reference.is_reference(path):
         return reference.load(path)
-    return reference.gather(measured_clips(path, engine), source=str(path))
+    return _gathered(path, engine)
 
 
-def measured_clips(path: Path, engine: Engine) -> list[Scores]:
+def measured_clips(path: Path, engine: Engine) -> dict[Path, Scores]:
     """What the engine sees in each clip that can be read; the others are said on stderr.
 
     Raises:
@@ -72,16 +72,38 @@ def measured_clips(path: Path, engine: Engine) -> list[Scores]:
         except ClipFileError as error:
             return error
 
-    clips, samples = clips_in(path), []
-    found = side_by_side(measured, clips)
-    for sample in progress(found, total=len(clips), unit="reference clip"):
+    clips, samples = clips_in(path), {}
+    found = progress(side_by_side(measured, clips), total=len(clips), unit="reference clip")
+    for clip, sample in zip(clips, found, strict=True):
         if isinstance(sample, ClipFileError):
             warn(f"reference: {sample}")
         else:
-            samples.append(sample)
+            samples[clip] = sample
     if not samples:
         raise ClipFileError("no reference clip could be read", where=path, mend="give clips that play")
     return samples
+
+
+def _gathered(path: Path, engine: Engine) -> dict[str, ReferenceFeatures]:
+    """The features that the engine's set metrics compare with; clips that lack one are said on stderr.
+
+    Raises:
+        ClipFileError: no clip there, or none that can be read.
+        CannotMeasure: no clip has any of the features, with the reason.
+    """
+    from pytest_vdb.metrics import reference
+    from pytest_vdb.metrics.engine import left_out
+
+    seen = measured_clips(path, engine)
+    samples, names = list(seen.values()), [clip.name for clip in seen]
+    references = reference.gather(samples, source=str(path))
+    wanted = dict.fromkeys(name for spec in engine.metrics if spec.scope == "set" for name in spec.features)
+    remarks = {name: remark for name in wanted if (remark := left_out(samples, [name], names)) is not None}
+    if not references:
+        raise CannotMeasure("; ".join(dict.fromkeys(remarks.values())), where=path)
+    for name, remark in remarks.items():
+        warn(f"reference: {name} {remark}")
+    return references
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -91,11 +113,7 @@ def _build(options: argparse.Namespace) -> int:
     names = [given.partition("=")[0] for given in options.backbone] or ["i3d"]
     options.backbone = [given for given in options.backbone if "=" in given]
     engine = open_engine(_set_metrics_through(names), options)
-    samples = measured_clips(options.clips, engine)
-    references = reference.gather(samples, source=str(options.clips))
-    if not references:
-        reasons = {measured.reason for measured in engine.measure_set(samples) if measured.reason}
-        raise WeightsMissing("; ".join(sorted(reasons)), where=str(options.clips))
+    references = _gathered(options.clips, engine)
     reference.save(options.output, references, keep_features=not options.moments_only)
     for name, kept in references.items():
         assert kept.features is not None

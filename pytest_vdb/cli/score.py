@@ -179,6 +179,7 @@ def _measure_set(options: argparse.Namespace, scorer: Scorer, outcomes: Sequence
         prompts=known if len(known) == len(good) else None,
         clips=_Clips([outcome.recording.path for outcome in good]),
         references=references_for(options.reference, scorer.engine) if options.reference else None,
+        names=[outcome.recording.name for outcome in good],
     )
     scorer.ledger.append(_set_record(scorer, measurements))
     return measurements

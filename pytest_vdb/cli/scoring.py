@@ -83,7 +83,7 @@ class Ledger:
 
     def keep_features(self, key: str, scores: Scores) -> None:
         """Keep what set metrics look at, so that a later session needs no clip."""
-        features.save(self._features_of(key), scores.features, scores.identities)
+        features.save(self._features_of(key), scores.features, scores.identities, scores.absent)
 
     def features(self, key: str) -> Scores:
         """The features that were kept; none where there are none or they cannot be read: they are computed again."""
@@ -243,8 +243,10 @@ class Scorer:
         """Whether an earlier record answers everything that is asked now."""
         if record.failure is not None or not set(self._networks()) <= set(record.recipe.get("networks", ())):
             return False
-        if self._set_features() and not self._set_features() <= self.ledger.features(key).features.keys():
-            return False
+        if self._set_features():
+            kept = self.ledger.features(key)
+            if not self._set_features() <= kept.features.keys() | kept.absent.keys():
+                return False
         asked = (spec for spec in self.engine.metrics if spec.scope != "set")
         return all(_is_of(spec, record.measurement(name)) for spec in asked for name in spec.part_names())
 

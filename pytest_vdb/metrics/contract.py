@@ -109,6 +109,8 @@ class MetricSpec:
     """The parameters that the engine fills, as named in the signature."""
     parts: tuple[str, ...] = ("",)
     orders: tuple[Degradation, ...] = ()
+    frames: int = 1
+    """The fewest frames of a clip that it can measure, its features apart."""
     default: bool = True
     """Whether `--vdb-metrics default` measures it; a paired one only where there is a clip to compare with."""
     swaps: SwapTester | None = None
@@ -133,6 +135,11 @@ class MetricSpec:
         return tuple(dict.fromkeys(FEATURES[name].backbone for name in self.features))
 
     @property
+    def least_frames(self) -> int:
+        """The fewest frames of a clip that it, or a network that it looks through, can measure."""
+        return max(self.frames, *(FEATURES[name].frames for name in self.features), 1)
+
+    @property
     def summary(self) -> str:
         """The first line of its docstring."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
@@ -154,6 +161,7 @@ def metric(
     version: str = "1",
     parts: tuple[str, ...] = ("",),
     orders: tuple[Degradation, ...] = (),
+    frames: int = 1,
     default: bool = True,
     swaps: SwapTester | None = None,
 ) -> Callable[[F], F]:
@@ -166,6 +174,7 @@ def metric(
         version: changed with every change of the definition; two versions are never compared.
         parts: the parts of a metric that measures several things at once; `("",)`: one number.
         orders: the degradations that it claims to rank as a person would, worst last.
+        frames: the fewest frames that it can measure; with fewer it is not called, and the reason says so.
         default: whether it is measured when nobody chose metrics.
         swaps: of a set metric of one feature, a quicker test between two models than calling the function for every
             swap.
@@ -184,6 +193,7 @@ def metric(
             inputs=_inputs(name, function),
             parts=parts,
             orders=orders,
+            frames=frames,
             default=default,
             swaps=swaps,
         )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_vdb.errors import CannotMeasure, MetricError, VdbError, WeightsMissing
+from pytest_vdb.errors import CannotMeasure, ClipTooShort, MetricError, VdbError, WeightsMissing
 from pytest_vdb.metrics.contract import (
     REFERENCE_SUFFIX,
     SET_SUFFIX,
@@ -32,6 +32,9 @@ from pytest_vdb.metrics.pixels import remembering
 from pytest_vdb.records import Clip, Measurement, Prompt
 
 Feature = NDArray[np.float32]
+
+NAMED_AT_MOST = 3
+"""Samples that a reason names before it counts the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Scores:
     """The features worth keeping: re-scoring and set metrics start from them."""
     identities: dict[str, str] = field(default_factory=dict)
     """Feature -> which weights it was seen through."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Why a feature that a set metric or a later scoring would ask for is not there."""
 
 
 class Engine:
@@ -109,6 +114,7 @@ class Engine:
             measurements=self._in_order(measured),
             features={name: value for name, value in seen.items() if FEATURES[name].recorded},
             identities=self._identities(seen),
+            absent={name: value.reason for name, value in at_hand.items() if isinstance(value, Missing)},
         )
 
     def rescore(self, scores: Scores, prompt: Prompt | None = None) -> Scores:
@@ -126,28 +132,31 @@ class Engine:
         prompts: Sequence[Prompt] | None = None,
         clips: Sequence[Clip] | None = None,
         references: Mapping[str, ReferenceFeatures] | None = None,
+        names: Sequence[str] | None = None,
     ) -> tuple[Measurement, ...]:
         """Every set metric over one model's samples.
 
         Args:
-            samples: what `measure` gave for each; a sample that lacks a feature is left out, and N says so.
+            samples: what `measure` gave for each; a sample that lacks a feature is left out, and N and the reason say
+                so.
             prompts, clips: of the same samples in the same order, where a metric asks for them.
             references: the reference set's features, by feature.
+            names: what the reason calls the samples; default: their numbers.
         """
         measured: list[Measurement] = []
         for spec in self.metrics:
             if spec.scope == "set":
-                chosen = [
-                    i for i, sample in enumerate(samples) if all(name in sample.features for name in spec.features)
-                ]
+                chosen = [i for i, sample in enumerate(samples) if _has_all(sample, spec.features)]
+                remark = left_out(samples, spec.features, names)
                 given: dict[str, Any] = {
                     "clips": _of(chosen, clips, "needs the clips themselves"),
                     "prompts": _of(chosen, prompts, "needs the prompts"),
                 }
                 for name in spec.features:
-                    given |= self._set_feature(name, [samples[i] for i in chosen], (references or {}).get(name))
+                    of_set = [samples[i] for i in chosen]
+                    given |= self._set_feature(name, of_set, (references or {}).get(name), remark)
                 identities = {n: identity for i in chosen for n, identity in samples[i].identities.items()}
-                measured += self._apply(spec, given, identities)
+                measured += (_remarked(one, remark) for one in self._apply(spec, given, identities))
         return tuple(measured)
 
     def close(self) -> None:
@@ -155,7 +164,7 @@ class Engine:
         self._backbones.clear()
 
     def _set_feature(
-        self, name: str, samples: Sequence[Scores], reference: ReferenceFeatures | None
+        self, name: str, samples: Sequence[Scores], reference: ReferenceFeatures | None, remark: str | None
     ) -> dict[str, Sequence[Feature] | ReferenceFeatures | Missing]:
         """One feature of all samples, and of the reference set; or why they cannot be used."""
         of_set: Sequence[Feature] | Missing = [sample.features[name] for sample in samples]
@@ -163,7 +172,7 @@ class Engine:
         seen_through = sorted({sample.identities[name] for sample in samples if name in sample.identities})
         spoilt = [i for i, sample in enumerate(samples) if not np.isfinite(sample.features[name]).all()]
         if not samples:
-            of_set = Missing(f"no sample has the feature {name}: {self._why_absent(name)}")
+            of_set = Missing(remark or f"no sample has the feature {name}: none was measured")
         elif spoilt:
             of_set = Missing(
                 f"{name} of {len(spoilt)} of {len(samples)} samples is not finite, first of number {spoilt[0]}"
@@ -195,7 +204,13 @@ class Engine:
             "reference": subject.reference or Missing("needs a reference clip to compare with"),
             **features,
         }
-        return {spec.name: self._apply(spec, given, identities or {}) for spec in specs}
+        got = None if subject.clip is None else len(subject.clip.frames)
+        return {
+            spec.name: self._apply(spec, given, identities or {})
+            if got is None or got >= spec.least_frames
+            else self._absent(spec, str(ClipTooShort(needed=spec.least_frames, got=got)))
+            for spec in specs
+        }
 
     def _in_order(self, measured: Mapping[str, tuple[Measurement, ...]]) -> tuple[Measurement, ...]:
         return tuple(measurement for spec in self.metrics for measurement in measured.get(spec.name, ()))
@@ -248,6 +263,9 @@ class Engine:
             return Missing("needs a prompt")
         if of == "pair" and subject.reference is None:
             return Missing("needs a reference clip to compare with")
+        if of != "prompt" and subject.clip is not None and len(subject.clip.frames) < FEATURES[name].frames:
+            needed, got = FEATURES[name].frames, len(subject.clip.frames)
+            return Missing(f"{FEATURES[name].backbone} needs {needed} frames, got {got}")
         backbone = self._backbone(FEATURES[name].backbone)
         if isinstance(backbone, Missing):
             return backbone
@@ -274,9 +292,43 @@ class Engine:
         opened = {name: self._backbones[FEATURES[name].backbone] for name in names}
         return {name: backbone.identity for name, backbone in opened.items() if not isinstance(backbone, Missing)}
 
-    def _why_absent(self, name: str) -> str:
-        backbone = self._backbones.get(FEATURES[name].backbone)
-        return backbone.reason if isinstance(backbone, Missing) else "none was measured"
+
+def left_out(samples: Sequence[Scores], features: Sequence[str], names: Sequence[str] | None = None) -> str | None:
+    """Which samples lack one of the features, and why; None where none does.
+
+    Returns:
+        `of 3 of 4 clips: x.mp4: i3d needs 9 frames, got 7`; each reason once.
+    """
+    called = names or [f"number {number}" for number in range(1, len(samples) + 1)]
+    by_reason: dict[str, list[str]] = {}
+    for name, sample in zip(called, samples, strict=True):
+        reasons = [sample.absent.get(one, f"{one} was not measured") for one in features if one not in sample.features]
+        if reasons:
+            by_reason.setdefault("; ".join(dict.fromkeys(reasons)), []).append(name)
+    if not by_reason:
+        return None
+    lacking = sum(map(len, by_reason.values()))
+    said = "; ".join(f"{_few(named, len(samples))}: {reason}" for reason, named in by_reason.items())
+    return f"of {len(samples) - lacking} of {len(samples)} clips: {said}"
+
+
+def _few(names: Sequence[str], of: int) -> str:
+    """The first names of a list that may hold thousands."""
+    if len(names) == of:
+        return "all"
+    more = len(names) - NAMED_AT_MOST
+    return ", ".join(names[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+def _has_all(sample: Scores, features: Sequence[str]) -> bool:
+    return all(name in sample.features for name in features)
+
+
+def _remarked(measured: Measurement, remark: str | None) -> Measurement:
+    """A value with which samples it leaves out; a missing value has said so already."""
+    if remark is None or measured.value is None:
+        return measured
+    return dataclasses.replace(measured, reason="; ".join(filter(None, (remark, measured.reason))))
 
 
 def _spec(metric: MetricSpec | Callable[..., Any]) -> MetricSpec:

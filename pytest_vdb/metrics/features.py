@@ -94,6 +94,8 @@ class FeatureSpec:
     """Shape, meaning and preprocessing."""
     of: Literal["clip", "prompt", "pair"] = "clip"
     """What it is computed from; `pair` is the clip and its reference."""
+    frames: int = 1
+    """The fewest frames of a clip that has it."""
     recorded: bool = True
     """Small enough to be kept with the record, so that re-scoring and set metrics need no clip."""
 
@@ -240,15 +242,19 @@ FEATURES: dict[str, FeatureSpec] = {
             name="flow",
             backbone="raft",
             about="(2, T-1, 2, h, w): flow to the next frame and back, dx and dy, in px at a short side of 256",
+            frames=2,
             recorded=False,
         ),
-        FeatureSpec(name="flow_pairs", backbone="raft", about="(T-1, 5): motion.PAIR_COLUMNS of each pair of frames"),
+        FeatureSpec(
+            name="flow_pairs", backbone="raft", about="(T-1, 5): motion.PAIR_COLUMNS of each pair of frames", frames=2
+        ),
         FeatureSpec(name="vbench_clip", backbone="clip", about="(T, D) unit vectors after VBench's preprocessing"),
         FeatureSpec(name="vbench_dino", backbone="dino_v1", about="(T, D) unit vectors after VBench's preprocessing"),
         FeatureSpec(
             name="vbench_flow",
             backbone="raft_large",
             about="(K-1,) largest 5% of the flow between frames sampled at 8 per second, px at a short side of 256",
+            frames=2,
         ),
         FeatureSpec(name="vbench_aesthetic", backbone="aesthetic", about="(T,) aesthetic score of each frame, 1 to 10"),
         FeatureSpec(name="vbench_musiq", backbone="musiq", about="(T,) technical quality of each frame, 0 to 100"),
@@ -256,13 +262,17 @@ FEATURES: dict[str, FeatureSpec] = {
             name="vbench_amt",
             backbone="amt",
             about="(K,) how far each second frame is from the one invented between its neighbours, 0 to 255",
+            frames=3,
         ),
         FeatureSpec(name="niqe_frames", backbone="niqe", about="(K,) distance of up to 8 evenly spaced frames"),
-        FeatureSpec(name="i3d", backbone="i3d", about="(400,) logits, StyleGAN-V's preprocessing"),
-        FeatureSpec(name="i3d_cd", backbone="i3d", about="(400,) logits, cd-fvd's preprocessing (squashed)"),
+        FeatureSpec(name="i3d", backbone="i3d", about="(400,) logits, StyleGAN-V's preprocessing", frames=9),
+        FeatureSpec(name="i3d_cd", backbone="i3d", about="(400,) logits, cd-fvd's preprocessing (squashed)", frames=9),
         FeatureSpec(name="vjepa", backbone="vjepa", about="(D,) mean token of the encoder, up to 64 frames"),
         FeatureSpec(
-            name="videomae", backbone="videomae", about="(D,) mean token of the encoder, cd-fvd's preprocessing"
+            name="videomae",
+            backbone="videomae",
+            about="(D,) mean token of the encoder, cd-fvd's preprocessing",
+            frames=2,
         ),
         *(
             FeatureSpec(
@@ -274,7 +284,11 @@ FEATURES: dict[str, FeatureSpec] = {
             for network in ("lpips", "dists")
             for size in ("", "_256", "_512", "_1024")
         ),
-        FeatureSpec(name="motion_histogram", backbone="raft", about="(1024,) of 400 points through 16 frames: fvmd"),
-        FeatureSpec(name="flow_turns", backbone="raft", about="(T-2, 2): motion.TURN_COLUMNS of each inner frame"),
+        FeatureSpec(
+            name="motion_histogram", backbone="raft", about="(1024,) of 400 points through 16 frames: fvmd", frames=16
+        ),
+        FeatureSpec(
+            name="flow_turns", backbone="raft", about="(T-2, 2): motion.TURN_COLUMNS of each inner frame", frames=3
+        ),
     )
 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@metric("vbench.temporal_flickering", unit="1", better="higher", default=False)
+@metric("vbench.temporal_flickering", unit="1", better="higher", frames=2, default=False)
 def temporal_flickering(clip: Clip) -> Score:
     """How little the clip changes from frame to frame: (255 - mean absolute difference) / 255.
 
@@ -34,7 +34,7 @@ def temporal_flickering(clip: Clip) -> Score:
     return Score(float(np.mean(series)), series)
 
 
-@metric("vbench.subject_consistency", unit="1", better="higher", default=False)
+@metric("vbench.subject_consistency", unit="1", better="higher", frames=2, default=False)
 def subject_consistency(vbench_dino: NDArray[np.float32]) -> Score:
     """How well the subject stays itself: DINO's cosine with the previous and with the first frame, cut at 0.
 
@@ -50,7 +50,7 @@ def subject_consistency(vbench_dino: NDArray[np.float32]) -> Score:
     return _to_previous_and_first(vbench_dino)
 
 
-@metric("vbench.background_consistency", unit="1", better="higher", default=False)
+@metric("vbench.background_consistency", unit="1", better="higher", frames=2, default=False)
 def background_consistency(vbench_clip: NDArray[np.float32]) -> Score:
     """How well the scene stays itself: CLIP's cosine with the previous and with the first frame, cut at 0.
 

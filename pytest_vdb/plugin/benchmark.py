@@ -112,7 +112,7 @@ class Benchmark:
         self.record(*measurements)
         if sample is self._sample and any(spec.scope == "set" for spec in self.metrics):
             self._features = f"features/{self._stem}.npz"
-            features.save(self._bench.run_folder / self._features, scores.features, scores.identities)
+            features.save(self._bench.run_folder / self._features, scores.features, scores.identities, scores.absent)
         return measurements
 
     def scores(self, sample: Sample, reference: Clip | None = None) -> dict[str, Measurement]:

@@ -103,6 +103,7 @@ class SetMetrics:
             prompts=prompts if len(prompts) == len(of_model) else None,
             clips=self._clips(of_model) if needs_clips else None,
             references=self._references,
+            names=[record.prompt or record.nodeid for record in of_model],
         )
 
     def _clips(self, of_model: list[Record]) -> list[Clip] | None:
@@ -116,5 +117,4 @@ class SetMetrics:
         from pytest_vdb.results import features
 
         assert record.features is not None
-        seen, identities = features.load(self.recorder.folder / record.features)
-        return Scores(measurements=(), features=seen, identities=identities)
+        return Scores((), *features.load(self.recorder.folder / record.features))

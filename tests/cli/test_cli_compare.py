@@ -383,7 +383,7 @@ def test_five_prompts_cannot_tell_sets_apart_and_it_says_so(place, sets, capsys)
 def test_a_clip_without_features_is_left_out_on_both_sides(place, sets, capsys):
     path, real = sets
     folder = Path(path)
-    kept, identities = features.load(folder / "features" / "near-p0-s0.npz")
+    kept, identities, _ = features.load(folder / "features" / "near-p0-s0.npz")
     features.save(folder / "features" / "near-p0-s0.npz", {"other": kept["i3d"]}, identities)
     one = compared(capsys, path, "near", "far", "--metrics", "kvd", "--reference", real)["metrics"]["kvd"]
     assert one["n"] == 17
@@ -404,7 +404,7 @@ def test_a_reference_that_is_missing_is_said_or_refused(sets, capsys):
     assert "needs a reference set" in one["obstacle"]
     error = refused(capsys, sets[0], "near", "far", "--metrics", "kvd")
     assert "vdb reference build" in error
-    assert "not a reference set" in refused(capsys, sets[0], "near", "far", "--reference", "gone.npz")
+    assert "there is no such file" in refused(capsys, sets[0], "near", "far", "--reference", "gone.npz")
 
 
 def test_a_lost_file_of_features_is_an_error(sets, capsys):

@@ -45,3 +45,21 @@ def test_absent_weights_and_an_unknown_network_are_errors(place, capsys):
     assert not (place / "real.npz").exists()
     assert main(["reference", "build", "real", "-o", "real.npz", "--backbone", "i3dd"]) == 1
     assert "did you mean 'i3d'" in capsys.readouterr().err
+
+
+def test_a_short_reference_clip_is_said_and_left_out(place, capsys):
+    np.save(place / "real" / "short.npy", moving_shapes("short", frames=7, height=24, width=32))
+    assert main(["reference", "build", "real", "-o", "real.npz", "--tiny", "--device", "cpu"]) == 0
+    said = capsys.readouterr()
+    assert "i3d: 3 clips" in said.out
+    assert "i3d of 3 of 4 clips: short.npy: i3d needs 9 frames, got 7" in said.err
+
+
+def test_reference_clips_that_are_all_too_short_are_no_set(place, capsys):
+    for path in (place / "real").glob("*.npy"):
+        np.save(path, moving_shapes(path.name, frames=7, height=24, width=32))
+    assert main(["reference", "build", "real", "-o", "real.npz", "--tiny", "--device", "cpu"]) == 1
+    said = capsys.readouterr().err
+    assert "of 0 of 3 clips: all: i3d needs 9 frames, got 7" in said
+    assert "needs a reference set" not in said
+    assert not (place / "real.npz").exists()

@@ -58,7 +58,7 @@ def place(tmp_path, monkeypatch) -> Path:
     (tmp_path / "mine.py").write_text(SLOW)
     (tmp_path / "clips").mkdir()
     for index in range(6):
-        np.save(tmp_path / "clips" / f"p{index}.npy", moving_shapes(str(index), frames=6, height=24, width=24))
+        np.save(tmp_path / "clips" / f"p{index}.npy", moving_shapes(str(index), frames=9, height=24, width=24))
     return tmp_path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 import torch
 
 from pytest_vdb.metrics import backbones, kernels, musiq, perceptual, pixels, raft, ssim
-from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
+from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures, metric
 from pytest_vdb.metrics.engine import Engine, Scores
+from pytest_vdb.metrics.features import FEATURES
 from pytest_vdb.metrics.moments import Moments
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.records import Clip, Measurement, Prompt
@@ -22,6 +24,7 @@ OF_A_CLIP = [spec for spec in ALL if spec.scope == "clip"]
 OF_A_PAIR = [spec for spec in ALL if spec.scope == "pair"]
 OF_A_SET = [spec for spec in ALL if spec.scope == "set" and "clips" not in spec.inputs]
 """Without those that hand the clips to another package."""
+SPEC_OF = {name: spec for spec in ALL for name in spec.part_names()}
 PLAIN = [spec for spec in OF_A_CLIP if not spec.features]
 
 TOLERANCE = {"rel": 1e-4, "abs": 1e-5}
@@ -48,12 +51,6 @@ CLIPS = {
     "read-only": np.broadcast_to(noise(1), (5, 40, 56, 3)),
     "backwards in memory": noise()[::-1, ::-1, ::-1],
 }
-OF_SINGLE_FRAMES = {"sharpness", "exposure", "clipped_pixels", "colourfulness", "niqe", "clip_similarity"} | {
-    "vbench.aesthetic_quality",
-    "vbench.imaging_quality",
-    *(name for spec in OF_A_PAIR for name in spec.part_names()),
-}
-"""Everything else looks at how frames follow each other."""
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +76,36 @@ def test_an_odd_clip_gives_a_number_or_a_reason(engine, name):
         else:
             assert math.isfinite(measurement.value)
             assert measurement.series is None or all(map(math.isfinite, measurement.series))
-            assert len(frames) > 1 or measurement.name in OF_SINGLE_FRAMES, measurement
+            assert len(frames) >= SPEC_OF[measurement.name].least_frames, measurement
+
+
+@pytest.mark.parametrize("frames", sorted({spec.least_frames for spec in OF_A_CLIP if spec.least_frames > 1}))
+def test_a_metric_measures_the_fewest_frames_that_it_declares_and_not_one_less(frames):
+    bench = Engine([spec for spec in OF_A_CLIP if spec.least_frames == frames], tiny=True, cache_dir=Path())
+    enough, too_few = (bench.measure(Clip(noise(n, 130, 130), 8.0)).measurements for n in (frames, frames - 1))
+    assert {m.name for m in enough if m.value is None} == set()
+    assert {m.reason for m in too_few} == {f"needs {frames} frames, got {frames - 1}"}
+
+
+@pytest.mark.parametrize(
+    "spec", [FEATURES[name] for name in FEATURES if FEATURES[name].frames > 1], ids=lambda s: s.name
+)
+def test_a_feature_has_the_fewest_frames_that_it_declares_and_not_one_less(spec):
+    of_set = metric("all", unit="1", better="higher")(_asking_for(f"{spec.name}_set"))
+    bench = Engine([of_set], tiny=True, cache_dir=Path())
+    enough, too_few = (bench.measure(Clip(noise(n, 130, 130), 8.0)) for n in (spec.frames, spec.frames - 1))
+    assert spec.name not in enough.absent
+    assert too_few.absent == {spec.name: f"{spec.backbone} needs {spec.frames} frames, got {spec.frames - 1}"}
+
+
+def _asking_for(parameter: str):
+    """A function with that parameter: its name says what the engine hands it."""
+
+    def function(**features):
+        return 1.0
+
+    function.__signature__ = inspect.Signature([inspect.Parameter(parameter, inspect.Parameter.KEYWORD_ONLY)])
+    return function
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_vdb.errors import CannotMeasure, MetricError, WeightsBroken
 from pytest_vdb.metrics.contract import ReferenceFeatures, Score, metric
-from pytest_vdb.metrics.engine import Engine, Scores
+from pytest_vdb.metrics.engine import Engine, Scores, left_out
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.records import Clip, Measurement, Prompt, from_json, to_json
 
@@ -227,6 +227,39 @@ def test_a_sample_without_a_feature_is_left_out_with_its_prompt():
     samples = [bench.measure(noise(), prompt if prompt.id != "1" else None) for prompt in prompts]
     (measurement,) = bench.measure_set(samples, prompts=prompts)
     assert (measurement.value, measurement.n) == (1, 2)
+
+
+def lengths(*frames: int) -> list[Scores]:
+    bench = Engine(MetricRegistry.builtin().select("fvd"), tiny=True, cache_dir=Path())
+    return [bench.measure(noise(frames=n, seed=n)) for n in frames]
+
+
+def fvd_of(samples, names=None) -> Measurement:
+    reference = ReferenceFeatures(source="real/", features=np.random.default_rng(0).normal(size=(9, 400)))
+    bench = Engine(MetricRegistry.builtin().select("fvd"), tiny=True, cache_dir=Path())
+    (measurement,) = bench.measure_set(samples, references={"i3d": reference}, names=names)
+    return measurement
+
+
+def test_one_short_clip_among_others_is_said_beside_the_value():
+    measurement = fvd_of(lengths(16, 7, 9), names=["a.mp4", "x.mp4", "c.mp4"])
+    assert measurement.value > 0
+    assert measurement.n == 2
+    assert measurement.reason.startswith("of 2 of 3 clips: x.mp4: i3d needs 9 frames, got 7; N = 2 clips")
+
+
+def test_clips_that_are_all_too_short_have_no_value_and_that_reason():
+    measurement = fvd_of(lengths(7, 7, 8))
+    assert measurement.value is None
+    assert measurement.reason == (
+        "of 0 of 3 clips: number 1, number 2: i3d needs 9 frames, got 7; number 3: i3d needs 9 frames, got 8"
+    )
+
+
+def test_a_reason_names_a_few_of_many_samples():
+    said = left_out([Scores((), absent={"i3d": "too short"})] * 9 + [Scores((), {"i3d": np.zeros(1)})], ["i3d"])
+    assert said == "of 1 of 10 clips: number 1, number 2, number 3 and 6 more: too short"
+    assert left_out([Scores(())] * 2, ["i3d"]) == "of 0 of 2 clips: all: i3d was not measured"
 
 
 def test_features_seen_through_different_weights_are_not_mixed():
