@@ -90,6 +90,10 @@ class MetricError(VdbError):
     """A metric whose declaration cannot be used."""
 
 
+class MeasuredTwice(VdbError):
+    """A test measured a second sample: its record has one seed and one value of each metric."""
+
+
 class CannotMeasure(VdbError):
     """A metric cannot be computed from this input; becomes the reason of a missing value, never a number."""
 

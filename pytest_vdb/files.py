@@ -141,6 +141,23 @@ def read_json(path: str | Path, *, error: type[VdbError], mend: str | None = Non
     return parse_json(read_text(path, error=error, mend=mend or CHECK_THE_PATH), where=path, error=error, mend=mend)
 
 
+def read_toml(path: str | Path, *, error: type[VdbError], mend: str | None = None) -> dict[str, Any]:
+    """A file of TOML as dicts, lists, strings and numbers.
+
+    Raises:
+        VdbError: of the kind `error`; see `read_text`, or not TOML, with the line.
+    """
+    import tomllib
+
+    text = read_text(path, error=error, mend=mend or CHECK_THE_PATH)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise error("not TOML: nested too deeply", where=path, mend=mend) from None
+    except ValueError as problem:  # TOMLDecodeError, and integers of more than 4,300 digits
+        raise error(f"not TOML: {problem}", where=path, mend=mend) from None
+
+
 def _why_unreadable(problem: Exception) -> str:
     if isinstance(problem, FileNotFoundError):
         return "there is no such file"

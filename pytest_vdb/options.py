@@ -2,14 +2,16 @@
 
 Every option is one row of `FLAGS`: it becomes the flag `--vdb-NAME` and the typed ini key `vdb_NAME`; a flag wins over
 the ini file, the ini file over the default. The table is also what `docs/options.md` is checked against.
+
+A path means what its place means by it: on the command line it is relative to the folder where the command was typed,
+in an ini file to that file's folder.
 """
 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -71,6 +73,12 @@ FLAGS: tuple[Flag, ...] = (
         "only-missing",
     ),
     Flag("cache-dir", "DIR", "where clips and tiny weights are kept (default: the user's cache folder)"),
+    Flag(
+        "budget",
+        "SIZE",
+        "memory that one input file may take once decoded, e.g. 8GiB (default: $VDB_BUDGET, else an eighth of the "
+        "machine's memory, at most 3 GiB)",
+    ),
     Flag("report", "FORMATS", "html, latex, csv, markdown, vbench, all or none, comma-separated", "all"),
     Flag("baseline", "PATH", "a run, or the JSON of `vdb baseline save`, to compare with after the tests"),
     Flag("fail-on", "RULES", "gates against the baseline, e.g. 'clip_similarity:-2%%,latency:+10%%'"),
@@ -98,8 +106,14 @@ class Options:
     reports: tuple[str, ...]
     baseline: Path | None
     fail_on: str | None
+    budget: int | None
+    """Bytes that one input may take once decoded; None: the default."""
     root: Path
-    """The project's root: what relative paths in an ini file are relative to."""
+    """The project's folder: that of its ini file, else where the command was typed."""
+    models_folder: Path
+    """What a relative `recordings:FOLDER` among the models is relative to."""
+    prompts_folder: Path
+    """What a relative file of prompts is relative to."""
     offline: bool
 
     def plain(self) -> dict[str, Any]:
@@ -124,77 +138,130 @@ class Options:
         }
 
 
-Lookup = Callable[[Flag], Any]
-"""The value of a flag: from the command line, else from the ini file, else `None` (or an empty list)."""
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The value of one option, and where it stands."""
+
+    value: Any
+    """Text, or a list of texts; None: only the default."""
+    folder: Path
+    """What a relative path in it is relative to."""
+    where: str
+    """`--vdb-seed`, or `vdb_seed in pytest.ini`: for messages."""
+
+    def text(self, default: str | None = None) -> str | None:
+        """As text; blank counts as not given."""
+        return str(self.value) if self.value not in (None, "", []) else default
+
+    def path(self, default: str | None = None) -> Path | None:
+        """As an absolute path."""
+        text = self.text(default)
+        return None if text is None else absolute(text, self.folder)
+
+
+Lookup = Callable[[Flag], Given]
+"""Where the value of a flag stands: on the command line, else in the ini file."""
 
 
 def read(lookup: Lookup, *, root: Path) -> Options:
     """Check every value.
 
-    Raises:
-        OptionError, UnknownName, RecipeError: which option, its value, and what it may be.
-    """
-    from pytest_vdb.records import Recipe
+    Args:
+        lookup: where each option's value stands.
+        root: the project's folder.
 
-    text = {flag.name: _text(lookup(flag), flag) for flag in FLAGS if not flag.repeatable}
-    lists = {flag.name: [str(value) for value in lookup(flag) or ()] for flag in FLAGS if flag.repeatable}
-    weights = text["weights"] or ("hub" if text["models"] else "tiny")
+    Raises:
+        OptionError, UnknownName, RecipeError: which option, where it stands, its value, and what it may be.
+    """
+    given = {flag.name: lookup(flag) for flag in FLAGS}
+    text = {flag.name: given[flag.name].text(flag.default) for flag in FLAGS if not flag.repeatable}
+    weights = _choice(text["weights"] or ("hub" if text["models"] else "tiny"), given["weights"], _WEIGHTS)
+    output = given["output"].path("reports")
+    assert output is not None
     return Options(
         models=text["models"] or DEFAULT_MODELS,
         prompts=str(text["prompts"]),
-        samples=_whole(text["samples"], "--vdb-samples", least=1),
-        seed=_whole(text["seed"], "--vdb-seed", least=0),
-        weights=cast("WeightsMode", _choice(weights, "--vdb-weights", ("hub", "local", "random", "tiny"))),
-        weights_dir=_folder(text["weights-dir"], "--vdb-weights-dir", needed=weights == "local"),
-        recipe=Recipe.parse(lists["recipe"]),
+        samples=_whole(text["samples"], given["samples"], least=1),
+        seed=_whole(text["seed"], given["seed"], least=0),
+        weights=cast("WeightsMode", weights),
+        weights_dir=_weights_dir(given["weights-dir"], needed=weights == "local"),
+        recipe=_recipe(given["recipe"]),
         metrics=str(text["metrics"]),
-        backbones=tuple(backbone_path(value, "--vdb-backbone") for value in lists["backbone"]),
-        reference=None if text["reference"] is None else (root / text["reference"]).absolute(),
+        backbones=tuple(
+            backbone_path(str(value), given["backbone"].where, folder=given["backbone"].folder)
+            for value in given["backbone"].value or ()
+        ),
+        reference=given["reference"].path(),
         device=str(text["device"]),
-        output=(root / str(text["output"])).absolute(),
-        cache=cast(CacheMode, _choice(text["cache"], "--vdb-cache", get_args(CacheMode))),
-        cache_dir=cache_folder(text["cache-dir"]),
-        reports=_reports(str(text["report"])),
-        baseline=None if text["baseline"] is None else (root / text["baseline"]).absolute(),
+        output=output,
+        cache=cast(CacheMode, _choice(text["cache"], given["cache"], get_args(CacheMode))),
+        cache_dir=given["cache-dir"].path() or cache_folder(),
+        reports=_reports(str(text["report"]), given["report"]),
+        baseline=given["baseline"].path(),
         fail_on=text["fail-on"] or _project_gate(root / "pyproject.toml"),
+        budget=_size(given["budget"]),
         root=root,
+        models_folder=given["models"].folder,
+        prompts_folder=given["prompts"].folder,
         offline=is_offline(),
     )
 
 
+def absolute(path: str | Path, folder: Path) -> Path:
+    """A path as its author means it: `~` is the home folder, and what is relative is relative to `folder`."""
+    return (folder / Path(path).expanduser()).absolute()
+
+
+_WEIGHTS = ("hub", "local", "random", "tiny")
 _OFFLINE_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 REPORTS = ("html", "latex", "csv", "markdown", "vbench")
 
 
-def _text(value: Any, flag: Flag) -> str | None:
-    return str(value) if value not in (None, "") else flag.default
-
-
-def _whole(text: str | None, where: str, *, least: int) -> int:
+def _whole(text: str | None, given: Given, *, least: int) -> int:
     try:
         number = int(str(text))
     except ValueError:
         number = least - 1
     if number < least:
-        raise OptionError(f"{text!r}", where=where, mend=f"give a whole number of at least {least}")
+        raise OptionError(f"{text!r}", where=given.where, mend=f"give a whole number of at least {least}")
     return number
 
 
-def _choice(text: str | None, where: str, choices: tuple[str, ...]) -> str:
+def _choice(text: str | None, given: Given, choices: tuple[str, ...]) -> str:
     if text not in choices:
-        raise UnknownName("value", str(text), choices, where=where, mend=f"One of: {', '.join(choices)}.")
+        raise UnknownName("value", str(text), choices, where=given.where, mend=f"One of: {', '.join(choices)}.")
     return text
 
 
-def _folder(text: str | None, where: str, *, needed: bool) -> Path | None:
-    if text is None:
+def _weights_dir(given: Given, *, needed: bool) -> Path | None:
+    folder = given.path()
+    if folder is None:
         if needed:
-            raise OptionError("not given", where=where, mend="--vdb-weights=local needs the folder of the weights")
+            raise OptionError(
+                "not given", where=given.where, mend="--vdb-weights=local needs the folder of the weights"
+            )
         return None
-    path = Path(text).expanduser()
-    if not path.is_dir():
-        raise OptionError(f"{text!r} is not a folder", where=where, mend="give the folder that holds the weights")
-    return path.absolute()
+    if not folder.is_dir():
+        mend = "give the folder that holds the weights"
+        raise OptionError(f"{given.text()!r} is not a folder", where=given.where, mend=mend)
+    return folder
+
+
+def _recipe(given: Given) -> Recipe:
+    """The recipe; a LoRA that an ini file names beside itself is found from everywhere."""
+    from pytest_vdb.records import Recipe
+
+    recipe = Recipe.parse([str(value) for value in given.value or ()], where=given.where)
+    if recipe.lora is None or given.folder == Path.cwd() or not (given.folder / recipe.lora).exists():
+        return recipe
+    return replace(recipe, lora=os.path.relpath(given.folder / recipe.lora))
+
+
+def _size(given: Given) -> int | None:
+    from pytest_vdb import budget
+
+    text = given.text()
+    return None if text is None else budget.parse(text, where=given.where)
 
 
 def is_offline() -> bool:
@@ -202,17 +269,21 @@ def is_offline() -> bool:
     return any(os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in _OFFLINE_SWITCHES)
 
 
-def backbone_path(text: str, where: str) -> tuple[str, Path]:
+def backbone_path(text: str, where: str, *, folder: Path | None = None) -> tuple[str, Path]:
     """`NAME=PATH` as a network and the place of its weights.
+
+    Args:
+        folder: what a relative path is relative to; the working folder if not given.
 
     Raises:
         OptionError: no `=`, or nothing lies there.
     """
     name, equals, path = text.partition("=")
-    if not equals or not Path(path).expanduser().exists():
+    place = absolute(path, folder or Path.cwd())
+    if not equals or not path or not place.exists():
         problem = "has no '='" if not equals else f"names {path!r}, which does not exist"
         raise OptionError(f"{text!r} {problem}", where=where, mend="write NAME=PATH, e.g. clip=weights.safetensors")
-    return name, Path(path).expanduser().absolute()
+    return name.strip(), place
 
 
 def cache_folder(text: str | None = None) -> Path:
@@ -225,14 +296,14 @@ def cache_folder(text: str | None = None) -> Path:
     return Path(platformdirs.user_cache_dir("pytest-vdb"))
 
 
-def _reports(text: str) -> tuple[str, ...]:
+def _reports(text: str, given: Given) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if names == ["none"]:
         return ()
     if names == ["all"]:
         return REPORTS
     for name in names:
-        _choice(name, "--vdb-report", REPORTS)
+        _choice(name, given, REPORTS)
     return tuple(names)
 
 
@@ -240,10 +311,14 @@ def _project_gate(pyproject: Path) -> str | None:
     """`[tool.vdb.gate]` of the project, as the text that `--vdb-fail-on` takes."""
     if not pyproject.is_file():
         return None
-    try:
-        gate = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("vdb", {}).get("gate")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"not TOML: {error}", where=pyproject) from None
+    from pytest_vdb.files import read_toml
+
+    section: Any = read_toml(pyproject, error=OptionError)
+    for part in ("tool", "vdb"):
+        section = section.get(part, {})
+        if not isinstance(section, dict):
+            raise OptionError(f"[{part}] is {section!r}, no table", where=pyproject, mend="write [tool.vdb.gate]")
+    gate = section.get("gate")
     if gate is None:
         return None
     if not isinstance(gate, dict) or not all(isinstance(limit, str) for limit in gate.values()):

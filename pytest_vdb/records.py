@@ -370,6 +370,8 @@ class Run:
     """Recipe digest -> settings, for every recipe that was used."""
     suites: dict[str, str] = field(default_factory=dict)
     """`name@version` -> digest."""
+    collected: int | None = None
+    """Benchmarks that were collected: a run with fewer records was stopped before its end."""
     finished_at: str | None = None
     exit_status: int | None = None
     summary: dict[str, Any] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pytest_vdb.analysis.intervals import t_interval
 from pytest_vdb.analysis.leaderboard import failure_line, is_yardstick, latest
-from pytest_vdb.errors import OptionError, near_misses
+from pytest_vdb.errors import OptionError, UnknownName, near_misses
 from pytest_vdb.records import Baseline, Measurement, Record, Run, WeightsMode
 
 Outcome = Literal["regressed", "improved", "equivalent", "inconclusive", "missing", "incomparable"]
@@ -68,11 +68,6 @@ class Verdict:
         """Whether the gate must not pass."""
         return self.outcome in FAILING
 
-    @property
-    def name(self) -> str:
-        """Unique among the verdicts of one run (but for two rules for one metric)."""
-        return f"{self.metric}[{'-'.join(filter(None, (self.benchmark, self.model)))}]"
-
 
 def parse_rules(rules: str | Mapping[str, str], *, where: str = "--vdb-fail-on") -> tuple[Rule, ...]:
     """`clip_similarity:-2%,latency:+10%` or `{"clip_similarity": "-2%"}` -> rules.
@@ -87,6 +82,20 @@ def parse_rules(rules: str | Mapping[str, str], *, where: str = "--vdb-fail-on")
         parts = [part.strip() for part in re.split(r"[,\n]", rules) if part.strip()]
         return tuple(_rule(*_split(part, where), where) for part in parts)
     return tuple(_rule(metric.strip(), str(margin).strip(), where) for metric, margin in rules.items())
+
+
+def check_names(rules: Sequence[Rule], baseline: Baseline, *, where: str = "--vdb-fail-on") -> None:
+    """Whether the baseline knows every metric that a rule names: what it never measured can never be compared.
+
+    Raises:
+        UnknownName: with the names that it measured.
+    """
+    known = dict.fromkeys(m.name for record in baseline.records for m in record.measurements)
+    for rule in rules:
+        if rule.metric not in known:
+            measured = ", ".join(sorted(known)) or "nothing"
+            mend = f"The baseline {baseline.run.id} measured: {measured}."
+            raise UnknownName("metric", rule.metric, known, where=where, mend=mend)
 
 
 def compare(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequence[Rule]) -> tuple[Verdict, ...]:

@@ -111,7 +111,7 @@ def _hand_over(reports: Sequence[Report], machine: Environment, options: argpars
 
 def asked_options(options: argparse.Namespace) -> Options:
     """The flags as the options of a session, checked in the same place."""
-    from pytest_vdb.options import read
+    from pytest_vdb.options import Given, read
 
     given = {
         "models": options.models,
@@ -120,7 +120,8 @@ def asked_options(options: argparse.Namespace) -> Options:
         "recipe": options.recipe,
         "device": options.device,
     }
-    return read(lambda flag: given.get(flag.name), root=Path.cwd())
+    here = Path.cwd()
+    return read(lambda flag: Given(given.get(flag.name), here, f"--{flag.name}"), root=here)
 
 
 def weights_source(asked: Options) -> WeightsSource:

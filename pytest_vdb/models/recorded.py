@@ -20,14 +20,18 @@ PREFIX = "recordings:"
 _MOST_SAMPLES = 1000
 
 
-def card_of(term: str) -> ModelCard:
+def card_of(term: str, beside: Path | None = None) -> ModelCard:
     """The card of `recordings:FOLDER` or `recordings:NAME=FOLDER`; the folder's own name where none is given.
+
+    Args:
+        term: as it was selected.
+        beside: what a relative FOLDER is relative to; the working folder if not given.
 
     Raises:
         ClipFileError: no such folder, or no clip in it.
     """
     name, equals, place = term.removeprefix(PREFIX).rpartition("=")
-    folder = Path(place).resolve()
+    folder = (beside or Path.cwd()).joinpath(Path(place).expanduser()).resolve()
     clips_in(folder)
     return ModelCard(
         name=name if equals else folder.name,

@@ -173,10 +173,13 @@ class Registry:
             raise UnknownName("model", name, self._cards, mend="`vdb models` lists them all.")
         return self._cards[name]
 
-    def select(self, expression: str) -> tuple[ModelCard, ...]:
+    def select(self, expression: str, *, folder: Path | None = None) -> tuple[ModelCard, ...]:
         """Models by name, glob (`wan*`), tag (`tag:i2v`, also families and tasks) or `all`; comma-separated, each once.
 
         `recordings:FOLDER` and `recordings:NAME=FOLDER` are models too: the clips of that folder.
+
+        Args:
+            folder: what a relative FOLDER is relative to; the working folder if not given.
 
         Raises:
             UnknownName: a term that selects nothing, with the near misses.
@@ -185,7 +188,7 @@ class Registry:
         terms = [term.strip() for term in expression.split(",") if term.strip()]
         if not terms:
             raise UnknownName("model", expression, self._cards, mend="`vdb models` lists them all.")
-        return tuple(dict.fromkeys(card for term in terms for card in self._matching(term)))
+        return tuple(dict.fromkeys(card for term in terms for card in self._matching(term, folder)))
 
     def open(self, card: ModelCard, recipe: Recipe, source: WeightsSource) -> Model:
         """Load a model so that it can generate; the caller closes it.
@@ -221,11 +224,11 @@ class Registry:
             source = repr(target)  # made at run time: names an address, so its clips are not found again
         return digest([card.where, source])
 
-    def _matching(self, term: str) -> tuple[ModelCard, ...]:
+    def _matching(self, term: str, folder: Path | None) -> tuple[ModelCard, ...]:
         if term == "all":
             return tuple(self._cards.values())
         if term.startswith(recorded.PREFIX):
-            return (self._recorded(term),)
+            return (self._recorded(term, folder),)
         if term.startswith("tag:"):
             label = term.removeprefix("tag:")
             found = tuple(card for card in self._cards.values() if label in card.labels)
@@ -238,9 +241,9 @@ class Registry:
                 return found
         return (self.get(term),)
 
-    def _recorded(self, term: str) -> ModelCard:
+    def _recorded(self, term: str, folder: Path | None) -> ModelCard:
         """The card of a folder of clips, added when it is first selected."""
-        card = recorded.card_of(term)
+        card = recorded.card_of(term, folder)
         known = self._cards.get(card.name)
         if known is not None and known == card:
             return known

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_vdb import video
-from pytest_vdb.errors import BadClip
+from pytest_vdb.errors import BadClip, MeasuredTwice, OptionError
 from pytest_vdb.plugin.cases import Case, slug
 from pytest_vdb.plugin.loading import LoadFailed, ModelHandle
 from pytest_vdb.plugin.workbench import Workbench
@@ -42,14 +42,18 @@ LEAST_STD = 0.5
 class Benchmark:
     """One test's bench: everything it generates and measures goes into its record."""
 
-    def __init__(self, workbench: Workbench, case: Case, nodeid: str, name: str) -> None:
+    def __init__(self, workbench: Workbench, case: Case, nodeid: str, blank: Record | None) -> None:
         self.case = case
         self._bench = workbench
         self._nodeid = nodeid
-        self._name = name
+        self._blank = blank
+        """The record as it stood before anything ran; None: the test is about no model, so nothing is recorded."""
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
         self._sample: Sample | None = None
+        """The one that the record is about: the first of the test's model, or the one that was measured."""
+        self._measured: Sample | None = None
+        self._made: list[_Made] = []
         self._files: ClipFiles | None = None
         self._features: str | None = None
         self._stem = ""
@@ -86,8 +90,9 @@ class Benchmark:
         key = self._bench.cache.key(**self._bench.clip_identity(handle, prompt, seed))
         found = self._cached(key, handle)
         sample = self._reused(handle, prompt, seed, found) if found else self._fresh(handle, prompt, seed, key)
-        if handle.name == self.case.model:
-            self._keep(sample, handle, key)
+        self._made.append(_Made(sample=sample, model=handle.name, key=key))
+        if handle.name == self.case.model and self._sample is None:
+            self._keep(self._made[-1])
         return sample
 
     def check(self, sample: Sample) -> None:
@@ -106,7 +111,15 @@ class Benchmark:
             raise BadClip(f"one constant colour (mean level {level:.0f} of 255)", where=where)
 
     def measure(self, sample: Sample, reference: Clip | None = None) -> tuple[Measurement, ...]:
-        """Compute the session's metrics on one sample and record them; with a reference, the paired ones too."""
+        """Compute the session's metrics on one sample and record them; with a reference, the paired ones too.
+
+        A test records one sample of its own model: `scores` measures any other without recording it.
+
+        Raises:
+            MeasuredTwice: another sample was measured in this test already.
+            OptionError: the sample is another model's.
+        """
+        self._settle_on(sample)
         scores = self._bench.engine.measure(sample.clip, sample.prompt, reference)
         measurements = scores.measurements + self._pairwise(sample, reference)
         self.record(*measurements)
@@ -114,6 +127,25 @@ class Benchmark:
             self._features = f"features/{self._stem}.npz"
             features.save(self._bench.run_folder / self._features, scores.features, scores.identities, scores.absent)
         return measurements
+
+    def _settle_on(self, sample: Sample) -> None:
+        """The record is about this sample from now on: its seed, readings and clip."""
+        if self._measured is not None and self._measured is not sample:
+            raise MeasuredTwice(
+                f"a sample was already measured in this test (seed {self._measured.seed}; this one: {sample.seed})",
+                where=self._nodeid,
+                mend="give each sample a test of its own with --vdb-samples, or look at it with vdb.scores(sample)",
+            )
+        made = next((made for made in self._made if made.sample is sample), None)
+        if made is not None and made.model != self.case.model and self.case.model is not None:
+            raise OptionError(
+                f"a sample of {made.model!r} is measured in a test of {self.case.model!r}",
+                where=self._nodeid,
+                mend="look at it with vdb.scores(sample), which records nothing",
+            )
+        self._measured = sample
+        if made is not None and sample is not self._sample:
+            self._keep(made)
 
     def scores(self, sample: Sample, reference: Clip | None = None) -> dict[str, Measurement]:
         """The session's metrics on one sample, by name; not recorded."""
@@ -215,11 +247,10 @@ class Benchmark:
             for m in readings
         )
 
-    def _keep(self, sample: Sample, handle: ModelHandle, key: str) -> None:
-        self._sample = sample
-        self._notes += sample.notes
-        self.record(*sample.readings)
-        self._files = self._write_previews(sample.clip, key)
+    def _keep(self, made: _Made) -> None:
+        self._sample = made.sample
+        self.record(*made.sample.readings)
+        self._files = self._write_previews(made.sample.clip, made.key)
 
     def _write_previews(self, clip: Clip, key: str) -> ClipFiles:
         """The copies that people watch, in the run's folder; metrics never read them."""
@@ -243,43 +274,53 @@ class Benchmark:
 
     # The record -----------------------------------------------------------------------------------------------------
 
-    def to_record(self, outcome: str, error: BaseException | None, traceback: str | None, worker: str | None) -> Record:
-        """Everything this test found out, whether it passed or not."""
-        bench, case = self._bench, self.case
-        assert case.model is not None
-        handle = bench.handle(case.model)
-        sample = self._sample
-        suite = bench.suite if case.prompt else None
-        return Record(
-            run=bench.run_id,
-            nodeid=self._nodeid,
-            benchmark=self._name,
-            model=case.model,
+    def to_record(
+        self, outcome: str, error: BaseException | None, traceback: str | None, worker: str | None
+    ) -> Record | None:
+        """Everything this test found out so far, whether it passed or not; None: it is about no model."""
+        if self._blank is None:
+            return None
+        return replace(
+            self._blank if self._sample is None else _about_sample(self._blank, self._sample),
             status=_status(outcome, error),
-            prompt=case.prompt.id if case.prompt else None,
-            prompt_text=case.prompt.text if case.prompt else None,
-            category=case.prompt.category if case.prompt else None,
-            sample_index=case.sample_index,
-            seed=bench.seed(case),
-            task=handle.card.task,
-            weights=handle.recipe.weights,
-            revision=handle.card.revision,
-            recipe=handle.recipe.settings(),
-            recipe_digest=handle.recipe.digest(),
-            suite=f"{suite.name}@{suite.version}" if suite else None,
-            suite_digest=bench.suite_digest if suite else None,
-            hardware=bench.environment.hardware,
-            environment=bench.environment_digest,
             worker=worker,
             started_at=self._started.isoformat(timespec="milliseconds"),
             duration_s=round(time.perf_counter() - self._clock, 6),
             measurements=tuple(self._measurements.values()),
             clip=self._files,
             features=self._features,
-            reused_from=sample.reused_from if sample else None,
-            notes=tuple(self._notes),
+            notes=(*self._notes, *self._notes_of_sample()),
             failure=_failure(error, traceback) if outcome != "passed" else None,
         )
+
+    def _notes_of_sample(self) -> tuple[str, ...]:
+        if self._sample is None:
+            return ()
+        seeds = [str(made.sample.seed) for made in self._made if made.model == self.case.model]
+        several = (f"one of {len(seeds)} clips of this test, of the seeds {', '.join(seeds)}",) if seeds[1:] else ()
+        return (*self._sample.notes, *several)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """A clip that the test asked for."""
+
+    sample: Sample
+    model: str
+    key: str
+    """In the clip cache."""
+
+
+def _about_sample(record: Record, sample: Sample) -> Record:
+    """What the clip was made from, which a test may choose by itself."""
+    return replace(
+        record,
+        prompt=sample.prompt.id,
+        prompt_text=sample.prompt.text,
+        category=sample.prompt.category,
+        seed=sample.seed,
+        reused_from=sample.reused_from,
+    )
 
 
 _READINGS: tuple[tuple[str, str, Better], ...] = (("latency", "s", "lower"), ("throughput", "frames/s", "higher"))

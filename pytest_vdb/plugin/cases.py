@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Thing = TypeVar("Thing")
 
+SEPARATOR = "--"
+"""Between the parts of a test id."""
+
 
 class Case(NamedTuple):
     """What one test is about. A test that asks for no model (or no prompt) has none."""
@@ -30,7 +33,10 @@ def cases(models: Sequence[str | None], prompts: Sequence[Prompt | None], sample
 
 
 def case_ids(listed: Iterable[Case]) -> list[str]:
-    """`MODEL-PROMPT`, `MODEL-PROMPT-s1` for further samples: never a prompt's text."""
+    """`MODEL--PROMPT`, `MODEL--PROMPT--s1` for further samples: never a prompt's text.
+
+    No slug holds two hyphens in a row, so model and prompt are told apart in any spelling.
+    """
     slugs: dict[str, str] = {}
 
     def known(name: str) -> str:
@@ -43,7 +49,7 @@ def case_ids(listed: Iterable[Case]) -> list[str]:
         parts = [known(name) for name in (case.model, case.prompt and case.prompt.id) if name]
         if case.sample_index:
             parts.append(f"s{case.sample_index}")
-        ids.append("-".join(parts) or "session")
+        ids.append(SEPARATOR.join(parts) or "session")
     return ids
 
 
@@ -58,20 +64,10 @@ def grouped(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[T
 def slug(name: str) -> str:
     """`name` as part of a test id or file name: no separator, no markup, no leading dot, and still unique.
 
-    A name that had to be changed carries four hex digits of its digest, so two names never become one.
+    A name that had to be changed carries twelve hex digits of its digest, so two names never become one.
     """
     from pytest_vdb.records import digest
 
-    safe = re.sub(r"[^A-Za-z0-9._+-]+", "_", name).lstrip(".-_")[:60]
-    return safe if safe == name else f"{safe or 'name'}~{digest(name, length=4)}"
-
-
-def model_of(nodeid: str, slugs: Sequence[str]) -> str | None:
-    """The model slug that a test id begins with, the longest one that fits.
-
-    Args:
-        nodeid: `path::test[MODEL-PROMPT]`.
-        slugs: slugs of the known models, longest first.
-    """
-    parameters = nodeid.rpartition("[")[2].rstrip("]") if nodeid.endswith("]") else ""
-    return next((s for s in slugs if parameters == s or parameters.startswith(f"{s}-")), None)
+    safe = re.sub(r"[^A-Za-z0-9._+-]+", "_", name)
+    safe = re.sub(r"-{2,}", "-", safe).strip(".-_")[:60].rstrip("-")
+    return safe if safe == name else f"{safe or 'name'}~{digest(name, length=12)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_vdb.plugin.cases import Case
-from pytest_vdb.plugin.workbench import workbench_of
+from pytest_vdb.plugin.workbench import COLLECTED, workbench_of
 
 if TYPE_CHECKING:
     from pytest_vdb.plugin.benchmark import Benchmark
@@ -56,7 +56,8 @@ def vdb(request: pytest.FixtureRequest, vdb_case: Case) -> Benchmark:
     """This test's bench: generate, check, measure, record."""
     from pytest_vdb.plugin.benchmark import Benchmark  # brings numpy and PyAV
 
-    node = request.node
-    benchmark = Benchmark(workbench_of(request.config), vdb_case, node.nodeid, node.originalname or node.name)
+    node, collected = request.node, request.config.stash.get(COLLECTED, None)
+    blank = collected.record(node.nodeid) if collected is not None and node.nodeid in collected.tests else None
+    benchmark = Benchmark(workbench_of(request.config), vdb_case, node.nodeid, blank)
     node.stash[BENCHMARK] = benchmark
     return benchmark

@@ -6,12 +6,14 @@ The reports are made on the controller after the last real test, so gates work w
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_vdb.errors import VdbError
-from pytest_vdb.plugin.cases import slug
+from pytest_vdb.plugin.cases import SEPARATOR, slug
 from pytest_vdb.plugin.recording import Recorder
 from pytest_vdb.plugin.workbench import given, options_of
 
@@ -39,7 +41,7 @@ class Gates:
         Raises:
             pytest.UsageError: the baseline cannot be read, or there is a baseline without rules or rules without it.
         """
-        if not given(self.config, "baseline"):
+        if not given(self.config, "baseline").text():
             if self.config.option.vdb_fail_on:
                 raise pytest.UsageError("--vdb-fail-on: there is nothing to compare with\n  give --vdb-baseline=PATH")
             return
@@ -51,6 +53,7 @@ class Gates:
         try:
             self._rules = comparison.parse_rules(options.fail_on or "")
             self._baseline = baselines.load(options.baseline)
+            comparison.check_names(self._rules, self._baseline)
         except VdbError as error:
             raise pytest.UsageError(str(error)) from None
         if not self._rules:
@@ -70,13 +73,11 @@ class Gates:
         run = self.recorder.started_run()
         self.verdicts = comparison.compare(self.recorder.latest(), run, self._baseline, self._rules)
         session.testscollected += len(self.verdicts)
-        for verdict in self.verdicts:
-            self._report(verdict)
+        for verdict, name in zip(self.verdicts, _names(self.verdicts), strict=True):
+            self._report(verdict, name)
         return finished
 
-    def _report(self, verdict: Verdict) -> None:
-        metric, _, subject = verdict.name.partition("[")
-        name = f"{slug(metric)}[{slug(subject.removesuffix(']'))}]"
+    def _report(self, verdict: Verdict, name: str) -> None:
         nodeid, location = f"{GATES_PATH}::{name}", (GATES_PATH, None, name)
         hook = self.config.hook
         hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
@@ -94,3 +95,18 @@ class Gates:
             )
             hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
+
+
+def _names(verdicts: Sequence[Verdict]) -> list[str]:
+    """`METRIC[BENCHMARK--MODEL]` of each: the function alone where that tells the verdicts apart, else all of it."""
+    short = [_name(verdict, verdict.benchmark and verdict.benchmark.rpartition("::")[2]) for verdict in verdicts]
+    several = {name for name, times in Counter(short).items() if times > 1}
+    return [
+        _name(verdict, verdict.benchmark) if name in several else name
+        for verdict, name in zip(verdicts, short, strict=True)
+    ]
+
+
+def _name(verdict: Verdict, benchmark: str | None) -> str:
+    subject = SEPARATOR.join(slug(part) for part in (benchmark, verdict.model) if part)
+    return f"{slug(verdict.metric)}[{subject}]"

@@ -6,6 +6,7 @@ the parts that need more are imported when the first benchmark is collected.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +16,15 @@ from pytest_vdb.options import FLAGS
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler.protocol import Scheduling
+    from xdist.workermanage import WorkerController
+
+    from pytest_vdb.plugin.stopping import Stopping
 
 RECORDER = "vdb-recorder"
 QUARANTINE = "vdb-quarantine"
+STOPPING = "vdb-stopping"
 FREES_MODEL = "vdb_frees_model"
+_FLAGS = frozenset(flag.flag for flag in FLAGS)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,10 +39,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """The first hook that knows our options: nothing depends on the root folder yet."""
+    if any(str(argument) in _FLAGS for argument in early_config.invocation_params.args):
+        from pytest_vdb.plugin import rootdir
+
+        rootdir.mend(early_config)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register what this process needs; cheap, because unrelated sessions pay for it, too."""
     from pytest_vdb.plugin import fixtures, timing
     from pytest_vdb.plugin.recording import Recorder, RecordSender, new_run_id
+    from pytest_vdb.plugin.stopping import Stopping
     from pytest_vdb.plugin.workbench import RUN_ID
 
     config.addinivalue_line("markers", f"{FREES_MODEL}: frees the model, so it runs after the model's other tests")
@@ -45,6 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
     register = config.pluginmanager.register
     register(fixtures, "vdb-fixtures")
     register(RecordSender(), "vdb-record-sender")
+    register(SettleNames(), "vdb-names")
+    register(Stopping(config), STOPPING)
     if is_worker or timing.is_xdist_controller(config):
         timing.hide_only_option(config)
         register(timing.BenchmarkBridge(config), "vdb-timing")
@@ -63,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if timing.is_xdist_controller(config):
         from pytest_vdb.plugin.scheduling import Quarantine
 
-        register(Quarantine(config), QUARANTINE)
+        register(Quarantine(config, recorder.model_of), QUARANTINE)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -83,17 +101,30 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[object]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: object) -> None:
+def pytest_configure_node(node: WorkerController) -> None:
     """What a worker cannot know by itself."""
     from pytest_vdb.plugin import gpus
+    from pytest_vdb.plugin.stopping import PROCESS
+    from pytest_vdb.plugin.telling import listen
     from pytest_vdb.plugin.workbench import RUN_ID
 
-    config: pytest.Config = node.config  # type: ignore[attr-defined]
-    node.workerinput.update(  # type: ignore[attr-defined]
+    config = node.config
+    node.workerinput.update(
         vdb_run_id=config.stash[RUN_ID],
         vdb_workers=len(config.getoption("tx") or ()),
         vdb_gpus=len(gpus.visible_gpus()),
     )
+    stopping = _stopping(config)
+
+    def hear(topic: str, text: str) -> None:
+        if topic != PROCESS:
+            from pytest_vdb.plugin import collected
+
+            collected.hear_of(config, text)
+        elif node.gateway.spec.popen:  # of this machine
+            stopping.hear_of(node.gateway.id, text)
+
+    listen(node, hear)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -101,23 +132,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     """Our model queues, unless the user chose another `--dist`."""
     if config.getoption("dist") != "load":
         return None
-    from pytest_vdb.plugin.cases import model_of
     from pytest_vdb.plugin.scheduling import BenchmarkScheduling
 
     recorder = config.pluginmanager.get_plugin(RECORDER)
     quarantine = config.pluginmanager.get_plugin(QUARANTINE)
     assert recorder is not None
     assert quarantine is not None
-    slugs: list[str] = []
-
-    def model(nodeid: str) -> str | None:
-        if not slugs:
-            slugs.extend(recorder.slugs())
-        return model_of(nodeid, slugs)
-
-    scheduler = BenchmarkScheduling(config, log, model, recorder.check_output)
+    scheduler = BenchmarkScheduling(config, log, recorder.model_of, recorder.check_output)
     quarantine.scheduler = scheduler
     return scheduler
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: WorkerController) -> None:
+    """The controller of benchmarks ends on SIGTERM as on Ctrl-C; that of other tests is left alone."""
+    from pytest_vdb.plugin.workbench import COLLECTED
+
+    if COLLECTED in node.config.stash:
+        _stopping(node.config).watch()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -131,22 +163,23 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One flat parametrisation of every test that asks for a model or a prompt."""
-    if "vdb_case" not in metafunc.fixturenames:
-        return
-    wanted = set(metafunc.fixturenames)
-    if not wanted & {"vdb_model", "vdb_prompt", "vdb_seed"}:
-        return
-    from pytest_vdb.errors import VdbError
-    from pytest_vdb.plugin.cases import case_ids
-    from pytest_vdb.plugin.workbench import workbench_of
+    if "vdb_case" in metafunc.fixturenames:
+        from pytest_vdb.plugin.choosing import parametrize
 
-    bench = workbench_of(metafunc.config)
-    try:
-        bench.add_models_of(metafunc.module)
-        listed = bench.cases(with_model="vdb_model" in wanted, with_prompt="vdb_prompt" in wanted)
-    except VdbError as error:
-        raise pytest.Collector.CollectError(str(error)) from None
-    metafunc.parametrize("vdb_case", listed, ids=case_ids(listed), indirect=True)
+        parametrize(metafunc)
+
+
+class SettleNames:
+    """Before any plugin orders or deselects tests: every tag is imported by now, so every name must be known."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+        """Parametrise anew what was parametrised before a conftest was imported."""
+        if any("vdb_case" in getattr(item, "fixturenames", ()) for item in items):
+            from pytest_vdb.plugin.choosing import settle
+
+            settle(config, items)
+        yield
 
 
 @pytest.hookimpl(trylast=True)
@@ -163,6 +196,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[place] = item
 
 
+def _stopping(config: pytest.Config) -> Stopping:
+    stopping: Stopping | None = config.pluginmanager.get_plugin(STOPPING)
+    assert stopping is not None
+    return stopping
+
+
 def _frees_model(item: pytest.Item) -> bool:
     return item.get_closest_marker(FREES_MODEL) is not None
 
@@ -172,12 +211,18 @@ def _model_of(item: pytest.Item) -> str | None:
     return case.model if case is not None else None
 
 
+@pytest.hookimpl(tryfirst=True)  # the controller hears of the benchmarks before it hands them out
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """An output folder that cannot take the run is said before the first generation."""
-    recorder = session.config.pluginmanager.get_plugin(RECORDER)
-    if recorder is None or session.config.option.collectonly:
+    """Note the benchmarks, and say before the first generation if the output folder cannot take the run."""
+    if not any("vdb_case" in getattr(item, "fixturenames", ()) for item in session.items):
         return
-    if any("vdb_case" in getattr(item, "fixturenames", ()) for item in session.items):
+    from pytest_vdb.plugin.collected import take_stock
+    from pytest_vdb.plugin.workbench import workbench_of
+
+    take_stock(session.config, session.items, workbench_of(session.config))
+    _stopping(session.config).watch()
+    recorder = session.config.pluginmanager.get_plugin(RECORDER)
+    if recorder is not None and not session.config.option.collectonly:
         recorder.check_output()
 
 

@@ -1,7 +1,8 @@
 """From a test to a line of `records.jsonl`.
 
 On the process that runs the test, the record becomes one JSON string on the report (a numpy scalar there would end an
-xdist session). The controller, which without xdist is the same process, appends and flushes it as it arrives.
+xdist session). The controller, which without xdist is the same process, appends and flushes it when the test is over:
+then its outcome is what pytest ends with.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_vdb.errors import OutputError
-from pytest_vdb.plugin.cases import Case, case_ids, model_of, slug
 from pytest_vdb.plugin.fixtures import BENCHMARK
-from pytest_vdb.plugin.workbench import RUN_ID, Workbench, workbench_of
+from pytest_vdb.plugin.workbench import COLLECTED, RUN_ID, Workbench, workbench_of
 
 if TYPE_CHECKING:
-    from pytest_vdb.records import Record, Run
+    from pytest_vdb.plugin.collected import Collected
+    from pytest_vdb.plugin.outcomes import Attempts
+    from pytest_vdb.records import Record, Run, Status
     from pytest_vdb.results.journal import Journal
 
 SPARE_MIB = 200
@@ -37,7 +39,13 @@ def new_run_id() -> str:
 
 
 class RecordSender:
-    """Worker side: one record per benchmark, sent with the report that decides its outcome."""
+    """Worker side: what a benchmark found out travels with its reports."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """A test that is tried again begins anew."""
+        if BENCHMARK in item.stash:
+            del item.stash[BENCHMARK]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -46,15 +54,15 @@ class RecordSender:
         """Attach the record to the call report, or to the setup or teardown report that failed."""
         report = yield
         benchmark = item.stash.get(BENCHMARK, None)
-        if benchmark is None or benchmark.case.model is None:
-            return report
-        if call.when == "call" or not report.passed:
+        if benchmark is not None and (call.when == "call" or not report.passed):
             error = call.excinfo.value if call.excinfo else None
             traceback = None if report.passed else _longrepr(report)
             worker = os.environ.get("PYTEST_XDIST_WORKER")
-            from pytest_vdb.records import to_json
+            record = benchmark.to_record(report.outcome, error, traceback, worker)
+            if record is not None:
+                from pytest_vdb.records import to_json
 
-            vars(report)["vdb_record"] = to_json(benchmark.to_record(report.outcome, error, traceback, worker))
+                vars(report)["vdb_record"] = to_json(record)
         return report
 
 
@@ -75,6 +83,21 @@ class Recorder:
         self.problem: str | None = None
         """Why records could not be written, once that happened."""
         self._journal: Journal | None = None
+        self._running: dict[str, Attempts] = {}
+
+    @property
+    def collected(self) -> Collected | None:
+        """The session's benchmarks, as whoever collected them told; None: there are none."""
+        return self.config.stash.get(COLLECTED, None)
+
+    def model_of(self, nodeid: str) -> str | None:
+        """The model that a test is about; None: it is no benchmark of a model."""
+        return self.collected.model_of(nodeid) if self.collected is not None else None
+
+    def blank(self, nodeid: str) -> Record:
+        """A benchmark's record before anything is known of what became of it."""
+        assert self.collected is not None
+        return self.collected.record(nodeid)
 
     @property
     def bench(self) -> Workbench:
@@ -82,15 +105,58 @@ class Recorder:
         return workbench_of(self.config)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Append what a test sent; write the record of a test that could not send one."""
-        sent = getattr(report, "vdb_record", None)
-        if sent is not None:
-            from pytest_vdb.records import Record, from_json
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """A benchmark begins, or is tried again."""
+        if self.model_of(nodeid) is not None:
+            from pytest_vdb.plugin.outcomes import Attempts
 
-            self._keep(from_json(sent, Record, where=report.nodeid))
-        elif getattr(report, "vdb_status", None) is not None:
-            self._keep(self._record_of_lost_test(report))
+            self._running.setdefault(nodeid, Attempts())
+
+    @pytest.hookimpl(trylast=True)  # whoever edits a report has done so
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what is told of a running benchmark; write the record of one that is lost."""
+        lost: Status | None = getattr(report, "vdb_status", None)
+        if lost is not None:
+            self._record_lost(report, lost)
+        elif report.nodeid in self._running:
+            self._running[report.nodeid].hear(report)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """A benchmark is over: its record is written, unless it will be tried again."""
+        attempts = self._running.get(nodeid)
+        if attempts is None:
+            return
+        record = attempts.record(self.blank(nodeid))
+        if record is not None:
+            del self._running[nodeid]
+            self._keep(record)
+
+    def _record_lost(self, report: pytest.TestReport, status: Status) -> None:
+        """A worker died in it, or nobody was left to run it: what it had measured is kept."""
+        from pytest_vdb.records import Failure, Record, from_json
+
+        attempts = self._running.pop(report.nodeid, None)
+        sent = attempts.sent if attempts else None
+        known = from_json(sent, Record) if sent else self.blank(report.nodeid)
+        worker = getattr(getattr(report, "node", None), "gateway", None)
+        reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else report.longrepr
+        self._keep(
+            dataclasses.replace(
+                known,
+                status=status,
+                failure=Failure(type=status, message=str(reason)),
+                worker=worker.id if worker is not None else known.worker,
+            )
+        )
+
+    def settle(self) -> None:
+        """Write the records of benchmarks that were running when the session was stopped."""
+        for nodeid, attempts in list(self._running.items()):
+            record = attempts.record(self.blank(nodeid))
+            if record is not None:
+                self._keep(record)
+        self._running.clear()
 
     def _keep(self, record: Record) -> None:
         """A disk that takes no more records ends the session: what is finished is safe, the rest would be lost."""
@@ -152,12 +218,16 @@ class Recorder:
                 id=self.config.stash[RUN_ID],
                 started_at=self.started_at.isoformat(timespec="seconds"),
                 environment=bench.environment,
+                collected=self._collected(),
                 options={
                     **bench.options.plain(),
                     "arguments": list(map(str, self.config.invocation_params.args)),
                 },
             )
         return self.run
+
+    def _collected(self) -> int:
+        return len(self.collected.tests) if self.collected is not None else 0
 
     def finish(self, exit_status: int) -> Run:
         """Write `run.json`: what ran, where, with which recipes, and how it ended."""
@@ -172,6 +242,7 @@ class Recorder:
             suites={record.suite: record.suite_digest for record in records if record.suite and record.suite_digest},
             summary={
                 "tests": len(records),
+                "collected": self._collected(),
                 "statuses": dict(sorted(statuses.items())),
                 "reused_clips": sum(record.reused_from is not None for record in records),
                 "models": sorted({record.model for record in records}),
@@ -179,41 +250,3 @@ class Recorder:
         )
         self._journal.finish(self.run)
         return self.run
-
-    def _record_of_lost_test(self, report: pytest.TestReport) -> Record:
-        """A worker died in it, or nobody was left to run it: what is known is its name and the session's options."""
-        from pytest_vdb.records import Failure, Record
-
-        model = next(card for card in self.bench.models if slug(card.name) == model_of(report.nodeid, self.slugs()))
-        case = self._case(model.name, report.nodeid)
-        recipe = self.bench.recipe(model)
-        return Record(
-            run=self.config.stash[RUN_ID],
-            nodeid=report.nodeid,
-            benchmark=report.nodeid.partition("[")[0].rpartition("::")[2],
-            model=model.name,
-            status=report.vdb_status,
-            prompt=case.prompt.id if case.prompt else None,
-            prompt_text=case.prompt.text if case.prompt else None,
-            category=case.prompt.category if case.prompt else None,
-            sample_index=case.sample_index,
-            seed=self.bench.seed(case),
-            task=model.task,
-            weights=recipe.weights,
-            revision=model.revision,
-            recipe=recipe.settings(),
-            recipe_digest=recipe.digest(),
-            hardware=self.bench.environment.hardware,
-            environment=self.bench.environment_digest,
-            failure=Failure(type=report.vdb_status, message=str(report.longrepr)),
-        )
-
-    def _case(self, model: str, nodeid: str) -> Case:
-        prompts = [None, *self.bench.suite.prompts]
-        every = [Case(model, prompt, index) for prompt in prompts for index in range(self.bench.options.samples)]
-        wanted = nodeid.rpartition("[")[2].removesuffix("]")
-        return dict(zip(case_ids(every), every, strict=True)).get(wanted, Case(model, None))
-
-    def slugs(self) -> list[str]:
-        """The selected models as they stand in test ids, longest first."""
-        return sorted({slug(card.name) for card in self.bench.models}, key=len, reverse=True)

@@ -253,42 +253,71 @@ class BenchmarkScheduling:
 
 
 class Quarantine:
-    """A model that kills its worker twice is not given a third one: its remaining tests fail with the reason."""
+    """A model that kills its worker twice is not given a third one: its remaining tests fail with the reason.
 
-    def __init__(self, config: pytest.Config) -> None:
+    Args:
+        model_of: the model a test id belongs to, or None for a test that is no benchmark.
+    """
+
+    def __init__(self, config: pytest.Config, model_of: ModelOf) -> None:
         self.config = config
+        self.model_of = model_of
         self.crashes: Counter[str] = Counter()
         self.scheduler: BenchmarkScheduling | None = None
+        self._stopped_worker = False
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: WorkerController, error: object) -> None:
+        """Tell a worker that was interrupted from one that died."""
+        self._stopped_worker = error == "keyboard-interrupt"
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport, sched: Scheduling) -> None:
         """Count the crash; drop the model's queue at the second one."""
         report.when = "call"  # xdist says "???", which no terminal or JUnit file counts
-        if not isinstance(sched, BenchmarkScheduling) or sched.chosen is None:
-            return
-        scheduler = sched.chosen
-        model = scheduler.model_of(crashitem)
+        model = self.model_of(crashitem)
         if model is None:
             return
+        if self._stopped_worker:
+            _take_back(report)
+            return
         vars(report)["vdb_status"] = "crashed"
+        if not isinstance(sched, BenchmarkScheduling) or sched.chosen is None:
+            return
         self.crashes[model] += 1
         if self.crashes[model] < CRASHES_BEFORE_QUARANTINE:
             return
         reason = f"not run: {model} is quarantined after killing its worker {self.crashes[model]} times"
-        for nodeid in scheduler.drop(model):
+        for nodeid in sched.chosen.drop(model):
             self.config.hook.pytest_runtest_logreport(report=failed_report(nodeid, reason, status="quarantined"))
 
     @pytest.hookimpl(wrapper=True, trylast=True)  # innermost: what was lost is known before anything is summed up
     def pytest_runtestloop(self, session: pytest.Session) -> object:
-        """Say of every test that nobody was left to run that it did not run."""
+        """Say of every test that nobody was left to run that it did not run; of a session that was stopped, nothing."""
         try:
-            return (yield)
-        finally:
-            scheduler = self.scheduler and self.scheduler.chosen
-            if scheduler and not session.shouldstop and not session.shouldfail:
-                for nodeid in scheduler.left():
-                    reason = "not run: no worker was left to run it"
-                    self.config.hook.pytest_runtest_logreport(report=failed_report(nodeid, reason, status="not_run"))
+            finished = yield
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            raise
+        except BaseException:
+            self._say_what_is_left()
+            raise
+        if not session.shouldstop and not session.shouldfail:
+            self._say_what_is_left()
+        return finished
+
+    def _say_what_is_left(self) -> None:
+        scheduler = self.scheduler and self.scheduler.chosen
+        for nodeid in scheduler.left() if scheduler else ():
+            reason = "not run: no worker was left to run it"
+            self.config.hook.pytest_runtest_logreport(report=failed_report(nodeid, reason, status="not_run"))
+
+
+def _take_back(report: pytest.TestReport) -> None:
+    """Nothing failed: the worker was told to stop."""
+    reason = "interrupted: the session was stopped while it ran"
+    report.outcome = "skipped"
+    report.longrepr = (report.nodeid.partition("::")[0], 0, f"Skipped: {reason}")
+    vars(report)["vdb_status"] = "interrupted"
 
 
 def failed_report(nodeid: str, reason: str, *, status: str) -> pytest.TestReport:

@@ -38,7 +38,7 @@ class SetMetrics:
         Raises:
             pytest.UsageError: the file is no reference set.
         """
-        if not given(self.config, "reference"):
+        if not given(self.config, "reference").text():
             return
         from pytest_vdb.metrics import reference
 

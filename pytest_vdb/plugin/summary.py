@@ -36,13 +36,19 @@ class Summary:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write `run.json` and the reports; the records are on disk already, whatever happens here."""
+        self._write(int(exitstatus))
+        if (self.problem or self.recorder.problem) and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _write(self, exit_status: int) -> None:
+        self.recorder.settle()
         if not self.recorder.records:
             return
         from pytest_vdb import reporters
         from pytest_vdb.analysis import leaderboard
 
         try:
-            run = self.recorder.finish(int(exitstatus))
+            run = self.recorder.finish(exit_status)
             self.board = leaderboard.build(run, self.recorder.latest())
             self.written = reporters.write_all(self.board, self.recorder.output, self.recorder.bench.options.reports)
             self._write_step_summary()

@@ -5,6 +5,7 @@ Built when the first benchmark is collected; torch comes in with the first model
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_vdb import budget
 from pytest_vdb import options as options_module
-from pytest_vdb.errors import VdbError
-from pytest_vdb.options import Options
+from pytest_vdb.errors import UnknownName, VdbError
+from pytest_vdb.options import Given, Options
 from pytest_vdb.plugin.cases import Case, cases
 
 if TYPE_CHECKING:
@@ -23,14 +25,20 @@ if TYPE_CHECKING:
     from pytest_vdb.metrics.registry import MetricRegistry
     from pytest_vdb.models.card import ModelCard
     from pytest_vdb.models.registry import Registry
+    from pytest_vdb.plugin.collected import Collected
     from pytest_vdb.plugin.loading import ModelHandle, Shelf
     from pytest_vdb.profiling.profiler import Profiler
-    from pytest_vdb.records import Environment, Prompt, Recipe, Suite
+    from pytest_vdb.records import Environment, Prompt, Recipe, Record, Suite
     from pytest_vdb.results.cache import ClipCache
+
+SHIPPED = Path(__file__).parent.parent / "benchmarks"
+"""The suite as the wheel carries it, which `vdb run` takes where a project has none."""
 
 RUN_ID = pytest.StashKey[str]()
 OPTIONS = pytest.StashKey[Options]()
 WORKBENCH = pytest.StashKey["Workbench"]()
+COLLECTED: pytest.StashKey[Collected] = pytest.StashKey()
+"""The session's benchmarks: there once the collection has ended and found any."""
 
 
 def options_of(config: pytest.Config) -> Options:
@@ -41,17 +49,33 @@ def options_of(config: pytest.Config) -> Options:
     """
     if OPTIONS not in config.stash:
         try:
-            config.stash[OPTIONS] = options_module.read(lambda flag: given(config, flag.name), root=config.rootpath)
+            options = options_module.read(lambda flag: given(config, flag.name), root=project_of(config))
         except VdbError as error:
             raise pytest.UsageError(str(error)) from None
+        if options.budget is not None:
+            os.environ[budget.VARIABLE] = str(options.budget)  # also for what this process starts
+        config.stash[OPTIONS] = options
     return config.stash[OPTIONS]
 
 
-def given(config: pytest.Config, name: str) -> object:
-    """The option `name` as the user gave it: on the command line, else in the ini file, else None or an empty list."""
-    key = f"vdb_{name.replace('-', '_')}"
-    on_command_line = getattr(config.option, key, None)
-    return on_command_line if on_command_line not in (None, []) else config.getini(key)
+def project_of(config: pytest.Config) -> Path:
+    """The project's folder: its ini file's, else where the command was typed.
+
+    Without an ini file pytest guesses a root from the arguments, which differs from command to command.
+    """
+    return config.rootpath if config.inipath is not None else config.invocation_params.dir
+
+
+def given(config: pytest.Config, name: str) -> Given:
+    """The option `name` as the user gave it: on the command line, else in the ini file."""
+    flag = next(flag for flag in options_module.FLAGS if flag.name == name)
+    on_command_line = getattr(config.option, flag.ini, None)
+    if on_command_line not in (None, []):
+        return Given(on_command_line, config.invocation_params.dir, flag.flag)
+    where = flag.ini if config.inipath is None else f"{flag.ini} in {config.inipath.name}"
+    folder = config.invocation_params.dir if config.inipath is None else config.inipath.parent
+    value = config.getini(flag.ini)
+    return Given(value, folder, where if value else flag.flag)
 
 
 def workbench_of(config: pytest.Config) -> Workbench:
@@ -70,6 +94,8 @@ class Workbench:
         self.run_id = config.stash[RUN_ID]
         self.run_folder = options.output / "runs" / self.run_id
         self._handles: dict[str, ModelHandle] = {}
+        self._modules: dict[str, ModuleType] = {}
+        """Test modules, which may tag models and metrics, too."""
 
     # Who is asked what ----------------------------------------------------------------------------------------------
 
@@ -88,20 +114,48 @@ class Workbench:
         """Conftests and installed plugins: where `@model` and `@metric` stand."""
         return [plugin for plugin in self.config.pluginmanager.get_plugins() if isinstance(plugin, ModuleType)]
 
-    def add_models_of(self, module: ModuleType) -> None:
-        """Add what a test module, or a conftest that was found during collection, tags."""
+    def hear_of(self, module: ModuleType) -> None:
+        """Add what a test module, and every conftest that was imported since, tags."""
         before = len(self.registry.names())
+        self._modules[module.__name__] = module
         for source in (module, *self._plugin_modules()):
             self.registry.add_from(source)
         if len(self.registry.names()) != before:
             self.__dict__.pop("models", None)
+
+    def known_models(self) -> tuple[str, ...] | None:
+        """The names of this session's models; None while a name is unknown: its conftest may not be imported yet."""
+        try:
+            return tuple(card.name for card in self.models)
+        except UnknownName:
+            return None
+
+    def check_names(self) -> None:
+        """Whether every name that the options hold is known, before anything is generated.
+
+        Raises:
+            VdbError: which option, which name, and what it may have meant.
+        """
+        from pytest_vdb.results.environment import check_device
+
+        asked = self.options
+        check_device(asked.device, where="--vdb-device")
+        if asked.backbones:
+            from pytest_vdb.metrics.features import BACKBONES
+
+            for name, _ in asked.backbones:
+                if name not in BACKBONES:
+                    raise UnknownName("network", name, BACKBONES, where="--vdb-backbone", mend="See: vdb backbones.")
+        assert self.metrics is not None
+        assert self.suite.prompts
+        assert self.models
 
     @cached_property
     def suite(self) -> Suite:
         """The prompts of this session."""
         from pytest_vdb.prompts import suites
 
-        return suites.load(self.options.prompts, root=self.options.root)
+        return suites.load(self.options.prompts, root=self.options.prompts_folder)
 
     @cached_property
     def suite_digest(self) -> str:
@@ -116,7 +170,7 @@ class Workbench:
     @cached_property
     def models(self) -> tuple[ModelCard, ...]:
         """The models of this session."""
-        return self.registry.select(self.options.models)
+        return self.registry.select(self.options.models, folder=self.options.models_folder)
 
     def cases(self, *, with_model: bool, with_prompt: bool) -> list[Case]:
         """The flat parametrisation of one test function; every recipe is resolved (and refused) here.
@@ -130,6 +184,35 @@ class Workbench:
                 self.recipe(card)
         prompts: list[Prompt | None] = list(self.suite.prompts) if with_prompt else [None]
         return cases(models, prompts, self.options.samples if with_prompt else 1)
+
+    def about(self, name: str) -> Record:
+        """What every record of a model says, whatever becomes of its test."""
+        from pytest_vdb.records import Record
+
+        handle, suite = self.handle(name), self.suite
+        return Record(
+            run=self.run_id,
+            nodeid="",
+            benchmark="",
+            model=name,
+            status="not_run",
+            task=handle.card.task,
+            weights=handle.recipe.weights,
+            revision=handle.card.revision,
+            recipe=handle.recipe.settings(),
+            recipe_digest=handle.recipe.digest(),
+            suite=f"{suite.name}@{suite.version}",
+            suite_digest=self.suite_digest,
+            hardware=self.environment.hardware,
+            environment=self.environment_digest,
+        )
+
+    def name_of_file(self, path: Path) -> str:
+        """A test file's name in records: relative to the project, or within the shipped suite wherever that lies."""
+        for folder, prefix in ((self.options.root, Path()), (SHIPPED, Path(SHIPPED.name))):
+            if path.is_relative_to(folder):
+                return (prefix / path.relative_to(folder)).as_posix()
+        return path.name
 
     def recipe(self, card: ModelCard) -> Recipe:
         """The session's recipe for one model, every default filled in."""
@@ -184,7 +267,7 @@ class Workbench:
         from pytest_vdb.metrics.registry import MetricRegistry
 
         registry = MetricRegistry.builtin()
-        for module in self._plugin_modules():
+        for module in (*self._plugin_modules(), *self._modules.values()):
             registry.add_from(module)
         return registry
 

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pytest_vdb.errors import OptionError, UnknownName
 from pytest_vdb.records import Environment, Gpu
 
 PACKAGES = (
@@ -27,6 +28,9 @@ PACKAGES = (
     "pytest",
 )
 """What can change a pixel, a score or a duration."""
+
+DEVICES = ("cpu", "cuda", "mps", "auto")
+"""Kinds of devices that models and metrics run on."""
 
 _GIT_SECONDS = 5.0
 
@@ -104,6 +108,25 @@ def device_here(asked: str) -> str:
     if graphics()[0]:
         return "cuda"
     return "mps" if sys.platform == "darwin" and os.uname().machine == "arm64" else "cpu"
+
+
+def check_device(asked: str, *, where: str) -> None:
+    """Whether this process can see the device.
+
+    Raises:
+        UnknownName: no kind of device that models run on.
+        OptionError: a GPU that is not here.
+    """
+    kind, colon, index = asked.partition(":")
+    if kind not in DEVICES or (colon and (kind != "cuda" or not index.isdecimal())):
+        raise UnknownName("device", asked, DEVICES, where=where, mend="One of: cpu, cuda, cuda:N, mps, auto.")
+    if kind == "cuda" and int(index or 0) >= len(graphics()[0]):
+        here = len(graphics()[0])
+        raise OptionError(
+            f"{asked!r}: this process sees {here} CUDA device{'' if here == 1 else 's'}",
+            where=where,
+            mend="check nvidia-smi and CUDA_VISIBLE_DEVICES, or take another device",
+        )
 
 
 # Processor ----------------------------------------------------------------------------------------------------------

@@ -271,7 +271,6 @@ def test_every_rule_judges_every_model_that_measures_its_metric():
         ("sharpness", "b", "regressed"),
         ("latency", "c", "equivalent"),
     ]
-    assert len({v.name for v in verdicts}) == 3
 
 
 def test_two_recipes_of_one_model_are_judged_apart():

@@ -43,7 +43,7 @@ def test_a_regression_fails_the_session(project, baseline, more):
     result.stdout.fnmatch_lines(["*regressed*brightness*"])
     cases = {case.get("name"): case for case in ElementTree.parse(junit).iter("testcase")}
     failed = [name for name, case in cases.items() if case.find("failure") is not None]
-    assert failed == ["brightness[test_generation-good]"]
+    assert failed == ["brightness[test_generation--good]"]
 
 
 def test_what_did_not_change_passes(project, baseline):

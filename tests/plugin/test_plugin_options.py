@@ -29,7 +29,7 @@ def test_an_option_that_cannot_be_used_is_refused_at_the_door(project, option, s
 def test_a_typo_in_a_model_lists_the_near_misses(project):
     result = project.run("goood")
     assert result.ret != 0
-    result.stdout.fnmatch_lines(["*unknown model 'goood'*", "*did you mean 'good'*"])
+    result.stderr.fnmatch_lines(["*unknown model 'goood'*", "*did you mean 'good'*"])
 
 
 def test_a_recipe_that_a_model_cannot_follow_is_refused_before_it_is_loaded(project):

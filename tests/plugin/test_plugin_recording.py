@@ -104,7 +104,7 @@ def test_the_test_that_frees_a_model_runs_after_the_models_others(project):
         "import pytest\n\n@pytest.mark.vdb_frees_model\ndef test_and_free(vdb, vdb_model):\n    vdb_model.load()\n"
     )
     project.run_in_subprocess("good,also-good", "--strict-markers").assert_outcomes(passed=8)
-    ran = [(record.model, record.benchmark) for record in project.records()]
+    ran = [(record.model, record.benchmark_name) for record in project.records()]
     assert [place for place, (_, benchmark) in enumerate(ran) if benchmark == "test_and_free"] == [3, 7]
     assert [model for model, _ in ran] == ["good"] * 4 + ["also-good"] * 4
 

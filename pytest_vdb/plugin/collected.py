@@ -1,0 +1,151 @@
+"""Which benchmarks there are and what each is about: known where they were collected, told to whoever writes records.
+
+A record is born with its test, not with the fixture that measures: a test that is skipped by a mark, fails in another
+fixture or dies with its worker has the same identity as one that passed. Under xdist only the workers import the user's
+conftests and modules, so each tells the controller what it collected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_vdb.plugin.cases import Case
+from pytest_vdb.plugin.telling import tell
+from pytest_vdb.plugin.workbench import COLLECTED
+from pytest_vdb.records import Prompt, Record, from_json, seed_of, to_json
+
+if TYPE_CHECKING:
+    from pytest_vdb.plugin.workbench import Workbench
+
+TOPIC = "collected"
+"""Under which a worker tells what it collected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One collected benchmark."""
+
+    benchmark: str
+    """File, class and function."""
+    model: str
+    prompt: str | None
+    sample_index: int
+    parameters: dict[str, str]
+    """The test's own, besides model, prompt and sample."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """The benchmarks of a session."""
+
+    tests: dict[str, Test] = field(default_factory=dict)
+    """By node id."""
+    models: dict[str, Record] = field(default_factory=dict)
+    """What every record of a model says, whatever becomes of its test."""
+    prompts: dict[str, Prompt] = field(default_factory=dict)
+    seed: int = 0
+    """The base seed."""
+
+    def model_of(self, nodeid: str) -> str | None:
+        """The model that a test is about; None: it is no benchmark of a model."""
+        test = self.tests.get(nodeid)
+        return None if test is None else test.model
+
+    def record(self, nodeid: str) -> Record:
+        """A test's record before anything is known of what became of it: `not_run`."""
+        test = self.tests[nodeid]
+        prompt = self.prompts.get(test.prompt) if test.prompt is not None else None
+        about = self.models[test.model]
+        return replace(
+            about,
+            nodeid=nodeid,
+            benchmark=test.benchmark,
+            parameters=test.parameters,
+            prompt=test.prompt,
+            prompt_text=prompt.text if prompt else None,
+            category=prompt.category if prompt else None,
+            sample_index=test.sample_index,
+            seed=seed_of(self.seed, test.prompt or "", test.sample_index),
+            suite=about.suite if prompt else None,
+            suite_digest=about.suite_digest if prompt else None,
+        )
+
+
+def take_stock(config: pytest.Config, items: Iterable[pytest.Item], bench: Workbench) -> None:
+    """Note the benchmarks among the collected tests; on a worker, tell the controller."""
+    found = {item.nodeid: item for item in items if _asks_a_model(item)}
+    if not found:
+        return
+    tests = {nodeid: _test(item, bench) for nodeid, item in found.items()}
+    prompts = {prompt.id: prompt for prompt in bench.suite.prompts} if any(t.prompt for t in tests.values()) else {}
+    models = {name: bench.about(name) for name in dict.fromkeys(test.model for test in tests.values())}
+    config.stash[COLLECTED] = Collected(tests=tests, models=models, prompts=prompts, seed=bench.options.seed)
+    if hasattr(config, "workerinput"):
+        tell(config, TOPIC, to_json(config.stash[COLLECTED]))
+
+
+def hear_of(config: pytest.Config, told: str) -> None:
+    """What a worker collected, on the controller: all workers tell the same, the first is believed."""
+    if COLLECTED not in config.stash:
+        config.stash[COLLECTED] = from_json(told, Collected, where="what a worker collected")
+
+
+def _asks_a_model(item: pytest.Item) -> bool:
+    case = case_of(item)
+    return case is not None and case.model is not None
+
+
+def case_of(item: pytest.Item) -> Case | None:
+    """What a test is about, if `vdb_case` was parametrised for it."""
+    case: Case | None = _parameters(item).get("vdb_case")
+    return case
+
+
+def _parameters(item: pytest.Item) -> Mapping[str, Any]:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params if callspec is not None else {}
+
+
+def _test(item: pytest.Item, bench: Workbench) -> Test:
+    case = case_of(item)
+    assert case is not None
+    assert case.model is not None
+    return Test(
+        benchmark=benchmark_of(item, bench),
+        model=case.model,
+        prompt=case.prompt.id if case.prompt else None,
+        sample_index=case.sample_index,
+        parameters=dict(_own_parameters(item)),
+    )
+
+
+def benchmark_of(item: pytest.Item, bench: Workbench) -> str:
+    """`benchmarks/test_generation.py::TestClass::test_generation`: the same from whichever folder pytest was called.
+
+    The path is relative to the ini file's folder, else to where the command was typed; the shipped suite keeps its own
+    name wherever it is installed.
+    """
+    function = getattr(item, "originalname", None) or item.name
+    classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+    return "::".join([bench.name_of_file(item.path), *classes, function])
+
+
+def _own_parameters(item: pytest.Item) -> Iterable[tuple[str, str]]:
+    """The user's own parameters as text; those of plugins that repeat a test (`__pytest_repeat...`) tell nothing apart.
+
+    A value that is no plain one is named as pytest names it in the test's id: `model0`, or as the user said.
+    """
+    ids = getattr(getattr(item, "callspec", None), "id", "")
+    for name, value in _parameters(item).items():
+        if name == "vdb_case" or name.startswith("_"):
+            continue
+        if value is None or isinstance(value, str | int | float | bool):
+            yield name, str(value)
+        else:
+            numbered = re.search(rf"(?:^|-)({re.escape(name)}\d+)(?:-|$)", ids)
+            yield name, numbered[1] if numbered else ids
