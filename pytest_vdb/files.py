@@ -118,6 +118,24 @@ def lines_of(text: str) -> Iterator[tuple[int, str]]:
             yield number, line.removesuffix("\r")
 
 
+def lines_in(path: str | Path, *, error: type[VdbError], mend: str = CHECK_THE_PATH) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file with their numbers, from 1, without those that are blank; only one is held at a time.
+
+    A line keeps its line feed, so that the last one tells whether it was finished.
+
+    Raises:
+        VdbError: of the kind `error`; see `regular`.
+    """
+    path = regular(path, error=error, mend=mend)
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line
+    except OSError as problem:
+        raise error(_why_unreadable(problem), where=path, mend="check its permissions") from None
+
+
 def parse_json(text: str | bytes, *, where: str | Path, error: type[VdbError], mend: str | None = None) -> Any:
     """JSON as dicts, lists, strings and numbers.
 
@@ -195,6 +213,66 @@ def write_by(path: str | Path, fill: Callable[[Path], object]) -> Path:
         with contextlib.suppress(OSError):  # already renamed, or never made
             part.unlink(missing_ok=True)
     return path
+
+
+def append(path: str | Path, line: bytes) -> None:
+    """Add one line to a file, whole or not at all, while others add theirs; the file and its folder are made.
+
+    Raises:
+        OutputError: it cannot be written; the file is as it was.
+    """
+    path = _place(path)
+    make_folder(path.parent)
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            with _alone(file):
+                append_to(file, line)
+        finally:
+            os.close(file)
+    except OSError as problem:
+        raise cannot_write(path, problem) from problem
+
+
+def append_to(file: int, line: bytes) -> None:
+    """Add one line at the end of an open file that one process writes at a time, whole or not at all.
+
+    A process that was killed may have left half a line there: then the new one starts afresh.
+
+    Args:
+        file: its number, opened for reading and appending.
+        line: without its line break.
+
+    Raises:
+        OSError: the disk did not take it; the file is as it was, if the disk lets it be cut.
+    """
+    size = os.fstat(file).st_size
+    whole = size == 0
+    if not whole:
+        os.lseek(file, size - 1, os.SEEK_SET)
+        whole = os.read(file, 1) == b"\n"
+    data = (b"" if whole else b"\n") + line + b"\n"
+    try:
+        written = 0
+        while written < len(data):
+            written += os.write(file, data[written:])
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(file, size)
+        raise
+
+
+@contextlib.contextmanager
+def _alone(file: int) -> Iterator[None]:
+    """Hold the file's lock, where the system and its disks have locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: whoever appends a line does it in one call
+        yield
+        return
+    with contextlib.suppress(OSError):  # some network disks have none
+        fcntl.flock(file, fcntl.LOCK_EX)
+    yield  # closing the file lets go of it
 
 
 def check_writable(path: str | Path) -> Path:

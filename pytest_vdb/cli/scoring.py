@@ -7,7 +7,6 @@ a metric's version, the weights that were named, or a network that was not on th
 from __future__ import annotations
 
 import hashlib
-import os
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,10 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pytest_vdb import video
+from pytest_vdb import files, video
 from pytest_vdb.cli.pool import side_by_side
 from pytest_vdb.cli.reported import SCORE, features_in_ledger, run_of_ledger
-from pytest_vdb.errors import BadClip, ClipFileError, OutputError, RecordError, VdbError
+from pytest_vdb.errors import BadClip, ClipFileError, RecordError, VdbError
 from pytest_vdb.metrics import published
 from pytest_vdb.metrics.contract import MetricSpec
 from pytest_vdb.metrics.engine import Engine, Scores
@@ -62,15 +61,7 @@ class Ledger:
         """
         if record.recipe_digest:
             self._records[record.recipe_digest] = record
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a+b") as file:
-                whole = file.tell() == 0 or _ends_a_line(file)
-                file.write((b"" if whole else b"\n") + to_json(record).encode() + b"\n")
-        except OSError as error:
-            raise OutputError(
-                f"cannot be written: {error.strerror or error}", where=self.path, mend="name another --output"
-            ) from error
+        files.append(self.path, to_json(record).encode())
 
     def describe(self, run: Run) -> None:
         """Say beside the records with what they were measured last: what a report needs besides.
@@ -78,8 +69,7 @@ class Ledger:
         Raises:
             OutputError: it cannot be written.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        journal.write_text(run_of_ledger(self.path), to_json(run) + "\n")
+        files.write(run_of_ledger(self.path), to_json(run) + "\n")
 
     def keep_features(self, key: str, scores: Scores) -> None:
         """Keep what set metrics look at, so that a later session needs no clip."""
@@ -310,9 +300,3 @@ def _weights_digest(path: Path) -> str:
     if path.is_dir():
         return digest(sorted([entry.name, entry.stat().st_size] for entry in path.rglob("*") if entry.is_file()))
     return file_digest(path)
-
-
-def _ends_a_line(file: Any) -> bool:
-    """A session that was killed may have left half a line: the next record starts afresh."""
-    file.seek(-1, os.SEEK_END)
-    return bool(file.read(1) == b"\n")

@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from pytest_vdb.errors import NewerSchema, OutputError, RecordError
+from pytest_vdb import files
+from pytest_vdb.errors import NewerSchema, RecordError
 from pytest_vdb.records import SCHEMA_VERSION, Baseline, Measurement, Record, Run
 from pytest_vdb.results import journal
 
@@ -47,12 +48,7 @@ def save(records: Iterable[Record], run: Run, path: Path) -> None:
     }
     lines = [json.dumps(_small(record, shared, metrics), ensure_ascii=False) for record in records]
     body = json.dumps(head, indent=1, ensure_ascii=False)[:-2]
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", where=path) from error
-    journal.write_text(path, body + ',\n "records": [\n' + ",\n".join(f"  {line}" for line in lines) + "\n ]\n}\n")
+    files.write(path, body + ',\n "records": [\n' + ",\n".join(f"  {line}" for line in lines) + "\n ]\n}\n")
 
 
 def load(path: Path) -> Baseline:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_vdb import video
+from pytest_vdb import files, video
 from pytest_vdb.errors import ClipFileError, RecordError
 from pytest_vdb.records import Clip, digest
-from pytest_vdb.results.journal import write_text
 
 LAYOUT = 1
 """Part of every key: changes when entries are kept in another way."""
@@ -73,7 +72,7 @@ class ClipCache:
         video.write_lossless(clip, path)
         frames, height, width, _ = clip.frames.shape
         entry = {"pixels": clip.digest(), "frames": frames, "height": height, "width": width, "fps": clip.fps}
-        write_text(card, json.dumps({**entry, "about": about}, ensure_ascii=False) + "\n")
+        files.write(card, json.dumps({**entry, "about": about}, ensure_ascii=False) + "\n")
         return CachedClip(key=key, clip=clip, path=path, about=about)
 
     def _path(self, key: str, suffix: str) -> Path:

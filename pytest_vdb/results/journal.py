@@ -6,10 +6,10 @@ Only one process writes it. Killed at any moment, it loses at most the line that
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 from typing import Self
 
+from pytest_vdb import files
 from pytest_vdb.errors import NewerSchema, OutputError, RecordError
 from pytest_vdb.records import Record, Run, from_json, to_json
 
@@ -23,10 +23,12 @@ class Journal:
         self.folder = folder
         self._path = folder / RECORDS
         try:
-            self._file = self._path.open("xb", buffering=0)
-        except OSError as error:
-            raise _cannot_write(self._path, error) from error
-        self._torn = False
+            self._file = self._path.open("x+b", buffering=0)
+        except FileExistsError:
+            mend = "give the new run an id of its own"
+            raise OutputError("the run has records already", where=self._path, mend=mend) from None
+        except OSError as problem:
+            raise files.cannot_write(self._path, problem) from problem
 
     @classmethod
     def create(cls, output: Path, run: Run) -> Self:
@@ -35,41 +37,48 @@ class Journal:
         Raises:
             OutputError: the folder cannot be written, or the run has records already.
         """
-        folder = Path(output) / "runs" / run.id
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _cannot_write(folder, error) from error
-        journal = cls(folder)
-        write_text(folder / RUN, to_json(run) + "\n")
-        return journal
+        folder = files.make_folder(Path(output) / "runs" / run.id)
+        if not files.is_there(folder / RECORDS):  # else it is another run's, and its `run.json` too
+            files.write(folder / RUN, to_json(run) + "\n")
+        return cls(folder)
 
     def append(self, record: Record) -> None:
         """Write one line, at once: when this returns, the record survives the death of the process.
 
         Raises:
-            OutputError: the disk did not take it; the next line starts afresh.
+            OutputError: the disk did not take it, and what was there can be read to its end; or the file of the records
+                is not in its place any more, so that nobody would find them.
         """
-        line = to_json(record).encode() + b"\n"
-        if self._torn:
-            line = b"\n" + line
         try:
-            written = 0
-            while written < len(line):
-                self._torn = True
-                written += self._file.write(line[written:]) or 0
-        except OSError as error:
-            raise _cannot_write(self._path, error) from error
-        self._torn = False
+            files.append_to(self._file.fileno(), to_json(record).encode())
+            gone = not self._is_in_place()
+        except OSError as problem:
+            raise files.cannot_write(self._path, problem) from problem
+        if gone:
+            raise OutputError(
+                "the run's records were removed or moved while it ran: what it measures now is lost",
+                where=self._path,
+                mend="leave the output folder alone while a run writes there, and run again",
+            )
 
     def finish(self, run: Run) -> None:
         """Replace `run.json` with how the run ended, and close.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: it cannot be written, or the run's folder is not there any more.
         """
-        write_text(self.folder / RUN, to_json(run) + "\n")
-        self._file.close()
+        with self._file:
+            if not self._is_in_place():
+                mend = "leave the output folder alone while a run writes there, and run again"
+                raise OutputError("the run's records were removed or moved while it ran", where=self._path, mend=mend)
+            files.write(self.folder / RUN, to_json(run) + "\n")
+
+    def _is_in_place(self) -> bool:
+        """Whether the open file is still the one of that name."""
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
+        except OSError:
+            return False
 
 
 def read(path: Path) -> tuple[Run, list[Record], list[str]]:
@@ -86,9 +95,13 @@ def read(path: Path) -> tuple[Run, list[Record], list[str]]:
         RecordError: no run there, or `run.json` cannot be read.
         NewerSchema: a newer pytest-vdb wrote it.
     """
-    folder = Path(path) if Path(path).is_dir() else Path(path).parent
-    run = from_json(_bytes(folder / RUN, asked=Path(path)), Run, where=folder / RUN)
-    if not (folder / RECORDS).exists():
+    path = Path(path)
+    folder = path if files.is_folder(path) else path.parent
+    if not files.is_there(folder / RUN):
+        mend = "give a run's folder, e.g. reports/runs/20261122-041530-a1b2c3"
+        raise RecordError(f"there is no {RUN} here", where=path, mend=mend)
+    run = from_json(files.read_bytes(folder / RUN, error=RecordError), Run, where=folder / RUN)
+    if not files.is_there(folder / RECORDS):
         return run, [], [f"{folder / RECORDS}: there is no such file, so the run has no records"]
     return run, *read_records(folder / RECORDS)
 
@@ -102,54 +115,14 @@ def read_records(path: Path) -> tuple[list[Record], list[str]]:
     """
     records: list[Record] = []
     warnings: list[str] = []
-    lines = _bytes(path, asked=path).split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line in files.lines_in(path, error=RecordError):
         where = f"{path}:{number}"
         try:
             records.append(from_json(line, Record, where=where))
         except NewerSchema:
             raise
-        except (RecordError, UnicodeDecodeError, RecursionError) as error:
-            last = number == len(lines)  # every finished line ends with a line break
-            said = error.what if isinstance(error, RecordError) else type(error).__name__
+        except RecordError as problem:
             torn = "the last line is torn (the run was killed while writing it)"
-            warnings.append(f"{where}: {torn if last else f'skipped a line that is no record: {said}'}")
+            whole = line.endswith(b"\n")  # every finished line ends with a line break
+            warnings.append(f"{where}: {f'skipped a line that is no record: {problem.what}' if whole else torn}")
     return records, warnings
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is either the old one or the new one, never half of it.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise _cannot_write(path, error) from error
-
-
-def _bytes(path: Path, *, asked: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise RecordError(
-            f"there is no {path.name} here",
-            where=asked,
-            mend="give a run's folder, e.g. reports/runs/20261122-041530-a1b2c3",
-        ) from None
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}", where=path) from error
-
-
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    if isinstance(error, FileExistsError):
-        return OutputError("the run has records already", where=path, mend="give the new run an id of its own")
-    return OutputError(
-        f"cannot be written: {error.strerror or error}", where=path, mend="check the disk's space and permissions"
-    )
