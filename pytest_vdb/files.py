@@ -34,6 +34,11 @@ _KINDS = (
 # Reading ------------------------------------------------------------------------------------------------------------
 
 
+def expanded(path: str | Path) -> Path:
+    """`~` as the home folder, also where no shell has done so (`--output=~/x`); of nobody's home it stays."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's raises where nobody of that name lives here
+
+
 def regular(path: str | Path, *, error: type[VdbError], mend: str = CHECK_THE_PATH) -> Path:
     """A path that becomes an input: an ordinary file that is there, never a device, a pipe or an address.
 

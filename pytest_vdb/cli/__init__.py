@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             printing.flush()
             return status
     except VdbError as error:
-        printing.warn(error)
+        for said in (error, *getattr(error, "__notes__", ())):
+            printing.warn(said)
         return 1
     except BrokenPipeError:  # `vdb models | head`
         printing.let_go()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.cli.engines import add_metric_arguments, chosen_metrics, open_engine
 from pytest_vdb.cli.printing import print_json, print_table, progress, show
+from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,7 @@ def add_to(commands: Any) -> None:
         "Spearman's correlation of value and severity (0 to 5), mean over the scenes. What a metric claims to rank\n"
         "as a person would is marked + where the claim holds and ! where it does not; the exit status is then 1.",
     )
-    calibrate.add_argument("--clips", type=Path, metavar="CLIPS", help="good clips (default: drawn scenes)")
+    calibrate.add_argument("--clips", type=expanded, metavar="CLIPS", help="good clips (default: drawn scenes)")
     calibrate.add_argument("--scenes", type=int, default=4, help="how many drawn scenes (default: %(default)s)")
     calibrate.add_argument("--size", type=int, default=128, help="pixels, height and width of these (%(default)s)")
     add_metric_arguments(calibrate)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_vdb import __version__, files
 from pytest_vdb.cli.printing import print_json, print_table, show, warn
 from pytest_vdb.cli.sources import imported
+from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
     from pytest_vdb.models.card import ModelCard
@@ -39,7 +40,7 @@ def add_to(commands: Any) -> None:
     tagged = "a Python file or module that tags models with @model; repeatable"
     check.add_argument("--from", dest="sources", action="append", default=[], metavar="FILE", help=tagged)
     add_model_arguments(check)
-    check.add_argument("--output", "-o", type=Path, metavar="FILE", help="write the report there, as Markdown")
+    check.add_argument("--output", "-o", type=expanded, metavar="FILE", help="write the report there, as Markdown")
     check.add_argument("--json", action="store_true", help="print JSON instead of tables")
     check.set_defaults(command=_check)
 

@@ -6,12 +6,14 @@ import argparse
 import fnmatch
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb import files
 from pytest_vdb.cli.printing import print_json, show, warn
 from pytest_vdb.errors import OptionError, RecordError, UnknownName, VdbError
+from pytest_vdb.files import expanded
 from pytest_vdb.records import Record, Run, to_plain
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def add_to(commands: Any) -> None:
     compare.add_argument("--model", metavar="NAMES", help="of two runs: only these models, names or globs")
     compare.add_argument("--metrics", default="all", metavar="NAMES", help="names or globs (default: all measured)")
     compare.add_argument(
-        "--reference", type=Path, metavar="NPZ", help="what vdb reference build wrote, for set metrics"
+        "--reference", type=expanded, metavar="NPZ", help="what vdb reference build wrote, for set metrics"
     )
     tagged = "a Python file or module that tags metrics with @metric; repeatable"
     compare.add_argument("--from", dest="sources", action="append", default=[], metavar="FILE", help=tagged)
@@ -54,7 +56,7 @@ def add_to(commands: Any) -> None:
     )
     compare.add_argument("--seed", type=int, default=0, help="of these swaps (default: %(default)s)")
     compare.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    compare.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write it as Markdown")
+    compare.add_argument("-o", "--output", type=expanded, metavar="FILE", help="also write it as Markdown")
     compare.set_defaults(command=_compare)
 
 
@@ -62,11 +64,10 @@ def _compare(options: argparse.Namespace) -> int:
     if options.permutations < 1:
         raise OptionError(f"{options.permutations} swaps", where="--permutations", mend="give at least 1")
     comparisons = _comparisons(options)
-    from pytest_vdb import reporters
     from pytest_vdb.reporters import paired as shown
 
     if options.output is not None:
-        reporters.write("\n".join(map(shown.render_markdown, comparisons)), options.output)
+        files.write(options.output, "\n".join(map(shown.render_markdown, comparisons)))
         warn(options.output)
     if options.json:
         print_json([_plain(comparison) for comparison in comparisons])
@@ -141,13 +142,13 @@ def _sides(options: argparse.Namespace) -> list[tuple[Side, Side]]:
             raise OptionError("the models are named already", where="--model", mend=how)
         if given[1] == given[2]:
             raise OptionError(f"{given[1]!r} against itself", where="vdb compare", mend=how)
-        (source,) = _sources([Path(given[0])])
+        (source,) = _sources(given[:1])
         return [(source.side(given[1], given[1]), source.side(given[2], given[2]))]
     if len(given) != 2:
         raise OptionError(f"{len(given)} arguments: {' '.join(given)}", where="vdb compare", mend=how)
-    if not Path(given[1]).exists():
+    if not files.is_there(given[1]) and "=" not in given[1]:
         raise OptionError(f"there is no run {given[1]!r}", where="vdb compare", mend=how)
-    first, second = _sources([Path(path) for path in given])
+    first, second = _sources(given)
     return [_of_two(first, second, a, b) for a, b in _shared(first, second, options.model)]
 
 
@@ -179,34 +180,23 @@ def _shared(first: _Source, second: _Source, expression: str | None) -> list[tup
     return [(name, name) for name in chosen]
 
 
-def _sources(paths: Sequence[Path]) -> list[_Source]:
-    """Runs, scored clips and baselines.
+def _sources(given: Sequence[str]) -> list[_Source]:
+    """Runs, scored clips and baselines: read together, so that the clips of a score are paired with those of the run's
+    own suite.
 
     Raises:
         RecordError: none of these.
     """
     from pytest_vdb.cli import reported
-    from pytest_vdb.results import baselines, journal
 
-    # Together: the clips of a score are paired with those of the run's own suite.
-    small = [path for path in paths if path.is_file() and path.suffix == ".json" and path.name != journal.RUN]
-    others = [path for path in paths if path not in small]
-    found: dict[Path, _Source] = {}
-    for path, told in zip(others, reported.read(others), strict=True):
+    found = []
+    for told in reported.each(given):
         for warning in told.warnings:
             warn(warning)
-        found[path] = _Source(path=path, run=told.run, records=told.records, folder=told.folder)
-    for path in small:
-        baseline = baselines.load(path)
-        for warning in baseline.warnings:
-            warn(warning)
-        # The files beside the run did not come with it.
-        records = tuple(replace(record, features=None) for record in baseline.records)
-        found[path] = _Source(path=path, run=baseline.run, records=records, folder=path.parent)
-    for source in found.values():
-        if not source.records:
-            raise RecordError("the run has no records", where=source.path, mend="run it to its first test at least")
-    return [found[path] for path in paths]
+        if not told.records:
+            raise RecordError("the run has no records", where=told.path, mend="run it to its first test at least")
+        found.append(_Source(path=told.path, run=told.run, records=told.records, folder=told.folder))
+    return found
 
 
 # What is compared ---------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_vdb.cli import check
 from pytest_vdb.cli.printing import print_json, print_table, warn
 from pytest_vdb.errors import OptionError, UnknownName, VdbError
+from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
     from pytest_vdb.models.card import ModelCard
@@ -39,7 +40,7 @@ def add_to(commands: Any) -> None:
     export.add_argument("--to", choices=("onnx", "tensorrt"), default="onnx", help="default: %(default)s")
     check.add_model_arguments(export)
     export.add_argument("--parts", default="denoiser,vae-decoder", metavar="NAMES", help="default: %(default)s")
-    export.add_argument("--output", "-o", type=Path, metavar="DIR", help="default: exports/MODEL")
+    export.add_argument("--output", "-o", type=expanded, metavar="DIR", help="default: exports/MODEL")
     export.add_argument("--json", action="store_true", help="print JSON instead of a table")
     export.set_defaults(command=_export)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_vdb.cli.printing import show
 from pytest_vdb.errors import OptionError
+from pytest_vdb.files import expanded
 
 _PYPROJECT = """
 [tool.vdb.gate]  # compared with the baseline after each run: worse by more than this fails
@@ -19,7 +20,7 @@ steady_latency = "+10%"
 def add_to(commands: Any) -> None:
     """Register the subcommand."""
     init = commands.add_parser("init", help="put the benchmark suite and a gating workflow into a project")
-    init.add_argument("folder", nargs="?", default=".", type=Path, help="the project (default: here)")
+    init.add_argument("folder", nargs="?", default=".", type=expanded, help="the project (default: here)")
     init.set_defaults(command=_init)
 
 

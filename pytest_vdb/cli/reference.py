@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.cli.printing import progress, show, warn
 from pytest_vdb.errors import CannotMeasure, ClipFileError, UnknownName
+from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
@@ -28,8 +29,8 @@ def add_to(commands: Any) -> None:
         "  vdb reference build real/ -o real.npz --backbone i3d=i3d_torchscript.pt --backbone vjepa\n"
         "  vdb score generated/ --reference real.npz --metrics fvd,kvd",
     )
-    build.add_argument("clips", type=Path, metavar="CLIPS", help="a folder of clips")
-    build.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the .npz to write")
+    build.add_argument("clips", type=expanded, metavar="CLIPS", help="a folder of clips")
+    build.add_argument("-o", "--output", type=expanded, required=True, metavar="FILE", help="the .npz to write")
     build.add_argument(
         "--backbone",
         action="append",

@@ -1,26 +1,31 @@
-"""What `vdb report` and `vdb compare` read: runs, what `vdb score` wrote, and VBench's result files of others."""
+"""What `vdb report` and `vdb compare` read: runs, what `vdb score` wrote, baselines, and what others published.
+
+Each is given as `PATH` or `MODEL=PATH`; a folder stands for what it holds, a pattern for what it matches. One that
+cannot be read never stops a report of the others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from glob import glob, has_magic
 from pathlib import Path
 
-from pytest_vdb.errors import RecordError
-from pytest_vdb.records import Measurement, Record, Run, from_json
-from pytest_vdb.results import journal, vbench
+from pytest_vdb import files
+from pytest_vdb.errors import OptionError, VdbError
+from pytest_vdb.records import Record, Run
+from pytest_vdb.results import baselines, journal, ledger, sources, vbench
+from pytest_vdb.results.sources import Sort
 
 GENERATION = "test_generation"
 """The benchmark of the shipped suite in which models are measured clip by clip, as scored clips are."""
-
-SCORE, SCORE_SET = "score", "score-set"
-"""The benchmarks of `vdb score`'s records: of each clip, and of all clips together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """One thing to report on."""
 
+    path: Path
     run: Run
     records: tuple[Record, ...]
     output: Path | None
@@ -30,83 +35,270 @@ class Source:
     warnings: tuple[str, ...] = ()
 
 
-def read(paths: Sequence[Path]) -> list[Source]:
-    """Runs as they are. Scored clips and published figures stand beside the models that the runs' suite generated with,
-    or in a table of their own where no run has that benchmark.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """One file or folder as it was asked for."""
+
+    path: Path
+    model: str | None = None
+    """Whose it is, where the user says; else what it says itself."""
+    sort: Sort
+
+
+def read(arguments: Sequence[str]) -> tuple[list[Source], list[VdbError]]:
+    """Everything that can be read, and why the rest cannot be.
+
+    Scored clips and published figures stand beside the models that the runs' suite generated with, or in a table of
+    their own where no run has that benchmark.
 
     Raises:
-        RecordError: a path that is none of these.
+        VdbError: nothing can be read, or an argument names nothing.
     """
-    sources = {path: _run(path) for path in paths if not is_ledger(path) and not vbench.is_results(path)}
-    benchmarks = {record.benchmark for source in sources.values() for record in source.records}
-    benchmark = GENERATION if GENERATION in benchmarks else SCORE
-    return [
-        sources.get(path) or (_ledger(path, benchmark) if is_ledger(path) else _published(path, benchmark))
-        for path in paths
-    ]
+    given, problems = _asked(arguments)
+    runs: dict[Path, Source] = {}
+    ledgers: list[_Scored] = []
+    results: list[Given] = []
+    for one in given:
+        try:
+            match one.sort:
+                case "run":
+                    runs[one.path] = _run(one)
+                case "baseline":
+                    runs[one.path] = _baseline(one)
+                case "ledger":
+                    ledgers.append(_Scored(path=one.path, model=one.model, table=ledger.read(one.path)))
+                case "published":
+                    vbench.read(one.path)
+                    results.append(one)
+        except OptionError:
+            raise
+        except VdbError as problem:
+            problems.append(problem)
+    measured = {record.benchmark for source in runs.values() for record in source.records}
+    benchmark = next((name for name in sorted(measured) if name.rpartition("::")[2] == GENERATION), ledger.SCORE)
+    found = [*runs.values(), *_scored(ledgers, benchmark), *_published(results, benchmark)]
+    if not found:
+        first, *others = problems
+        for other in others:
+            first.add_note(str(other))
+        raise first
+    return found, problems
 
 
-def is_ledger(path: Path) -> bool:
-    """Whether a file of records stands alone: `vdb score` wrote it."""
-    return path.suffix == ".jsonl" and path.is_file() and not (path.parent / journal.RUN).exists()
+def each(arguments: Sequence[str]) -> list[Source]:
+    """What each argument stands for, if each is one thing.
+
+    Raises:
+        VdbError: one that cannot be read, or that is several.
+    """
+    found, problems = read(arguments)
+    if problems:
+        raise problems[0]
+    by_path = {source.path.resolve(): source for source in found}
+    sides = []
+    for argument in arguments:
+        _, paths = named(argument)
+        source = by_path.get(paths[0].resolve()) if len(paths) == 1 else None
+        if source is None:
+            raise OptionError("stands for several things", where=argument, mend="name one of them")
+        sides.append(source)
+    return sides
 
 
-def run_of_ledger(path: Path) -> Path:
-    """Where `vdb score` says with what it scored: beside the records."""
-    return path.with_suffix(".run.json")
+# What is asked for --------------------------------------------------------------------------------------------------
 
 
-def features_in_ledger(path: Path, key: str) -> Path:
-    """Where `vdb score` keeps what the networks saw in the clip of that identity."""
-    return path.with_suffix(".features") / f"{key}.npz"
+def _asked(arguments: Sequence[str]) -> tuple[list[Given], list[VdbError]]:
+    """Each file and folder once, with its sort; and those that are none of ours."""
+    found: dict[Path, Given] = {}
+    problems: list[VdbError] = []
+    asked = [named(argument) for argument in arguments]
+    everything = {path.resolve() for _, paths in asked for path in paths}
+    for model, paths in asked:
+        for path in paths:
+            whole = sources.ledger_beside(path)
+            if whole is not None and whole.resolve() in everything:
+                continue  # `reports/scores/*` names a ledger's parts, too
+            if sources.is_list_of_videos(path) and len(everything) > 1:
+                continue  # and `wan/*.json` VBench's lists
+            try:
+                for inner in _contents(path):
+                    found.setdefault(inner.resolve(), Given(path=inner, model=model, sort=sources.sort_of(inner)))
+            except VdbError as problem:
+                problems.append(problem)
+    return list(found.values()), problems
 
 
-def _run(path: Path) -> Source:
+def named(argument: str) -> tuple[str | None, list[Path]]:
+    """`PATH` or `MODEL=PATH` -> who, and the paths: a shell leaves patterns behind `=` alone, and some leave all.
+
+    Raises:
+        OptionError: neither is there.
+    """
+    if files.is_there(files.expanded(argument)):
+        return None, [files.expanded(argument)]
+    model, equals, rest = argument.partition("=")
+    if not equals:
+        model, rest = "", argument
+    elif not model.strip():
+        raise OptionError(f"{argument!r} names no model", where="MODEL=PATH", mend="write e.g. wan=results/wan/")
+    path = files.expanded(rest)
+    if files.is_there(path):
+        return model.strip(), [path]
+    matching = sorted(glob(str(path))) if has_magic(rest) else []  # noqa: PTH207 - Path's takes no absolute pattern
+    if not matching:
+        what = "nothing matches" if has_magic(rest) else "there is no such file or folder"
+        raise OptionError(what, where=argument, mend=sources.KNOWN)
+    return model.strip() or None, [Path(match) for match in matching]
+
+
+def _contents(path: Path) -> list[Path]:
+    """A folder that is no run stands for what it holds."""
+    is_run = any(files.is_there(path / name) for name in (journal.RUN, journal.RECORDS))
+    if not files.is_folder(path) or is_run or _was_to_be_a_run(path):
+        return [path]
+    return sources.inside(path)
+
+
+def _was_to_be_a_run(path: Path) -> bool:
+    """A session that was killed in its first test may leave only its clips."""
+    return path.resolve().parent.name == "runs" or (path / "clips").is_dir()
+
+
+# Each sort ----------------------------------------------------------------------------------------------------------
+
+
+def _run(given: Given) -> Source:
+    path = given.path
     run, records, warnings = journal.read(path)
     folder = path if path.is_dir() else path.parent
-    return Source(run=run, records=tuple(records), output=folder.parent.parent, folder=folder, warnings=tuple(warnings))
+    return Source(
+        path=path,
+        run=run,
+        records=_by(given.model, records, path),
+        output=folder.parent.parent,
+        folder=folder,
+        warnings=tuple(warnings),
+    )
 
 
-def _published(path: Path, benchmark: str) -> Source:
-    run, record = vbench.published(path, benchmark=benchmark)
-    return Source(run=run, records=(record,), output=None, folder=path.parent)
+def _baseline(given: Given) -> Source:
+    """The files beside the run did not come with it."""
+    kept = baselines.load(given.path)
+    records = [replace(record, features=None) for record in kept.records]
+    return Source(
+        path=given.path,
+        run=kept.run,
+        records=_by(given.model, records, given.path),
+        output=None,
+        folder=given.path.parent,
+        warnings=kept.warnings,
+    )
 
 
-def _ledger(path: Path, benchmark: str) -> Source:
-    """Each clip once, with all that was measured of it in however many sessions."""
-    records, warnings = journal.read_records(path)
-    if not records:
-        raise RecordError("it holds no record of a scored clip", where=path, mend="score clips: vdb score CLIPS")
-    about = run_of_ledger(path)
-    run = from_json(about.read_bytes(), Run, where=about) if about.exists() else vbench.unknown_run(path.stem)
-    clips: dict[str, Record] = {}
-    for record in records:
-        kept = features_in_ledger(path, record.recipe_digest or "")
-        record = replace(record, features=str(kept.relative_to(path.parent)) if kept.is_file() else None)
-        clips[record.nodeid] = _together(clips.get(record.nodeid), record)
-    model = run.options.get("model")
-    named = str(model) if model else None
-    shown = [_as_row(replace(record, model=named or record.model), path, benchmark) for record in clips.values()]
-    output = path.parent.parent if path.parent.name == "scores" else path.parent
-    return Source(run=run, records=tuple(shown), output=output, folder=path.parent, warnings=tuple(warnings))
+def _by(model: str | None, records: Sequence[Record], path: Path) -> tuple[Record, ...]:
+    """Called as the user calls them.
+
+    Raises:
+        OptionError: the name is one and they are several.
+    """
+    if model is None:
+        return tuple(records)
+    models = sorted({record.model for record in records})
+    if len(models) > 1:
+        some = ", ".join(models[:3]) + (", …" if len(models) > 3 else "")
+        raise OptionError(
+            f"it holds {len(models)} models ({some}), and {model!r} is one name", where=path, mend="leave MODEL= out"
+        )
+    return tuple(replace(record, model=model) for record in records)
 
 
-def _together(earlier: Record | None, record: Record) -> Record:
-    """The later record, with what an earlier session measured besides: with a reference, say, or other networks."""
-    same = earlier is not None and all(earlier.recipe.get(of) == record.recipe.get(of) for of in ("file", "prompt"))
-    if earlier is None or not same or earlier.failure is not None or record.failure is not None:
-        return record
-    measured = {m.name: m for m in earlier.measurements} | {m.name: m for m in record.measurements if _counts(m)}
-    left = [m for m in record.measurements if m.name not in measured]
-    return replace(record, measurements=(*measured.values(), *left), features=record.features or earlier.features)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scored:
+    path: Path
+    model: str | None
+    table: ledger.Table
 
 
-def _counts(measured: Measurement) -> bool:
-    return measured.value is not None
+def _scored(ledgers: Sequence[_Scored], benchmark: str) -> list[Source]:
+    """Of each ledger the clips that it holds; models that are only called by a folder's name are told apart."""
+    labels = vbench.distinct([one.path.resolve().with_suffix("") for one in ledgers])
+    folders = vbench.distinct({_place(one, record) for one in ledgers for record in one.table.records})
+    by_name: dict[str, set[Path]] = {}
+    for one in ledgers:
+        for record in one.table.records:
+            if _is_called_by_its_folder(one, record):
+                by_name.setdefault(record.model, set()).add(_place(one, record))
+    confused = {name for name, places in by_name.items() if len(places) > 1}
+    found = []
+    for one in ledgers:
+        label, records, warnings = labels[one.path.resolve().with_suffix("")], [], list(one.table.warnings)
+        for record in one.table.records:
+            model = one.model or record.model
+            if model in confused and one.model is None and _is_called_by_its_folder(one, record):
+                model = folders[_place(one, record)]
+            records.append(_as_row(replace(record, model=model), label, benchmark))
+        renamed = sorted({record.model for record in records} - {record.model for record in one.table.records})
+        if renamed and one.model is None:
+            say = "say who made the clips: vdb score --model NAME, or vdb report NAME=FILE"
+            warnings.append(f"{one.path}: several folders have one name; shown as {', '.join(renamed)}; {say}")
+        folder = one.path.parent
+        output = folder.parent if folder.name == "scores" else folder
+        found.append(
+            Source(
+                path=one.path,
+                run=one.table.run,
+                records=tuple(records),
+                output=output,
+                folder=folder,
+                warnings=tuple(warnings),
+            )
+        )
+    return found
 
 
-def _as_row(record: Record, path: Path, benchmark: str) -> Record:
+def _place(one: _Scored, record: Record) -> Path:
+    """The folder that a clip lay in: an absolute path, or what is known of one."""
+    folder = str(record.recipe.get(ledger.FOLDER) or "")
+    if not folder:
+        return one.path.resolve().with_suffix("")
+    place = ledger.project_of(one.path) / folder if ledger.is_told(folder) else Path(folder)
+    return place / record.nodeid if record.model == record.nodeid else place  # a clip that was scored alone
+
+
+def _is_called_by_its_folder(one: _Scored, record: Record) -> bool:
+    folder = str(record.recipe.get(ledger.FOLDER) or "")
+    own = Path(folder).name.partition("#")[0] if folder else one.path.stem
+    return record.model in (own, record.nodeid)
+
+
+def _as_row(record: Record, label: str, benchmark: str) -> Record:
     """A scored clip's identity is its file; the leaderboard's row is all of the model's clips."""
-    prompt = None if record.benchmark == SCORE_SET else record.prompt or record.nodeid
-    nodeid = f"{path.stem}::{record.nodeid}"
+    prompt = None if record.benchmark == ledger.SCORE_SET else record.prompt or record.nodeid
+    folder = record.recipe.get(ledger.FOLDER)
+    nodeid = f"{label}{f': {folder}' if folder else ''}::{record.nodeid}"
     return replace(record, nodeid=nodeid, benchmark=benchmark, prompt=prompt, recipe={}, recipe_digest=None)
+
+
+def _published(results: Sequence[Given], benchmark: str) -> list[Source]:
+    """One record per model: of the files that the user names, and of those that their places tell."""
+    whose: dict[str, list[Path]] = {}
+    for one in results:
+        if one.model is not None:
+            whose.setdefault(one.model, []).append(one.path)
+    for model, paths in vbench.models_of([one.path for one in results if one.model is None]).items():
+        whose.setdefault(model, []).extend(paths)
+    found = []
+    for model, paths in whose.items():
+        run, record = vbench.published(*paths, benchmark=benchmark, model=model)
+        found.append(
+            Source(
+                path=paths[0],
+                run=run,
+                records=(replace(record, notes=()),),
+                output=None,
+                folder=paths[0].parent,
+                warnings=record.notes,
+            )
+        )
+    return found

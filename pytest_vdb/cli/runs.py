@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_vdb.cli.printing import show, warn
 from pytest_vdb.cli.projects import shipped
+from pytest_vdb.files import expanded
 
 
 def run(arguments: list[str]) -> int:
@@ -41,9 +42,9 @@ def _add_report(commands: Any) -> None:
         "shown as published, and never ranked.",
     )
     what = "a run's folder, run.json or records.jsonl; what vdb score wrote; a result file of VBench"
-    report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=what)
+    report.add_argument("runs", nargs="+", metavar="[MODEL=]RUN", help=what)
     where = "where to write (default: the folder above runs/ or scores/)"
-    report.add_argument("-o", "--output", type=Path, help=where)
+    report.add_argument("-o", "--output", type=expanded, help=where)
     formats = "html,latex,csv,markdown,vbench"
     report.add_argument("--formats", default=formats, help="comma-separated (default: %(default)s)")
     report.set_defaults(command=_report)
@@ -55,9 +56,9 @@ def _report(options: argparse.Namespace) -> int:
     from pytest_vdb.cli import reported
     from pytest_vdb.reporters import terminal
 
-    sources = reported.read(options.runs)
-    for warning in (warning for source in sources for warning in source.warnings):
-        warn(warning)
+    sources, problems = reported.read(options.runs)
+    for problem in (*problems, *(warning for source in sources for warning in source.warnings)):
+        warn(problem)
     run = max((source.run for source in sources), key=lambda run: run.started_at)
     board = leaderboard.build(run, [record for source in sources for record in source.records])
     known = (source.output for source in sources if source.output is not None)
@@ -73,9 +74,9 @@ def _add_baseline(commands: Any) -> None:
     baseline = commands.add_parser("baseline", help="keep a run as the baseline of later ones")
     actions = baseline.add_subparsers(required=True, metavar="save")
     save = actions.add_parser("save", help="write the small JSON that --vdb-baseline reads")
-    save.add_argument("run", type=Path, help="a run's folder, run.json or records.jsonl")
+    save.add_argument("run", type=expanded, help="a run's folder, run.json or records.jsonl")
     default = Path("fixtures/baselines/main.json")
-    save.add_argument("-o", "--output", type=Path, default=default, help="default: %(default)s")
+    save.add_argument("-o", "--output", type=expanded, default=default, help="default: %(default)s")
     save.set_defaults(command=_save_baseline)
 
 

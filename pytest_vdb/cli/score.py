@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import math
+import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb import files
 from pytest_vdb.cli.engines import add_metric_arguments, metric_registry, open_engine
 from pytest_vdb.cli.printing import print_json, print_table, progress, show, warn
+from pytest_vdb.errors import OptionError
+from pytest_vdb.files import expanded
 from pytest_vdb.records import SCORED, Measurement, Record, Run, to_plain
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import MetricSpec
     from pytest_vdb.metrics.engine import Engine
     from pytest_vdb.models.recordings import Recording
+    from pytest_vdb.results.ledger import Ledger
 
 
 def add_to(commands: Any) -> None:
@@ -35,31 +40,39 @@ def add_to(commands: Any) -> None:
         "come; a clip whose file, prompt, reference and metrics have not changed is not measured again.\n"
         "The exit status is 1 if any clip failed.",
     )
-    score.add_argument("clips", type=Path, metavar="CLIPS", help="a folder of clips, or one clip")
+    score.add_argument("clips", type=expanded, metavar="CLIPS", help="a folder of clips, or one clip")
     score.add_argument(
         "--prompts", metavar="FILE", help="a suite, a file of prompts, or a manifest that names the clips' files"
     )
     score.add_argument(
-        "--reference", type=Path, metavar="CLIPS|NPZ", help="clips to compare with, or what vdb reference build wrote"
+        "--reference",
+        type=expanded,
+        metavar="CLIPS|NPZ",
+        help="clips to compare with, or what vdb reference build wrote",
     )
     score.add_argument("--model", metavar="NAME", help="who made the clips, in reports (default: the folder's name)")
-    score.add_argument("--output", "-o", type=Path, metavar="FILE", help="default: reports/scores/CLIPS.jsonl")
-    score.add_argument("--vbench", type=Path, metavar="FILE", help="also write vbench.* as VBench's own result file")
+    score.add_argument("--output", "-o", type=expanded, metavar="FILE", help="default: reports/scores/CLIPS.jsonl")
+    score.add_argument(
+        "--vbench", type=expanded, metavar="FILE", help="also write vbench.* as a VBench result file"
+    )
     add_metric_arguments(score)
     score.set_defaults(command=_score)
 
 
 def _score(options: argparse.Namespace) -> int:
-    from pytest_vdb.cli.scoring import Ledger
+    from pytest_vdb.results.ledger import Ledger
 
     specs = _that_can_compare(options)
     recordings = _recordings(options.clips, options.prompts)
     name = options.clips.resolve().name
-    ledger = Ledger(options.output or Path("reports") / "scores" / f"{name}.jsonl")
+    output = options.output or Path("reports") / "scores" / f"{name}.jsonl"
+    ledger = Ledger(files.check_writable(output))
     for warning in ledger.warnings:
         warn(warning)
-    engine = open_engine(specs, options)
-    scorer = _scorer(options, engine, ledger, recordings, name)
+    if options.vbench is not None:
+        files.check_writable(options.vbench)
+    model, folder = _whose(options, ledger, recordings, name)
+    scorer = _scorer(options, open_engine(specs, options), ledger, recordings, model, folder)
     ledger.describe(_run(options, scorer))
     outcomes: list[Outcome] = []
     try:
@@ -75,9 +88,32 @@ def _score(options: argparse.Namespace) -> int:
     _print(options, specs, outcomes, of_set)
     if options.vbench is not None:
         _write_vbench(options.vbench, scorer, outcomes, of_set)
+    _warn_of_twins(outcomes)
     reused = sum(outcome.reused for outcome in outcomes)
     warn(f"{len(outcomes)} clips, {reused} of them scored before, {failed} failed; records: {ledger.path}")
     return 1 if failed else 0
+
+
+def _whose(options: argparse.Namespace, ledger: Ledger, recordings: Sequence[Recording], name: str) -> tuple[str, str]:
+    """Who made the clips, and where they lie as the ledger spells it.
+
+    Raises:
+        OptionError: nobody says who, and the ledger holds the clips of another folder that is called the same.
+    """
+    from pytest_vdb.cli.scoring import root_of
+    from pytest_vdb.results.ledger import folder_of
+
+    folder = folder_of(root_of(recordings[0]), ledger.path)
+    if options.model:
+        return options.model, folder
+    others = [other for other in ledger.folders(name) if other != folder]
+    if others:
+        raise OptionError(
+            f"{name!r} would be two models: {ledger.path} holds the clips of another folder of this name ({others[0]})",
+            where=options.clips,
+            mend="say who made these: --model NAME; or keep them apart: --output FILE",
+        )
+    return name, folder
 
 
 def _recordings(clips: Path, prompts: str | None) -> tuple[Recording, ...]:
@@ -97,7 +133,12 @@ def _recordings(clips: Path, prompts: str | None) -> tuple[Recording, ...]:
 
 
 def _scorer(
-    options: argparse.Namespace, engine: Engine, ledger: Any, recordings: Sequence[Recording], name: str
+    options: argparse.Namespace,
+    engine: Engine,
+    ledger: Ledger,
+    recordings: Sequence[Recording],
+    model: str,
+    folder: str,
 ) -> Scorer:
     from pytest_vdb.cli.scoring import Scorer, by_name
     from pytest_vdb.models.recordings import recordings as find
@@ -112,8 +153,9 @@ def _scorer(
     return Scorer(
         engine=engine,
         ledger=ledger,
-        model=options.model or name,
-        run=SCORED + datetime.now(UTC).strftime("%Y%m%d-%H%M%S"),
+        model=model,
+        folder=folder,
+        run=f"{SCORED}{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
         cache_dir=cache_folder(),
         backbones=dict(backbone_path(value, "--backbone") for value in options.backbone),
         references=references,
@@ -186,7 +228,7 @@ def _measure_set(options: argparse.Namespace, scorer: Scorer, outcomes: Sequence
 
 
 def _set_record(scorer: Scorer, measurements: Sequence[Measurement]) -> Record:
-    from pytest_vdb.cli.reported import SCORE_SET
+    from pytest_vdb.results.ledger import FOLDER, SCORE_SET
 
     return Record(
         run=scorer.run,
@@ -195,6 +237,7 @@ def _set_record(scorer: Scorer, measurements: Sequence[Measurement]) -> Record:
         model=scorer.model,
         status="passed",
         weights="none",
+        recipe={FOLDER: scorer.folder} if scorer.folder else {},
         measurements=tuple(measurements),
     )
 
@@ -244,9 +287,21 @@ def _print(
         show(line)
 
 
+def _warn_of_twins(outcomes: Sequence[Outcome]) -> None:
+    """Samples that are one file: each is scored, and whoever made them should know."""
+    twins: dict[tuple[str | None, str], list[str]] = {}
+    for outcome in outcomes:
+        content = outcome.record.recipe.get("file")
+        if content is not None:
+            twins.setdefault((outcome.record.prompt, content), []).append(outcome.recording.name)
+    for (prompt, _), names in twins.items():
+        if len(names) > 1:
+            of = "" if prompt is None else f" of prompt {prompt}"
+            warn(f"{len(names)} clips{of} are the same file (a seed that is ignored?): {_few(names)}")
+
+
 def _write_vbench(path: Path, scorer: Scorer, outcomes: Sequence[Outcome], of_set: Sequence[Measurement]) -> None:
     """VBench's dimensions in its own layout."""
-    from pytest_vdb import reporters
     from pytest_vdb.reporters.vbench import of_records
     from pytest_vdb.results import vbench
 
@@ -254,7 +309,7 @@ def _write_vbench(path: Path, scorer: Scorer, outcomes: Sequence[Outcome], of_se
     if not dimensions:
         warn(f"{path}: not written: no vbench.* metric has a value")
         return
-    reporters.write(vbench.render(dimensions), path)
+    files.write(path, vbench.render(dimensions))
     warn(f"{path}: {len(dimensions)} of VBench's dimensions")
 
 

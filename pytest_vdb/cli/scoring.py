@@ -14,17 +14,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pytest_vdb import files, video
+from pytest_vdb import video
 from pytest_vdb.cli.pool import side_by_side
-from pytest_vdb.cli.reported import SCORE, features_in_ledger, run_of_ledger
 from pytest_vdb.errors import BadClip, ClipFileError, RecordError, VdbError
 from pytest_vdb.metrics import published
 from pytest_vdb.metrics.contract import MetricSpec
 from pytest_vdb.metrics.engine import Engine, Scores
 from pytest_vdb.metrics.features import BACKBONES, FEATURES
 from pytest_vdb.models.recordings import Recording
-from pytest_vdb.records import Clip, ClipFiles, Failure, Measurement, Record, Run, digest, to_json
-from pytest_vdb.results import features, journal
+from pytest_vdb.records import Clip, ClipFiles, Failure, Measurement, Record, digest
+from pytest_vdb.results import features, ledger
+from pytest_vdb.results.ledger import SCORE, Ledger
+
+__all__ = ["Ledger", "Outcome", "Scorer", "by_name", "file_digest", "root_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,54 +38,7 @@ class Outcome:
     scores: Scores
     """With the features that set metrics need; empty for a clip that failed."""
     reused: bool = False
-
-
-class Ledger:
-    """The records of earlier sessions and of this one: a JSONL file, and beside it the features of set metrics."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.warnings: list[str] = []
-        self._records: dict[str, Record] = {}
-        if path.exists():
-            records, self.warnings = journal.read_records(path)
-            self._records = {record.recipe_digest: record for record in records if record.recipe_digest}
-
-    def find(self, key: str) -> Record | None:
-        """The last record of that identity."""
-        return self._records.get(key)
-
-    def append(self, record: Record) -> None:
-        """Write one line at once.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        if record.recipe_digest:
-            self._records[record.recipe_digest] = record
-        files.append(self.path, to_json(record).encode())
-
-    def describe(self, run: Run) -> None:
-        """Say beside the records with what they were measured last: what a report needs besides.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        files.write(run_of_ledger(self.path), to_json(run) + "\n")
-
-    def keep_features(self, key: str, scores: Scores) -> None:
-        """Keep what set metrics look at, so that a later session needs no clip."""
-        features.save(self._features_of(key), scores.features, scores.identities, scores.absent)
-
-    def features(self, key: str) -> Scores:
-        """The features that were kept; none where there are none or they cannot be read: they are computed again."""
-        try:
-            return Scores((), *features.load(self._features_of(key)))
-        except RecordError:
-            return Scores(())
-
-    def _features_of(self, key: str) -> Path:
-        return features_in_ledger(self.path, key)
+    """Whether an earlier session measured it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +79,8 @@ class Scorer:
     backbones: Mapping[str, Path] = field(default_factory=dict)
     references: Mapping[str, Path] = field(default_factory=dict)
     """The reference clip of each recording, by the recording's name."""
+    folder: str = ""
+    """Where the clips lie, as the ledger spells it: with a clip's name its identity."""
     at_a_time: int | None = None
     """How many clips are held and measured at a time; default: one per core."""
 
@@ -167,15 +124,39 @@ class Scorer:
     def _outcome(self, measured: _Measured) -> Outcome:
         ready, scores = measured.ready, measured.scores
         if ready.known is not None:
-            kept = self.ledger.features(ready.key) if self._set_features() else Scores(())
-            return Outcome(recording=ready.recording, record=ready.known, scores=kept, reused=True)
+            kept = self._kept_features(ready.key) if self._set_features() else Scores(())
+            record = self._said_again(ready)
+            return Outcome(recording=ready.recording, record=record, scores=kept, reused=ready.known.run != self.run)
         if scores is None:
             return self._failed(ready, measured.error or ready.failure)
         if self._set_features():
-            self.ledger.keep_features(ready.key, scores)
+            path = ledger.features_of(self.ledger.path, ready.key)
+            features.save(path, scores.features, scores.identities, scores.absent)
         record = self._record(ready, scores.measurements)
         self.ledger.append(record)
         return Outcome(recording=ready.recording, record=record, scores=scores)
+
+    def _said_again(self, ready: _Prepared) -> Record:
+        """The record of a clip that needs no measuring.
+
+        A twin, a renamed clip, and one that another model is now said to have made get one of their own: same values.
+        """
+        known, about = ready.known, self._about(ready)
+        assert known is not None
+        own = self.ledger.clip(self.folder, ready.recording.name)
+        if own is not None and _same_clip(own, about):
+            return own
+        recipe = {**about.recipe, "networks": known.recipe.get("networks", [])}
+        record = replace(about, recipe=recipe, measurements=known.measurements, clip=known.clip)
+        self.ledger.append(record)
+        return record
+
+    def _kept_features(self, key: str) -> Scores:
+        """What set metrics look at, if it was kept; none where it cannot be read: it is computed again."""
+        try:
+            return Scores((), *features.load(ledger.features_of(self.ledger.path, key)))
+        except RecordError:
+            return Scores(())
 
     def _record(self, ready: _Prepared, measurements: tuple[Measurement, ...]) -> Record:
         """What was measured now, and what an earlier session measured besides."""
@@ -186,8 +167,9 @@ class Scorer:
         frames, height, width, _ = clip.frames.shape
         files = ClipFiles(digest=clip.digest(), frames=frames, height=height, width=width, fps=clip.fps)
         # The networks that were here are no part of the identity: a later session asks whether there are more now.
-        recipe = {**ready.settings, "networks": list(self._networks())}
-        return replace(self._about(ready), recipe=recipe, measurements=measurements + besides, clip=files)
+        about = self._about(ready)
+        recipe = {**about.recipe, "networks": list(self._networks())}
+        return replace(about, recipe=recipe, measurements=measurements + besides, clip=files)
 
     def _failed(self, ready: _Prepared, error: Exception | None) -> Outcome:
         what = error or ClipFileError("no clip")
@@ -214,15 +196,26 @@ class Scorer:
             category=prompt.category if prompt else None,
             sample_index=ready.recording.sample_index,
             weights="none",
-            recipe=ready.settings,
+            recipe={**ready.settings, **self._place_of(ready)},
             recipe_digest=ready.key,
         )
+
+    def _place_of(self, ready: _Prepared) -> dict[str, Any]:
+        """Where the clip lies, and where its file lay before, if it was moved or renamed."""
+        if not self.folder:
+            return {}
+        place: dict[str, Any] = {ledger.FOLDER: self.folder}
+        content = ready.settings.get(ledger.FILE)
+        if content is None or self.ledger.clip(self.folder, ready.recording.name) is not None:
+            return place
+        former = self.ledger.former_name(content)
+        return place if former is None else place | {ledger.RENAMED_FROM: list(former)}
 
     def _settings(self, recording: Recording) -> dict[str, Any]:
         """Everything but the metrics' versions that could change a number."""
         reference, prompt = self.references.get(recording.name), recording.prompt
         return {
-            "file": file_digest(recording.path),
+            ledger.FILE: file_digest(recording.path),
             "prompt": [prompt.id, prompt.text] if prompt else None,
             "reference": None if reference is None else file_digest(reference),
             "backbones": {name: _weights_digest(path) for name, path in sorted(self.backbones.items())},
@@ -234,7 +227,7 @@ class Scorer:
         if record.failure is not None or not set(self._networks()) <= set(record.recipe.get("networks", ())):
             return False
         if self._set_features():
-            kept = self.ledger.features(key)
+            kept = self._kept_features(key)
             if not self._set_features() <= kept.features.keys() | kept.absent.keys():
                 return False
         asked = (spec for spec in self.engine.metrics if spec.scope != "set")
@@ -255,6 +248,17 @@ class Scorer:
             for name in wanted
             if name in self.backbones or published.find(BACKBONES[name], cache_dir=self.cache_dir) is not None
         )
+
+
+def _same_clip(known: Record, about: Record) -> bool:
+    """Whether a record says all that would be said now of the clip, besides its values."""
+    same = (known.recipe_digest, known.model, known.sample_index, known.category, known.failure)
+    return same == (about.recipe_digest, about.model, about.sample_index, about.category, None)
+
+
+def root_of(recording: Recording) -> Path:
+    """The folder that a recording's name is relative to."""
+    return Path(*recording.path.parts[: -len(Path(recording.name).parts)])
 
 
 def _is_of(spec: MetricSpec, measured: Measurement | None) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.cli.printing import print_json, print_table, show
 from pytest_vdb.errors import RecordError
+from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
     from pytest_vdb.analysis.correlation import Coefficient
@@ -28,8 +28,8 @@ def add_to(commands: Any) -> None:
         "with 95% intervals by drawing the prompts anew. Ratings and scores are joined by model and by prompt.",
     )
     validate.add_argument("metric", metavar="METRIC", help="the metric, as the run or the CSV's column calls it")
-    validate.add_argument("--human", type=Path, required=True, metavar="FILE", help="ratings: JSON, CSV or JSONL")
-    validate.add_argument("--scores", type=Path, metavar="FILE", help="a run, or a CSV (default: the --human file)")
+    validate.add_argument("--human", type=expanded, required=True, metavar="FILE", help="ratings: JSON, CSV or JSONL")
+    validate.add_argument("--scores", type=expanded, metavar="FILE", help="a run, or a CSV (default: the --human file)")
     validate.add_argument("--rating", metavar="COLUMN", help="the column of the ratings, in a CSV or JSONL")
     validate.add_argument("--resamples", type=int, default=1000, help="draws for the intervals (default: %(default)s)")
     validate.add_argument("--seed", type=int, default=0, help="of these draws (default: %(default)s)")

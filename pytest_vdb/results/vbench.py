@@ -6,10 +6,13 @@ Source: `VBench.evaluate` at 45e79ec: `{dimension: [mean, [{"video_path": ..., "
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from pytest_vdb import files
 from pytest_vdb.errors import RecordError
 from pytest_vdb.records import Better, Environment, Measurement, Record, Run
 
@@ -51,54 +54,72 @@ def read(path: Path) -> dict[str, Dimension]:
     """A result file, in the order of its dimensions.
 
     Raises:
-        RecordError: not such a file.
+        RecordError: not such a file, and what of it is not.
     """
+    mend = "VBench writes {dimension: [mean, [{video_path, video_results}, ...]]}"
+    content = files.read_json(path, error=RecordError, mend=mend)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = {str(name): _dimension(*result) for name, result in content.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        found, said = {}, str(error)
-    else:
-        said = "it holds no dimension"
-    if not found:
-        raise RecordError(
-            f"not a result file of VBench: {said}", where=path, mend="it holds {dimension: [mean, [videos]]}"
-        )
+        if not isinstance(content, dict):
+            raise _Unlike(f"it holds {_in_words(content)}")
+        found = {name: _dimension(result, name) for name, result in content.items()}
+        if not found:
+            raise _Unlike("it holds no dimension")
+    except _Unlike as problem:
+        raise RecordError(f"not a result file of VBench: {problem}", where=path, mend=mend) from None
     return found
 
 
 def is_results(path: Path) -> bool:
-    """Whether a path is such a file, by its name and its content."""
-    if path.suffix != ".json" or not path.is_file():
-        return False
+    """Whether a path is such a file that can be read, by its content."""
     try:
-        read(path)
+        return path.suffix == ".json" and bool(read(path))
     except RecordError:
         return False
-    return True
 
 
-def published(path: Path, *, benchmark: str) -> tuple[Run, Record]:
-    """What others measured, as a record that says so; the file's name is the model's.
+def looks_like_results(content: object) -> bool:
+    """Whether JSON means to be such a file: some of its values are a list that begins with a figure."""
+    values = content.values() if isinstance(content, dict) else ()
+    return any(isinstance(value, list) and isinstance(value[0] if value else None, int | float) for value in values)
+
+
+# What others measured -----------------------------------------------------------------------------------------------
+
+
+def published(
+    path: Path, *more: Path, benchmark: str, model: str | None = None, notes: Collection[str] = ()
+) -> tuple[Run, Record]:
+    """What others measured of one model, as a record that says so.
 
     The means are taken as they are written: over which clips, only who published them knows.
 
+    Args:
+        path: a result file, and others of the same model: VBench writes one per dimension, or per date.
+        more: these others.
+        benchmark: the table in which it stands.
+        model: whose they are; None: what the first file's name says.
+        notes: what to know of the values.
+
     Raises:
-        RecordError: not a result file of VBench.
+        RecordError: not a result file of VBench, or two of them give different values of one dimension.
     """
-    name = path.name.removesuffix(SUFFIX).removesuffix(".json")
+    paths = (path, *more)
+    name = stem(path) if model is None else model
+    dimensions, replaced = _put_together(paths, name)
     measurements = tuple(
         Measurement(name=f"{FAMILY}{dimension}", value=found.mean, unit="1", better=_BETTER, n=len(found.videos) or 1)
-        for dimension, found in read(path).items()
+        for dimension, found in dimensions.items()
     )
+    place = path.name if not more else f"{len(paths)} files of {path.resolve().parent.name}/"
     record = Record(
         run=f"published-{name}",
-        nodeid=f"{path.name}::{name}",
+        nodeid=f"{place}::{name}",
         benchmark=benchmark,
         model=name,
         status="passed",
-        published=path.name,
+        published=place,
         measurements=measurements,
+        notes=(*notes, *replaced),
     )
     return unknown_run(record.run), record
 
@@ -109,13 +130,125 @@ def unknown_run(name: str) -> Run:
     return Run(id=name, started_at="", environment=nowhere)
 
 
+def stem(path: Path) -> str:
+    """A file's name without what VBench adds to each."""
+    return path.name.removesuffix(SUFFIX).removesuffix(".json")
+
+
+def models_of(paths: Sequence[Path]) -> dict[str, list[Path]]:
+    """Whose files these are, where nobody says: of the model that a file's name names, else of its folder's.
+
+    VBench names its files by date or by dimension, never by model, and a model's files lie in one folder. A file whose
+    name says nothing else belongs to the folder; so do files that share no dimension (they are parts of one result),
+    and files of one name in several folders. Folders of one name are told apart by the folders that they lie in.
+
+    Raises:
+        RecordError: a file that cannot be read.
+    """
+    dimensions = {path: frozenset(read(path)) for path in paths}
+    places: dict[Path, list[Path]] = {}
+    for path in paths:
+        places.setdefault(path.resolve().parent, []).append(path)
+    folders_of = Counter(stem(path) for path in paths)
+    names = distinct(list(places))
+    found: dict[str, list[Path]] = {}
+    for folder, together in places.items():
+        times_told = Counter(dimension for path in together for dimension in dimensions[path])
+        are_parts = len(together) > 1 and max(times_told.values()) == 1
+        for path in together:
+            own = folders_of[stem(path)] == 1 and _names_a_model(stem(path), dimensions[path])
+            found.setdefault(stem(path) if own and not are_parts else names[folder], []).append(path)
+    return found
+
+
+def distinct(folders: Collection[Path]) -> dict[Path, str]:
+    """The shortest ends of these paths that tell them apart: `wan/videos` and `cog/videos`, or just `wan` and `cog`."""
+    names = {}
+    for folder in folders:
+        others = [other.parts for other in folders if other != folder]
+        parts = folder.parts
+        length = 1
+        while length < len(parts) and any(other[-length:] == parts[-length:] for other in others):
+            length += 1
+        names[folder] = PurePath(*parts[-length:]).as_posix()
+    return names
+
+
 _BETTER: Better = "higher"
 """Of all of VBench's dimensions."""
 
+_DATE = re.compile(r"\d{4}-?\d\d-?\d\d(?:[-_T ]?\d\d[:.-]?\d\d(?:[:.-]?\d\d)?)?")
+_NOBODYS = frozenset(
+    {"all", "custom", "final", "full", "input", "json", "long", "merged", "mode", "part", "run", "sampled", "test"}
+    | {"dim", "dimension", "dimensions", "eval", "evaluate", "evaluation", "metrics", "result", "results", "vbench"}
+    | {"output", "outputs", "quality", "score", "scores", "semantic", "total", "video", "videos"}
+)
+"""Words that name no model."""
 
-def _dimension(mean: float, videos: Sequence[Mapping[str, object]] = ()) -> Dimension:
+
+class _Unlike(Exception):
+    """How a file differs from what VBench writes."""
+
+
+def _names_a_model(name: str, dimensions: Collection[str]) -> bool:
+    """Whether something is left of a file's name besides dates, numbers, dimensions and what everybody writes."""
+    known = {word for dimension in dimensions for word in _words(dimension)}
+    return any(word not in known | _NOBODYS for word in _words(_DATE.sub(" ", name)))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.casefold())
+
+
+def _put_together(paths: Sequence[Path], model: str) -> tuple[dict[str, Dimension], list[str]]:
+    """The dimensions of all files, and what was said twice; the later of two dates counts."""
+    found: dict[str, tuple[Dimension, Path]] = {}
+    replaced: list[str] = []
+    for path in sorted(paths, key=_date):
+        for name, dimension in read(path).items():
+            earlier, before = found.get(name, (dimension, path))
+            if earlier != dimension and not _date(before) < _date(path):
+                raise RecordError(
+                    f"{name} of {model} is {earlier.mean:g} here and {dimension.mean:g} in {path}",
+                    where=before,
+                    mend="leave one out, or say whose they are: MODEL=FILE",
+                )
+            if earlier != dimension:
+                replaced.append(f"{name} of {model}: {path.name} counts, {before.name} is older")
+            found[name] = dimension, path
+    return {name: dimension for name, (dimension, _) in found.items()}, replaced
+
+
+def _date(path: Path) -> str:
+    dated = _DATE.search(path.name)
+    return "" if dated is None else re.sub(r"\D", "", dated[0])
+
+
+def _dimension(result: object, name: str) -> Dimension:
     """VBench writes booleans for the dynamic degree and for human action."""
-    return Dimension(
-        float(mean),
-        tuple((str(video["video_path"]), float(video["video_results"])) for video in videos),  # type: ignore[arg-type]
-    )
+    if not isinstance(result, list) or not 1 <= len(result) <= 2:
+        raise _Unlike(f"{name} is {_in_words(result)}")
+    videos = result[1] if len(result) == 2 else []
+    if not isinstance(videos, list):
+        raise _Unlike(f"the videos of {name} are {_in_words(videos)}")
+    return Dimension(_number(result[0], f"the mean of {name}"), tuple(_video(video, name) for video in videos))
+
+
+def _video(video: object, name: str) -> tuple[str, float]:
+    if not isinstance(video, dict) or not {"video_path", "video_results"} <= video.keys():
+        raise _Unlike(f"a video of {name} is {_in_words(video)}")
+    return str(video["video_path"]), _number(video["video_results"], f"a video of {name}")
+
+
+def _number(value: object, what: str) -> float:
+    if not isinstance(value, int | float):
+        raise _Unlike(f"{what} is {_in_words(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise _Unlike(f"{what} is a number of {len(str(value))} digits") from None
+
+
+def _in_words(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -467,7 +467,7 @@ def test_bad_input_is_refused_with_what_to_do(run, place, capsys):
     assert "vdb compare RUN A B" in refused(capsys, run, "good")
     assert "vdb compare RUN A B" in refused(capsys, run)
     assert "named already" in refused(capsys, run, "good", "bad", "--model", "x")
-    assert "no run.json" in refused(capsys, "nowhere", run)
+    assert "nowhere: there is no such file or folder" in refused(capsys, "nowhere", run)
     assert "did you mean 'sharpness'?" in refused(capsys, run, "good", "bad", "--metrics", "sharpnes")
     assert "--vdb-metrics=lpips" in refused(capsys, run, "good", "bad", "--metrics", "lpips")
     assert "give at least 1" in refused(capsys, run, "good", "bad", "--permutations", "0")

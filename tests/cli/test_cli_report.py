@@ -112,10 +112,236 @@ def test_a_published_model_of_the_same_name_is_a_row_of_its_own(place):
     assert "veo (published)" in (place / "reports" / "leaderboard.md").read_text()
 
 
+# Whose values they are ----------------------------------------------------------------------------------------------
+
+
+def clips(*folders: str) -> None:
+    """One clip each, sharper from folder to folder."""
+    for index, folder in enumerate(folders):
+        Path(folder).mkdir(parents=True)
+        frames = moving_shapes("p0", frames=6, height=24, width=24)
+        np.save(Path(folder) / "p0.npy", frames // (len(folders) - index))
+
+
+def means(path: Path, metric: str = "sharpness") -> dict[str, float]:
+    return {name: round(float(row[metric]), 4) for name, row in rows(path).items()}
+
+
+def results(path: str, **means: float) -> str:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(json.dumps({name: [mean, []] for name, mean in means.items()}))
+    return path
+
+
+def test_two_models_whose_folders_have_one_name_are_two_rows(place):
+    clips("wan/videos", "cog/videos")
+    score("wan/videos", "--model", "wan")
+    score("cog/videos", "--model", "cog")
+    assert main(["report", "reports/scores/videos.jsonl"]) == 0
+    board = means(place / "reports")
+    assert set(board) == {"wan", "cog"}
+    assert board["wan"] < board["cog"]
+
+
+def test_two_folders_of_one_name_and_no_model_are_refused(place, capsys):
+    clips("wan/videos", "cog/videos")
+    score("wan/videos")
+    capsys.readouterr()
+    assert main(["score", "cog/videos", "--metrics", "sharpness"]) == 1
+    said = capsys.readouterr().err
+    assert "'videos' would be two models" in said
+    assert "(wan/videos)" in said
+    assert "--model NAME" in said
+    assert main(["report", "reports/scores/videos.jsonl", "--formats", "csv"]) == 0
+    assert rows(place / "reports")["videos"]["tests"] == "1"
+
+
+def test_two_ledgers_of_one_name_are_never_one_row(place, capsys):
+    clips("wan/videos", "cog/videos")
+    for model in ("wan", "cog"):
+        score(f"{model}/videos", "-o", f"{model}/videos.jsonl")
+    capsys.readouterr()
+    assert main(["report", "wan/videos.jsonl", "cog/videos.jsonl", "-o", "out"]) == 0
+    assert set(rows(place / "out")) == {"wan/videos", "cog/videos"}
+    assert "several folders have one name; shown as" in capsys.readouterr().err
+    assert main(["report", "Wan=wan/videos.jsonl", "Cog=cog/videos.jsonl", "-o", "out"]) == 0
+    board = means(place / "out")
+    assert set(board) == {"Wan", "Cog"}
+    assert board["Wan"] < board["Cog"]
+
+
+def test_one_model_in_two_ledgers_keeps_the_clips_of_both(place):
+    clips("first/videos", "second/videos")
+    for batch in ("first", "second"):
+        score(f"{batch}/videos", "--model", "wan", "-o", f"{batch}/videos.jsonl")
+    assert main(["report", "first/videos.jsonl", "second/videos.jsonl", "-o", "out"]) == 0
+    assert rows(place / "out")["wan"]["tests"] == "2"
+
+
+def test_a_folder_that_was_moved_is_the_same_clips(place, capsys):
+    clips("here/videos")
+    score("here/videos")
+    (place / "there").mkdir()
+    (place / "here/videos").rename(place / "there/videos")
+    capsys.readouterr()
+    score("there/videos")
+    assert "1 of them scored before" in capsys.readouterr().err
+    assert main(["report", "reports/scores/videos.jsonl"]) == 0
+    assert rows(place / "reports")["videos"]["tests"] == "1"
+
+
+def test_a_name_given_later_is_whose_the_clips_are(place):
+    clips("videos")
+    score("videos")
+    score("videos", "--model", "Wan 2.1")
+    assert main(["report", "reports/scores/videos.jsonl"]) == 0
+    assert set(rows(place / "reports")) == {"Wan 2.1"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["vb/wan/a_eval_results.json", "vb/wan/b_eval_results.json"],
+        ["vb/wan"],
+        ["wan=vb/wan"],
+        ["wan=vb/wan/*.json"],  # bash leaves it as it is
+        ["vb/wan/*.json"],  # and Windows all of them
+        ["wan=vb/wan/a_eval_results.json", "wan=vb/wan/b_eval_results.json"],
+    ],
+)
+def test_vbenchs_files_of_one_model_are_one_row(place, capsys, arguments):
+    results("vb/wan/a_eval_results.json", scene=0.5)
+    results("vb/wan/b_eval_results.json", color=0.25)
+    Path("vb/wan/a_full_info.json").write_text("[]")
+    assert main(["report", *arguments, "-o", "out"]) == 0
+    assert list(rows(place / "out")) == ["wan"]
+    assert means(place / "out", "vbench.scene") == {"wan": 0.5}
+    assert means(place / "out", "vbench.color") == {"wan": 0.25}
+    assert "1 model" in capsys.readouterr().out
+
+
+def test_a_run_can_be_given_a_name_if_it_has_one_model(place, capsys):
+    run = a_run(place, "wan")
+    assert main(["report", f"mine={run}", "-o", "out"]) == 0
+    assert set(rows(place / "out")) == {"mine"}
+    both = a_run(place, "wan", "cog")
+    assert main(["report", f"mine={both}", "-o", "out"]) == 1
+    assert "it holds 2 models (cog, wan), and 'mine' is one name" in capsys.readouterr().err
+
+
+def test_a_path_that_holds_an_equals_sign_is_a_path(place):
+    results("a=b/sora_eval_results.json", scene=0.5)
+    assert main(["report", "a=b/sora_eval_results.json", "-o", "out"]) == 0
+    assert list(rows(place / "out")) == ["sora"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "why"),
+    [
+        ("wan=nowhere", "wan=nowhere: there is no such file or folder"),
+        ("wan=nowhere/*.json", "wan=nowhere/*.json: nothing matches"),
+        ("=nowhere", "'=nowhere' names no model"),
+        ("nowhere", "nowhere: there is no such file or folder"),
+        ("x" * 300, "there is no such file or folder"),
+        ("~nobody-at-all/x", "there is no such file or folder"),
+    ],
+)
+def test_what_is_not_there_is_an_error(place, capsys, argument, why):
+    results("sora_eval_results.json", scene=0.5)
+    assert main(["report", "sora_eval_results.json", argument]) == 1
+    assert why in capsys.readouterr().err
+
+
+# What cannot be read ------------------------------------------------------------------------------------------------
+
+
+def a_run(place: Path, *models: str) -> Path:
+    run = vbench.unknown_run(f"20260101-000000-{len(list(place.glob('runs/*'))):06x}")
+    journal = Journal.create(place, run)
+    sharp = Measurement(name="sharpness", value=0.1, unit="1", better="higher")
+    for model in models:
+        about = {"benchmark": "test_generation", "model": model, "status": "passed", "weights": "hub"}
+        journal.append(Record(run=run.id, nodeid=f"n[{model}]", prompt="p0", measurements=(sharp,), **about))
+    journal.finish(run)
+    return journal.folder
+
+
+def break_run(folder: Path, how: str) -> str:
+    """Break a run, and say what must be said of it."""
+    if how == "killed in its first test":
+        (folder / "run.json").unlink()
+        (folder / "records.jsonl").unlink()
+        (folder / "clips").mkdir()
+        return "a folder without a run.json"
+    if how == "no run.json":
+        (folder / "run.json").unlink()
+        return "there is no run.json here"
+    name, content, why = {
+        "not UTF-8": ("run.json", b"\xff", "run.json: not JSON"),
+        "nested": ("run.json", b"[" * 10_000, "run.json: not JSON"),
+        "wrong types": ("run.json", b'{"id": 1}', "run.json: not a Run"),
+        "newer": ("records.jsonl", b'{"schema": 99}\n', "records.jsonl:1: schema 99 is newer"),
+    }[how]
+    (folder / name).write_bytes(content)
+    return why
+
+
+@pytest.mark.parametrize(
+    "how", ["killed in its first test", "no run.json", "not UTF-8", "nested", "wrong types", "newer"]
+)
+def test_one_broken_run_never_stops_a_report_of_others(place, capsys, how):
+    whole, broken = a_run(place, "wan"), a_run(place, "cog")
+    why = break_run(broken, how)
+    assert main(["report", str(broken), str(whole), "-o", "out"]) == 0
+    said = capsys.readouterr().err
+    assert set(rows(place / "out")) == {"wan"}
+    assert why in said
+    assert broken.name in said
+    assert main(["report", str(broken), "-o", "out"]) == 1
+    assert why in capsys.readouterr().err
+
+
+def test_of_several_broken_ones_each_is_said(place, capsys):
+    broken = [a_run(place, "cog"), a_run(place, "wan")]
+    for run in broken:
+        break_run(run, "not UTF-8")
+    assert main(["report", *map(str, broken)]) == 1
+    said = capsys.readouterr().err
+    assert all(run.name in said for run in broken)
+
+
+def test_torn_records_cost_their_line(place, capsys):
+    run = a_run(place, "wan", "cog")
+    records = run / "records.jsonl"
+    records.write_bytes(records.read_bytes()[:-20])
+    assert main(["report", str(run), "-o", "out"]) == 0
+    assert set(rows(place / "out")) == {"wan"}
+    assert "records.jsonl:2: the last line is torn" in capsys.readouterr().err
+
+
+def test_a_pattern_over_what_vdb_wrote_takes_the_parts_for_parts(place, capsys):
+    """`reports/scores/*` and `runs/*`, as a shell expands them."""
+    score("veo", "--metrics", "sharpness,diversity", "--tiny")
+    a_run(place, "wan")
+    capsys.readouterr()
+    everything = [str(path) for folder in ("reports/scores", "runs") for path in sorted(Path(folder).iterdir())]
+    assert len(everything) == 4
+    assert main(["report", *everything, "-o", "out"]) == 0
+    assert set(rows(place / "out")) == {"veo", "wan"}
+    assert capsys.readouterr().err == ""
+
+
+def test_a_fault_in_a_result_file_is_said_of_the_result_file(place, capsys):
+    Path("sora_eval_results.json").write_text('{"scene": "good"}')
+    assert main(["report", "sora_eval_results.json"]) == 1
+    assert 'sora_eval_results.json: not a result file of VBench: scene is "good"' in capsys.readouterr().err
+
+
 def test_a_file_that_is_nothing_to_report_on_is_refused(place, capsys):
     (place / "x.json").write_text("{}")
     (place / "x.jsonl").write_text("")
     assert main(["report", "x.json"]) == 1
+    assert "none of ours" in capsys.readouterr().err
     assert main(["report", "x.jsonl"]) == 1
     assert "no record of a scored clip" in capsys.readouterr().err
 

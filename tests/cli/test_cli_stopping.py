@@ -62,13 +62,15 @@ def place(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def stopped(number: signal.Signals, *arguments: str) -> tuple[int, str, str, float]:
-    """Status, stdout, stderr and how long it took, of a command that got a signal once it had begun its long part."""
+def stopped(number: signal.Signals, *arguments: str, finished: str = ".") -> tuple[int, str, str, float]:
+    """Status, stdout, stderr and how long it took, of a command that got a signal once it had begun its long part and
+    a first part was finished: a file that is there then."""
     process = subprocess.Popen(
         [*VDB, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
     )
     deadline = time.monotonic() + 60
-    while not Path("begun").exists() and time.monotonic() < deadline and process.poll() is None:
+    there = (Path("begun"), Path(finished))
+    while not all(path.exists() for path in there) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.02)
     begun = time.monotonic()
     process.send_signal(number)
@@ -79,7 +81,7 @@ def stopped(number: signal.Signals, *arguments: str) -> tuple[int, str, str, flo
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_score_that_is_stopped_keeps_what_is_finished_and_goes_on(place, number, status, capsys):
     arguments = ("score", "clips", "--metrics", "slow", "--from", "mine.py")
-    returned, _, said, seconds = stopped(number, *arguments)
+    returned, _, said, seconds = stopped(number, *arguments, finished="reports/scores/clips.jsonl")
     records, warnings = journal.read_records(place / "reports" / "scores" / "clips.jsonl")
     assert returned == status
     assert seconds < 10, "nobody waits for the clips that are being measured"
