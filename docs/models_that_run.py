@@ -109,7 +109,7 @@ def _page(
         "",
         "## Have no card",
         "",
-        "Pipelines of diffusers that deal with frames and are not in the catalogue:",
+        "Pipelines of diffusers that take or make video and are not in the catalogue:",
         "",
         *(f"- `{name}`: {reason}" for name, reason in unfit.WITHOUT_CARD.items()),
         "",

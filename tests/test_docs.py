@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,14 @@ import pytest
 from pytest_vdb.cli import _parser
 from pytest_vdb.metrics.features import BACKBONES
 from pytest_vdb.metrics.registry import MetricRegistry
+from pytest_vdb.models import unfit
+from pytest_vdb.models.registry import Registry
 from pytest_vdb.options import FLAGS
 from pytest_vdb.records import Recipe
 
 DOCS = Path(__file__).parent.parent / "docs"
+README = DOCS.parent / "README.md"
+CARDS = [card for card in Registry.from_catalog().select("all") if card.pipeline is not None]
 METRICS = {spec.name: spec for spec in MetricRegistry.builtin()}
 
 
@@ -83,6 +88,30 @@ def test_every_command_says_what_it_does(command, capsys):
     with pytest.raises(SystemExit):
         _parser().parse_args([command, "--help"])
     assert "usage: vdb" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", [README, DOCS / "models.md"], ids=lambda path: path.stem)
+def test_the_number_of_models_and_classes_is_the_catalogues(path):
+    (said,) = re.findall(r"(\d+) models of (\d+) pipeline classes", path.read_text(encoding="utf-8"))
+    assert said == (str(len(CARDS)), str(len({card.pipeline for card in CARDS})))
+
+
+def test_the_changelog_counts_the_cards():
+    changelog = (DOCS.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"(\d+) cards", changelog) == [str(len(CARDS))]
+
+
+def test_models_that_run_lists_every_class_with_its_models_or_why_it_has_none():
+    models = Counter(card.pipeline for card in CARDS)
+    broken = {card.pipeline for card in CARDS if card.broken}
+    text = page("models-that-run")
+    assert {name: row[1] for name, row in rows("models-that-run", 6).items()} == {
+        name: str(number) for name, number in models.items() if name not in broken
+    }
+    assert f"{len(models) - len(broken)} of {len(models)} pipeline classes" in text
+    for heading, names in (("Do not run", broken), ("Have no card", set(unfit.WITHOUT_CARD))):
+        section = text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+        assert set(re.findall(r"^- `(\w+)`", section, re.MULTILINE)) == names
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.stem)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb.models import signatures
 from pytest_vdb.models.conditioning import clip_for, image_for
 from pytest_vdb.records import Prompt, Recipe, Task
 
@@ -35,7 +36,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 """Setting of a recipe -> what pipelines call it; the first name in the signature is used."""
 
 IMAGES = ("image", "cond_image")
-CLIPS = ("video", "control_video", "conditioning_frames", "controls", "pose_video", "face_video")
+CLIPS = ("video", "control_video", "conditioning_frames", "controls", "pose_video", "face_video", "driving_video")
 
 STANDING: Mapping[str, Any] = {
     "output_type": "np",
@@ -96,19 +97,23 @@ class Ask:
         )
 
 
-def parameters_of(pipeline_class: type) -> Mapping[str, inspect.Parameter]:
-    """What a pipeline class can be called with."""
-    return inspect.signature(pipeline_class.__call__).parameters
-
-
 def has_guider(pipeline_class: type) -> bool:
     """Whether guidance is a component of the pipeline rather than an argument of its call."""
-    return "guider" in inspect.signature(pipeline_class).parameters
+    return "guider" in signatures.components(pipeline_class)
+
+
+def conditions(pipeline_class: type, task: Task) -> tuple[str, ...]:
+    """The arguments that carry the prompt's text, image and clip: those of the task, and those that must be given."""
+    known = signatures.inputs(pipeline_class)
+    of_task = {"i2v": IMAGES, "v2v": CLIPS}.get(task, ())
+    names = ("prompt", *IMAGES, *CLIPS)
+    needed = [name for name in names if name in known and known[name].default is inspect.Parameter.empty]
+    return tuple(name for name in names if name in known and (name in ("prompt", *of_task) or name in needed))
 
 
 def settable(pipeline_class: type) -> frozenset[str]:
     """The settings in `NAMES` that the class can follow."""
-    known = parameters_of(pipeline_class)
+    known = signatures.inputs(pipeline_class)
     found = {setting for setting, names in NAMES.items() if any(name in known for name in names)}
     if has_guider(pipeline_class):
         found.add("guidance")
@@ -123,18 +128,18 @@ def arguments_for(pipe: Any, ask: Ask, extra: Mapping[str, Any]) -> Arguments:
         ask: what is asked for.
         extra: arguments from the model's card, or those that a tiny pipeline needs.
     """
-    known = parameters_of(type(pipe))
+    known = signatures.inputs(type(pipe))
     made: Arguments = {name: value for name, value in STANDING.items() if name in known}
     made.update((name, value) for name, value in extra.items() if name in known)
     made.update(_from_recipe(known, ask))
-    made.update(_from_prompt(known, ask))
+    made.update(_from_prompt(type(pipe), known, ask))
     particular = PARTICULARS.get(type(pipe).__name__)
     if particular is not None:
         made.update(particular(pipe, ask, made))
     return {name: value for name, value in made.items() if value is not OMITTED}
 
 
-def _from_recipe(known: Mapping[str, inspect.Parameter], ask: Ask) -> Arguments:
+def _from_recipe(known: signatures.Parameters, ask: Ask) -> Arguments:
     made: Arguments = {}
     for setting, names in NAMES.items():
         value = ask.negative if setting == "negative_prompt" else getattr(ask.recipe, setting)
@@ -145,13 +150,14 @@ def _from_recipe(known: Mapping[str, inspect.Parameter], ask: Ask) -> Arguments:
     return made
 
 
-def _from_prompt(known: Mapping[str, inspect.Parameter], ask: Ask) -> Arguments:
+def _from_prompt(kind: type, known: signatures.Parameters, ask: Ask) -> Arguments:
     """Text always; an image or a clip where the task or the pipeline needs it."""
-    made: Arguments = {"prompt": ask.prompt.text} if "prompt" in known else {}
-    for task, names, condition in (("i2v", IMAGES, ask.image), ("v2v", CLIPS, ask.clip)):
-        for name in names:
-            if name in known and (ask.task == task or known[name].default is inspect.Parameter.empty):
-                made[name] = condition()
+    makers: Mapping[str, Callable[[], Any]] = {
+        "prompt": lambda: ask.prompt.text,
+        **dict.fromkeys(IMAGES, ask.image),
+        **dict.fromkeys(CLIPS, ask.clip),
+    }
+    made: Arguments = {name: makers[name]() for name in conditions(kind, ask.task)}
     if "seed" in known:
         made["seed"] = ask.seed
     return made
@@ -184,6 +190,14 @@ def _motion_field_steps(_pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
 def _character_segments(_pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
     """Frames come from the pose clip; one segment holds up to 77 of them, as released."""
     return {"segment_frame_length": min(77, ask.frames)}
+
+
+def _segments_of_the_driving_clip(_pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
+    """As many frames as the driving clip has; segments of 81, as released, or one shorter one of `4k+1`.
+
+    It takes the size for an area, and rounds the root of that down: a hair more gives the size that was asked for.
+    """
+    return {"segment_frame_length": min(81, (ask.frames - 1) // 4 * 4 + 1), "height": ask.size[0] + 1 / 64}
 
 
 def _masked_clip(_pipe: Any, ask: Ask, _made: Arguments) -> Arguments:
@@ -342,12 +356,15 @@ PARTICULARS: Mapping[str, Particular] = {
     "StableVideoDiffusionPipeline": _guidance_range,
     "TextToVideoZeroPipeline": _motion_field_steps,
     "TextToVideoZeroSDXLPipeline": _motion_field_steps,
+    "WanAnimate2DistilledModularPipeline": _segments_of_the_driving_clip,
+    "WanAnimate2ModularPipeline": _segments_of_the_driving_clip,
     "WanAnimatePipeline": _character_segments,
     "WanVACEPipeline": _masked_clip,
 }
 """Class -> what it needs beyond its signature."""
 
 FOLLOWED_OTHERWISE: Mapping[str, frozenset[str]] = {
+    "EchoModularPipeline": frozenset({"steps"}),
     "HeliosPyramidPipeline": frozenset({"steps"}),
     "LTX2DFRPipeline": frozenset({"steps"}),
     "StableVideoDiffusionPipeline": frozenset({"guidance"}),

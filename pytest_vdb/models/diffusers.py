@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_vdb.errors import VdbError
-from pytest_vdb.models import calls, outputs, switches, weights
+from pytest_vdb.models import calls, modular, outputs, signatures, switches, weights
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.weights import WeightsSource
 from pytest_vdb.records import Clip, Prompt, Recipe
@@ -71,9 +72,9 @@ class DiffusersModel:
         arguments = calls.arguments_for(self.pipeline, ask, self._extra)
         self._guide(recipe.guidance)
         # Some pipelines also draw from the global generator (I2VGen-XL samples its VAE so): pinned, then restored.
-        with torch.random.fork_rng(devices=_cuda_devices(self.pipeline)):
+        with torch.random.fork_rng(devices=_cuda_devices(self.pipeline)), _as_written(self.pipeline, recipe):
             torch.manual_seed(seed)
-            output = self.pipeline(**arguments, generator=torch.Generator("cpu").manual_seed(seed))
+            output = self._call({**arguments, "generator": torch.Generator("cpu").manual_seed(seed)})
         where = f"model {self.card.name}, prompt {prompt.id}"
         assert recipe.fps is not None
         clip = outputs.clip_of(output, recipe.fps, where=where)
@@ -94,6 +95,11 @@ class DiffusersModel:
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
 
+    def _call(self, arguments: dict[str, Any]) -> Any:
+        if signatures.is_modular(type(self.pipeline)):
+            return modular.call(self.pipeline, arguments)
+        return self.pipeline(**arguments)
+
     def _guide(self, guidance: float | None) -> None:
         """Where guidance is a component, it is replaced by one of that scale."""
         if guidance is not None and calls.has_guider(type(self.pipeline)):
@@ -111,6 +117,22 @@ class DiffusersModel:
         if ask.negative and "negative_prompt" not in calls.settable(type(self.pipeline)):
             notes.append("the negative prompt is ignored: the pipeline takes none")
         return notes
+
+
+@contextlib.contextmanager
+def _as_written(pipeline: Any, recipe: Recipe) -> Iterator[None]:
+    """On a CPU nothing is compiled that the recipe does not ask for.
+
+    Some networks compile what makes their attention's mask: that takes ten seconds and a C++ compiler, for the same
+    mask. On a GPU it saves memory.
+    """
+    import torch
+
+    if recipe.compile not in switches.OFF or pipeline._execution_device.type != "cpu":
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def _cuda_devices(pipeline: Any) -> list[int]:

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pytest_vdb.errors import WeightsBroken, WeightsMissing
+from pytest_vdb.models import folders
 from pytest_vdb.models.card import ModelCard, Part
 from pytest_vdb.models.folders import PICKLES, TENSORS
 
 T = TypeVar("T")
 
 _GIGABYTE = 1e9
+
+_OF_A_COMPONENT = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+"""Files that a component is read from: configurations, weights, vocabularies, templates of chats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,38 @@ def pipeline(card: ModelCard, kind: Any, *, given: Collection[str], offline: boo
         return Path(kind.download(card.repository, revision=card.revision, **settings))
 
     return _snapshot(card.repository, card.revision, cached, downloaded, offline=offline, size_gb=card.download_gb)
+
+
+def components(card: ModelCard, names: Collection[str], *, indexes: tuple[str, ...], offline: bool) -> Snapshot:
+    """The folder with the files of some components, and the index that names them.
+
+    Args:
+        card: with the repository and, where pinned, the revision.
+        names: of the components, which are folders of the repository.
+        indexes: what the index may be called.
+        offline: never ask the hub.
+
+    Raises:
+        WeightsMissing: as `pipeline` does.
+    """
+    from huggingface_hub import snapshot_download
+
+    assert card.repository is not None
+    patterns = [*indexes, *(f"{name}/{pattern}" for name in sorted(names) for pattern in _OF_A_COMPONENT)]
+    repository, settings = card.repository, {"revision": card.revision, "allow_patterns": patterns}
+
+    def cached() -> Path:
+        folder = Path(snapshot_download(repository, local_files_only=True, **settings))
+        try:
+            folders.check(folder, folders.read_index(folder, indexes), only=names)
+        except WeightsBroken as error:  # a download that broke off: what is here is no snapshot yet
+            raise FileNotFoundError(str(error)) from None
+        return folder
+
+    def downloaded() -> Path:
+        return Path(snapshot_download(repository, **settings))
+
+    return _snapshot(repository, card.revision, cached, downloaded, offline=offline, size_gb=card.download_gb)
 
 
 def part(wanted: Part, *, offline: bool) -> Snapshot:

@@ -9,10 +9,13 @@ import numpy as np
 from pytest_vdb.errors import BadClip
 from pytest_vdb.records import Clip
 
+SOUND = ("audio", "sound")
+"""Where they put the sound that comes with the frames."""
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PLACES = ("frames", "images", "video")
+PLACES = ("frames", "videos", "images", "video")
 """Where pipelines put their frames."""
 
 
@@ -20,8 +23,8 @@ def clip_of(output: Any, fps: float, *, where: str) -> Clip:
     """The frames of a pipeline's output as `uint8 (T, H, W, 3)`.
 
     Args:
-        output: what `__call__` returned: an object with `frames`, `images` or `video`; batched or not; arrays in
-            [0, 1], tensors, or PIL images.
+        output: what `__call__` returned: an object with one of `PLACES`; batched or not; arrays in [0, 1], tensors, or
+            PIL images.
         fps: the rate to play it at.
         where: the model, for error messages.
 
@@ -40,7 +43,7 @@ def clip_of(output: Any, fps: float, *, where: str) -> Clip:
 
 def has_sound(output: Any) -> bool:
     """Whether sound came with the frames."""
-    return any(getattr(output, place, None) is not None for place in ("audio", "sound"))
+    return any(getattr(output, place, None) is not None for place in SOUND)
 
 
 def _as_array(value: Any) -> NDArray[Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.errors import RecipeError, near_misses
-from pytest_vdb.models import calls, onnx_export, unfit
+from pytest_vdb.models import calls, onnx_export, signatures, unfit
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.records import Recipe
 
@@ -183,7 +182,7 @@ def loading_settings(kind: Any, recipe: Recipe) -> dict[str, Any]:
     from diffusers import PipelineQuantizationConfig
 
     config = _QUANTIZATIONS[recipe.quantization].config
-    mapping = {name: config() for name in DENOISERS if name in inspect.signature(kind.__init__).parameters}
+    mapping = {name: config() for name in DENOISERS if name in signatures.components(kind)}
     return {"quantization_config": PipelineQuantizationConfig(quant_mapping=mapping)}
 
 
@@ -245,22 +244,15 @@ def _lacking(kind: Any, setting: str, value: Any) -> Reason:
     return SWITCHES[setting].lacking(kind, value)
 
 
-def component_classes(kind: Any, name: str) -> tuple[Any, ...]:
-    """The classes that a pipeline class accepts as one component; none if it has no such component."""
-    annotation = typing.get_type_hints(kind.__init__).get(name)
-    options = typing.get_args(annotation) or (annotation,)
-    return tuple(option for option in options if inspect.isclass(option) and option is not type(None))
-
-
 def _denoiser_classes(kind: Any) -> tuple[Any, ...]:
-    return tuple(option for name in DENOISERS for option in component_classes(kind, name))
+    return tuple(option for name in DENOISERS for option in signatures.component_classes(kind, name))
 
 
 def _vae_without(attribute: str) -> Callable[[Any, Any], Reason]:
     """The VAE's class has a switch if its own code reads the attribute that the switch sets."""
 
     def lacking(kind: Any, _value: Any) -> Reason:
-        options = component_classes(kind, "vae")
+        options = signatures.component_classes(kind, "vae")
         if any(f"self.{attribute}" in inspect.getsource(option) for option in options):
             return None
         return f"its VAE ({_names(options) or 'none'}) has no {attribute.removeprefix('use_')}"
@@ -269,6 +261,8 @@ def _vae_without(attribute: str) -> Callable[[Any, Any], Reason]:
 
 
 def _no_offload(kind: Any, value: str) -> Reason:
+    if value != "group" and signatures.is_modular(kind):
+        return f"{kind.__name__} is put together of blocks, which diffusers offloads by groups only; try offload=group"
     if value == "model" and not kind.model_cpu_offload_seq:
         return f"{kind.__name__} says no order to offload in (model_cpu_offload_seq); try offload=group"
     return None
@@ -312,9 +306,7 @@ def _no_cache(kind: Any, value: str) -> Reason:
         return f"its denoiser ({_names(options) or 'none'}) has no cache"
     if kind.__name__ in UNFIT_CACHES.get(name, ()) or (name == "faster-cache" and kind.__name__ not in FASTER_CACHE):
         return f"{kind.__name__} fails with it in diffusers"
-    if name in ("first-block", "taylorseer") and "cache_context" not in inspect.getsource(
-        inspect.unwrap(kind.__call__)
-    ):
+    if name in ("first-block", "taylorseer") and "cache_context" not in signatures.code_of_call(kind):
         return f"{kind.__name__} gives its denoiser no cache context"
     if name in ("first-block", "magcache") and not any(_has_known_blocks(option) for option in options):
         return f"diffusers does not know where its denoiser's blocks ({_names(options)}) keep their states"
@@ -362,9 +354,9 @@ def _no_quantization(kind: Any, value: str) -> Reason:
 def _no_scheduler(kind: Any, value: str) -> Reason:
     import diffusers
 
-    if "scheduler" not in inspect.signature(kind.__init__).parameters:
+    if "scheduler" not in signatures.components(kind):
         return f"{kind.__name__} has no scheduler"
-    if kind.__name__ in OWN_SCHEDULER:
+    if kind.__name__ in OWN_SCHEDULER or _insists_on_a_scheduler(kind):
         return f"{kind.__name__} works with its own scheduler only"
     known = [name for name in dir(diffusers) if name.endswith("Scheduler")]
     if value not in known:
@@ -373,6 +365,15 @@ def _no_scheduler(kind: Any, value: str) -> Reason:
     if kind.__name__ in GIVES_SIGMAS and "sigmas" not in takes:
         return f"{kind.__name__} gives its scheduler noise levels (sigmas), and {value} takes none"
     return None
+
+
+def _insists_on_a_scheduler(kind: Any) -> bool:
+    """Blocks that work with any scheduler ask for their base class; others name the one that they call."""
+    import diffusers
+
+    return signatures.is_modular(kind) and diffusers.SchedulerMixin not in signatures.component_classes(
+        kind, "scheduler"
+    )
 
 
 def _unlike_the_described(card: ModelCard, recipe: Recipe) -> Reason:
@@ -453,7 +454,8 @@ def change_scheduler(pipeline: Any, changes: Mapping[str, Any]) -> None:
     elif flow_now and "flow_shift" in old.config and "shift" in takes:
         settings = {"shift": old.config["flow_shift"]}
     settings |= {name: value for name, value in changes.items() if name != "class"}
-    pipeline.register_modules(scheduler=kind.from_config(old.config, **settings))
+    put = pipeline.update_components if signatures.is_modular(type(pipeline)) else pipeline.register_modules
+    put(scheduler=kind.from_config(old.config, **settings))
 
 
 def _set_scheduler(pipeline: Any, recipe: Recipe, _device: str) -> None:
@@ -546,9 +548,25 @@ def _set_offload(pipeline: Any, recipe: Recipe, device: str) -> None:
     elif recipe.offload == "sequential":
         pipeline.enable_sequential_cpu_offload(device=device)
     elif recipe.offload == "group":
-        pipeline.enable_group_offload(
-            onload_device=torch.device(device), offload_type="leaf_level", use_stream=device.startswith("cuda")
-        )
+        how = {"onload_device": torch.device(device), "offload_type": "leaf_level", "use_stream": "cuda" in device}
+        if signatures.is_modular(type(pipeline)):
+            _offload_each(pipeline, how)
+        else:
+            pipeline.enable_group_offload(**how)
+
+
+def _offload_each(pipeline: Any, how: Mapping[str, Any]) -> None:
+    """What a `DiffusionPipeline` does of itself: every network by groups, but for those that say that they cannot."""
+    import torch
+    from diffusers.hooks import apply_group_offloading
+
+    for part in pipeline.components.values():
+        if not isinstance(part, torch.nn.Module):
+            continue
+        if getattr(part, "_supports_group_offloading", True):
+            apply_group_offloading(part, **how)
+        else:
+            part.to(how["onload_device"])
 
 
 def _compile(pipeline: Any, recipe: Recipe) -> None:

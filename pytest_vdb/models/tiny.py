@@ -21,7 +21,7 @@ from pytest_vdb.errors import CardError, LibraryMissing
 from pytest_vdb.models import blueprints
 from pytest_vdb.records import digest
 
-_CODE = ("tiny.py", "blueprints.py", "random_weights.py", "tokenizers.py", "stand_ins.py")
+_CODE = ("tiny.py", "blueprints.py", "random_weights.py", "tokenizers.py", "stand_ins.py", "modular.py")
 """Files of this room whose change may change what is built."""
 
 
@@ -52,7 +52,7 @@ def ensure(pipeline_class: str, cache_dir: Path) -> Path:
         workshop = Path(tempfile.mkdtemp(prefix=f".{pipeline_class}-", dir=cache_dir))
         try:
             with _without_progress_bars():
-                _build(plan).save_pretrained(workshop / "pipeline", safe_serialization=True)
+                _save(_build(plan), workshop / "pipeline")
             _publish(workshop / "pipeline", folder)
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
@@ -112,7 +112,7 @@ def _without_progress_bars() -> Iterator[None]:
 def _build(plan: blueprints.Blueprint) -> Any:
     import diffusers
 
-    from pytest_vdb.models import random_weights
+    from pytest_vdb.models import modular, random_weights, signatures
 
     kind = getattr(diffusers, plan.pipeline, None)
     if kind is None:
@@ -125,10 +125,21 @@ def _build(plan: blueprints.Blueprint) -> Any:
     # Some pipelines make a network of their own from the parts, e.g. AnimateDiff its motion UNet.
     with random_weights.seeded(plan.pipeline):
         try:
+            if signatures.is_modular(kind):
+                return modular.assemble(kind, components)
             return kind(**components)
         except ImportError as error:
             # diffusers puts a dummy in the place of a class whose library is absent; its message says which.
             raise LibraryMissing(f"{plan.pipeline} needs a library: {' '.join(str(error).split())}") from error
+
+
+def _save(pipeline: Any, folder: Path) -> None:
+    from pytest_vdb.models import modular, signatures
+
+    if signatures.is_modular(type(pipeline)):
+        modular.save(pipeline, folder)
+    else:
+        pipeline.save_pretrained(folder, safe_serialization=True)
 
 
 def _seeded(role: str, component: Any) -> Any:

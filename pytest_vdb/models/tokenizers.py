@@ -119,12 +119,17 @@ def qwen25_processor() -> Any:
     return _qwen_processor("Qwen2_5_VLProcessor")
 
 
-def _qwen_processor(name: str) -> Any:
+def qwen3_processor() -> Any:
+    """Qwen3-VL's processor around the tokenizer above; its networks see patches of 16 pixels."""
+    return _qwen_processor("Qwen3VLProcessor", video="Qwen3VLVideoProcessor", patch_size=16)
+
+
+def _qwen_processor(name: str, video: str = "Qwen2VLVideoProcessor", **sizes: int) -> Any:
     import transformers
 
     return getattr(transformers, name)(
-        image_processor=transformers.Qwen2VLImageProcessor(),
-        video_processor=transformers.Qwen2VLVideoProcessor(),
+        image_processor=transformers.Qwen2VLImageProcessor(**sizes),
+        video_processor=getattr(transformers, video)(**sizes),
         tokenizer=qwen(),
         chat_template=CHAT_TEMPLATE,
     )

@@ -32,6 +32,11 @@ _STEPS_BY_INDEX = Unfit(
     lambda value: value.startswith("FlowMatch"), "each frame has steps of its own, which FlowMatch schedulers refuse"
 )
 
+_FLEX = Unfit(lambda value: value != "flex", "its attention to the clip needs the backend flex, its default")
+_FOUR_STEPS = Unfit(lambda value: value != 4, "it is distilled to four noise levels of its own: leave steps=4")
+_EIGHT_STEPS = Unfit(lambda value: value != 8, "it is distilled to eight noise levels of its own: leave steps=8")
+_GUIDED_ALREADY = Unfit(lambda value: value != 1, "it is distilled to generate without guidance: leave guidance=1")
+
 _COMPLEX = Unfit(
     lambda value: value == "onnx", "its denoiser does not export to ONNX: it computes with complex numbers"
 )
@@ -41,7 +46,9 @@ ANYWHERE: Table = {
     "attention": {
         "AnyFlowFARPipeline": Unfit(
             lambda value: value != "flex", "its causal attention needs the backend flex, its default"
-        )
+        ),
+        "WanAnimate2DistilledModularPipeline": _FLEX,
+        "WanAnimate2ModularPipeline": _FLEX,
     },
     "backend": {
         "AnyFlowFARPipeline": _COMPLEX,
@@ -52,6 +59,8 @@ ANYWHERE: Table = {
             lambda value: value == "onnx", "its denoiser does not export to ONNX: it sorts what it attends to"
         ),
         "SanaWMPipeline": _COMPLEX,
+        "WanAnimate2DistilledModularPipeline": _COMPLEX,
+        "WanAnimate2ModularPipeline": _COMPLEX,
         "WanAnimatePipeline": Unfit(
             lambda value: value == "onnx", "its denoiser does not export to ONNX: it needs a QR decomposition"
         ),
@@ -61,7 +70,11 @@ ANYWHERE: Table = {
             lambda value: value == "float16", "diffusers mixes float16 and float32 in its VAE: use bfloat16 or float32"
         )
     },
-    "guidance": {"TextToVideoZeroPipeline": _NO_GUIDANCE, "TextToVideoZeroSDXLPipeline": _NO_GUIDANCE},
+    "guidance": {
+        "Cosmos3DistilledModularPipeline": _GUIDED_ALREADY,
+        "TextToVideoZeroPipeline": _NO_GUIDANCE,
+        "TextToVideoZeroSDXLPipeline": _NO_GUIDANCE,
+    },
     "max_sequence_length": {
         "CogVideoXFunControlPipeline": _ANY_LENGTH,
         "CogVideoXImageToVideoPipeline": _ANY_LENGTH,
@@ -90,6 +103,7 @@ ANYWHERE: Table = {
         "SkyReelsV2DiffusionForcingPipeline": _STEPS_BY_INDEX,
         "SkyReelsV2DiffusionForcingVideoToVideoPipeline": _STEPS_BY_INDEX,
     },
+    "steps": {"Cosmos3DistilledModularPipeline": _FOUR_STEPS, "EchoModularPipeline": _EIGHT_STEPS},
 }
 """Setting -> pipeline class -> the values it fails with."""
 
@@ -108,18 +122,32 @@ ON_CPU: Table = {
 }
 """The same, on a CPU alone."""
 
+BLOCKS_OF: Mapping[str, str] = {
+    "Cosmos3OmniModularPipeline": "Cosmos3OmniPipeline",
+    "HeliosModularPipeline": "HeliosPipeline",
+    "HeliosPyramidDistilledModularPipeline": "HeliosPyramidPipeline",
+    "HeliosPyramidModularPipeline": "HeliosPyramidPipeline",
+    "HunyuanVideo15ModularPipeline": "HunyuanVideo15Pipeline",
+    "LTX25ModularPipeline": "LTX2Pipeline",
+    "LTX2ModularPipeline": "LTX2Pipeline",
+    "LTXModularPipeline": "LTXPipeline",
+    "Wan22Image2VideoModularPipeline": "WanImageToVideoPipeline",
+    "Wan22ModularPipeline": "WanPipeline",
+    "Wan22VaceModularPipeline": "WanVACEPipeline",
+    "WanImage2VideoModularPipeline": "WanImageToVideoPipeline",
+    "WanModularPipeline": "WanPipeline",
+}
+"""Modular pipelines of models that have cards already -> the pipeline that drives them here."""
+
 _A_STAGE = "takes the latents of a first stage, not a clip"
 
 WITHOUT_CARD: Mapping[str, str] = {
-    "AceStepPipeline": "makes sound",
     "Cosmos2TextToImagePipeline": "makes images",
-    "JoyImageEditPipeline": "makes images",
-    "Kandinsky5I2IPipeline": "makes images",
     "LTX2DFRTemporalRefinePipeline": f"{_A_STAGE}: those of an LTX-2.5 pass with its keyframes and sound",
     "SanaWMLTX2Refiner": f"{_A_STAGE}: those of SANA-WM",
-    "StableAudio3Pipeline": "makes sound",
+    **{name: f"the same models as `{other}`, put together of blocks" for name, other in BLOCKS_OF.items()},
 }
-"""Classes of diffusers that deal with frames and have no card, and why."""
+"""Pipelines of diffusers that deal with video and have no card, and why."""
 
 
 def first(pipeline: str, recipe: Recipe, asked: Collection[str], table: Table = ANYWHERE) -> tuple[str, str] | None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pytest_vdb.errors import CardError, LibraryMissing, WeightsBroken, WeightsMissing
-from pytest_vdb.models import folders
+from pytest_vdb.models import calls, folders, modular, signatures
 from pytest_vdb.models.card import ModelCard, Part
 from pytest_vdb.records import Recipe, WeightsMode
 
@@ -101,7 +100,7 @@ def pipeline_class(card: ModelCard) -> Any:
             where=f"model {card.name}",
             mend="pip install --upgrade diffusers",
         )
-    if not issubclass(kind, diffusers.DiffusionPipeline):  # diffusers exports a stand-in where a package is missing
+    if not signatures.is_pipeline(kind):  # diffusers exports a stand-in where a package is missing
         needed = ", ".join(getattr(kind, "_backends", ()))
         raise LibraryMissing(
             f"{card.pipeline} needs packages that are not all installed: {needed}",
@@ -130,6 +129,11 @@ def part_class(part: Part) -> Any:
     )
 
 
+def index_names(kind: Any) -> tuple[str, ...]:
+    """What the index in a folder of this pipeline class is called; the preferred name first."""
+    return (folders.MODULAR_INDEX, folders.INDEX) if signatures.is_modular(kind) else (folders.INDEX,)
+
+
 def dtypes_of(card: ModelCard, recipe: Recipe) -> Any:
     """What `from_pretrained` takes as `dtype`: one dtype, or one for each component that stays in float32."""
     import torch
@@ -144,7 +148,10 @@ def _from_folder(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSour
     from pytest_vdb.models import switches, tiny
 
     found = _FINDERS[source.mode](card, kind, recipe, source)
-    folders.check(found.folder, given=found.given)
+    index = folders.read_index(found.folder, index_names(kind))
+    inputs = calls.conditions(kind, card.task)
+    only = modular.needed(kind, inputs) if signatures.is_modular(kind) else None
+    folders.check(found.folder, index, given=found.given, only=only)
     settings = {
         "dtype": dtypes_of(card, recipe),
         "use_safetensors": True,
@@ -154,7 +161,13 @@ def _from_folder(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSour
         **switches.loading_settings(kind, recipe),
         **found.given,
     }
-    pipeline = _read(lambda: kind.from_pretrained(found.folder, **settings), found.folder, card)
+
+    def read() -> Any:
+        if signatures.is_modular(kind):
+            return modular.load(kind, found.folder, index, settings, inputs=inputs)
+        return kind.from_pretrained(found.folder, **settings)
+
+    pipeline = _read(read, found.folder, card)
     if source.mode != "tiny":
         return Loaded(pipeline=pipeline, revision=found.revision, call=card.call)
     tiny.after_load(pipeline)
@@ -177,8 +190,11 @@ def _random(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSource) -
     plan = architectures.preset(card.architecture)
     device = source.device if recipe.offload in (None, "none") else "cpu"
     components = architectures.build(card.architecture, dtype=getattr(torch, recipe.dtype or "float32"), device=device)
-    known = inspect.signature(kind).parameters
-    pipeline = kind(**{name: component for name, component in components.items() if name in known})
+    if signatures.is_modular(kind):
+        pipeline = modular.assemble(kind, components, inputs=calls.conditions(kind, card.task))
+    else:
+        known = signatures.components(kind)
+        pipeline = kind(**{name: component for name, component in components.items() if name in known})
     for name in card.float32:
         getattr(pipeline, name).float()
     blueprints.adjust(pipeline, plan)
@@ -193,15 +209,16 @@ def _find_tiny(card: ModelCard, _kind: Any, _recipe: Recipe, source: WeightsSour
     return _Found(folder=folder, given=tiny.load_overrides(card.pipeline))
 
 
-def _find_local(card: ModelCard, _kind: Any, recipe: Recipe, source: WeightsSource) -> _Found:
+def _find_local(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSource) -> _Found:
     if source.local_dir is None:
         raise WeightsMissing("local weights without a folder", where=card.name, mend="give --vdb-weights-dir=FOLDER")
     own = source.local_dir / card.name
     folder = own if own.is_dir() else source.local_dir
-    if not (folder / folders.INDEX).exists() and folder is source.local_dir:
+    names = index_names(kind)
+    if folder is source.local_dir and not any((folder / name).exists() for name in names):
         there = sorted(path.name for path in source.local_dir.iterdir()) if source.local_dir.is_dir() else []
         raise WeightsMissing(
-            f"there is neither a folder {card.name!r} nor a {folders.INDEX} in it; it holds: {', '.join(there) or '-'}",
+            f"there is neither a folder {card.name!r} nor a {names[0]} in it; it holds: {', '.join(there) or '-'}",
             where=source.local_dir,
             mend=f"put the pipeline of {card.repository or card.name} into {own}",
         )
@@ -226,7 +243,11 @@ def _find_on_hub(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSour
         snapshot = hub.part(part, offline=source.offline)
         folders.verify_downloads(snapshot.folder, ledger)
         given[part.component] = _read_part(part, snapshot.folder / (part.subfolder or ""), recipe)
-    snapshot = hub.pipeline(card, kind, given=given, offline=source.offline)
+    if signatures.is_modular(kind):
+        names = modular.needed(kind, calls.conditions(kind, card.task)) - set(given)
+        snapshot = hub.components(card, names, indexes=index_names(kind), offline=source.offline)
+    else:
+        snapshot = hub.pipeline(card, kind, given=given, offline=source.offline)
     folders.verify_downloads(snapshot.folder, ledger)
     return _Found(folder=snapshot.folder, given=given, revision=snapshot.revision)
 
@@ -239,8 +260,10 @@ def _read_part(part: Part, folder: Path, recipe: Recipe) -> Any:
 
     kind = part_class(part)
     folders.check_part(folder)
-    dtype = getattr(torch, recipe.dtype or "float32")
-    return _read(lambda: kind.from_pretrained(folder, dtype=dtype, use_safetensors=True), folder, None)
+    settings: dict[str, Any] = {"local_files_only": True}
+    if issubclass(kind, torch.nn.Module):
+        settings |= {"dtype": getattr(torch, recipe.dtype or "float32"), "use_safetensors": True}
+    return _read(lambda: kind.from_pretrained(folder, **settings), folder, None)
 
 
 def _read(load: Any, folder: Path, card: ModelCard | None) -> Any:

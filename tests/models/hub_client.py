@@ -20,6 +20,7 @@ for line in sys.stdin:
         pipeline=ask.get("pipeline", "WanPipeline"),
         parts=tuple(Part(**part) for part in ask.get("parts", ())),
         repository=ask["repository"],
+        task=ask.get("task", "t2v"),
         revision=ask.get("revision"),
         download_gb=1.5,
         defaults=Recipe(frames=9, height=32, width=32, fps=8.0, dtype="float32"),
@@ -28,6 +29,8 @@ for line in sys.stdin:
     try:
         loaded = load_pipeline(card, card.resolve(Recipe(), "hub"), source)
         answer = {"revision": loaded.revision, "class": type(loaded.pipeline).__name__}
+        if ask.get("components"):
+            answer["components"] = sorted(k for k, part in loaded.pipeline.components.items() if part is not None)
     except VdbError as error:
         answer = {"error": type(error).__name__, "message": str(error)}
     print("ANSWER", json.dumps(answer), flush=True)

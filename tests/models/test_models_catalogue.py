@@ -1,16 +1,13 @@
 """The shipped catalogue, card by card, against the installed diffusers; then every class driven end to end, tiny."""
 
-import ast
 import inspect
-import re
 from collections import Counter
-from pathlib import Path
 
 import diffusers
 import pytest
 
 from pytest_vdb.errors import LibraryMissing
-from pytest_vdb.models import architectures, calls, switches, tiny, unfit
+from pytest_vdb.models import architectures, inventory, signatures, switches, tiny, unfit
 from pytest_vdb.models.registry import CATALOG, Registry
 from pytest_vdb.models.weights import WeightsSource, part_class, pipeline_class
 from pytest_vdb.records import Prompt, Recipe
@@ -18,6 +15,7 @@ from pytest_vdb.records import Prompt, Recipe
 REGISTRY = Registry.from_catalog()
 CARDS = [card for card in REGISTRY.select("all") if card.pipeline is not None]
 RUNNABLE = [card for card in CARDS if card.broken is None]
+CLASSES = {card.pipeline for card in CARDS}
 BY_CLASS = {card.pipeline: card for card in reversed(RUNNABLE)}
 READ_NO_PROMPT = {
     "Kandinsky6SRPipeline",
@@ -39,27 +37,27 @@ def class_of(card):
         pytest.skip(str(error))
 
 
-def test_there_are_at_least_80_models_of_at_least_73_classes():
-    assert len(CARDS) >= 80
-    assert len({card.pipeline for card in CARDS}) >= 73
+def test_every_video_pipeline_of_diffusers_has_a_card_or_a_reason():
+    found = inventory.video_pipelines()
+    assert {name: why for name, why in found.items() if name not in CLASSES | set(unfit.WITHOUT_CARD)} == {}
 
 
-def test_every_pipeline_of_diffusers_that_deals_with_frames_has_a_card_or_a_reason():
-    pipelines = Path(diffusers.__file__).parent / "pipelines"
-    found = set()
-    for path in pipelines.rglob("*.py"):
-        source = path.read_text(encoding="utf-8")
-        for node in ast.parse(source).body:
-            if not isinstance(node, ast.ClassDef) or not any(
-                getattr(part, "name", "") == "__call__" for part in node.body
-            ):
-                continue
-            text = ast.get_source_segment(source, node) or ""
-            if "Processor" not in node.name and re.search(
-                r"postprocess_video|\bframes\b|num_frames|video_length|video=", text
-            ):
-                found.add(node.name)
-    assert found - {card.pipeline for card in CARDS} == set(unfit.WITHOUT_CARD)
+def test_every_card_and_every_reason_is_of_a_video_pipeline_that_diffusers_has():
+    assert (CLASSES | set(unfit.WITHOUT_CARD)) - set(inventory.video_pipelines()) == set()
+    assert CLASSES & set(unfit.WITHOUT_CARD) == set()
+
+
+def test_every_preset_of_blocks_that_makes_video_belongs_to_a_pipeline():
+    assert inventory.presets_without_pipeline() == {}
+
+
+@pytest.mark.parametrize(("modular", "other"), sorted(unfit.BLOCKS_OF.items()))
+def test_what_has_no_card_because_another_pipeline_drives_the_same_model_has_the_same_denoiser(modular, other):
+    assert other in CLASSES
+    theirs, ours = (
+        set(signatures.component_classes(getattr(diffusers, name), "transformer")) for name in (modular, other)
+    )
+    assert theirs & ours
 
 
 def test_no_two_models_share_a_name():
@@ -78,8 +76,8 @@ def test_every_file_of_the_catalogue_says_what_it_holds():
 @of_each_card
 def test_the_class_exists_and_takes_the_settings_of_the_card(card):
     kind = class_of(card)
-    known = calls.parameters_of(kind)
-    constructor = inspect.signature(kind).parameters
+    known = signatures.inputs(kind)
+    constructor = signatures.components(kind)
     assert set(card.call) <= set(known)
     assert {part.component for part in card.parts} <= set(constructor)
     assert all(hasattr(part_class(part), "from_pretrained") for part in card.parts)
@@ -108,7 +106,7 @@ def test_the_card_says_where_the_weights_are_and_under_what_licence(card):
 @pytest.mark.parametrize("card", [card for card in CARDS if card.architecture], ids=lambda card: card.name)
 def test_the_full_size_architecture_has_what_the_class_needs(card):
     given = set(architectures.preset(card.architecture).components)
-    constructor = inspect.signature(class_of(card)).parameters
+    constructor = signatures.components(class_of(card))
     needed = {name for name, parameter in constructor.items() if parameter.default is inspect.Parameter.empty}
     assert needed <= given
 

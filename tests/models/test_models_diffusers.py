@@ -161,5 +161,5 @@ def test_what_is_no_single_clip_is_refused(frames):
 
 
 def test_an_output_without_frames_is_refused():
-    with pytest.raises(BadClip, match="SimpleNamespace has none of frames, images, video"):
+    with pytest.raises(BadClip, match="SimpleNamespace has none of frames, videos, images, video"):
         clip_of(output(latents=1), 8.0, where="model x")

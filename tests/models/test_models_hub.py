@@ -41,7 +41,9 @@ def hub(pipeline_folder, tmp_path_factory):
     base, adapter = tmp_path_factory.mktemp("base") / "pipeline", tmp_path_factory.mktemp("adapter") / "motion"
     shutil.copytree(tiny.ensure("AnimateDiffPipeline", pipeline_folder.parent), base)
     shutil.move(base / "motion_adapter", adapter)
+    modular = tiny.ensure("MiniMaxH3ModularPipeline", pipeline_folder.parent)
     repositories = {
+        "toys/modular": Repository(modular, COMMIT),
         "toys/base": Repository(base, COMMIT),
         "toys/adapter": Repository(adapter, OTHER),
         "toys/huge": Repository(pipeline_folder, COMMIT, claimed_size=10**15),
@@ -117,6 +119,21 @@ def test_a_broken_transfer_is_resumed_where_it_broke(hub, ask):
     assert sent[0] == f"GET {TRANSFORMER}"
     assert re.fullmatch(rf"GET {TRANSFORMER} bytes=[1-9]\d+-", sent[1])
     assert len(sent) == 2
+
+
+def test_of_a_modular_pipeline_only_what_the_task_needs_is_downloaded(hub, ask):
+    repositories, _ = hub
+    asked = {"repository": "toys/modular", "pipeline": "MiniMaxH3ModularPipeline", "revision": COMMIT}
+    answer = ask(**asked, components=True)
+    assert (answer["revision"], answer["class"]) == (COMMIT, "MiniMaxH3ModularPipeline")
+    assert "transformer" in answer["components"]
+    assert "transformer_ref" not in answer["components"]
+    fetched = {line.split()[1].partition("/")[0] for line in repositories["toys/modular"].served}
+    assert {"transformer", "text_encoder", "processor", "modular_model_index.json"} <= fetched
+    assert "transformer_ref" not in fetched
+    repositories["toys/modular"].served.clear()
+    assert ask(**asked, offline=True)["revision"] == COMMIT
+    assert repositories["toys/modular"].served == []
 
 
 def test_a_part_comes_from_its_own_repository(hub, ask):

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 
 from pytest_vdb.errors import RecipeError
-from pytest_vdb.models import switches, unfit
+from pytest_vdb.models import signatures, switches, unfit
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.weights import WeightsSource, load_pipeline, pipeline_class
 from pytest_vdb.records import Prompt, Recipe
@@ -278,8 +278,8 @@ def test_a_compiled_model_makes_nearly_the_same_clip(made):
 
 def test_components_are_found_by_their_annotations():
     kind = pipeline_class(REGISTRY.get("animatediff"))
-    assert {option.__name__ for option in switches.component_classes(kind, "unet")} == {
+    assert {option.__name__ for option in signatures.component_classes(kind, "unet")} == {
         "UNet2DConditionModel",
         "UNetMotionModel",
     }
-    assert switches.component_classes(kind, "transformer") == ()
+    assert signatures.component_classes(kind, "transformer") == ()
