@@ -52,10 +52,11 @@ def test_what_did_not_change_passes(project, baseline):
     assert result.ret == pytest.ExitCode.OK
 
 
-def test_a_metric_that_nobody_measured_does_not_pass_silently(project, baseline):
+def test_a_metric_that_the_baseline_never_measured_is_refused_at_the_door(project, baseline):
     result = project.run_in_subprocess("good", f"--vdb-baseline={baseline}", "--vdb-fail-on=brightnes:-2%")
-    result.assert_outcomes(passed=3, failed=1)
-    result.stdout.fnmatch_lines(["*missing*no test measured*brightnes*did you mean*brightness*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*unknown metric 'brightnes'*", "*did you mean 'brightness'*"])
+    assert len(project.runs()) == 1
 
 
 def test_another_recipe_is_incomparable_and_named(project, baseline):

@@ -64,11 +64,3 @@ def test_a_typo_ends_the_session_before_anything_is_generated(nested, option, sa
     assert said in result.stdout.str() + result.stderr.str()
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
     assert not (nested.path / "reports").exists()
-
-
-def test_a_gate_on_a_metric_that_the_baseline_never_measured_is_refused_at_the_door(project):
-    project.run("good").assert_outcomes(passed=3)
-    result = project.run("good", f"--vdb-baseline={project.runs()[-1]}", "--vdb-fail-on=brightnes:-2%")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*brightnes*", "*did you mean 'brightness'*"])
-    assert len(project.runs()) == 1
