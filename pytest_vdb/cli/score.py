@@ -52,9 +52,7 @@ def add_to(commands: Any) -> None:
     )
     score.add_argument("--model", metavar="NAME", help="who made the clips, in reports (default: the folder's name)")
     score.add_argument("--output", "-o", type=expanded, metavar="FILE", help="default: reports/scores/CLIPS.jsonl")
-    score.add_argument(
-        "--vbench", type=expanded, metavar="FILE", help="also write vbench.* as a VBench result file"
-    )
+    score.add_argument("--vbench", type=expanded, metavar="FILE", help="also write vbench.* as a VBench result file")
     add_metric_arguments(score)
     score.set_defaults(command=_score)
 

@@ -50,6 +50,10 @@ class Collected:
     prompts: dict[str, Prompt] = field(default_factory=dict)
     seed: int = 0
     """The base seed."""
+    sets: bool = False
+    """Whether a metric of all samples of a model is asked for."""
+    tagged_in: tuple[str, ...] = ()
+    """The user's files that tag the session's metrics."""
 
     def model_of(self, nodeid: str) -> str | None:
         """The model that a test is about; None: it is no benchmark of a model."""
@@ -84,7 +88,14 @@ def take_stock(config: pytest.Config, items: Iterable[pytest.Item], bench: Workb
     tests = {nodeid: _test(item, bench) for nodeid, item in found.items()}
     prompts = {prompt.id: prompt for prompt in bench.suite.prompts} if any(t.prompt for t in tests.values()) else {}
     models = {name: bench.about(name) for name in dict.fromkeys(test.model for test in tests.values())}
-    config.stash[COLLECTED] = Collected(tests=tests, models=models, prompts=prompts, seed=bench.options.seed)
+    config.stash[COLLECTED] = Collected(
+        tests=tests,
+        models=models,
+        prompts=prompts,
+        seed=bench.options.seed,
+        sets=any(spec.scope == "set" for spec in bench.metrics),
+        tagged_in=bench.metric_files(),
+    )
     if hasattr(config, "workerinput"):
         tell(config, TOPIC, to_json(config.stash[COLLECTED]))
 

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_vdb.errors import VdbError
 from pytest_vdb.plugin.recording import Recorder
+from pytest_vdb.plugin.timing import is_xdist_controller
 from pytest_vdb.plugin.workbench import given, options_of
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class SetMetrics:
     def pytest_runtestloop(self, session: pytest.Session) -> object:
         """After the last test, before the gates."""
         finished = yield
-        asked = self.recorder.records and any(spec.scope == "set" for spec in self.recorder.bench.metrics)
-        if asked and not self.config.option.collectonly:
+        collected = self.recorder.collected
+        if collected is not None and collected.sets and self.recorder.records and not self.config.option.collectonly:
+            if is_xdist_controller(self.config):
+                self.recorder.bench.import_metrics(collected.tagged_in)
             for of_model in self._groups():
                 self.recorder.append(self._record(of_model))
         return finished

@@ -6,6 +6,7 @@ Built when the first benchmark is collected; torch comes in with the first model
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -122,6 +123,28 @@ class Workbench:
             self.registry.add_from(source)
         if len(self.registry.names()) != before:
             self.__dict__.pop("models", None)
+
+    def metric_files(self) -> tuple[str, ...]:
+        """The user's files that tag the session's metrics."""
+        import inspect
+
+        files = dict.fromkeys(inspect.getfile(spec.function) for spec in self.metrics)
+        ours = Path(__file__).parent.parent
+        return tuple(file for file in files if not Path(file).is_relative_to(ours))
+
+    def import_metrics(self, files: Iterable[str]) -> None:
+        """On a controller, which collects nothing: import the conftests and modules that tag the session's metrics."""
+        from _pytest.pathlib import import_path
+
+        root, mode = self.config.rootpath, self.config.getoption("importmode")
+        packages = self.config.getini("consider_namespace_packages")
+        for path in map(Path, files):
+            if path.name == "conftest.py":
+                manager = self.config.pluginmanager
+                module = manager._importconftest(path, mode, root, consider_namespace_packages=packages)
+            else:
+                module = import_path(path, mode=mode, root=root, consider_namespace_packages=packages)
+            self._modules[str(path)] = module
 
     def known_models(self) -> tuple[str, ...] | None:
         """The names of this session's models; None while a name is unknown: its conftest may not be imported yet."""

@@ -64,3 +64,14 @@ def test_a_typo_ends_the_session_before_anything_is_generated(nested, option, sa
     assert said in result.stdout.str() + result.stderr.str()
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
     assert not (nested.path / "reports").exists()
+
+
+@pytest.mark.parametrize("place", ["conftest.py", "test_generation.py"])
+def test_a_set_metric_is_computed_wherever_its_tag_stands(nested, place):
+    metric = '\n\nfrom pytest_vdb import metric\n\n@metric("clips_seen", unit="1", better="neutral")\n'
+    metric += "def clips_seen(clips) -> float:\n    return float(len(clips))\n"
+    (nested.path / "a" / place).open("a").write(metric)
+    result = nested.run_in_subprocess("hazy", "-n2", "--vdb-metrics=clips_seen", "a")
+    result.assert_outcomes(passed=3)
+    (value,) = [m.value for record in nested.records() for m in record.measurements if m.name == "clips_seen"]
+    assert value == 3
