@@ -264,7 +264,16 @@ FEATURES: dict[str, FeatureSpec] = {
             about="(K,) how far each second frame is from the one invented between its neighbours, 0 to 255",
             frames=3,
         ),
-        FeatureSpec(name="niqe_frames", backbone="niqe", about="(K,) distance of up to 8 evenly spaced frames"),
+        FeatureSpec(
+            name="niqe_frames",
+            backbone="niqe",
+            about="(K,) distance of up to 8 evenly spaced frames, MATLAB's brightness",
+        ),
+        FeatureSpec(
+            name="niqe_basicsr_frames",
+            backbone="niqe",
+            about="(K,) distance of up to 8 evenly spaced frames, BasicSR's brightness",
+        ),
         FeatureSpec(name="i3d", backbone="i3d", about="(400,) logits, StyleGAN-V's preprocessing", frames=9),
         FeatureSpec(name="i3d_cd", backbone="i3d", about="(400,) logits, cd-fvd's preprocessing (squashed)", frames=9),
         FeatureSpec(name="vjepa", backbone="vjepa", about="(D,) mean token of the encoder, up to 64 frames"),

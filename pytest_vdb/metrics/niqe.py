@@ -1,8 +1,10 @@
 """NIQE: how far a frame's local statistics are from those of pristine photographs. No network; a small file of figures.
 
 Source: Mittal, Soundararajan, Bovik, Making a "completely blind" image quality analyzer, IEEE SPL 2013. The details
-(rounded BT.601 luma with head room, MATLAB's antialiased bicubic halving, circular shifts inside a block, blocks in
-which the fit fails left out) are those of the authors' MATLAB release, so that published values compare.
+(MATLAB's antialiased bicubic halving, circular shifts inside a block, blocks in which the fit fails left out) are those
+of the authors' MATLAB release, so that published values compare. Two variants are in use, which differ in what they
+take for brightness and by up to 5% in value: MATLAB's `rgb2gray` (the authors' release, IQA-PyTorch), and the luma of
+YCbCr with head room (BasicSR, hence most papers on restoration).
 """
 
 from __future__ import annotations
@@ -22,7 +24,13 @@ BLOCK = 96
 FRAMES = 8
 """Evenly spaced frames that are looked at: quality changes slowly, and each costs 30 ms at 480x720."""
 FEATURES = 36
+NTSC = np.array([[1.0, 0.956, 0.621], [1.0, -0.272, -0.647], [1.0, -1.106, 1.703]])
+GREY = np.linalg.inv(NTSC)[0]
+"""MATLAB's `rgb2gray`: 0.298936, 0.587043, 0.114021. The four digits that its manual prints move a noisy image 1%."""
 LUMA = np.array([65.481, 128.553, 24.966])
+FLAT = 1e-9
+"""Below it a normalised pixel is 0: where nothing changes, rounding leaves about 1e-15 of either sign, and the fit
+counts signs; the value would depend on the order of sums by up to 4%."""
 SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 _SHAPES = np.arange(200, 10_001) / 1000
@@ -31,7 +39,7 @@ _RATIOS = special.gamma(2 / _SHAPES) ** 2 / (special.gamma(1 / _SHAPES) * specia
 
 
 class Niqe:
-    """`niqe_frames`: the distance of up to 8 evenly spaced frames, `(K,)`.
+    """`niqe_frames` and `niqe_basicsr_frames`: the distance of up to 8 evenly spaced frames, `(K,)`.
 
     The pristine model, in this order: `tiny` (an invented one); `path` to an `.npz` with `mu_pris_param (1, 36)` and
     `cov_pris_param (36, 36)`; else the authors' own, as BasicSR keeps it.
@@ -45,8 +53,8 @@ class Niqe:
         self._mean, self._covariance = read_model(path)
         self.identity = f"niqe@{weights_digest(path)}"
 
-    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
-        """`niqe_frames`: `(K,)` distances.
+    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:
+        """`niqe_frames`: `(K,)` distances by MATLAB's brightness; `niqe_basicsr_frames`: by BasicSR's.
 
         Raises:
             CannotMeasure: frames of fewer than two blocks of 96x96, or in which too few blocks have any texture.
@@ -54,7 +62,8 @@ class Niqe:
         assert subject.clip is not None
         frames = subject.clip.frames
         chosen = np.unique(np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int))
-        values = [distance(block_features(luma(frames[i])), self._mean, self._covariance) for i in chosen]
+        brightness = luma if name == "niqe_basicsr_frames" else grey
+        values = [distance(block_features(brightness(frames[i])), self._mean, self._covariance) for i in chosen]
         return np.array(values, np.float32)
 
 
@@ -86,35 +95,44 @@ def distance(features: NDArray[np.float64], mean: NDArray[np.float64], covarianc
     return float(np.sqrt(off @ spread @ off))
 
 
+def grey(frame: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """What MATLAB's `rgb2gray` makes of a frame `(H, W, 3)`: 0 to 255, whole numbers."""
+    brightness: NDArray[np.float64] = np.floor(frame.astype(np.float64) @ GREY + 0.5)
+    return brightness
+
+
 def luma(frame: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Y of a frame `(H, W, 3)` in 16 to 235, rounded; quotients in float32, as references round: ties decide pixels."""
+    """Y of YCbCr of a frame `(H, W, 3)`: 16 to 235, whole numbers.
+
+    Quotients are in float32 as BasicSR has them: ties decide pixels.
+    """
     brightness: NDArray[np.float64] = np.round((frame.astype(np.float32) / np.float32(255)) @ LUMA + 16)
     return brightness
 
 
-def block_features(luma: NDArray[np.float64]) -> NDArray[np.float64]:
+def block_features(brightness: NDArray[np.float64]) -> NDArray[np.float64]:
     """The 36 features of each whole block of 96x96 pixels, `(blocks, 36)`: 18 at full size, 18 at half.
 
     Args:
-        luma: `(H, W)`; what is left over at the right and below is left out.
+        brightness: `(H, W)`, of `grey` or `luma`; what is left over at the right and below is left out.
 
     Raises:
         CannotMeasure: the frame has fewer than two blocks.
     """
-    height, width = (side // BLOCK * BLOCK for side in luma.shape)
+    height, width = (side // BLOCK * BLOCK for side in brightness.shape)
     if height * width < 2 * BLOCK**2:
-        raise CannotMeasure(
-            f"NIQE needs two blocks of 96x96 pixels, and the frames have {luma.shape[1]}x{luma.shape[0]} pixels"
-        )
-    whole = luma[:height, :width]
+        size = f"{brightness.shape[1]}x{brightness.shape[0]}"
+        raise CannotMeasure(f"NIQE needs two blocks of 96x96 pixels, and the frames have {size} pixels")
+    whole = brightness[:height, :width]
     return np.hstack([_features(_normalised(whole), BLOCK), _features(_normalised(_halved(whole)), BLOCK // 2)])
 
 
-def _normalised(luma: NDArray[np.float64]) -> NDArray[np.float64]:
+def _normalised(brightness: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each pixel's distance from its neighbourhood's mean, in its neighbourhood's deviations: equation 1."""
-    mean = _weighted(luma)
-    deviation = np.sqrt(np.abs(_weighted(luma * luma) - mean * mean))
-    normalised: NDArray[np.float64] = (luma - mean) / (deviation + 1)
+    mean = _weighted(brightness)
+    deviation = np.sqrt(np.abs(_weighted(brightness * brightness) - mean * mean))
+    normalised: NDArray[np.float64] = (brightness - mean) / (deviation + 1)
+    normalised[np.abs(normalised) < FLAT] = 0
     return normalised
 
 

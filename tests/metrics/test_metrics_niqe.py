@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 from scipy import ndimage
 
 from pytest_vdb.errors import CannotMeasure, WeightsBroken, WeightsMissing
+from pytest_vdb.metrics.engine import Engine
 from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.niqe import FEATURES, Niqe, block_features, distance, luma, read_model
+from pytest_vdb.metrics.niqe import FEATURES, Niqe, block_features, distance, grey, luma, read_model
+from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.records import Clip
 
 
@@ -26,9 +29,64 @@ def photograph(seed: int, height: int, width: int) -> np.ndarray:
     [(0, 200, 300, 6.734344751886127), (1, 192, 192, 6.725026319088818), (2, 288, 480, 6.704292825872639)],
 )
 def test_the_distance_is_basicsrs(seed, height, width, expected):
-    """BasicSR 8d56e3a (itself within 1e-5 of the authors' MATLAB), with a model of ones and the identity."""
+    """BasicSR 8d56e3a, with a model of ones and the identity."""
     features = block_features(luma(photograph(seed, height, width)))
     assert distance(features, np.ones(FEATURES), np.eye(FEATURES)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("seed", "height", "width", "expected"),
+    [(0, 200, 300, 6.698729151367357), (1, 192, 192, 6.693861170435351), (2, 288, 480, 6.674325684492567)],
+)
+def test_the_distance_is_that_of_rgb2gray(seed, height, width, expected):
+    """BasicSR's fit of MATLAB's grey, with a model of ones and the identity."""
+    features = block_features(grey(photograph(seed, height, width)))
+    assert distance(features, np.ones(FEATURES), np.eye(FEATURES)) == pytest.approx(expected, rel=1e-5)
+
+
+MATLAB = {"I03": 15.7536293917814, "I04": 3.6549215235377, "I06": 3.23547743716998, "I08": 3.18403333858339}
+MATLAB |= {"I19": 8.63519663862637}
+"""What the authors' release gives for five distorted images of TID2013, as IQA-PyTorch publishes it (dist_dir)."""
+BASICSR = {"I03": 15.56596, "I04": 3.79315, "I06": 3.1884, "I08": 3.13986, "I19": 8.68502}
+"""What BasicSR 8d56e3a gives for them."""
+
+
+@pytest.mark.parametrize("name", MATLAB)
+def test_the_published_images_have_their_published_values(shared, name):
+    """The images may not be redistributed with this repository, nor the pristine model."""
+    folder = shared / "niqe"
+    if not (folder / f"{name}.bmp").is_file():
+        pytest.skip(f"needs {folder}: I03.bmp to I19.bmp of IQA-PyTorch's dist_dir and BasicSR's niqe_pris_params.npz")
+    image = np.asarray(PIL.Image.open(folder / f"{name}.bmp").convert("RGB"))
+    model = read_model(folder / "niqe_pris_params.npz")
+    assert distance(block_features(grey(image)), *model) == pytest.approx(MATLAB[name], rel=0.01)
+    assert distance(block_features(luma(image)), *model) == pytest.approx(BASICSR[name], rel=0.003)
+
+
+@pytest.mark.parametrize("brightness", [grey, luma])
+def test_the_order_of_sums_is_no_part_of_the_value(brightness):
+    """Flat places are where it shows: rounding leaves either sign there, and the fit counts signs."""
+    frame = photograph(3, 288, 480)
+    frame[40:200, 60:300] = (90, 120, 40)
+    expected = distance(block_features(brightness(frame)), np.ones(FEATURES), np.eye(FEATURES))
+    for seed in range(3):
+        rounded_elsewhere = brightness(frame) + np.random.default_rng(seed).normal(0, 1e-13, frame.shape[:2])
+        value = distance(block_features(rounded_elsewhere), np.ones(FEATURES), np.eye(FEATURES))
+        assert value == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_version_names_the_variant():
+    registry = MetricRegistry.builtin()
+    assert registry.get("niqe").version.startswith("matlab-")
+    assert registry.get("niqe_basicsr").version.startswith("basicsr-")
+
+
+def test_both_variants_are_measured_through_one_model():
+    clip = Clip(photograph(0, 96, 192)[None], 8.0)
+    measured = Engine(MetricRegistry.builtin().select("niqe*"), tiny=True, cache_dir=Path()).measure(clip).measurements
+    matlab, basicsr = (measurement.value for measurement in measured)
+    assert matlab == pytest.approx(basicsr, rel=0.05)
+    assert matlab != basicsr
 
 
 def test_the_shape_of_gaussian_noise_is_two():
