@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# pytester forgets what an in-process session imported, and C extensions cannot be imported twice: have them first.
-import av  # noqa: F401
-import numpy.fft
-import numpy.random  # noqa: F401
-import PIL.Image  # noqa: F401
 import pytest
-import scipy.special  # noqa: F401
 
 from pytest_vdb.records import Record, Run
 from pytest_vdb.results import journal
