@@ -13,6 +13,8 @@ from pytest_vdb.analysis.correlation import Pair, agreement, kendall, spearman
 from pytest_vdb.analysis.ratings import pair_up, read_ratings, read_scores
 from pytest_vdb.errors import RecordError, UnknownName
 
+RATINGS = Path(__file__).parents[2] / "fixtures" / "ratings"
+
 
 def pairs(models: int = 3, prompts: int = 20, seed: int = 0) -> list[Pair]:
     generator = np.random.default_rng(seed)
@@ -63,9 +65,9 @@ def test_equal_ratings_and_too_few_models_say_so():
         ("T2VScore-A (GPT-4V)", 0.477, 0.353),
     ],
 )
-def test_t2vscores_published_correlations_come_out_to_three_digits(shared, column, rho, tau_b):
-    ratings = read_ratings(shared / "human" / "t2vscore_alignment_score.json")
-    found = pair_up(read_scores(shared / "human" / "t2vscore_results.csv", column), ratings)
+def test_t2vscores_published_correlations_come_out_to_three_digits(column, rho, tau_b):
+    ratings = read_ratings(RATINGS / "t2vscore_alignment_score.json")
+    found = pair_up(read_scores(RATINGS / "t2vscore_results.csv", column), ratings)
     clips = agreement(found, resamples=0)[0]
     assert len(found) == 2543
     assert (round(clips.spearman.value, 3), round(clips.kendall_b.value, 3)) == (rho, tau_b)

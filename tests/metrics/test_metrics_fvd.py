@@ -13,7 +13,7 @@ from pytest_vdb.metrics.fvd import fvd, fvd_cd, fvd_infinity
 from pytest_vdb.metrics.moments import Moments
 from pytest_vdb.metrics.resampling import swap_test
 
-ORACLES = Path(__file__).parents[2].parent / "shared" / "oracles"
+ORACLES = Path(__file__).parents[2] / "fixtures" / "oracles"
 
 
 def draw(n, d, seed, shift=0.0, scale=1.0):
@@ -27,7 +27,6 @@ def reference_of(features, *, moments_only=False):
     return ReferenceFeatures(source="test", features=features)
 
 
-@pytest.mark.skipif(not ORACLES.exists(), reason="the reference values are not on this machine")
 @pytest.mark.parametrize("moments_only", [False, True])
 def test_both_variants_are_exact_on_the_reference_features(moments_only):
     features = np.load(ORACLES / "fvd_features.npz")

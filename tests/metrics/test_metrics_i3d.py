@@ -15,8 +15,7 @@ from pytest_vdb.metrics.features import BackboneSource, Subject  # noqa: E402
 from pytest_vdb.metrics.frechet import frechet_distance  # noqa: E402
 from pytest_vdb.records import Clip  # noqa: E402
 
-ORACLES = Path(__file__).parents[2].parent / "shared" / "oracles"
-needs_oracles = pytest.mark.skipif(not ORACLES.exists(), reason="the reference values are not on this machine")
+ORACLES = Path(__file__).parents[2] / "fixtures" / "oracles"
 
 
 def oracle(name):
@@ -62,7 +61,6 @@ def unfolded_state(seed=0):
     return state
 
 
-@needs_oracles
 def test_features_are_those_of_the_reference_implementations(seeded_file):
     backbone = i3d.I3D(BackboneSource(path=seeded_file))
     clip = Clip(oracle("videos").blobs(0, 1)[0], 8)
@@ -71,7 +69,6 @@ def test_features_are_those_of_the_reference_implementations(seeded_file):
         np.testing.assert_allclose(backbone.features(name, Subject(clip=clip)), expected, atol=1e-4)
 
 
-@needs_oracles
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_fvd_end_to_end_is_that_of_the_reference_implementations(seeded_file):

@@ -9,12 +9,15 @@ import PIL.Image
 import pytest
 from scipy import ndimage
 
+from pytest_vdb import video
 from pytest_vdb.errors import CannotMeasure, WeightsBroken, WeightsMissing
 from pytest_vdb.metrics.engine import Engine
 from pytest_vdb.metrics.features import BackboneSource, Subject
 from pytest_vdb.metrics.niqe import FEATURES, Niqe, block_features, distance, grey, luma, read_model
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.records import Clip
+
+CLIPS = Path(__file__).parents[2] / "fixtures" / "clips"
 
 
 def photograph(seed: int, height: int, width: int) -> np.ndarray:
@@ -61,6 +64,16 @@ def test_the_published_images_have_their_published_values(shared, name):
     model = read_model(folder / "niqe_pris_params.npz")
     assert distance(block_features(grey(image)), *model) == pytest.approx(MATLAB[name], rel=0.01)
     assert distance(block_features(luma(image)), *model) == pytest.approx(BASICSR[name], rel=0.003)
+
+
+@pytest.mark.parametrize(
+    ("clip", "expected"), [("clip-01", 7.246807), ("clip-02", 7.189441), ("clip-03", 7.629144), ("clip-04", 7.245623)]
+)
+def test_frames_of_real_clips_have_basicsrs_values(clip, expected):
+    """BasicSR 8d56e3a of the middle frame, with a model of ones and the identity."""
+    frames = video.read(CLIPS / f"{clip}.mp4").frames
+    features = block_features(luma(frames[len(frames) // 2]))
+    assert distance(features, np.ones(FEATURES), np.eye(FEATURES)) == pytest.approx(expected, rel=0.003)
 
 
 @pytest.mark.parametrize("brightness", [grey, luma])

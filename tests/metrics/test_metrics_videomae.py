@@ -1,6 +1,7 @@
 """VideoMAE: features of any clip, from a folder, from the authors' own checkpoint, or from a tiny network."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from pytest_vdb.metrics.features import BackboneSource, Subject
 from pytest_vdb.metrics.fvd import fvd_videomae
 from pytest_vdb.metrics.videomae import VideoMae
 from pytest_vdb.records import Clip
+
+ORACLES = Path(__file__).parents[2] / "fixtures" / "oracles"
 
 WIDTH, DEPTH, HIDDEN, HEADS = 128, 2, 192, 2
 
@@ -162,8 +165,8 @@ def test_absent_weights_say_how_to_get_them():
         VideoMae(BackboneSource(offline=True))
 
 
-def test_the_distance_is_cd_fvds_on_the_reference_features(shared):
-    features = np.load(shared / "oracles" / "fvd_features.npz")
-    expected = json.loads((shared / "oracles" / "fvd.json").read_text())["exact_float64_covariance_over_n"]
+def test_the_distance_is_cd_fvds_on_the_reference_features():
+    features = np.load(ORACLES / "fvd_features.npz")
+    expected = json.loads((ORACLES / "fvd.json").read_text())["exact_float64_covariance_over_n"]
     reference = ReferenceFeatures(source="test", features=features["real"])
     assert fvd_videomae(list(features["fake"]), reference).value == pytest.approx(expected, rel=1e-9)
