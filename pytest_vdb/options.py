@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from pytest_vdb.errors import OptionError, UnknownName
+from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
     from pytest_vdb.records import Recipe, WeightsMode
@@ -209,7 +210,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
 
 def absolute(path: str | Path, folder: Path) -> Path:
     """A path as its author means it: `~` is the home folder, and what is relative is relative to `folder`."""
-    return (folder / Path(path).expanduser()).absolute()
+    return (folder / expanded(path)).absolute()
 
 
 _WEIGHTS = ("hub", "local", "random", "tiny")
@@ -290,7 +291,7 @@ def cache_folder(text: str | None = None) -> Path:
     """Where clips and weights are kept: what was given, `$VDB_CACHE_DIR`, or the user's cache folder."""
     chosen = text or os.environ.get("VDB_CACHE_DIR")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        return expanded(chosen).absolute()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("pytest-vdb"))

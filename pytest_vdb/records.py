@@ -417,6 +417,8 @@ def from_json(line: str | bytes, kind: type[T], *, where: str | Path | None = No
         return msgspec.convert(head, kind)
     except (msgspec.ValidationError, RecursionError) as error:
         raise RecordError(f"not a {kind.__name__}: {_plain(error)}", where=where) from None
+    except RecordError as error:  # from a part's own check, which knows no file
+        raise RecordError(f"not a {kind.__name__}: {error.what}", where=where) from None
 
 
 def to_plain(record: object) -> Any:

@@ -124,7 +124,11 @@ class _Sets:
         how: dict[str, Any] = {"permutations": swaps.permutations, "seed": swaps.seed, "groups": groups}
         n = len(self.prompts)
         if self.spec.swaps is not None:
-            rows = np.stack([sample.features[self.spec.features[0]] for sample in self.samples]).astype(np.float64)
+            seen = [sample.features[self.spec.features[0]] for sample in self.samples]
+            shapes = sorted({row.shape for row in seen})
+            if len(shapes) > 1:
+                raise CannotMeasure(f"the clips' features have different shapes: {', '.join(map(str, shapes))}")
+            rows = np.stack(seen).astype(np.float64)
             reference = self.references.get(self.spec.features[0])
             return self.spec.swaps(rows[:n], rows[n:], reference, **how)
 

@@ -4,7 +4,7 @@
 |---|---|
 | `.json`, `{id: {"prompt": text, "models": {model: [ratings]}}}` (T2VScore's layout) | ratings |
 | `.csv`, or `.jsonl` of ratings: columns for the model, the prompt (id or text) and any figures | ratings or scores |
-| a run (`records.jsonl`, `run.json` or its folder), or what `vdb score` wrote | scores |
+| a run (`records.jsonl`, `run.json` or its folder), a baseline, or what `vdb score` wrote | scores |
 
 Several figures of one model and prompt (raters, or samples) are averaged.
 """
@@ -13,22 +13,25 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_vdb import files
 from pytest_vdb.analysis.correlation import Pair
 from pytest_vdb.errors import RecordError, UnknownName
 from pytest_vdb.records import Record
-from pytest_vdb.results import journal
+from pytest_vdb.results import baselines, journal, ledger, sources
 
 MODEL_COLUMNS = ("model", "model_name")
 ID_COLUMNS = ("prompt_id", "id", "video_id")
 TEXT_COLUMNS = ("prompt_text", "prompt", "text")
 RATING_COLUMNS = ("rating", "human", "human_rating", "score")
+
+_TABLE = "give a CSV with a header, or JSONL, in UTF-8"
+_NESTED = 'the layout is {id: {"prompt": text, "models": {model: [ratings]}}}'
 
 Key = tuple[str, str]
 """Model, and the prompt's id or text."""
@@ -56,10 +59,11 @@ def read_ratings(path: Path, column: str | None = None) -> Table:
     if path.suffix.lower() == ".json":
         return _from_nested(path)
     rows = _rows(path)
-    found = column or next((name for name in RATING_COLUMNS if name in rows[0]), None)
+    columns = _columns(rows)
+    found = column or next((name for name in RATING_COLUMNS if name in columns), None)
     if found is None:
         raise RecordError(
-            f"no column of ratings among {', '.join(rows[0])}",
+            f"no column of ratings among {', '.join(columns)}",
             where=path,
             mend=f"name it one of {', '.join(RATING_COLUMNS)}, or say which: --rating COLUMN",
         )
@@ -73,12 +77,20 @@ def read_scores(path: Path, metric: str) -> Table:
         RecordError: a file that is missing, or not of a known layout.
         UnknownName: it holds no such metric, with those that it may have meant.
     """
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() == ".csv" or (path.suffix.lower() == ".jsonl" and not _holds_records(path)):
         return _from_rows(_rows(path), metric, path)
-    alone = path.is_file() and not (path.parent / journal.RUN).exists()
-    records = journal.read_records(path)[0] if alone else journal.read(path)[1]
-    last = {record.nodeid: record for record in records}  # `vdb score` appends a clip that it measured again
-    return _from_records(last.values(), metric, path)
+    match sources.sort_of(path):
+        case "run":
+            _, run, _ = journal.read(path)
+            records = {record.nodeid: record for record in run}  # a test that was tried again: its last try
+            return _from_records(records.values(), metric, path)
+        case "ledger":
+            return _from_records(ledger.read(path).records, metric, path)
+        case "baseline":
+            return _from_records(baselines.load(path).records, metric, path)
+        case "published":
+            mend = "give a run, what vdb score wrote, or a CSV"
+            raise RecordError("a result file of VBench names no prompts", where=path, mend=mend)
 
 
 def pair_up(scores: Table, ratings: Table) -> tuple[Pair, ...]:
@@ -96,50 +108,67 @@ def _pairs(keys: Sequence[Key], scores: Mapping[Key, float], ratings: Mapping[Ke
 
 def _from_nested(path: Path) -> Table:
     """T2VScore's layout."""
-    try:
-        loaded = json.loads(_text(path))
-        by_id, by_text = [], []
-        for name, entry in loaded.items():
-            for model, ratings in entry["models"].items():
-                values = [float(rating) for rating in (ratings if isinstance(ratings, list) else [ratings])]
-                by_id += [((str(model), str(name)), value) for value in values]
-                by_text += [((str(model), str(entry["prompt"])), value) for value in values]
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RecordError(
-            f"not a file of ratings: {type(error).__name__}: {error}",
-            where=path,
-            mend='the layout is {id: {"prompt": text, "models": {model: [ratings]}}}',
-        ) from None
+    loaded = files.read_json(path, error=RecordError, mend=_NESTED)
+    by_id, by_text = [], []
+    for name, entry in _dict(loaded, path, "it").items():
+        entry = _dict(entry, path, f"the entry {name!r}")
+        for model, ratings in _dict(entry.get("models"), path, f"`models` of {name!r}").items():
+            for rating in ratings if isinstance(ratings, list) else [ratings]:
+                value = _number(rating, f"a rating of {model!r} in {name!r}", path, _NESTED)
+                by_id += [((model, name), value)]
+                by_text += [((model, entry["prompt"]), value)] if isinstance(entry.get("prompt"), str) else []
     return Table(_means(by_id), _means(by_text))
 
 
-def _from_rows(rows: Sequence[Mapping[str, Any]], column: str, path: Path) -> Table:
-    if column not in rows[0]:
-        raise UnknownName("column", column, rows[0].keys(), where=path, mend=f"It has: {', '.join(rows[0])}.")
+def _dict(value: object, path: Path, what: str) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    kind = "missing" if value is None else f"no object but {_in_words(value)}"
+    raise RecordError(f"not a file of ratings: {what} is {kind}", where=path, mend=_NESTED)
+
+
+def _number(value: object, what: str, path: Path, mend: str) -> float:
+    """A figure; nothing (null, an empty cell, "nan") is not a number, and counts as not given."""
+    if value is None or value == "":
+        return math.nan
+    try:
+        if isinstance(value, str | int | float):
+            number = float(value)
+            if not math.isinf(number):
+                return number
+    except (ValueError, OverflowError):
+        pass
+    raise RecordError(f"{what} is {_in_words(value)}", where=path, mend=mend)
+
+
+def _in_words(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
+
+
+def _from_rows(rows: Sequence[_Row], column: str, path: Path) -> Table:
+    columns = _columns(rows)
+    if column not in columns:
+        raise UnknownName("column", column, columns, where=path, mend=f"It has: {', '.join(columns)}.")
     model, name, text = (
-        next((known for known in columns if known in rows[0]), None)
-        for columns in (MODEL_COLUMNS, ID_COLUMNS, TEXT_COLUMNS)
+        next((known for known in among if known in columns), None)
+        for among in (MODEL_COLUMNS, ID_COLUMNS, TEXT_COLUMNS)
     )
     if name is None and text is None:
         raise RecordError(
-            f"no column names the prompt among {', '.join(rows[0])}",
+            f"no column names the prompt among {', '.join(columns)}",
             where=path,
             mend=f"add one of {', '.join((*ID_COLUMNS, *TEXT_COLUMNS))}",
         )
     name = name or text  # a column `prompt` may hold ids as well as texts: `pair_up` takes what fits better
     by_id, by_text = [], []
-    for number, row in enumerate(rows, start=1):
-        if row.get(column) in (None, ""):
+    for row in rows:
+        value = _number(row.cells.get(column), column, row.place(path), "give a number, or nothing")
+        if math.isnan(value):
             continue
-        try:
-            value = float(row[column])
-        except (TypeError, ValueError):
-            raise RecordError(
-                f"{column} is {row[column]!r} in row {number}", where=path, mend="give a number, or nothing"
-            ) from None
-        of = str(row[model]) if model else ""
-        by_id += [((of, str(row[name])), value)] if name else []
-        by_text += [((of, str(row[text])), value)] if text else []
+        of = row.text(model, path) if model else ""
+        by_id += [((of, row.text(name, path)), value)] if name else []
+        by_text += [((of, row.text(text, path)), value)] if text else []
     return Table(_means(by_id), _means(by_text))
 
 
@@ -156,30 +185,80 @@ def _from_records(records: Iterable[Record], metric: str, path: Path) -> Table:
     )
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row of a CSV, or one line of a JSONL."""
+
+    line: int
+    cells: Mapping[str, Any]
+
+    def place(self, path: Path) -> Path:
+        """For messages."""
+        return path.with_name(f"{path.name}:{self.line}")
+
+    def text(self, column: str, path: Path) -> str:
+        """Who or what: a text or a number.
+
+        Raises:
+            RecordError: neither.
+        """
+        value = self.cells.get(column)
+        if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
+            return str(value)
+        mend = "give a text in each row that has a figure"
+        raise RecordError(f"{column} is {_in_words(value)}", where=self.place(path), mend=mend)
+
+
+def _rows(path: Path) -> list[_Row]:
     """The rows of a CSV or JSONL, at least one."""
-    text = _text(path)
-    try:
-        if path.suffix.lower() == ".jsonl":
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            rows = list(csv.DictReader(io.StringIO(text)))
-    except (json.JSONDecodeError, csv.Error) as error:
-        raise RecordError(f"cannot be read: {error}", where=path, mend="give a CSV with a header, or JSONL") from None
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise RecordError("it holds no rows", where=path, mend="give a CSV with a header, or JSONL")
+    text = files.read_text(path, error=RecordError, mend=_TABLE)
+    rows = _rows_of_jsonl(text, path) if path.suffix.lower() == ".jsonl" else _rows_of_csv(text, path)
+    if not rows:
+        raise RecordError("it holds no rows", where=path, mend=_TABLE)
     return rows
 
 
-def _text(path: Path) -> str:
+def _rows_of_jsonl(text: str, path: Path) -> list[_Row]:
+    rows = []
+    for number, line in files.lines_of(text):
+        where = f"{path}:{number}"
+        cells = files.parse_json(line, where=where, error=RecordError, mend=_TABLE)
+        if not isinstance(cells, dict):
+            raise RecordError(f"no object but {_in_words(cells)}", where=where, mend=_TABLE)
+        rows.append(_Row(number, cells))
+    return rows
+
+
+def _rows_of_csv(text: str, path: Path) -> list[_Row]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    rows = []
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"cannot be read: {error}", where=path, mend="check the path") from None
+        for cells in reader:
+            if None in cells:
+                raise RecordError("more cells than the header", where=f"{path}:{reader.line_num}", mend=_TABLE)
+            rows.append(_Row(reader.line_num, cells))
+    except csv.Error as problem:
+        raise RecordError(f"not CSV: {problem}", where=f"{path}:{reader.line_num + 1}", mend=_TABLE) from None
+    return rows
+
+
+def _columns(rows: Sequence[_Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row.cells))
+
+
+def _holds_records(path: Path) -> bool:
+    """Whether a JSONL is a run's or `vdb score`'s, by its first line that can be read."""
+    for _, line in files.lines_in(path, error=RecordError, mend=_TABLE):
+        try:
+            found = files.parse_json(line, where=path, error=RecordError)
+        except RecordError:
+            continue
+        return isinstance(found, dict) and "nodeid" in found
+    return False
 
 
 def _means(figures: Iterable[tuple[Key, float]]) -> dict[Key, float]:
-    """The mean of each key's figures that are finite."""
+    """The mean of each key's figures that are given."""
     grouped: dict[Key, list[float]] = {}
     for key, value in figures:
         if math.isfinite(value):

@@ -171,6 +171,7 @@ def _was_to_be_a_run(path: Path) -> bool:
 def _run(given: Given) -> Source:
     path = given.path
     run, records, warnings = journal.read(path)
+    lacking = journal.shortfall(run, records) if run.collected is not None else None
     folder = path if path.is_dir() else path.parent
     return Source(
         path=path,
@@ -178,7 +179,7 @@ def _run(given: Given) -> Source:
         records=_by(given.model, records, path),
         output=folder.parent.parent,
         folder=folder,
-        warnings=tuple(warnings),
+        warnings=(*warnings, *([] if lacking is None else [f"{path}: {lacking}"])),
     )
 
 

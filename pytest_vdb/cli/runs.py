@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_vdb.cli.printing import show, warn
 from pytest_vdb.cli.projects import shipped
+from pytest_vdb.errors import RecordError
 from pytest_vdb.files import expanded
 
 
@@ -80,13 +81,25 @@ def _add_baseline(commands: Any) -> None:
     save.set_defaults(command=_save_baseline)
 
 
-def _save_baseline(options: argparse.Namespace) -> int:
-    from pytest_vdb.results import baselines, journal
+_NO_RUN = {
+    "ledger": "what vdb score wrote",
+    "baseline": "a baseline already",
+    "published": "a result file of VBench",
+}
 
+
+def _save_baseline(options: argparse.Namespace) -> int:
+    from pytest_vdb.results import baselines, journal, sources
+
+    if (sort := sources.sort_of(options.run)) != "run":
+        raise RecordError(f"{_NO_RUN[sort]}, no run", where=options.run, mend="give a run's folder: reports/runs/RUN")
     run, records, warnings = journal.read(options.run)
     for warning in warnings:
         warn(warning)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
+    if not records:
+        raise RecordError("the run has no records", where=options.run, mend="run it to its first test at least")
+    if (lacking := journal.shortfall(run, records)) is not None:
+        warn(f"{options.run}: {lacking}; a later run is compared with these alone")
     baselines.save(records, run, options.output)
     show(f"{options.output}: {len(records)} records of run {run.id}; gate on it with --vdb-baseline={options.output}")
     return 0

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pytest_vdb.errors import MetricError, near_misses
 from pytest_vdb.metrics.features import FEATURES
+from pytest_vdb.places import where_is
 from pytest_vdb.records import Better
 
 if TYPE_CHECKING:
@@ -231,16 +232,16 @@ def _inputs(name: str, function: Callable[..., Any]) -> tuple[str, ...]:
             hint = f"did you mean {', '.join(close)}? " if close else ""
             raise MetricError(
                 f"metric {name!r} asks for {parameter.name!r}, which is nothing that is measured",
-                where=_place(function),
+                where=where_is(function),
                 mend=f"{hint}A metric may ask for: {', '.join(known)}; anything else needs a default.",
             )
     if not inputs:
-        raise MetricError(f"metric {name!r} asks for nothing", where=_place(function), mend="ask for `clip`, say")
+        raise MetricError(f"metric {name!r} asks for nothing", where=where_is(function), mend="ask for `clip`, say")
     return tuple(inputs)
 
 
 def _check(spec: MetricSpec) -> None:
-    where = _place(spec.function)
+    where = where_is(spec.function)
     if not spec.name or any(letter.isspace() or letter in ",:*?[]" for letter in spec.name):
         raise MetricError(
             f"metric name {spec.name!r}", where=where, mend="no spaces, commas, colons or globs in a name"
@@ -255,8 +256,3 @@ def _check(spec: MetricSpec) -> None:
             where=where,
             mend="make it two metrics",
         )
-
-
-def _place(function: Callable[..., Any]) -> str:
-    code = getattr(function, "__code__", None)
-    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)

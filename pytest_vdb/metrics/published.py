@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from pytest_vdb.files import expanded
 from pytest_vdb.metrics.features import BackboneSource, BackboneSpec
 
 WEIGHTS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
@@ -44,4 +45,4 @@ def _hub_files(repository: str) -> Iterable[Path]:
 def _torch_checkpoints() -> Path:
     """Where torchvision keeps its downloads, by torch's own rule."""
     home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    return expanded(home) / "hub" / "checkpoints"

@@ -7,6 +7,7 @@ they were left out (`i3d/features`; KVD and permutation tests need them), and wh
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -110,5 +111,8 @@ def is_reference(path: Path) -> bool:
     """Whether a file is a reference set, and not a clip in an `.npz`."""
     if path.suffix.lower() != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.removesuffix(".npy") == _ABOUT for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.removesuffix(".npy") == _ABOUT for name in archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error):
+        return True  # whoever reads it then says how it is damaged

@@ -9,6 +9,7 @@ from types import ModuleType
 
 from pytest_vdb.errors import MetricError, UnknownName
 from pytest_vdb.metrics.contract import MetricSpec, spec_of
+from pytest_vdb.places import where_is
 
 METRIC_MODULES: tuple[str, ...] = (
     "change",
@@ -55,7 +56,8 @@ class MetricRegistry:
             other = self._owner(name)
             if other is not None and other.function is not spec.function:
                 raise MetricError(
-                    f"two metrics are called {name!r}: {_place(other)} and {_place(spec)}", mend="rename one of them"
+                    f"two metrics are called {name!r}: in {where_is(other.function)} and in {where_is(spec.function)}",
+                    mend="rename one of them",
                 )
         self._metrics[spec.name] = spec
 
@@ -116,7 +118,3 @@ class MetricRegistry:
 
     def _owner(self, name: str) -> MetricSpec | None:
         return self._metrics.get(name) or next((spec for spec in self if name in spec.part_names()), None)
-
-
-def _place(spec: MetricSpec) -> str:
-    return f"{spec.function.__module__}.{spec.function.__qualname__}"

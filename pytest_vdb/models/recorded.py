@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_vdb.errors import ClipFileError
+from pytest_vdb.files import expanded
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.recordings import Recording, clips_in, recordings
 from pytest_vdb.records import Clip, Prompt, Recipe, digest, seed_of
@@ -31,7 +32,7 @@ def card_of(term: str, beside: Path | None = None) -> ModelCard:
         ClipFileError: no such folder, or no clip in it.
     """
     name, equals, place = term.removeprefix(PREFIX).rpartition("=")
-    folder = (beside or Path.cwd()).joinpath(Path(place).expanduser()).resolve()
+    folder = (beside or Path.cwd()).joinpath(expanded(place)).resolve()
     clips_in(folder)
     return ModelCard(
         name=name if equals else folder.name,

@@ -17,6 +17,7 @@ from pytest_vdb.errors import BadClip, CardError, UnknownName
 from pytest_vdb.models import recorded
 from pytest_vdb.models.card import CALLABLE, ModelCard, read_cards
 from pytest_vdb.models.frame_rule import FrameRule
+from pytest_vdb.places import where_is
 from pytest_vdb.records import Clip, Prompt, Recipe, Task, digest
 
 if TYPE_CHECKING:
@@ -253,8 +254,9 @@ class Registry:
     def _add(self, card: ModelCard, target: Callable[..., Any] | recorded.RecordedModel | None = None) -> None:
         known = self._cards.get(card.name)
         if known is not None and not (target is not None and self._targets.get(card.name) is target):
+            places = (_place_of(known, self._targets.get(card.name)), _place_of(card, target))
             raise CardError(
-                f"there are two models named {card.name!r}: in {known.where} and in {card.where}",
+                f"there are two models named {card.name!r}: in {places[0]} and in {places[1]}",
                 mend="rename one of them",
             )
         self._cards[card.name] = card
@@ -303,6 +305,13 @@ class CallableModel:
 @lru_cache(maxsize=1)
 def _catalog() -> tuple[ModelCard, ...]:
     return tuple(card for path in sorted(CATALOG.glob("*.toml")) for card in read_cards(path))
+
+
+def _place_of(card: ModelCard, target: Callable[..., Any] | recorded.RecordedModel | None) -> str:
+    """For errors: where a user finds a model."""
+    if target is None:
+        return card.where or "the catalogue (vdb models)"
+    return card.where or card.name if isinstance(target, recorded.RecordedModel) else where_is(target)
 
 
 def _tagged(source: object) -> Iterator[Callable[..., Any]]:

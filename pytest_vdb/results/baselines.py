@@ -59,11 +59,11 @@ def load(path: Path) -> Baseline:
         NewerSchema: a newer pytest-vdb wrote it.
     """
     path = Path(path)
-    if not path.exists():
+    if not files.is_there(path):
         raise RecordError(
             "there is no such baseline", where=path, mend="make one with: vdb baseline save reports/runs/RUN -o FILE"
         )
-    if path.is_dir() or path.name in (journal.RUN, journal.RECORDS):
+    if files.is_folder(path) or path.name in (journal.RUN, journal.RECORDS):
         run, records, warnings = journal.read(path)
         return Baseline(run=run, records=tuple(records), warnings=tuple(warnings))
     return _unfolded(_parsed(path), path)
@@ -97,12 +97,7 @@ def _value(measured: Measurement, usual: dict[str, Any]) -> Any:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise RecordError(
-            f"not JSON: {error}", where=path, mend="give a run or what `vdb baseline save` wrote"
-        ) from None
+    content = files.read_json(path, error=RecordError, mend="give a run or what `vdb baseline save` wrote")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RecordError("not a baseline", where=path, mend="give a run or what `vdb baseline save` wrote")
     if isinstance(content.get("schema"), int) and content["schema"] > SCHEMA_VERSION:
@@ -127,7 +122,8 @@ def _unfolded(content: dict[str, Any], path: Path) -> Baseline:
             records.append({**content["shared"], **small, "recipe": recipe, "measurements": values})
         run = msgspec.convert({**content["run"], "recipes": recipes}, Run)
         return Baseline(run=run, records=tuple(msgspec.convert(records, list[Record])))
-    except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
+    except (KeyError, TypeError, AttributeError, msgspec.ValidationError, RecordError) as problem:
+        said = problem.what if isinstance(problem, RecordError) else problem
         raise RecordError(
-            f"a baseline with a part missing or of the wrong type: {error}", where=path, mend="write it again"
+            f"a baseline with a part missing or of the wrong type: {said}", where=path, mend="write it again"
         ) from None

@@ -6,12 +6,15 @@ Only one process writes it. Killed at any moment, it loses at most the line that
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from pytest_vdb import files
 from pytest_vdb.errors import NewerSchema, OutputError, RecordError
 from pytest_vdb.records import Record, Run, from_json, to_json
+
+_CUT_SHORT = frozenset({"interrupted", "not_run"})
 
 RECORDS, RUN = "records.jsonl", "run.json"
 
@@ -104,6 +107,16 @@ def read(path: Path) -> tuple[Run, list[Record], list[str]]:
     if not files.is_there(folder / RECORDS):
         return run, [], [f"{folder / RECORDS}: there is no such file, so the run has no records"]
     return run, *read_records(folder / RECORDS)
+
+
+def shortfall(run: Run, records: Sequence[Record]) -> str | None:
+    """What a run lacks of the tests that it set out to make, or None: it was killed, or it was interrupted."""
+    of = "" if run.collected is None else f" of {run.collected}"
+    begun = len({record.nodeid for record in records})
+    if run.finished_at is None and (run.collected is None or begun < run.collected):
+        return f"the run was stopped before its end: it has {begun}{of} tests"
+    lost = sum(record.status in _CUT_SHORT for record in records)
+    return f"the run was interrupted: {lost}{of} tests did not come to their end" if lost else None
 
 
 def read_records(path: Path) -> tuple[list[Record], list[str]]:

@@ -1,0 +1,49 @@
+"""Where something that a user tagged stands: its file and line, for errors that name two places."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+
+def where_is(thing: Callable[..., Any]) -> str:
+    """`benchmarks/conftest.py:12 (Noise)` of a function or class, relative to the working folder where it lies in it.
+
+    A module's name would not do: every `conftest.py` is called `conftest`, and only the last one can be looked up.
+    """
+    code = next(_codes(thing), None)
+    if code is None:
+        return f"{thing.__module__}.{thing.__qualname__}"
+    path, line = Path(code.co_filename), code.co_firstlineno
+    if inspect.isclass(thing):
+        line = _line_of_class(path, thing.__name__, line)
+    with contextlib.suppress(ValueError):
+        path = path.relative_to(Path.cwd())
+    return f"{path}:{line} ({thing.__qualname__})"
+
+
+def _codes(thing: Callable[..., Any]) -> Iterator[CodeType]:
+    """A function's own code; of a class that of its methods."""
+    for one in vars(thing).values() if inspect.isclass(thing) else [thing]:
+        function = inspect.unwrap(getattr(one, "__func__", one)) if callable(getattr(one, "__func__", one)) else None
+        if isinstance(function, FunctionType) and Path(function.__code__.co_filename).is_file():
+            yield function.__code__
+
+
+def _line_of_class(path: Path, name: str, inside: int) -> int:
+    """The line of the class of that name around a line, its decorators included; that line where the source is gone."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return inside
+    around = [
+        min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and node.name == name and node.lineno <= inside <= (node.end_lineno or 0)
+    ]
+    return max(around, default=inside)
