@@ -15,10 +15,12 @@ from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preproc
 from PIL import Image
 
 from pytest_vdb.errors import UnknownName, WeightsBroken, WeightsMissing
+from pytest_vdb.files import read_json
 from pytest_vdb.metrics import frames as framing
 from pytest_vdb.metrics.backbones import in_batches, seeded, unit_rows
 from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
 from pytest_vdb.metrics.weights import given_file, hub_file, weights_digest
+from pytest_vdb.remote_code import check_config
 
 
 class OpenClip:
@@ -148,12 +150,14 @@ class _Weights:
     @classmethod
     def _in_folder(cls, folder: Path) -> _Weights:
         files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
-        if not (folder / "open_clip_config.json").exists() or not files:
+        config = folder / "open_clip_config.json"
+        if not config.exists() or not files:
             raise WeightsMissing(
                 f"{folder} holds no CLIP",
                 where="--vdb-backbone clip",
                 mend="a folder needs open_clip_config.json and a safetensors file",
             )
+        check_config(read_json(config, error=WeightsBroken), where=config, error=WeightsBroken)
         return cls(architecture=f"local-dir:{folder}", file=files[0])
 
     @classmethod

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_vdb.errors import WeightsBroken
+from pytest_vdb.files import read_json
 from pytest_vdb.metrics.features import BACKBONES, BackboneSource
 from pytest_vdb.metrics.weights import given_file, hub_file, weights_digest
+from pytest_vdb.remote_code import check_config
 
 
 def open_pretrained(network: Any, source: BackboneSource, *, backbone: str, called: str) -> tuple[Any, str]:
@@ -32,6 +34,8 @@ def open_pretrained(network: Any, source: BackboneSource, *, backbone: str, call
     else:
         name, folder = source.path.name, given_file(source.path, backbone=backbone)
         weights = given_file(folder / "model.safetensors", backbone=backbone)
+    config = given_file(folder / "config.json", backbone=backbone)
+    check_config(read_json(config, error=WeightsBroken), where=config, error=WeightsBroken)
     try:
         model, loading = network.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb.budget import budget
 from pytest_vdb.errors import WeightsBroken, WeightsMissing
 from pytest_vdb.metrics.features import BACKBONES, BackboneSource
 
@@ -47,13 +49,14 @@ def hub_file(repository: str, filename: str, *, offline: bool, backbone: str, si
     Raises:
         WeightsMissing: it is not here and cannot be had now, with the command that gets it.
     """
-    from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HTTPError, LocalEntryNotFoundError
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HTTPError
 
-    try:
-        return Path(hf_hub_download(repository, filename, local_files_only=True))
-    except LocalEntryNotFoundError:
-        reason = "not on this machine, and this run is offline"
+    # Not `hf_hub_download(local_files_only=True)`: for its user agent that asks the hub which agents there are.
+    here = try_to_load_from_cache(repository, filename)
+    if isinstance(here, str):
+        return Path(here)
+    reason = "not on this machine, and this run is offline"
     if not offline:
         try:
             HfApi().model_info(repository)  # a hub out of reach is known at once; a download would retry half a minute
@@ -123,9 +126,30 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         return dict(load_file(path))
     import torch
 
+    _check_archive(path)
     state = torch.load(path, map_location="cpu", weights_only=True)
     inside = next((key for key in _WRAPPERS if isinstance(state.get(key), dict)), None)
-    return dict(state if inside is None else state[inside])
+    state = dict(state if inside is None else state[inside])
+    dense = sum(value.numel() * value.element_size() for value in state.values() if isinstance(value, torch.Tensor))
+    _check_size(dense, path)
+    return state
+
+
+def _check_archive(path: Path) -> None:
+    """A checkpoint is a zip, which may promise more than it holds."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            _check_size(sum(member.file_size for member in archive.infolist()), path)
+
+
+def _check_size(promised: int, path: Path) -> None:
+    """Weights take as much memory as their file takes of the disk; what takes more is held to the budget.
+
+    Raises:
+        TooLarge: a compressed archive, or tensors that repeat what they look at, of more than that.
+    """
+    if promised > path.stat().st_size:
+        budget().check(promised, where=path)
 
 
 _WRAPPERS = ("state_dict", "params", "model", "module")

@@ -12,6 +12,7 @@ from typing import Any
 from pytest_vdb import files
 from pytest_vdb.budget import in_words
 from pytest_vdb.errors import WeightsBroken
+from pytest_vdb.remote_code import check_config
 
 INDEX = "model_index.json"
 """A pipeline folder has one: it names the pipeline's class and each component's."""
@@ -120,7 +121,8 @@ def check_part(part: Path) -> None:
         if name.endswith(".safetensors.index.json"):
             _check_shards(path)
         elif name.endswith(CONFIGURATION):
-            _check_numbers(_object(path), path)
+            _check_numbers(config := _object(path), path)
+            check_config(config, where=path, error=WeightsBroken)
         elif name.endswith(".json"):
             _json(path)
 
