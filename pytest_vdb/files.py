@@ -290,6 +290,8 @@ def check_writable(path: str | Path) -> Path:
     probe = path.with_name(f".{path.name[:32]}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         make_folder(path.parent)
+        with contextlib.suppress(FileNotFoundError):
+            path.lstat()  # a name that is too long is refused here
         probe.write_bytes(b"")
     except OSError as problem:
         raise cannot_write(path, problem) from problem

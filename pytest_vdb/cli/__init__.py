@@ -35,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The console script. Returns the exit status: 0, 1 for an error that is said, 128 + a signal, or pytest's own."""
     printing.encode_everything()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["run"]:  # everything behind `run` is pytest's, also --help and signals
-        return runs.run(given[1:])
-    options = _parser().parse_args(given)
     try:
+        if given[:1] == ["run"]:  # everything behind `run` is pytest's, also --help and signals
+            return runs.run(given[1:])
+        options = _parser().parse_args(given)
         with stopping.signals_that_stop():
             status = _answer(options)
             printing.flush()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.cli.engines import add_metric_arguments, chosen_metrics, open_engine
+from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, print_table, progress, show
 from pytest_vdb.files import expanded
 
@@ -33,8 +34,8 @@ def add_to(commands: Any) -> None:
         "as a person would is marked + where the claim holds and ! where it does not; the exit status is then 1.",
     )
     calibrate.add_argument("--clips", type=expanded, metavar="CLIPS", help="good clips (default: drawn scenes)")
-    calibrate.add_argument("--scenes", type=int, default=4, help="how many drawn scenes (default: %(default)s)")
-    calibrate.add_argument("--size", type=int, default=128, help="pixels, height and width of these (%(default)s)")
+    calibrate.add_argument("--scenes", type=whole(1), default=4, help="how many drawn scenes (default: %(default)s)")
+    calibrate.add_argument("--size", type=whole(16), default=128, help="height and width of these (%(default)s)")
     add_metric_arguments(calibrate)
     calibrate.set_defaults(command=_calibrate)
 
@@ -44,9 +45,10 @@ def _calibrate(options: argparse.Namespace) -> int:
     from pytest_vdb.degradations import DEGRADATIONS
 
     specs = chosen_metrics(options)
+    engine = open_engine(specs, options)
     scenes = _scenes(options.clips, options.scenes, options.size)
     total = len(DEGRADATIONS) * sum(len(spec.parts) for spec in specs)
-    answering = calibrate(open_engine(specs, options), scenes, DEGRADATIONS)
+    answering = calibrate(engine, scenes, DEGRADATIONS)
     answers: list[Answer] = []
     try:
         for answer in progress(answering, total=total, unit="answer"):

@@ -113,6 +113,7 @@ def _hand_over(reports: Sequence[Report], machine: Environment, options: argpars
 def asked_options(options: argparse.Namespace) -> Options:
     """The flags as the options of a session, checked in the same place."""
     from pytest_vdb.options import Given, read
+    from pytest_vdb.results.environment import check_device
 
     given = {
         "models": options.models,
@@ -121,6 +122,7 @@ def asked_options(options: argparse.Namespace) -> Options:
         "recipe": options.recipe,
         "device": options.device,
     }
+    check_device(options.device, where="--device")
     here = Path.cwd()
     return read(lambda flag: Given(given.get(flag.name), here, f"--{flag.name}"), root=here)
 

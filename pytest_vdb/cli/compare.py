@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
+from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, show, warn
 from pytest_vdb.errors import OptionError, RecordError, UnknownName, VdbError
 from pytest_vdb.files import expanded
@@ -52,17 +53,17 @@ def add_to(commands: Any) -> None:
     compare.add_argument("--from", dest="sources", action="append", default=[], metavar="FILE", help=tagged)
     compare.add_argument("--any-recipe", action="store_true", help="of two runs: also where the recipes differ")
     compare.add_argument(
-        "--permutations", type=int, default=999, help="swaps for set metrics at most (default: %(default)s)"
+        "--permutations", type=whole(1), default=999, help="swaps for set metrics at most (default: %(default)s)"
     )
-    compare.add_argument("--seed", type=int, default=0, help="of these swaps (default: %(default)s)")
+    compare.add_argument("--seed", type=whole(0), default=0, help="of these swaps (default: %(default)s)")
     compare.add_argument("--json", action="store_true", help="print JSON instead of a table")
     compare.add_argument("-o", "--output", type=expanded, metavar="FILE", help="also write it as Markdown")
     compare.set_defaults(command=_compare)
 
 
 def _compare(options: argparse.Namespace) -> int:
-    if options.permutations < 1:
-        raise OptionError(f"{options.permutations} swaps", where="--permutations", mend="give at least 1")
+    if options.output is not None:
+        files.check_writable(options.output)
     comparisons = _comparisons(options)
     from pytest_vdb.reporters import paired as shown
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pytest_vdb.errors import UnknownName
 
 if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import MetricSpec
@@ -44,16 +47,38 @@ def metric_registry(options: argparse.Namespace) -> MetricRegistry:
 
 
 def open_engine(specs: Sequence[MetricSpec], options: argparse.Namespace) -> Engine:
-    """The engine that `--backbone`, `--device` and `--tiny` describe."""
-    from pytest_vdb.metrics.engine import Engine
-    from pytest_vdb.options import backbone_path, cache_folder, is_offline
-    from pytest_vdb.results.environment import device_here
+    """The engine that `--backbone`, `--device` and `--tiny` describe.
 
+    Raises:
+        UnknownName, OptionError: a device or network that there is not, or weights that are not where they should be.
+    """
+    from pytest_vdb.metrics.engine import Engine
+    from pytest_vdb.options import cache_folder, is_offline
+    from pytest_vdb.results.environment import check_device, device_here
+
+    check_device(options.device, where="--device")
     return Engine(
         specs,
         device=device_here(options.device),
         tiny=options.tiny,
-        backbone_paths=dict(backbone_path(value, "--backbone") for value in options.backbone),
+        backbone_paths=named_weights(options),
         cache_dir=cache_folder(),
         offline=is_offline(),
     )
+
+
+def named_weights(options: argparse.Namespace) -> dict[str, Path]:
+    """What `--backbone NAME=PATH` says.
+
+    Raises:
+        UnknownName: no network of that name.
+        OptionError: nothing lies there.
+    """
+    from pytest_vdb.metrics.features import BACKBONES
+    from pytest_vdb.options import backbone_path
+
+    named = dict(backbone_path(value, "--backbone") for value in options.backbone)
+    for name in named:
+        if name not in BACKBONES:
+            raise UnknownName("network", name, BACKBONES, where="--backbone", mend="`vdb backbones` lists them all.")
+    return named

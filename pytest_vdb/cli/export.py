@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb import files
 from pytest_vdb.cli import check
 from pytest_vdb.cli.printing import print_json, print_table, warn
-from pytest_vdb.errors import OptionError, UnknownName, VdbError
+from pytest_vdb.errors import OptionError, UnknownName
 from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def _export(options: argparse.Namespace) -> int:
         raise OptionError("is no diffusers pipeline, so there is nothing to export", where=f"model {card.name}")
     recipe = card.resolve(asked.recipe, asked.weights)
     output = options.output or Path("exports") / card.name
+    files.check_writable(output / "model.onnx")  # before the export, which takes minutes
     exported = _run(registry, card, recipe, check.weights_source(asked), names, output)
     if options.to == "tensorrt":
         for found in exported:
@@ -150,20 +152,22 @@ def _copy(folder: Path, target: Path) -> None:
 
     Raises:
         OptionError: the folder holds something that is no export.
+        OutputError: the disk does not take it.
     """
     if target.exists() and not (target / "about.json").is_file():
         raise OptionError(f"{target} exists and is no export", where="--output", mend="name another folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    workshop: Path | None = None
     try:
+        workshop = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=files.make_folder(target.parent)))
         shutil.copytree(folder, workshop / "made")
         if target.exists():
             shutil.rmtree(target)
         (workshop / "made").rename(target)
-    except OSError as error:
-        raise VdbError(f"cannot write {target}: {error}", where="--output") from error
+    except OSError as problem:  # also shutil.Error, which is several of them
+        raise files.cannot_write(target, problem) from problem
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        if workshop is not None:
+            shutil.rmtree(workshop, ignore_errors=True)
 
 
 def _print(exported: Sequence[Exported], *, as_json: bool) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import tomllib
 from pathlib import Path
 from typing import Any
 
+from pytest_vdb import files
 from pytest_vdb.cli.printing import show
 from pytest_vdb.errors import OptionError
 from pytest_vdb.files import expanded
@@ -25,31 +28,85 @@ def add_to(commands: Any) -> None:
 
 
 def _init(options: argparse.Namespace) -> int:
-    project: Path = options.folder
-    project.mkdir(parents=True, exist_ok=True)
+    project = files.make_folder(options.folder)
+    pyproject = project / "pyproject.toml"
+    extended = _extended(pyproject)  # refused before anything is written
     for source in sorted(shipped("benchmarks").glob("test_*.py")):
         _place(source.read_text(encoding="utf-8"), project / "benchmarks" / source.name)
     for name, place in (("conftest.py", "benchmarks"), ("benchmark.yml", ".github/workflows")):
-        _place(shipped("templates").joinpath(name).read_text(encoding="utf-8"), project / place / name)
-    pyproject = project / "pyproject.toml"
-    existing = pyproject.read_text(encoding="utf-8") if pyproject.exists() else ""
-    if "[tool.vdb" in existing:
+        text = shipped("templates").joinpath(name).read_text(encoding="utf-8")
+        taken = _tagged_already(text, project / "conftest.py") if name == "conftest.py" else None
+        if taken is None:
+            _place(text, project / place / name)
+        else:
+            show(f"left out {project / place / name} ({taken})")
+    if extended is None:
         show(f"kept     {pyproject} (has a [tool.vdb] section)")
     else:
-        pyproject.write_text(existing + _PYPROJECT, encoding="utf-8")
+        files.write(pyproject.resolve(), extended)
         show(f"extended {pyproject}")
     show("next: pytest benchmarks/")
     return 0
 
 
+def _extended(pyproject: Path) -> str | None:
+    """The file with our section at its end, in its own kind of line breaks; None if it has one.
+
+    Raises:
+        OptionError: it cannot be read, is not TOML, or keeps its tables so that none can be added.
+    """
+    if not files.is_there(pyproject):
+        return _PYPROJECT.lstrip()
+    existing = files.read_bytes(pyproject, error=OptionError).decode("utf-8-sig", "replace")
+    tool = files.read_toml(pyproject, error=OptionError, mend="mend it first").get("tool", {})
+    if isinstance(tool, dict) and "vdb" in tool:
+        return None
+    ending = "" if existing.endswith(("\n", "\r")) or not existing else "\n"
+    text = existing + (ending + _PYPROJECT).replace("\n", "\r\n" if "\r\n" in existing else "\n")
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:  # `tool = {...}` in one line, say
+        mend = f"add it by hand: {' '.join(_PYPROJECT.split('#')[0].split())}"
+        raise OptionError(f"no [tool.vdb.gate] can be added: {problem}", where=pyproject, mend=mend) from None
+    return text
+
+
 def _place(text: str, target: Path) -> None:
-    """Write a file that is not there yet; never over one that is."""
-    if target.exists():
+    """Write a file that is not there yet; never over one that is, be it a link to nowhere."""
+    if files.is_there(target) or target.is_symlink():
         show(f"kept     {target} (exists)")
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    files.write(target, text)
     show(f"wrote    {target}")
+
+
+def _tagged_already(text: str, conftest: Path) -> str | None:
+    """Which name of our example another conftest gives to a model or metric of its own, and where, or None."""
+    if not files.is_file(conftest):
+        return None
+    theirs = _tags(files.read_text(conftest, error=OptionError))
+    for name in _tags(text):
+        if name in theirs:
+            return f"{conftest}:{theirs[name]} tags {name!r} already"
+    return None
+
+
+def _tags(text: str) -> dict[str, int]:
+    """The names that `@model` and `@metric` give in a source, with their lines; none where it does not parse."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return {}
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args)
+    return {
+        str(call.args[0].value): call.lineno
+        for call in calls
+        if isinstance(call.args[0], ast.Constant) and _called(call.func) in {"model", "metric"}
+    }
+
+
+def _called(function: ast.expr) -> str | None:
+    return function.id if isinstance(function, ast.Name) else getattr(function, "attr", None)
 
 
 def shipped(name: str) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb import files
 from pytest_vdb.cli.printing import progress, show, warn
 from pytest_vdb.errors import CannotMeasure, ClipFileError, UnknownName
 from pytest_vdb.files import expanded
@@ -114,6 +115,7 @@ def _build(options: argparse.Namespace) -> int:
     names = [given.partition("=")[0] for given in options.backbone] or ["i3d"]
     options.backbone = [given for given in options.backbone if "=" in given]
     engine = open_engine(_set_metrics_through(names), options)
+    files.check_writable(options.output)  # before the clips are measured
     references = _gathered(options.clips, engine)
     reference.save(options.output, references, keep_features=not options.moments_only)
     for name, kept in references.items():
@@ -136,5 +138,6 @@ def _set_metrics_through(names: list[str]) -> tuple[MetricSpec, ...]:
     known = dict.fromkeys(name for spec in comparing for name in spec.backbones)
     for name in names:
         if name not in known:
-            raise UnknownName("network of a set metric", name, known, mend=f"One of: {', '.join(known)}.")
+            mend = f"One of: {', '.join(known)}."
+            raise UnknownName("network of a set metric", name, known, where="--backbone", mend=mend)
     return tuple(spec for spec in comparing if set(spec.backbones) <= set(names))

@@ -4,22 +4,62 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pytest_vdb import files
 from pytest_vdb.cli.printing import show, warn
 from pytest_vdb.cli.projects import shipped
 from pytest_vdb.errors import RecordError
 from pytest_vdb.files import expanded
+from pytest_vdb.options import FLAGS
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def run(arguments: list[str]) -> int:
-    """`vdb run` = pytest on the project's benchmarks, or on the shipped ones where the project has none."""
+    """`vdb run` = pytest on the project's benchmarks, or on the shipped ones where the project has none.
+
+    Raises:
+        OptionError: neither is there.
+    """
     import pytest
 
-    names_a_path = any(not given.startswith("-") and Path(given.partition("::")[0]).exists() for given in arguments)
-    suite = [] if names_a_path else ["benchmarks" if Path("benchmarks").is_dir() else str(shipped("benchmarks"))]
-    return int(pytest.main([*suite, *arguments]))
+    suite = "benchmarks" if Path("benchmarks").is_dir() else str(shipped("benchmarks"))
+    return int(pytest.main(_joined(arguments), plugins=[_Suite(suite)]))
+
+
+class _Suite:
+    """The tests of a command line that names none: only pytest's own parser, with every plugin's options, knows which.
+
+    Added after pytest has chosen its root, which so is the project's and never a place between it and site-packages.
+    """
+
+    def __init__(self, suite: str) -> None:
+        self._suite = suite
+
+    def pytest_load_initial_conftests(self, early_config: pytest.Config, args: list[str]) -> None:
+        """Before pytest's own, which looks for conftests beside the tests that are named."""
+        named: list[str] = early_config.known_args_namespace.file_or_dir
+        if not named:
+            named.append(self._suite)
+            args.insert(0, self._suite)
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """`--vdb-output out` as `--vdb-output=out`: pytest looks for its root before it knows our options, and takes their
+    values for tests."""
+    flags = {flag.flag for flag in FLAGS}
+    joined: list[str] = []
+    given = iter(arguments)
+    for argument in given:
+        if argument == "--":
+            return [*joined, argument, *given]
+        value = next(given, None) if argument in flags else None
+        joined.append(argument if value is None else f"{argument}={value}")
+    return joined
 
 
 def add_to(commands: Any) -> None:
@@ -63,7 +103,7 @@ def _report(options: argparse.Namespace) -> int:
     run = max((source.run for source in sources), key=lambda run: run.started_at)
     board = leaderboard.build(run, [record for source in sources for record in source.records])
     known = (source.output for source in sources if source.output is not None)
-    output = options.output or next(known, Path("reports"))
+    output = files.make_folder(options.output or next(known, Path("reports")))
     formats = [name for name in options.formats.split(",") if name]
     written = reporters.write_all(board, output, formats)
     show(terminal.render(board, width=shutil.get_terminal_size((120, 24)).columns))
@@ -93,6 +133,7 @@ def _save_baseline(options: argparse.Namespace) -> int:
 
     if (sort := sources.sort_of(options.run)) != "run":
         raise RecordError(f"{_NO_RUN[sort]}, no run", where=options.run, mend="give a run's folder: reports/runs/RUN")
+    files.check_writable(options.output)
     run, records, warnings = journal.read(options.run)
     for warning in warnings:
         warn(warning)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
-from pytest_vdb.cli.engines import add_metric_arguments, metric_registry, open_engine
+from pytest_vdb.cli.engines import add_metric_arguments, metric_registry, named_weights, open_engine
 from pytest_vdb.cli.printing import print_json, print_table, progress, show, warn
 from pytest_vdb.errors import OptionError
 from pytest_vdb.files import expanded
@@ -19,7 +19,7 @@ from pytest_vdb.records import SCORED, Measurement, Record, Run, to_plain
 
 if TYPE_CHECKING:
     from pytest_vdb.cli.scoring import Outcome, Scorer
-    from pytest_vdb.metrics.contract import MetricSpec
+    from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
     from pytest_vdb.metrics.engine import Engine
     from pytest_vdb.models.recordings import Recording
     from pytest_vdb.results.ledger import Ledger
@@ -61,6 +61,8 @@ def _score(options: argparse.Namespace) -> int:
     from pytest_vdb.results.ledger import Ledger
 
     specs = _that_can_compare(options)
+    engine = open_engine(specs, options)
+    kept = _kept_reference(options.reference)
     recordings = _recordings(options.clips, options.prompts)
     name = options.clips.resolve().name
     output = options.output or Path("reports") / "scores" / f"{name}.jsonl"
@@ -70,7 +72,7 @@ def _score(options: argparse.Namespace) -> int:
     if options.vbench is not None:
         files.check_writable(options.vbench)
     model, folder = _whose(options, ledger, recordings, name)
-    scorer = _scorer(options, open_engine(specs, options), ledger, recordings, model, folder)
+    scorer = _scorer(options, engine, ledger, recordings, model, folder)
     ledger.describe(_run(options, scorer))
     outcomes: list[Outcome] = []
     try:
@@ -78,7 +80,7 @@ def _score(options: argparse.Namespace) -> int:
             outcomes.append(outcome)
             if outcome.record.failure is not None:
                 warn(f"{outcome.recording.name}: {outcome.record.failure.message}")
-        of_set = _measure_set(options, scorer, outcomes)
+        of_set = _measure_set(options, scorer, outcomes, kept)
     except KeyboardInterrupt as stop:
         stop.add_note(f"{len(outcomes)} of {len(recordings)} clips are in {ledger.path}; the same command goes on")
         raise
@@ -140,7 +142,7 @@ def _scorer(
 ) -> Scorer:
     from pytest_vdb.cli.scoring import Scorer, by_name
     from pytest_vdb.models.recordings import recordings as find
-    from pytest_vdb.options import backbone_path, cache_folder
+    from pytest_vdb.options import cache_folder
 
     references = {}
     if _are_clips(options.reference) and any(spec.scope == "pair" for spec in engine.metrics):
@@ -155,7 +157,7 @@ def _scorer(
         folder=folder,
         run=f"{SCORED}{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
         cache_dir=cache_folder(),
-        backbones=dict(backbone_path(value, "--backbone") for value in options.backbone),
+        backbones=named_weights(options),
         references=references,
     )
 
@@ -204,7 +206,29 @@ def _are_clips(reference: Path | None) -> bool:
     return reference is not None and not is_reference(reference)
 
 
-def _measure_set(options: argparse.Namespace, scorer: Scorer, outcomes: Sequence[Outcome]) -> tuple[Measurement, ...]:
+def _kept_reference(path: Path | None) -> Mapping[str, ReferenceFeatures] | None:
+    """What `vdb reference build` wrote, read before the clips are measured; None of clips, which are looked for.
+
+    Raises:
+        RecordError, ClipFileError: neither is there, or it cannot be read.
+    """
+    from pytest_vdb.metrics import reference
+    from pytest_vdb.models.recordings import clips_in
+
+    if path is None:
+        return None
+    if reference.is_reference(path):
+        return reference.load(path)
+    clips_in(path)
+    return None
+
+
+def _measure_set(
+    options: argparse.Namespace,
+    scorer: Scorer,
+    outcomes: Sequence[Outcome],
+    kept: Mapping[str, ReferenceFeatures] | None,
+) -> tuple[Measurement, ...]:
     """The set metrics over all clips that could be measured; recorded like a clip's."""
     from pytest_vdb.cli.reference import references_for
 
@@ -218,7 +242,7 @@ def _measure_set(options: argparse.Namespace, scorer: Scorer, outcomes: Sequence
         [outcome.scores for outcome in good],
         prompts=known if len(known) == len(good) else None,
         clips=_Clips([outcome.recording.path for outcome in good]),
-        references=references_for(options.reference, scorer.engine) if options.reference else None,
+        references=kept or (references_for(options.reference, scorer.engine) if options.reference else None),
         names=[outcome.recording.name for outcome in good],
     )
     scorer.ledger.append(_set_record(scorer, measurements))

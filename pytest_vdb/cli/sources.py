@@ -5,30 +5,53 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
-from pytest_vdb.errors import OptionError
+from pytest_vdb import files
+from pytest_vdb.errors import OptionError, VdbError
+from pytest_vdb.files import expanded
 
 
 def imported(source: str) -> ModuleType:
     """A Python file, or a module by its name.
 
     Raises:
-        OptionError: neither.
+        OptionError: neither, or its own code raises: with the line.
     """
-    path = Path(source)
-    if path.suffix == ".py" and path.is_file():
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules.setdefault(path.stem, module)
-        spec.loader.exec_module(module)
-        return module
+    path = expanded(source)
+    is_file = path.suffix == ".py"
+    if is_file:
+        files.regular(path, error=OptionError, mend="give a Python file, or a module that can be imported")
     try:
-        return importlib.import_module(source)
+        return _executed(path) if is_file else importlib.import_module(source)
+    except VdbError:  # what it tags cannot be used: it says so itself
+        raise
     except ModuleNotFoundError as error:
+        mend = "give a Python file, or a module that can be imported"
+        raise OptionError(f"{source!r}: {error}", where="--from", mend=mend) from None
+    except Exception as error:
+        where = _line_of(error, path if is_file else None)
         raise OptionError(
-            f"{source!r}: {error}", where="--from", mend="give a Python file, or a module that can be imported"
-        ) from None
+            f"{type(error).__name__}: {error}", where=where or f"--from {source}", mend="mend it"
+        ) from error
+
+
+def _executed(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _line_of(error: Exception, path: Path | None) -> str | None:
+    """Where in the user's file it happened."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if path is not None and Path(frame.filename) == path.absolute()]
+    return f"{path}:{lines[-1]}" if lines else None

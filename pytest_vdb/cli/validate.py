@@ -6,6 +6,7 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, print_table, show
 from pytest_vdb.errors import RecordError
 from pytest_vdb.files import expanded
@@ -31,8 +32,8 @@ def add_to(commands: Any) -> None:
     validate.add_argument("--human", type=expanded, required=True, metavar="FILE", help="ratings: JSON, CSV or JSONL")
     validate.add_argument("--scores", type=expanded, metavar="FILE", help="a run, or a CSV (default: the --human file)")
     validate.add_argument("--rating", metavar="COLUMN", help="the column of the ratings, in a CSV or JSONL")
-    validate.add_argument("--resamples", type=int, default=1000, help="draws for the intervals (default: %(default)s)")
-    validate.add_argument("--seed", type=int, default=0, help="of these draws (default: %(default)s)")
+    validate.add_argument("--resamples", type=whole(0), default=1000, help="draws for intervals (default: %(default)s)")
+    validate.add_argument("--seed", type=whole(0), default=0, help="of these draws (default: %(default)s)")
     validate.add_argument("--json", action="store_true", help="as JSON")
     validate.set_defaults(command=_validate)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+from pytest_vdb import files
 from pytest_vdb.errors import LibraryMissing, VdbError
 
 WARNING = "TensorRT export is unverified: engines are neither run nor compared with torch"
@@ -32,7 +33,7 @@ def build(onnx_file: Path, engine: Path) -> None:
         engine: where the serialised engine goes.
 
     Raises:
-        VdbError: TensorRT cannot read or build it.
+        VdbError: TensorRT cannot read or build it, or the disk does not take it.
     """
     import tensorrt
 
@@ -46,4 +47,4 @@ def build(onnx_file: Path, engine: Path) -> None:
     plan = builder.build_serialized_network(network, builder.create_builder_config())
     if plan is None:
         raise VdbError("TensorRT built no engine; its own message is above", where=onnx_file)
-    engine.write_bytes(plan)
+    files.write_by(engine, lambda part: part.write_bytes(plan))

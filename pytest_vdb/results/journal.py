@@ -114,7 +114,7 @@ def shortfall(run: Run, records: Sequence[Record]) -> str | None:
     of = "" if run.collected is None else f" of {run.collected}"
     begun = len({record.nodeid for record in records})
     if run.finished_at is None and (run.collected is None or begun < run.collected):
-        return f"the run was stopped before its end: it has {begun}{of} tests"
+        return f"the run was stopped before its end: it has {begun}{of} {'test' if begun == 1 and not of else 'tests'}"
     lost = sum(record.status in _CUT_SHORT for record in records)
     return f"the run was interrupted: {lost}{of} tests did not come to their end" if lost else None
 
