@@ -1,13 +1,17 @@
 """What comes from outside leaves harmless: names, prompts, messages and paths, made fit for where they are shown.
 
 A terminal obeys control characters, an editor bidirectional marks, a CI runner lines that begin with `::`, and a
-spreadsheet fields that begin with `=`. Here is the door of each of them; HTML, LaTeX and Markdown have theirs in their
-reporters.
+spreadsheet fields that begin with `=`; a file system takes `..` and `/` for folders and `aux` for a device. Here is the
+door of each of them; HTML, LaTeX and Markdown have theirs in their reporters.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 """Control, format (bidirectional and zero-width), surrogates, private use, line and paragraph separators."""
@@ -29,7 +33,12 @@ def lines(text: object) -> str:
 
     GitHub, GitLab and Azure take a line that begins with `::` or `##[` for an order of the job's own.
     """
-    return "\n".join(_no_command(visible(line)) for line in str(text).replace("\r\n", "\n").split("\n"))
+    return inert("\n".join(map(visible, str(text).replace("\r\n", "\n").split("\n"))))
+
+
+def inert(text: str) -> str:
+    """The output of another program, colours and all, but with no line that is a command to a CI runner."""
+    return "\n".join(map(_no_command, text.split("\n")))
 
 
 def json_text(text: str) -> str:
@@ -41,6 +50,53 @@ def spreadsheet(text: object) -> str:
     """Text that no spreadsheet takes for a formula (OWASP: a leading apostrophe)."""
     shown = visible(text)
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters. The middle is left out: names that differ at either end still do."""
+    if len(text) <= most:
+        return text
+    tail = (most - 1) // 2
+    return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def file_name(name: str) -> str:
+    """`name` as the name of a file on every system: no folder, no hidden file, no device, at most 75 characters.
+
+    A name that had to be changed carries twelve digits of its digest: two names never become one, but for names that
+    differ by case alone, which some systems do not tell apart (see `file_names`).
+    """
+    plain = _plain_name(name)
+    return plain if plain == name else f"{plain}~{_told(name)}"
+
+
+def file_names(names: Sequence[str]) -> list[str]:
+    """Names of files that stand in one folder, as plain as they can be and still differ, also where case is ignored."""
+    plain = [_plain_name(name) for name in names]
+    alike = Counter(one.lower() for one in plain)
+    found: list[str] = []
+    for name, one in zip(names, plain, strict=True):
+        readable = alike[one.lower()] == 1 and one != _NAMELESS and len(one) < _LONGEST
+        made = one if readable else f"{one}~{_told(name)}"
+        again = found.count(made)  # the very same name twice
+        found.append(f"{made}~{again + 1}" if again else made)
+    return found
+
+
+def _plain_name(name: str) -> str:
+    safe = _UNSAFE.sub("_", name)[:_LONGEST].strip(".-_ ") or _NAMELESS
+    return f"_{safe}" if safe.partition(".")[0].lower() in _DEVICES else safe
+
+
+def _told(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+_NAMELESS = "name"
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
+_LONGEST = 60
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))})
+"""What Windows takes for a device, with any ending."""
 
 
 def _visible(character: str) -> str:

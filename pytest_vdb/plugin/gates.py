@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_vdb.errors import VdbError
+from pytest_vdb.escaping import lines
 from pytest_vdb.plugin.cases import SEPARATOR, slug
 from pytest_vdb.plugin.recording import Recorder
 from pytest_vdb.plugin.workbench import given, options_of
@@ -88,7 +89,7 @@ class Gates:
                 location=location,
                 keywords={"vdb_gate": 1},
                 outcome="failed" if bad else "passed",
-                longrepr=verdict.reason if bad else None,
+                longrepr=lines(verdict.reason) if bad else None,
                 when=when,
                 start=time.time(),
                 stop=time.time(),

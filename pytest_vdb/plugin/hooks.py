@@ -50,7 +50,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register what this process needs; cheap, because unrelated sessions pay for it, too."""
-    from pytest_vdb.plugin import fixtures, timing
+    from pytest_vdb.plugin import failures, fixtures, timing
     from pytest_vdb.plugin.recording import Recorder, RecordSender, new_run_id
     from pytest_vdb.plugin.stopping import Stopping
     from pytest_vdb.plugin.workbench import RUN_ID
@@ -60,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUN_ID] = config.workerinput["vdb_run_id"] if is_worker else new_run_id()  # type: ignore[attr-defined]
     register = config.pluginmanager.register
     register(fixtures, "vdb-fixtures")
+    register(failures, "vdb-failures")
     register(RecordSender(), "vdb-record-sender")
     register(SettleNames(), "vdb-names")
     register(Stopping(config), STOPPING)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_vdb.errors import VdbError
+from pytest_vdb.escaping import lines, visible
 from pytest_vdb.plugin.gates import Gates
 from pytest_vdb.plugin.recording import Recorder
 
@@ -58,7 +59,7 @@ class Summary:
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """The table, the gates and where the rest is; also under -q and -n."""
         for problem in filter(None, (self.recorder.problem, self.problem)):
-            terminalreporter.write_line(problem, red=True)
+            terminalreporter.write_line(lines(problem), red=True)
         if self.board is None and not self.gates.verdicts:
             return
         from pytest_vdb.reporters import terminal, verdicts
@@ -71,9 +72,10 @@ class Summary:
             terminalreporter.write_line(verdicts.render_terminal(self.gates.verdicts))
         for path in self.written:
             if path.suffix == ".html":
-                terminalreporter.write_line(f"leaderboard: {_relative(path)}")
+                terminalreporter.write_line(f"leaderboard: {visible(_relative(path))}")
         if self.board is not None:
-            terminalreporter.write_line(f"records:     {_relative(self.recorder.folder / 'records.jsonl')}")
+            records = self.recorder.folder / "records.jsonl"
+            terminalreporter.write_line(f"records:     {visible(_relative(records))}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -100,7 +102,7 @@ class Summary:
 def _live(record: Record) -> str:
     shown = [m for m in record.measurements if m.value is not None and m.series is None][:4]
     parts = [f"{m.name} {m.value:.3g}{'' if m.unit == '1' else ' ' + m.unit}" for m in shown]
-    return ", ".join((["clip reused"] if record.reused_from else []) + parts)
+    return visible(", ".join((["clip reused"] if record.reused_from else []) + parts))
 
 
 def _relative(path: Path) -> str:
