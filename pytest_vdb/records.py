@@ -10,9 +10,9 @@ import dataclasses
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 import msgspec
 
@@ -213,6 +213,9 @@ class Measurement:
         if self.value is not None and not math.isfinite(self.value):
             object.__setattr__(self, "reason", f"the result was {self.value}, not a finite number")
             object.__setattr__(self, "value", None)
+        for name in ("interval", "series"):  # JSON has no word for infinity: the record could not be read again
+            if not all(map(math.isfinite, getattr(self, name) or ())):
+                object.__setattr__(self, name, None)
         if self.value is None and not self.reason:
             raise RecordError(
                 f"measurement {self.name!r} has neither a value nor a reason", mend="say why it is missing"
@@ -392,8 +395,14 @@ T = TypeVar("T")
 
 
 def to_json(record: object) -> str:
-    """One line of JSON. Unset fields are written too: a reader need not know the defaults."""
-    return msgspec.json.encode(record).decode()
+    """One line of JSON. Unset fields are written too: a reader need not know the defaults.
+
+    A file name that is not UTF-8 is spelled out, `\\udce9` for a byte: JSON has no other word for it.
+    """
+    try:
+        return msgspec.json.encode(record).decode()
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_spelled_out(msgspec.to_builtins(record))).decode()
 
 
 def from_json(line: str | bytes, kind: type[T], *, where: str | Path | None = None) -> T:
@@ -419,6 +428,41 @@ def from_json(line: str | bytes, kind: type[T], *, where: str | Path | None = No
         raise RecordError(f"not a {kind.__name__}: {_plain(error)}", where=where) from None
     except RecordError as error:  # from a part's own check, which knows no file
         raise RecordError(f"not a {kind.__name__}: {error.what}", where=where) from None
+
+
+def _spelled_out(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_spelled_out(key): _spelled_out(one) for key, one in value.items()}
+    return [_spelled_out(one) for one in value] if isinstance(value, list) else value
+
+
+def read_record(line: str | bytes, *, where: str | Path | None = None) -> Record:
+    """A record that another version may have written: an outcome unknown here stays as it stands, and is no pass.
+
+    Raises:
+        RecordError: see `from_json`.
+    """
+    try:
+        return from_json(line, Record, where=where)
+    except NewerSchema:
+        raise
+    except RecordError:
+        status = _status_of_another_version(line)
+        if status is None:
+            raise
+    plain = {**msgspec.json.decode(line), "status": "failed"}
+    return replace(from_json(msgspec.json.encode(plain), Record, where=where), status=cast(Status, status))
+
+
+def _status_of_another_version(line: str | bytes) -> str | None:
+    try:
+        plain = msgspec.json.decode(line)
+    except (ValueError, RecursionError):
+        return None
+    status = plain.get("status") if isinstance(plain, dict) else None
+    return status if isinstance(status, str) and status and status not in get_args(Status) else None
 
 
 def to_plain(record: object) -> Any:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
 
 from pytest_vdb.errors import BadClip, RecipeError, RecordError, UnknownName
-from pytest_vdb.records import SCHEMA_VERSION, Clip, Measurement, Recipe, Record, from_json, seed_of, to_json
+from pytest_vdb.records import (
+    SCHEMA_VERSION,
+    Clip,
+    Measurement,
+    Recipe,
+    Record,
+    from_json,
+    read_record,
+    seed_of,
+    to_json,
+)
 
 
 def measured(value: float | None, **more) -> Measurement:
@@ -122,3 +133,23 @@ def test_a_recipes_digest_counts_only_what_is_set():
 def test_seeds_are_pinned_forever():
     assert seed_of(0, "p001", 0) == 812793082
     assert len({seed_of(base, prompt, index) for base in (0, 1) for prompt in ("a", "b") for index in (0, 1)}) == 8
+
+
+def test_an_interval_or_series_that_json_cannot_hold_does_not_cost_the_record():
+    infinite = Measurement(
+        name="m", value=1.0, unit="1", better="higher", interval=(0.0, math.inf), series=(1.0, math.nan)
+    )
+    read = from_json(to_json(infinite), Measurement)
+    assert (read.value, read.interval, read.series) == (1.0, None, None)
+
+
+def test_an_outcome_of_a_later_version_is_kept_as_it_stands_and_is_no_pass():
+    line = to_json(record()).replace('"status":"passed"', '"status":"paused"')
+    assert read_record(line).status == "paused"
+    with pytest.raises(RecordError, match="model"):
+        read_record(line.replace('"model":"', '"madel":"'))
+
+
+def test_a_file_name_that_is_not_utf8_can_be_written_and_read():
+    named = dataclasses.replace(record(), nodeid="latin\udce9.mkv")
+    assert read_record(to_json(named)).nodeid == "latin\\udce9.mkv"

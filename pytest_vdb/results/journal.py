@@ -12,7 +12,7 @@ from typing import Self
 
 from pytest_vdb import files
 from pytest_vdb.errors import NewerSchema, OutputError, RecordError
-from pytest_vdb.records import Record, Run, from_json, to_json
+from pytest_vdb.records import Record, Run, from_json, read_record, to_json
 
 _CUT_SHORT = frozenset({"interrupted", "not_run"})
 
@@ -131,7 +131,7 @@ def read_records(path: Path) -> tuple[list[Record], list[str]]:
     for number, line in files.lines_in(path, error=RecordError):
         where = f"{path}:{number}"
         try:
-            records.append(from_json(line, Record, where=where))
+            records.append(read_record(line, where=where))
         except NewerSchema:
             raise
         except RecordError as problem:

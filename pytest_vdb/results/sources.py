@@ -10,7 +10,7 @@ from typing import Literal
 
 from pytest_vdb import files
 from pytest_vdb.errors import RecordError
-from pytest_vdb.records import Record, from_json
+from pytest_vdb.records import read_record
 from pytest_vdb.results import baselines, journal, ledger, vbench
 
 Sort = Literal["run", "ledger", "baseline", "published"]
@@ -79,7 +79,7 @@ def _is_ledger(path: Path) -> bool:
     """Whether the first record is of a scored clip; where none can be read, whether it lies in no run's folder."""
     for number, line in files.lines_in(path, error=RecordError):
         try:
-            record = from_json(line, Record, where=f"{path}:{number}")
+            record = read_record(line, where=f"{path}:{number}")
         except RecordError:
             continue
         return record.benchmark in {ledger.SCORE, ledger.SCORE_SET}
