@@ -48,7 +48,7 @@ def records_of(folder: Path):
 
 def test_three_pipelines_and_four_calibration_models_answer_the_smoke_prompts(first):
     records = records_of(first)
-    generated = [record for record in records.values() if record.benchmark == "test_generation"]
+    generated = [record for record in records.values() if record.benchmark_name == "test_generation"]
     assert len({record.model for record in generated}) == 7
     assert len(generated) == 42
     assert {record.status for record in records.values()} == {"passed"}

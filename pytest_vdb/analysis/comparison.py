@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pytest_vdb.analysis.benchmarks import placed_together
 from pytest_vdb.analysis.intervals import t_interval
 from pytest_vdb.analysis.leaderboard import failure_line, is_yardstick, latest
 from pytest_vdb.errors import OptionError, UnknownName, near_misses
@@ -107,7 +108,7 @@ def compare(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequ
         baseline: what it is compared with.
         rules: from `parse_rules`.
     """
-    now, before = _grouped(latest(records)), _grouped(latest(baseline.records))
+    now, before = map(_grouped, placed_together(latest(records), latest(baseline.records)))
     verdicts: list[Verdict] = []
     for rule in rules:
         measuring = _measuring(rule.metric, now, before)

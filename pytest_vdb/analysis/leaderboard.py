@@ -12,7 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
+from pytest_vdb.analysis.benchmarks import placed, shown_names
 from pytest_vdb.analysis.intervals import benjamini_hochberg, paired_t_p_values, t_interval
+from pytest_vdb.escaping import shortened
+from pytest_vdb.figures import equal
 from pytest_vdb.records import REAL_WEIGHTS, Better, Kind, Measurement, Record, Run, Status, Task, WeightsMode
 
 Mark = Literal["best", "second", "tied"]
@@ -44,7 +47,8 @@ class Cell:
     interval: tuple[float, float] | None = None
     """95% t-interval of the mean over prompts, or what the measurement itself came with; None below two prompts."""
     by_prompt: Mapping[str, float] = field(default_factory=dict)
-    """Prompt id -> mean over its samples; `""` for what is measured once per model or without a prompt."""
+    """Prompt id (with its text, where several prompts of the table have that id) -> mean over its samples; `""` for
+    what is measured once per model or without a prompt."""
     missing: int = 0
     """Tests of the row that should have given a value and did not."""
     reasons: tuple[tuple[str, int], ...] = ()
@@ -57,7 +61,7 @@ class Cell:
     tied: bool = False
     """Not significantly different from the best (also true of the best itself when nothing can be told apart)."""
     rank: float | None = None
-    """1 is best; equal means share their ranks' mean."""
+    """1 is best; means that differ by no more than rounding share their ranks' mean."""
 
     @property
     def n(self) -> int:
@@ -67,10 +71,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One model under one recipe with one kind of weights on one device, in one benchmark."""
+    """One model under one recipe with one kind of weights on one device, in one benchmark with the same parameters."""
 
     benchmark: str
     model: str
+    parameters: Mapping[str, str]
+    """The benchmark's own, by name."""
     weights: WeightsMode | None
     recipe_digest: str | None
     hardware: str | None
@@ -101,9 +107,14 @@ class Row:
         return self.counts.get("passed", 0)
 
     @property
+    def retried(self) -> int:
+        """Tests that were tried more than once."""
+        return sum(record.attempts > 1 for record in self.records)
+
+    @property
     def prompts(self) -> int:
         """Different prompts that were asked."""
-        return len({record.prompt for record in self.records if record.prompt is not None})
+        return len({(record.prompt, record.prompt_text) for record in self.records if record.prompt is not None})
 
     @property
     def yardstick(self) -> bool:
@@ -121,6 +132,9 @@ class Table:
     """One benchmark: records of different benchmarks are never averaged together."""
 
     benchmark: str
+    """Its file, class and function."""
+    name: str
+    """What it is called among the tables: the function alone where that is enough."""
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
 
@@ -143,7 +157,8 @@ class Leaderboard:
         total = Counter(dict.fromkeys(STATUSES, 0))
         for row in self.rows:
             total.update(row.counts)
-        return {status: n for status, n in total.items() if n}
+        known = {status: total.pop(status) for status in STATUSES}
+        return {status: n for status, n in (*known.items(), *sorted(total.items())) if n}
 
     @property
     def reused(self) -> int:
@@ -162,20 +177,24 @@ def build(run: Run, records: Iterable[Record]) -> Leaderboard:
     The result does not depend on the records' order (which differs from run to run under xdist), but for this: of two
     records of one test, the later one counts.
     """
-    live = sorted(latest(records), key=lambda record: (record.benchmark, record.nodeid, record.run))
     by_benchmark: dict[str, list[Record]] = defaultdict(list)
-    for record in live:
+    for record in sorted(latest(records), key=_place):
         by_benchmark[record.benchmark].append(record)
-    tables = [_table(name, run, part) for name, part in by_benchmark.items()]
+    names = shown_names(by_benchmark)
+    tables = [_table(benchmark, names[benchmark], run, part) for benchmark, part in by_benchmark.items()]
     return Leaderboard(run=run, tables=tuple(sorted(tables, key=_without_quality)))
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """Without those that a later record of the same test (node id, weights, recipe, hardware) supersedes."""
-    by_test: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        kept = by_test[record.nodeid]
-        kept[:] = [earlier for earlier in kept if not _agree(_identity(earlier), _identity(record))]
+    """Each in its benchmark, without those that a later record of the same test supersedes.
+
+    The same test is the same sample (prompt, index, seed) of the same model under the same settings, in a benchmark
+    with the same parameters: a node id alone is a name.
+    """
+    by_test: dict[tuple[object, ...], list[Record]] = defaultdict(list)
+    for record in placed(records):
+        kept = by_test[record.nodeid, record.benchmark, record.prompt, record.sample_index, _maker(record)]
+        kept[:] = [earlier for earlier in kept if not _agree(_learnt(earlier), _learnt(record))]
         kept.append(record)
     return [record for kept in by_test.values() for record in kept]
 
@@ -197,43 +216,77 @@ def unranked_reason(
     return NEUTRAL if column.better == "neutral" else None
 
 
-_Identity = tuple[str | None, str | None, str | None]
+_Maker = tuple[str, str | None, tuple[tuple[str, str], ...]]
+_Setup = tuple[str | None, ...]
 
 
-def _identity(record: Record) -> _Identity:
-    return record.weights, record.recipe_digest, record.hardware
+def _maker(record: Record) -> _Maker:
+    """Who made it, who published it, and the benchmark's parameters: every record knows these."""
+    return record.model, record.published, tuple(sorted(record.parameters.items()))
 
 
-def _agree(one: _Identity, other: _Identity) -> bool:
-    """Whether they may be the same: a test that died early never learnt its recipe, so None agrees with anything."""
+def _setup(record: Record) -> _Setup:
+    """By what it was made. A test that died early never learnt it."""
+    return record.weights, record.recipe_digest, record.hardware, record.revision
+
+
+def _learnt(record: Record) -> tuple[object, ...]:
+    """All that a test learns while it runs: by what it was made, and of what."""
+    return (*_setup(record), record.seed, record.prompt_text)
+
+
+def _agree(one: Sequence[object], other: Sequence[object]) -> bool:
+    """Whether they may be the same: None is what was never learnt, and agrees with anything."""
     return all(a == b or a is None or b is None for a, b in zip(one, other, strict=True))
+
+
+def _place(record: Record) -> tuple[object, ...]:
+    """Where it stands among all records, whatever order they came in."""
+    seed = -1 if record.seed is None else record.seed
+    return record.benchmark, record.nodeid, _maker(record)[2], record.model, record.run, record.prompt or "", seed
 
 
 def _without_quality(table: Table) -> bool:
     return all(column.kind != "quality" for column in table.columns)
 
 
-def _table(benchmark: str, run: Run, records: Sequence[Record]) -> Table:
+def _table(benchmark: str, name: str, run: Run, records: Sequence[Record]) -> Table:
     columns = _columns(records)
-    groups = [
-        (identity, [(record, _by_key(record, columns)) for record in group]) for identity, group in _groups(records)
-    ]
+    groups = [(setup, [(record, _by_key(record, columns)) for record in group]) for setup, group in _groups(records)]
     once = {c for c in columns if c.kind == "performance" and any(_has_gaps(c, readings) for _, readings in groups)}
     once |= {column for column in columns if column.kind == "quality" and _is_of_sets(column, records)}
-    rows = [_row(run, identity, readings, columns, once) for identity, readings in groups]
+    prompts = _prompts(records)
+    rows = [_row(run, setup, readings, columns, once, prompts) for setup, readings in groups]
     ranked = _rank(rows, columns)
-    return Table(benchmark=benchmark, columns=columns, rows=tuple(sorted(ranked, key=_order)))
+    return Table(benchmark=benchmark, name=name, columns=columns, rows=tuple(sorted(ranked, key=_order)))
 
 
-def _groups(records: Sequence[Record]) -> list[tuple[_Identity, list[Record]]]:
-    """The records of each row. One with an incomplete identity joins the first row of its model that it agrees with."""
-    groups: dict[tuple[tuple[str, str | None], _Identity], list[Record]] = {}
-    for record in sorted(records, key=lambda record: _identity(record).count(None)):
-        key = (record.model, record.published), _identity(record)
+def _groups(records: Sequence[Record]) -> list[tuple[_Setup, list[Record]]]:
+    """The records of each row. One that never learnt all of its setup joins the first row that it agrees with."""
+    groups: dict[tuple[_Maker, _Setup], list[Record]] = {}
+    for record in sorted(records, key=lambda record: _setup(record).count(None)):
+        key = _maker(record), _setup(record)
         if key not in groups and None in key[1]:
             key = next((k for k in groups if k[0] == key[0] and _agree(key[1], k[1])), key)
         groups.setdefault(key, []).append(record)
-    return [(identity, sorted(group, key=lambda record: record.nodeid)) for (_, identity), group in groups.items()]
+    return [(setup, sorted(group, key=_place)) for (_, setup), group in groups.items()]
+
+
+_Asked = tuple[str | None, str | None]
+"""A prompt's id and text."""
+
+
+def _prompts(records: Sequence[Record]) -> dict[_Asked, str]:
+    """What each prompt is called in the table: its id, unless two suites gave it to different texts."""
+    texts: dict[str | None, set[str | None]] = defaultdict(set)
+    for record in records:
+        texts[record.prompt].add(record.prompt_text)
+    return {
+        (prompt, text): prompt if len(known - {None}) < 2 or text is None else f"{prompt}: {text}"
+        for prompt, known in texts.items()
+        if prompt is not None
+        for text in known
+    }
 
 
 def _columns(records: Sequence[Record]) -> tuple[Column, ...]:
@@ -284,13 +337,21 @@ def _is_of_sets(column: Column, records: Sequence[Record]) -> bool:
     return tried == {True} and any(record.prompt is not None for record in records)
 
 
-def _row(run: Run, identity: _Identity, readings: _Readings, columns: Sequence[Column], once: set[Column]) -> Row:
-    _, recipe_digest, hardware = identity
+def _row(
+    run: Run,
+    setup: _Setup,
+    readings: _Readings,
+    columns: Sequence[Column],
+    once: set[Column],
+    prompts: Mapping[_Asked, str],
+) -> Row:
+    _, recipe_digest, hardware, _ = setup
     records = [record for record, _ in readings]
-    first = next((record for record in records if _identity(record) == identity), records[0])
+    first = next((record for record in records if _setup(record) == setup), records[0])
     return Row(
         benchmark=first.benchmark,
         model=first.model,
+        parameters=dict(sorted(first.parameters.items())),
         weights=first.weights,
         recipe_digest=recipe_digest,
         hardware=hardware,
@@ -298,7 +359,7 @@ def _row(run: Run, identity: _Identity, readings: _Readings, columns: Sequence[C
         revision=first.revision,
         recipe=first.recipe or (run.recipes.get(recipe_digest, {}) if recipe_digest else {}),
         runs=tuple(sorted({record.run for record in records})),
-        cells=tuple(_cell(column, readings, first, once=column in once) for column in columns),
+        cells=tuple(_cell(column, readings, first, prompts, once=column in once) for column in columns),
         counts=dict(Counter(record.status for record in records)),
         reused=sum(record.reused_from is not None for record in records),
         records=tuple(records),
@@ -306,10 +367,10 @@ def _row(run: Run, identity: _Identity, readings: _Readings, columns: Sequence[C
     )
 
 
-def _cell(column: Column, readings: _Readings, of: Record, *, once: bool) -> Cell:
+def _cell(column: Column, readings: _Readings, of: Record, prompts: Mapping[_Asked, str], *, once: bool) -> Cell:
     """`once`: the values are not about prompts but about the model; tests without one lack nothing.
 
-    `of`: a record of the row, which knows the weights.
+    `of`: a record of the row, which knows the weights; `prompts`: what each is called.
     """
     asked = any(record.prompt is not None for record, _ in readings)
     values: dict[str, list[float]] = defaultdict(list)
@@ -321,7 +382,8 @@ def _cell(column: Column, readings: _Readings, of: Record, *, once: bool) -> Cel
         counts, reason = reading(record, measurement)
         if counts is not None and counts.value is not None:
             measured.append(counts)
-            values["" if once else record.prompt or ""].append(counts.value)
+            asked_for = "" if once else prompts.get((record.prompt, record.prompt_text), "")
+            values[asked_for].append(counts.value)
         elif measurement is not None or not (once or (asked and record.prompt is None and record.status == "passed")):
             reasons[reason] += 1  # what was measured of the whole set lacks nothing that is measured of its clips
     missing = sum(reasons.values())
@@ -362,12 +424,18 @@ def dimmed(cell: Cell) -> bool:
 
 def failure_line(record: Record) -> str:
     """One line on why a test that did not pass did not: `failed: BadClip: one constant colour`."""
-    status = record.status.replace("_", " ")
+    status = "failed as expected" if record.status == "xfailed" else record.status.replace("_", " ")
     if record.failure is None:
         return status
-    first = next(iter(record.failure.message.strip().splitlines()), "")
-    kind = "" if record.status == "skipped" or first.startswith(record.failure.type) else record.failure.type
-    return ": ".join(part for part in (status, kind, first) if part)
+    kind, first = record.failure.type, next(iter(record.failure.message.strip().splitlines()), "")
+    told = record.status in _TOLD_BY_STATUS or kind == record.status or first.startswith(kind)
+    return shortened(": ".join(part for part in (status, "" if told else kind, first) if part), _LONGEST_LINE)
+
+
+_TOLD_BY_STATUS: frozenset[Status] = frozenset({"skipped", "xfailed", "interrupted"})
+"""What pytest raises to end such a test says nothing besides."""
+_LONGEST_LINE = 400
+"""Characters of a failure in a table; the page has the traceback."""
 
 
 def _rank(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
@@ -419,9 +487,18 @@ def _merit(column: Column, cell: Cell) -> float:
 
 
 def _ranks(merits: Sequence[float]) -> list[float]:
-    """1 for the highest; equals share the mean of their places."""
-    ordered = sorted(merits, reverse=True)
-    return [ordered.index(merit) + (ordered.count(merit) + 1) / 2 for merit in merits]
+    """1 for the highest; those that differ by no more than rounding share the mean of their places."""
+    largest = max(map(abs, merits))
+    ordered = sorted(range(len(merits)), key=lambda at: -merits[at])
+    ranks = [0.0] * len(merits)
+    start = 0
+    for end in range(1, len(ordered) + 1):
+        if end < len(ordered) and equal(merits[ordered[end]], merits[ordered[start]], largest):
+            continue
+        for at in ordered[start:end]:
+            ranks[at] = (start + 1 + end) / 2
+        start = end
+    return ranks
 
 
 def _tied_with_best(cells: Sequence[Cell], ranks: Sequence[float]) -> list[bool]:
@@ -459,7 +536,7 @@ def _mean_rank(cells: Sequence[Cell], columns: Sequence[Column]) -> float | None
     return sum(ranks) / len(ranks) if ranks else None
 
 
-def _order(row: Row) -> tuple[bool, bool, bool, bool, bool, float, str, str, str]:
+def _order(row: Row) -> tuple[object, ...]:
     """Trained models first, the better ones first; then what others published, yardsticks, random weights, tiny ones,
     and rows without any value."""
     valueless = all(cell.mean is None for cell in row.cells)
@@ -472,6 +549,8 @@ def _order(row: Row) -> tuple[bool, bool, bool, bool, bool, float, str, str, str
         row.published is not None,
         mean_rank,
         row.model,
+        tuple(row.parameters.items()),
         row.recipe_digest or "",
         row.hardware or "",
+        row.revision or "",
     )

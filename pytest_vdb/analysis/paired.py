@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from pytest_vdb.analysis.benchmarks import placed_together
 from pytest_vdb.analysis.comparison import once_per_model, other_recipe
 from pytest_vdb.analysis.intervals import benjamini_hochberg, paired_t_p_values, t_interval
 from pytest_vdb.analysis.leaderboard import (
@@ -130,7 +131,7 @@ class Comparison:
 
 def pair_up(first: Iterable[Record], second: Iterable[Record]) -> tuple[Pairs, ...]:
     """The samples of each benchmark that both sides tried to make, in the order of their prompts."""
-    mine, theirs = _by_benchmark(first), _by_benchmark(second)
+    mine, theirs = map(_by_benchmark, placed_together(latest(first), latest(second)))
     return tuple(_paired(name, mine[name], theirs[name]) for name in mine if name in theirs)
 
 
@@ -232,7 +233,7 @@ _Key = tuple[str, int]
 def _by_benchmark(records: Iterable[Record]) -> dict[str, dict[_Key, list[Record]]]:
     """By prompt and sample; without what was measured of whole sets, which answers no prompt and has no seed."""
     found: dict[str, dict[_Key, list[Record]]] = defaultdict(lambda: defaultdict(list))
-    for record in sorted(latest(records), key=lambda record: record.nodeid):
+    for record in sorted(records, key=lambda record: record.nodeid):
         if record.prompt is not None or record.seed is not None:
             found[record.benchmark][record.prompt or "", record.sample_index].append(record)
     return {name: found[name] for name in sorted(found)}

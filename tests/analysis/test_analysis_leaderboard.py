@@ -313,3 +313,101 @@ def test_published_values_stand_in_the_measured_column_unranked_in_a_row_of_thei
     cell = table.rows[-1].cells[0]
     assert (cell.mean, cell.mark, cell.unranked) == (9.0, None, "published in a.json, not measured here")
     assert table.rows[0].cells[0].mark == "best"
+
+
+# who made it, in which benchmark, with which parameters, of which sample
+
+
+def test_two_models_of_one_node_id_are_two_rows():
+    """Two folders of clips of one name, scored for two models, have the same node ids."""
+    board = build(RUN, [record(m, "p1", quality(v), nodeid="videos::p1.mp4") for m, v in (("wan", 1.0), ("cog", 2.0))])
+    assert {row.model: row.cells[0].mean for row in board.rows} == {"wan": 1.0, "cog": 2.0}
+
+
+def test_two_benchmarks_of_one_function_are_two_tables_with_names_that_tell_them_apart():
+    records = [
+        record("a", "p1", quality(v), benchmark=f"{file}.py::test_g", nodeid=f"{file}.py::test_g[a]")
+        for file, v in (("x", 1.0), ("y", 3.0))
+    ]
+    tables = build(RUN, records).tables
+    assert [(t.benchmark, t.name, t.rows[0].cells[0].mean) for t in tables] == [
+        ("x.py::test_g", "x.py::test_g", 1.0),
+        ("y.py::test_g", "y.py::test_g", 3.0),
+    ]
+
+
+def test_an_earlier_versions_record_is_superseded_by_the_same_test_of_this_one():
+    nodeid = "b/test_g.py::test_g[a-p1]"
+    old = record("a", "p1", quality(1.0), benchmark="test_g", nodeid=nodeid)
+    new = record("a", "p1", quality(2.0), benchmark="b/test_g.py::test_g", nodeid=nodeid)
+    assert only_cell(build(RUN, [old, new])).mean == 2.0
+    assert build(RUN, [old]).tables[0].name == "test_g"
+
+
+def test_parameters_of_the_users_own_are_rows_of_their_own():
+    records = [
+        record("a", "p1", quality(v), nodeid=f"n[{s}]", parameters={"strength": s})
+        for s, v in (("0.9", 1.0), ("0.5", 3.0))
+    ]
+    board = build(RUN, records)
+    assert {row.parameters["strength"]: row.cells[0].mean for row in board.rows} == {"0.9": 1.0, "0.5": 3.0}
+    crashed = record("a", "p2", status="crashed", weights=None, recipe_digest=None, parameters={"strength": "0.5"})
+    (row,) = [row for row in build(RUN, [*records, crashed]).rows if row.parameters["strength"] == "0.5"]
+    assert row.counts == {"passed": 1, "crashed": 1}
+
+
+def test_samples_of_another_seed_are_further_samples_and_not_later_tries():
+    def sample(seed: int, value: float) -> Record:
+        return record("a", "p1", quality(value), nodeid="n", seed=seed)
+
+    board = build(RUN, [sample(1, 1.0), sample(2, 3.0), sample(2, 5.0)])
+    assert (only_cell(board).mean, board.rows[0].tests) == (3.0, 2)
+
+
+def test_prompts_of_two_suites_with_one_id_are_two_prompts():
+    records = [
+        record("a", "p1", quality(v), nodeid=text, prompt_text=text) for v, text in ((1.0, "a cat"), (3.0, "dog"))
+    ]
+    assert only_cell(build(RUN, records)).by_prompt == {"p1: a cat": 1.0, "p1: dog": 3.0}
+    assert build(RUN, records).rows[0].prompts == 2
+    rivals = [*records, record("b", "p1", quality(9.0), nodeid="b", prompt_text="a cat")]
+    assert cells(build(RUN, rivals))["b"].unranked == "lacks 1 of 2 prompts that others answered"
+
+
+def test_two_revisions_of_a_models_weights_are_two_rows():
+    records = [record("a", "p1", quality(v), nodeid=str(v), revision=r) for r, v in (("abc", 1.0), ("def", 2.0))]
+    lost = record("a", "p2", status="crashed", weights=None, recipe_digest=None, hardware=None, revision=None)
+    assert sorted((row.revision, row.tests) for row in build(RUN, [*records, lost]).rows) == [("abc", 2), ("def", 1)]
+
+
+def test_means_that_differ_by_rounding_alone_share_their_rank():
+    ranked = cells(build(RUN, [*answers("a", [0.1 + 0.2]), *answers("b", [0.3]), *answers("c", [0.2])]))
+    assert {model: (cell.rank, cell.mark) for model, cell in ranked.items()} == {
+        "a": (1.5, "best"),
+        "b": (1.5, "best"),
+        "c": (3.0, "second"),
+    }
+
+
+def test_tests_that_were_tried_again_are_counted():
+    board = build(RUN, [record("a", "p1", quality(1), attempts=2), record("a", "p2", quality(1))])
+    assert board.rows[0].retried == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "failure", "line"),
+    [
+        ("xfailed", Failure(type="AssertionError", message="fp16 NaN"), "failed as expected: fp16 NaN"),
+        ("xfailed", None, "failed as expected"),
+        ("interrupted", Failure(type="KeyboardInterrupt", message="stopped"), "interrupted: stopped"),
+        ("crashed", Failure(type="crashed", message="worker 'gw0' died"), "crashed: worker 'gw0' died"),
+        ("not_run", Failure(type="LoadFailed", message="no"), "not run: LoadFailed: no"),
+        ("paused", None, "paused"),
+    ],
+)
+def test_every_outcome_is_told_as_what_it_is(status, failure, line):
+    lost = record("a", "p2", quality(9), status=status, failure=failure)
+    board = build(RUN, [*answers("a", [1.0]), lost])
+    assert only_cell(board).reasons == ((line, 1),)
+    assert only_cell(board).mean == 1.0
+    assert board.counts == {"passed": 1, status: 1}
