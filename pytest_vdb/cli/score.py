@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from pytest_vdb.cli.engines import add_metric_arguments, metric_registry, named_
 from pytest_vdb.cli.printing import print_json, print_table, progress, show, warn
 from pytest_vdb.errors import OptionError
 from pytest_vdb.files import expanded
+from pytest_vdb.privacy import Privacy
 from pytest_vdb.records import SCORED, Measurement, Record, Run, to_plain
 
 if TYPE_CHECKING:
@@ -66,14 +68,15 @@ def _score(options: argparse.Namespace) -> int:
     recordings = _recordings(options.clips, options.prompts)
     name = options.clips.resolve().name
     output = options.output or Path("reports") / "scores" / f"{name}.jsonl"
-    ledger = Ledger(files.check_writable(output))
+    privacy = Privacy(Path.cwd(), arguments=sys.argv)
+    ledger = Ledger(files.check_writable(output), privacy)
     for warning in ledger.warnings:
         warn(warning)
     if options.vbench is not None:
         files.check_writable(options.vbench)
     model, folder = _whose(options, ledger, recordings, name)
     scorer = _scorer(options, engine, ledger, recordings, model, folder)
-    ledger.describe(_run(options, scorer))
+    ledger.describe(_run(options, scorer, privacy))
     outcomes: list[Outcome] = []
     try:
         for outcome in progress(scorer.score(recordings), total=len(recordings), unit="clip"):
@@ -162,18 +165,19 @@ def _scorer(
     )
 
 
-def _run(options: argparse.Namespace, scorer: Scorer) -> Run:
+def _run(options: argparse.Namespace, scorer: Scorer, privacy: Privacy) -> Run:
     """With what the clips are measured: for reports."""
     from pytest_vdb.results import environment
 
     given = vars(options)
     names = ("clips", "prompts", "reference", "metrics", "backbone", "tiny")
-    asked = {name: value if isinstance(value, list | bool) else str(value) for name in names if (value := given[name])}
+    asked = {name: value for name in names if (value := given[name])}
+    paths = {name: privacy.path(value.absolute()) for name, value in asked.items() if isinstance(value, Path)}
     return Run(
         id=scorer.run,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         environment=environment.capture(environment.device_here(options.device)),
-        options={"model": scorer.model, **asked},
+        options={"model": scorer.model, **asked, **paths},
     )
 
 

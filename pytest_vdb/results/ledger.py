@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pytest_vdb import files
 from pytest_vdb.errors import RecordError
+from pytest_vdb.privacy import Privacy
 from pytest_vdb.records import Record, Run, from_json, to_json
 from pytest_vdb.results import journal, vbench
 
@@ -41,8 +42,9 @@ class Table:
 class Ledger:
     """The records of earlier sessions and of this one: a JSONL file, and beside it the features of set metrics."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, privacy: Privacy | None = None) -> None:
         self.path = path
+        self._privacy = privacy or Privacy(project_of(path))
         self.warnings: list[str] = []
         self._measured: dict[str, Record] = {}
         self._clips: dict[Clip, Record] = {}
@@ -83,6 +85,7 @@ class Ledger:
         Raises:
             OutputError: it cannot be written.
         """
+        record = self._privacy.record(record)
         self._remember(record)
         files.append(self.path, to_json(record).encode())
 
@@ -92,7 +95,7 @@ class Ledger:
         Raises:
             OutputError: it cannot be written.
         """
-        files.write(about(self.path), to_json(run) + "\n")
+        files.write(about(self.path), to_json(replace(run, options=self._privacy.plain(run.options))) + "\n")
 
     def _remember(self, record: Record) -> None:
         if record.recipe_digest:
