@@ -10,7 +10,8 @@ in an ini file to that file's folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
@@ -19,6 +20,7 @@ from pytest_vdb.errors import OptionError, UnknownName
 from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
+    from pytest_vdb.privacy import Privacy
     from pytest_vdb.records import Recipe, WeightsMode
 
 CacheMode = Literal["only-missing", "always", "never", "only-cache"]
@@ -80,7 +82,7 @@ FLAGS: tuple[Flag, ...] = (
         "memory that one input file may take once decoded, e.g. 8GiB (default: $VDB_BUDGET, else an eighth of the "
         "machine's memory, at most 3 GiB)",
     ),
-    Flag("report", "FORMATS", "html, latex, csv, markdown, vbench, all or none, comma-separated", "all"),
+    Flag("report", "FORMATS", "formats of reports, comma-separated, e.g. html,csv; or all, or none", "all"),
     Flag("baseline", "PATH", "a run, or the JSON of `vdb baseline save`, to compare with after the tests"),
     Flag("fail-on", "RULES", "gates against the baseline, e.g. 'clip_similarity:-2%%,latency:+10%%'"),
 )
@@ -117,26 +119,48 @@ class Options:
     """What a relative file of prompts is relative to."""
     offline: bool
 
-    def plain(self) -> dict[str, Any]:
-        """For `run.json`: strings, numbers and dicts only."""
-        return {
-            "models": self.models,
-            "prompts": self.prompts,
+    def plain(self, privacy: Privacy) -> dict[str, Any]:
+        """For `run.json`: strings, numbers and dicts only; paths relative to the project, or their names alone."""
+        plain = {
+            "models": privacy.text(self.models),
+            "prompts": privacy.text(self.prompts),
             "samples": self.samples,
             "seed": self.seed,
             "weights": self.weights,
-            "weights_dir": None if self.weights_dir is None else str(self.weights_dir),
-            "recipe": self.recipe.settings(),
+            "weights_dir": self.weights_dir and privacy.path(self.weights_dir),
+            "recipe": privacy.plain(self.recipe.settings()),
             "metrics": self.metrics,
-            "backbones": {name: str(path) for name, path in self.backbones},
-            "reference": None if self.reference is None else str(self.reference),
+            "backbones": {name: privacy.path(path) for name, path in self.backbones},
+            "reference": self.reference and privacy.path(self.reference),
             "device": self.device,
             "cache": self.cache,
             "reports": list(self.reports),
-            "baseline": None if self.baseline is None else str(self.baseline),
+            "baseline": self.baseline and privacy.path(self.baseline),
             "fail_on": self.fail_on,
-            "offline": self.offline,
         }
+        return {"command": _command(plain), **plain, "offline": self.offline}
+
+
+_CALLED = {"backbones": "backbone", "reports": "report"}
+"""What `Options` and its flag call differently."""
+
+
+def _command(plain: Mapping[str, Any]) -> str:
+    """The session as typed in a terminal: this plugin's flags, without those at their defaults."""
+    from pytest_vdb.reporters import formats
+
+    usual: dict[str, Any] = {flag.name: flag.default for flag in FLAGS}
+    usual |= {"models": DEFAULT_MODELS, "report": ",".join(formats.chosen(formats.ALL))}
+    usual["weights"] = "tiny" if plain["models"] == DEFAULT_MODELS else "hub"
+    words = ["pytest"]
+    for key, value in plain.items():
+        name = _CALLED.get(key, key.replace("_", "-"))
+        if isinstance(value, Mapping):
+            words += [f"--vdb-{name}={setting}={one}" for setting, one in value.items()]
+        elif value is not None:
+            text = ",".join(value) if isinstance(value, list) else str(value)
+            words += [] if text == usual[name] else [f"--vdb-{name}={text or formats.NONE}"]
+    return shlex.join(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +198,8 @@ def read(lookup: Lookup, *, root: Path) -> Options:
     Raises:
         OptionError, UnknownName, RecipeError: which option, where it stands, its value, and what it may be.
     """
+    from pytest_vdb.reporters import formats
+
     given = {flag.name: lookup(flag) for flag in FLAGS}
     text = {flag.name: given[flag.name].text(flag.default) for flag in FLAGS if not flag.repeatable}
     weights = _choice(text["weights"] or ("hub" if text["models"] else "tiny"), given["weights"], _WEIGHTS)
@@ -197,7 +223,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         output=output,
         cache=cast(CacheMode, _choice(text["cache"], given["cache"], get_args(CacheMode))),
         cache_dir=given["cache-dir"].path() or cache_folder(),
-        reports=_reports(str(text["report"]), given["report"]),
+        reports=formats.chosen(str(text["report"]), where=given["report"].where),
         baseline=given["baseline"].path(),
         fail_on=text["fail-on"] or _project_gate(root / "pyproject.toml"),
         budget=_size(given["budget"]),
@@ -215,7 +241,6 @@ def absolute(path: str | Path, folder: Path) -> Path:
 
 _WEIGHTS = ("hub", "local", "random", "tiny")
 _OFFLINE_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-REPORTS = ("html", "latex", "csv", "markdown", "vbench")
 
 
 def _whole(text: str | None, given: Given, *, least: int) -> int:
@@ -295,17 +320,6 @@ def cache_folder(text: str | None = None) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("pytest-vdb"))
-
-
-def _reports(text: str, given: Given) -> tuple[str, ...]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if names == ["none"]:
-        return ()
-    if names == ["all"]:
-        return REPORTS
-    for name in names:
-        _choice(name, given, REPORTS)
-    return tuple(names)
 
 
 def _project_gate(pyproject: Path) -> str | None:

@@ -17,6 +17,7 @@ from pytest_vdb.models import unfit
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.options import FLAGS
 from pytest_vdb.records import Recipe
+from pytest_vdb.reporters import formats
 
 DOCS = Path(__file__).parent.parent / "docs"
 README = DOCS.parent / "README.md"
@@ -118,3 +119,8 @@ def test_models_that_run_lists_every_class_with_its_models_or_why_it_has_none():
 def test_links_between_pages_lead_somewhere(path):
     for target in re.findall(r"\]\(([\w./-]+\.md)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).is_file(), f"{path.name} links to {target}"
+
+
+def test_every_report_format_is_in_the_table_of_options():
+    (row,) = (line for line in page("options").splitlines() if line.startswith("| `--vdb-report "))
+    assert set(re.findall(r"`(\w+)`", row.split("|")[4])) >= {*formats.formats(), formats.ALL, formats.NONE}

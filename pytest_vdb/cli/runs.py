@@ -86,8 +86,8 @@ def _add_report(commands: Any) -> None:
     report.add_argument("runs", nargs="+", metavar="[MODEL=]RUN", help=what)
     where = "where to write (default: the folder above runs/ or scores/)"
     report.add_argument("-o", "--output", type=expanded, help=where)
-    formats = "html,latex,csv,markdown,vbench"
-    report.add_argument("--formats", default=formats, help="comma-separated (default: %(default)s)")
+    formats = "formats of reports, comma-separated, as --vdb-report takes them (default: all)"
+    report.add_argument("--formats", default="all", help=formats)
     report.set_defaults(command=_report)
 
 
@@ -95,8 +95,9 @@ def _report(options: argparse.Namespace) -> int:
     from pytest_vdb import reporters
     from pytest_vdb.analysis import leaderboard
     from pytest_vdb.cli import reported
-    from pytest_vdb.reporters import terminal
+    from pytest_vdb.reporters import formats, terminal
 
+    wanted = formats.chosen(options.formats, where="--formats")
     sources, problems = reported.read(options.runs)
     for problem in (*problems, *(warning for source in sources for warning in source.warnings)):
         warn(problem)
@@ -104,8 +105,7 @@ def _report(options: argparse.Namespace) -> int:
     board = leaderboard.build(run, [record for source in sources for record in source.records])
     known = (source.output for source in sources if source.output is not None)
     output = files.make_folder(options.output or next(known, Path("reports")))
-    formats = [name for name in options.formats.split(",") if name]
-    written = reporters.write_all(board, output, formats)
+    written = reporters.write_all(board, output, wanted)
     show(terminal.render(board, width=shutil.get_terminal_size((120, 24)).columns))
     show("\n".join(str(path) for path in written))
     return 0

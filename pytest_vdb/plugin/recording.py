@@ -10,9 +10,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets
+import sys
 from collections import Counter
 from collections.abc import Generator
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,7 @@ from pytest_vdb.plugin.workbench import COLLECTED, RUN_ID, Workbench, workbench_
 if TYPE_CHECKING:
     from pytest_vdb.plugin.collected import Collected
     from pytest_vdb.plugin.outcomes import Attempts
+    from pytest_vdb.privacy import Privacy
     from pytest_vdb.records import Record, Run, Status
     from pytest_vdb.results.journal import Journal
 
@@ -169,6 +172,14 @@ class Recorder:
                 if session is not None:
                     session.shouldstop = f"the record of {record.nodeid} could not be written"
 
+    @cached_property
+    def privacy(self) -> Privacy:
+        """What others need not know: nothing of it is written."""
+        from pytest_vdb.privacy import Privacy, settings_in
+
+        arguments = [*sys.argv, *map(str, self.config.invocation_params.args), *self.config.getini("addopts")]
+        return Privacy(self.bench.options.root, arguments=arguments, settings=settings_in(self.config.inipath))
+
     @property
     def output(self) -> Path:
         """Where reports are written."""
@@ -201,6 +212,7 @@ class Recorder:
             from pytest_vdb.results.journal import Journal
 
             self._journal = Journal.create(self.bench.options.output, self.started_run())
+        record = self.privacy.record(record)
         self._journal.append(record)
         self.records[record.nodeid] = record
 
@@ -219,10 +231,7 @@ class Recorder:
                 started_at=self.started_at.isoformat(timespec="seconds"),
                 environment=bench.environment,
                 collected=self._collected(),
-                options={
-                    **bench.options.plain(),
-                    "arguments": list(map(str, self.config.invocation_params.args)),
-                },
+                options=bench.options.plain(self.privacy),
             )
         return self.run
 

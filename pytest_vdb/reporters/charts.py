@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_vdb.analysis.leaderboard import Cell, Table
-from pytest_vdb.escaping import visible
-from pytest_vdb.reporters.text import decimals, distinct_names, figure, unit
+from pytest_vdb.escaping import shortened, visible
+from pytest_vdb.figures import Notation
+from pytest_vdb.reporters.text import distinct_names, notation_of, unit
 
 BAR_WIDTH, BAR_HEIGHT = 84, 8
 SPARK_WIDTH, SPARK_HEIGHT = 120, 20
 CHART_WIDTH, CHART_HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 20, 44
+_LONGEST_NAME = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def quality_against_latency(table: Table) -> Scatter | None:
     x_scale = Scale(xs[0] / 1.15, xs[1] * 1.15, _LEFT, CHART_WIDTH - _RIGHT, logarithmic=True)
     margin = 0.1 * (ys[1] - ys[0]) or 1.0
     y_scale = Scale(ys[0] - margin, ys[1] + margin, CHART_HEIGHT - _BOTTOM, _TOP)
-    parts = _axes(x_scale, y_scale, decimals([x for _, x, _ in points]), decimals([y for _, _, y in points]))
+    parts = _axes(x_scale, y_scale, notation_of([x for _, x, _ in points]), notation_of([y for _, _, y in points]))
     x_name = f"{x_column.name} [{unit(x_column)}]" if unit(x_column) else x_column.name
     parts.append(_label(_LEFT, 12, y_column.name, "start"))
     parts.append(_label(CHART_WIDTH - _RIGHT, CHART_HEIGHT - 6, x_name, "end"))
@@ -119,17 +121,17 @@ def _ends(cells: Sequence[Cell], *, positive: bool = False) -> tuple[float, floa
     return min(ends), max(ends)
 
 
-def _axes(x: Scale, y: Scale, x_places: int, y_places: int) -> list[str]:
+def _axes(x: Scale, y: Scale, x_written: Notation, y_written: Notation) -> list[str]:
     parts = []
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         value = y.low + share * (y.high - y.low)
         at = y.at(value)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{CHART_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(_label(_LEFT - 8, at + 4, figure(value, y_places), "end"))
+        parts.append(_label(_LEFT - 8, at + 4, y_written.write(value), "end"))
     for share in (0.0, 0.5, 1.0):
         value = x.low * (x.high / x.low) ** share
         anchor = "start" if share == 0 else "end" if share == 1 else "middle"
-        parts.append(_label(x.at(value), CHART_HEIGHT - _BOTTOM + 18, figure(value, x_places), anchor))
+        parts.append(_label(x.at(value), CHART_HEIGHT - _BOTTOM + 18, x_written.write(value), anchor))
     return parts
 
 
@@ -146,7 +148,8 @@ def _point(name: str, x: Cell, y: Cell, x_scale: Scale, y_scale: Scale) -> list[
         parts.append(f'<line class="range" x1="{low:.1f}" x2="{high:.1f}" y1="{at_y:.1f}" y2="{at_y:.1f}"/>')
     near_right = at_x > CHART_WIDTH * 0.7
     parts.append(f'<circle cx="{at_x:.1f}" cy="{at_y:.1f}" r="4.5"/>')
-    parts.append(_label(at_x + (-9 if near_right else 9), at_y - 7, name, "end" if near_right else "start", "name"))
+    shown = shortened(name, _LONGEST_NAME)
+    parts.append(_label(at_x + (-9 if near_right else 9), at_y - 7, shown, "end" if near_right else "start", "name"))
     return parts
 
 

@@ -1,4 +1,7 @@
-"""Comma-separated values: one row per model for a spreadsheet, or one per measurement for a statistics program."""
+"""Comma-separated values: one row per model for a spreadsheet, or one per measurement for a statistics program.
+
+As RFC 4180 has it, and in a file with the byte order mark by which Excel knows UTF-8. No field is a formula.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,25 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from pytest_vdb.analysis.leaderboard import Leaderboard, failure_line
+from pytest_vdb.analysis.leaderboard import Leaderboard, Row, Table, failure_line
 from pytest_vdb.escaping import spreadsheet
 from pytest_vdb.records import Record
+from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.text import STATUS_WORDS, heading
 
-_ABOUT = ("benchmark", "model", "task", "weights", "revision", "recipe", "hardware", "run", "prompts", "tests")
+BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
+
 # fmt: off
+_ABOUT = (
+    "benchmark", "model", "parameters", "task", "weights", "revision", "recipe", "hardware", "run", "prompts", "tests",
+)
 _RECORD = (
-    "run", "benchmark", "nodeid", "model", "status", "prompt", "category", "sample", "seed", "task", "weights",
-    "recipe", "hardware", "environment", "reused_from", "metric", "version", "unit", "better", "kind", "value",
-    "reason", "wiring", "n", "low", "high",
+    "run", "benchmark", "parameters", "nodeid", "model", "status", "attempts", "prompt", "category", "sample", "seed",
+    "task", "weights", "recipe", "hardware", "environment", "reused_from", "metric", "version", "unit", "better",
+    "kind", "value", "reason", "wiring", "n", "low", "high",
 )
 # fmt: on
+_PER_METRIC = ("", "_low", "_high", "_prompts", "_missing", "_why_missing", "_why_unranked")
 
 
 def render(board: Leaderboard) -> str:
@@ -26,29 +35,12 @@ def render(board: Leaderboard) -> str:
 
     Figures are unrounded; a missing one is an empty field.
     """
-    names: dict[str, None] = {}
-    lines: list[dict[str, object]] = []
-    for table in board.tables:
-        headings = [heading(column, table.columns) for column in table.columns]
-        names |= dict.fromkeys(headings)
-        for row in table.rows:
-            weights = "published" if row.published is not None else row.weights
-            about = (row.benchmark, row.model, row.task, weights, row.revision, row.recipe_digest, row.hardware)
-            line: dict[str, object] = dict(
-                zip(_ABOUT, (*about, " ".join(row.runs), row.prompts, row.tests), strict=True)
-            )
-            line |= {status: row.counts.get(status, 0) for status in STATUS_WORDS} | {"reused": row.reused}
-            for name, cell in zip(headings, row.cells, strict=True):
-                low, high = cell.interval or (None, None)
-                reasons = "; ".join(f"{n} x {reason}" for reason, n in cell.reasons)
-                values = (cell.mean, low, high, cell.n, cell.missing, reasons, cell.unranked)
-                line |= {f"{name}{suffix}": value for suffix, value in zip(_PER_METRIC, values, strict=True)}
-            lines.append(line)
-    columns = [*_ABOUT, *STATUS_WORDS, "reused", *(f"{name}{suffix}" for name in names for suffix in _PER_METRIC)]
-    return _written(columns, ([line.get(column) for column in columns] for line in lines))
-
-
-_PER_METRIC = ("", "_low", "_high", "_prompts", "_missing", "_why_missing", "_why_unranked")
+    statuses = [*STATUS_WORDS, *(status for status in board.counts if status not in STATUS_WORDS)]
+    names = list(dict.fromkeys(heading(column, table.columns) for table in board.tables for column in table.columns))
+    header = [*_ABOUT, *statuses, "retried", "reused"]
+    header += [f"{own}{suffix}" for own in _apart(names, header) for suffix in _PER_METRIC]
+    rows = ((table, row) for table in board.tables for row in table.rows)
+    return _written(header, (_line(table, row, statuses, names) for table, row in rows))
 
 
 def render_records(records: Iterable[Record]) -> str:
@@ -56,10 +48,51 @@ def render_records(records: Iterable[Record]) -> str:
     return _written(_RECORD, (line for record in records for line in _lines(record)))
 
 
+def as_file(text: str) -> str:
+    """What a file of it holds, so that Excel reads names in every script."""
+    return BYTE_ORDER_MARK + text
+
+
+FORMAT = Format(name="csv", files=lambda board, _: {"leaderboard.csv": as_file(render(board))})
+
+
+def _apart(names: Sequence[str], taken: Iterable[str]) -> list[str]:
+    """What the columns of metrics are called: a metric may be named like a column about the model."""
+    used, found = set(taken), []
+    for name in names:
+        while any(f"{name}{suffix}" in used for suffix in _PER_METRIC):
+            name += " (metric)"
+        used |= {f"{name}{suffix}" for suffix in _PER_METRIC}
+        found.append(name)
+    return found
+
+
+def _line(table: Table, row: Row, statuses: Sequence[str], names: Sequence[str]) -> list[object]:
+    weights = "published" if row.published is not None else row.weights
+    line: list[object] = [table.name, row.model, _parameters(row.parameters.items()), row.task, weights, row.revision]
+    line += [row.recipe_digest, row.hardware, " ".join(row.runs), row.prompts, row.tests]
+    counts = {str(status): n for status, n in row.counts.items()}
+    line += [*(counts.get(status, 0) for status in statuses), row.retried, row.reused]
+    by_name = {heading(c, table.columns): cell for c, cell in zip(table.columns, row.cells, strict=True)}
+    for name in names:
+        cell = by_name.get(name)
+        if cell is None:
+            line += [None] * len(_PER_METRIC)
+            continue
+        reasons = "; ".join(f"{n} x {reason}" for reason, n in cell.reasons)
+        line += [cell.mean, *(cell.interval or (None, None)), cell.n, cell.missing, reasons, cell.unranked]
+    return line
+
+
+def _parameters(parameters: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in parameters)
+
+
 def _lines(record: Record) -> Iterable[list[object]]:
-    about: list[object] = [record.run, record.benchmark, record.nodeid, record.model, record.status, record.prompt]
-    about += [record.category, record.sample_index, record.seed, record.task, record.weights, record.recipe_digest]
-    about += [record.hardware, record.environment, record.reused_from]
+    about: list[object] = [record.run, record.benchmark, _parameters(sorted(record.parameters.items())), record.nodeid]
+    about += [record.model, record.status, record.attempts, record.prompt, record.category, record.sample_index]
+    about += [record.seed, record.task, record.weights, record.recipe_digest, record.hardware, record.environment]
+    about += [record.reused_from]
     for m in record.measurements:
         measured = [m.name, m.version, m.unit, m.better, m.kind, m.value, m.reason, m.wiring, m.n]
         yield about + measured + list(m.interval or (None, None))
@@ -69,7 +102,7 @@ def _lines(record: Record) -> Iterable[list[object]]:
 
 def _written(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)
     writer.writerow([_field(column) for column in columns])
     writer.writerows([_field(value) for value in line] for line in lines)
     return text.getvalue()

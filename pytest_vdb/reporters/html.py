@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
@@ -17,27 +18,34 @@ from typing import Any
 from urllib.parse import quote
 
 from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, dimmed, failure_line
-from pytest_vdb.escaping import visible
-from pytest_vdb.records import SCORED, Gpu, Kind, Measurement, Record, Run, Status
+from pytest_vdb.escaping import shortened, visible
+from pytest_vdb.figures import Notation, notation
+from pytest_vdb.privacy import name_of
+from pytest_vdb.records import SCORED, Kind, Measurement, Record, Run
 from pytest_vdb.reporters import charts
+from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.text import (
     ARROWS,
     BETTER,
     LEGEND,
+    LONGEST_NAME,
     STATUS_WORDS,
     counted,
-    decimals,
     distinct_names,
-    figure,
     half_width,
     heading,
     missing_lines,
+    notation_of,
+    outcomes,
     recipe_words,
+    retries_line,
+    stopped_line,
     tests_short,
     title,
     unit,
     weights_note,
     weights_words,
+    words_of_status,
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -46,6 +54,10 @@ MOST_CARDS = 600
 MOST_BARS = 2_000
 POSTERS_BYTES = 6 * 2**20
 """Of posters inside the page; further ones are linked like the clips."""
+POSTER_BYTES, POSTER_PIXELS = 2**20, 2**25
+"""Of one poster at most: ours are a small part of it, and what is larger is none of ours."""
+MOST_TEXT = 2_000
+"""Characters of a prompt on a clip's card: the whole of it is in records.jsonl."""
 
 
 def render(board: Leaderboard, *, root: Path | None = None) -> str:
@@ -77,15 +89,18 @@ def render(board: Leaderboard, *, root: Path | None = None) -> str:
         run=board.run,
         title=title(board),
         when=_when(board.run),
-        outcome=[
-            (status, STATUS_WORDS[status], board.counts[status]) for status in STATUS_WORDS if status in board.counts
-        ],
+        outcome=[(_class(status), visible(words), n) for status, words, n in outcomes(board.counts)],
+        stopped=stopped_line(board),
         reused=counted(board.reused, "clip") if board.reused else None,
         tables=[_table(table, index, files, cards) for index, table in enumerate(board.tables)],
         legend=LEGEND,
         environment=_environment(board.run),
-        options={visible(key): visible(_plain(value)) for key, value in board.run.options.items()},
+        command=visible(shortened(str(board.run.options.get("command") or ""), MOST_TEXT)),
+        options=_options(board.run),
     )
+
+
+FORMAT = Format(name="html", files=lambda board, output: {"leaderboard.html": render(board, root=output)})
 
 
 def policy(style: str, script: str) -> str:
@@ -112,29 +127,61 @@ class Files:
 
     def link(self, run: str, relative: str) -> str | None:
         """URL of a file in a run's folder; None when there is no such file or it would lie outside of that folder."""
-        if run in {"", ".", ".."} or re.search(r"[/\\\x00]", run):
+        path = _within(run, relative)
+        if path is None or (self.root is not None and self._file(run, path) is None):
             return None
-        path = posixpath.normpath(relative.replace("\\", "/"))
-        if path.startswith(("/", "..")) or "\x00" in path or ":" in path.split("/")[0]:
-            return None
-        if self.root is not None:
-            folder = (self.root / "runs" / run).resolve()
-            file = (folder / path).resolve()
-            if not file.is_file() or not file.is_relative_to(folder):
-                return None
         return "/".join(quote(part, safe="") for part in ("runs", run, *path.split("/")))
 
     def poster(self, run: str, relative: str | None) -> str | None:
-        """The picture itself as a `data:` URL, or a link once the page has enough of them."""
-        link = self.link(run, relative) if relative else None
-        if link is None or relative is None or self.root is None:
-            return link
-        path = self.root / "runs" / run / relative
-        if self.inlined + path.stat().st_size > POSTERS_BYTES:
-            return link
-        content = path.read_bytes()
+        """The picture itself as a `data:` URL, or a link once the page has enough of them; None: it is no picture."""
+        path = _within(run, relative) if relative else None
+        if path is None or self.root is None:
+            return self.link(run, path) if path else None
+        file = self._file(run, path)
+        content = _jpeg(file) if file is not None else None
+        if content is None:
+            return None
+        if self.inlined + len(content) > POSTERS_BYTES:
+            return self.link(run, path)
         self.inlined += len(content)
         return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
+
+    def _file(self, run: str, path: str) -> Path | None:
+        """The file that lies there, if it is one and lies in the run's folder, wherever links lead."""
+        assert self.root is not None
+        try:
+            folder = (self.root / "runs" / run).resolve()
+            file = (folder / path).resolve()
+            return file if file.is_relative_to(folder) and file.is_file() else None
+        except (OSError, ValueError, RuntimeError):  # a name that no system has, a link that leads to itself
+            return None
+
+
+def _within(run: str, relative: str) -> str | None:
+    """The path of a file below its run's folder, or None where it could lead elsewhere on some system."""
+    parts = posixpath.normpath(relative).split("/")
+    if run in {"", ".", ".."} or re.search(r"[/\\\x00]", run) or re.search(r"[\\:\x00]", relative):
+        return None
+    return None if parts[0] in {"", ".", ".."} else "/".join(parts)
+
+
+def _jpeg(file: Path) -> bytes | None:
+    """The content of a picture that can be decoded, or None: whatever else calls itself a poster stays out."""
+    from PIL import Image
+
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(POSTER_BYTES + 1)
+        if len(content) > POSTER_BYTES or not content.startswith(b"\xff\xd8\xff"):
+            return None
+        with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
+            if image.width * image.height > POSTER_PIXELS:
+                return None
+            image.draft("RGB", (64, 64))  # decodes all of it, small
+            image.load()
+    except Exception:  # noqa: BLE001 - Pillow raises what it likes at broken files; one costs its picture, not the page
+        return None
+    return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +189,7 @@ class _Scale:
     """What a column's cells share."""
 
     column: Column
-    places: int
+    notation: Notation
     ranked: tuple[Cell, ...]
     """Only these have a bar: beside the others' values it would show nothing."""
     bars: bool
@@ -155,16 +202,20 @@ def _table(table: Table, index: int, files: Files, cards: int) -> dict[str, Any]
     for at, column in enumerate(table.columns):
         cells = tuple(row.cells[at] for row in table.rows)
         scales.append(
-            _Scale(column, decimals(cells), tuple(c for c in cells if c.mean is not None and not dimmed(c)), bars)
+            _Scale(column, notation_of(cells), tuple(c for c in cells if c.mean is not None and not dimmed(c)), bars)
         )
+    valued = [any(row.cells[at].mean is not None for row in table.rows) for at in range(len(table.columns))]
+    columns = list(zip(table.columns, valued, strict=True))
     scatter = charts.quality_against_latency(table)
     return {
         "id": f"t{index}",
+        "name": visible(shortened(table.name, 2 * LONGEST_NAME)),
         "benchmark": visible(table.benchmark),
-        "columns": [_column(column, at, table) for at, column in enumerate(table.columns)],
+        "columns": [_column(column, table, valued=any(valued), empty=not has) for column, has in columns],
         "kinds": [(kind, words) for kind, words in _KINDS.items() if kind in {c.kind for c in table.columns}],
         "rows": [_row(row, names[at], f"t{index}r{at}", scales, files, cards) for at, row in enumerate(table.rows)],
-        "notes": weights_note(table),
+        "notes": [visible(note) for note in weights_note(table)],
+        "again": visible(again) if (again := retries_line(table.rows)) else None,
         "missing": [(counted(n, "test"), visible(where), visible(why)) for where, why, n in missing_lines(table)],
         "scatter": _drawn(scatter.svg) if scatter else None,
         "scatter_caption": visible(scatter.caption) if scatter else None,
@@ -174,18 +225,18 @@ def _table(table: Table, index: int, files: Files, cards: int) -> dict[str, Any]
 _KINDS: dict[Kind, str] = {"quality": "Quality", "performance": "Cost"}
 
 
-def _column(column: Column, at: int, table: Table) -> dict[str, Any]:
-    name = visible(heading(column, table.columns))
-    valued = [any(row.cells[other].mean is not None for row in table.rows) for other in range(len(table.columns))]
+def _column(column: Column, table: Table, *, valued: bool, empty: bool) -> dict[str, Any]:
+    """`valued`: whether any column of the table has a value; `empty`: whether this one has none."""
+    name = visible(shortened(heading(column, table.columns), LONGEST_NAME))
     return {
         "name": name,
         "words": name.replace("_", " "),
-        "unit": visible(unit(column)),
+        "unit": visible(shortened(unit(column), LONGEST_NAME)),
         "arrow": ARROWS[column.better],
         "better": BETTER[column.better],
         "first": "ascending" if column.better == "lower" else "descending",
         "kind": column.kind,
-        "empty": any(valued) and not valued[at],
+        "empty": valued and empty,
         "title": f"{visible(column.name)}, version {visible(column.version)}: {BETTER[column.better]}",
     }
 
@@ -194,13 +245,17 @@ def _row(row: Row, name: str, key: str, scales: Sequence[_Scale], files: Files, 
     shown = _most_telling(row.records, cards)
     return {
         "id": key,
-        "name": visible(name),
+        "name": visible(shortened(name, 2 * LONGEST_NAME)),
         "weights": weights_words(row),
         "weights_kind": "published" if row.published is not None else row.weights or "unknown",
         "recipe": recipe_words(row),
         "tests": tests_short(row),
         "share": row.passed / row.tests,
-        "lost": [entry for entry in _outcome(row.counts) if entry[0] != "passed"],
+        "none_tried": row.counts.get("skipped", 0) == row.tests,
+        "lost": [
+            (_class(status), visible(words), n) for status, words, n in outcomes(row.counts) if status != "passed"
+        ],
+        "retried": row.retried,
         "reused": row.reused,
         "cells": [_cell(cell, scale) for cell, scale in zip(row.cells, scales, strict=True)],
         "facts": _facts(row),
@@ -211,16 +266,18 @@ def _row(row: Row, name: str, key: str, scales: Sequence[_Scale], files: Files, 
     }
 
 
-def _outcome(counts: Mapping[Status, int]) -> list[tuple[Status, str, int]]:
-    return [(status, words, counts[status]) for status, words in STATUS_WORDS.items() if counts.get(status)]
+def _class(status: str) -> str:
+    """What the style knows it by."""
+    return status if status in STATUS_WORDS else "unknown"
 
 
 def _cell(cell: Cell, scale: _Scale) -> dict[str, Any]:
     half = half_width(cell)
     reasons = "; ".join(f"{reason} ({counted(n, 'test')})" for reason, n in cell.reasons)
-    said = [f"{figure(cell.mean, scale.places)} {unit(scale.column)}".strip()]
+    write = scale.notation.write
+    said = [f"{write(cell.mean)} {unit(scale.column)}".strip()]
     if cell.interval is not None:
-        said.append(f"95% interval {' to '.join(figure(end, scale.places) for end in cell.interval)}")
+        said.append(f"95% interval {' to '.join(map(write, cell.interval))}")
     said.append(counted(cell.n, "prompt"))
     if cell.unranked:
         said.append(f"not ranked: {cell.unranked}")
@@ -230,8 +287,8 @@ def _cell(cell: Cell, scale: _Scale) -> dict[str, Any]:
         said.append(f"missing: {reasons}")
     return {
         "value": cell.mean,
-        "text": figure(cell.mean, scale.places),
-        "half": None if half is None else figure(half, scale.places),
+        "text": write(cell.mean),
+        "half": None if half is None else write(half),
         "group": 2 if cell.mean is None else 1 if dimmed(cell) else 0,
         "mark": cell.mark,
         "tied": cell.tied and cell.mark != "best",
@@ -245,7 +302,8 @@ def _cell(cell: Cell, scale: _Scale) -> dict[str, Any]:
 
 
 def _facts(row: Row) -> list[tuple[str, str]]:
-    facts = [("recipe", f"{row.recipe_digest or 'unknown'}"), ("hardware", row.hardware or "unknown")]
+    facts = [("model", row.model), *row.parameters.items()]
+    facts += [("recipe", f"{row.recipe_digest or 'unknown'}"), ("hardware", row.hardware or "unknown")]
     if row.revision:
         facts.append(("revision", row.revision))
     if row.task:
@@ -269,12 +327,14 @@ def _most_telling(records: Sequence[Record], most: int) -> list[Record]:
 def _card(record: Record, files: Files) -> dict[str, Any]:
     clip = record.clip
     return {
-        "prompt": visible(record.prompt or "no prompt"),
-        "text": visible(record.prompt_text or ""),
+        "prompt": visible(shortened(record.prompt or "no prompt", 2 * LONGEST_NAME)),
+        "text": visible(shortened(record.prompt_text or "", MOST_TEXT)),
         "category": visible(record.category or ""),
         "seed": record.seed,
-        "status": record.status,
-        "status_words": STATUS_WORDS[record.status],
+        "passed": record.status == "passed",
+        "status": _class(record.status),
+        "status_words": visible(words_of_status(record.status)),
+        "attempts": record.attempts,
         "preview": files.link(record.run, clip.preview) if clip and clip.preview else None,
         "poster": files.poster(record.run, clip.poster) if clip else None,
         "no_clip": _no_clip(record),
@@ -298,10 +358,9 @@ def _no_clip(record: Record) -> str:
 
 def _value(measurement: Measurement) -> dict[str, Any]:
     value = measurement.value
-    places = 4 if value is not None and abs(value) < 1 else 2 if value is not None and abs(value) < 100 else 0
     return {
-        "name": visible(measurement.name.replace("_", " ")),
-        "text": figure(value, places),
+        "name": visible(shortened(measurement.name, LONGEST_NAME).replace("_", " ")),
+        "text": notation([value], significant=4).write(value),
         "unit": visible(unit(measurement)),
         "reason": visible(measurement.reason) if value is None and measurement.reason else None,
         "wiring": measurement.wiring,
@@ -331,8 +390,10 @@ def _environment(run: Run) -> list[tuple[str, str]]:
     return [(visible(key), visible(value)) for key, value in facts if value]
 
 
-def _gpu(gpu: Gpu) -> str:
-    return f"{gpu.name}, {gpu.memory_mib / 1024:.0f} GiB" if gpu.memory_mib else gpu.name
+def _options(run: Run) -> dict[str, str]:
+    """This plugin's own, without folders. Earlier versions kept the whole command line, other plugins' values in it."""
+    kept = {key: value for key, value in run.options.items() if key not in {"arguments", "command"}}
+    return {visible(key): visible(shortened(_plain(value), MOST_TEXT)) for key, value in kept.items()}
 
 
 def _when(run: Run) -> str:
@@ -358,11 +419,13 @@ def _plain(value: object) -> str:
         return ", ".join(f"{key}={_plain(one)}" for key, one in value.items()) or "none"
     if isinstance(value, list | tuple):
         return " ".join(_plain(one) for one in value) or "none"
+    if isinstance(value, str) and re.match(r"/|~|\\\\|[A-Za-z]:[\\/]", value):
+        return name_of(value)
     return "none" if value is None else str(value)
 
 
 def _lines(text: str) -> str:
-    return "\n".join(visible(line) for line in text.splitlines())
+    return "\n".join(map(visible, text.replace("\r\n", "\n").split("\n")))
 
 
 def _drawn(svg: str) -> Any:

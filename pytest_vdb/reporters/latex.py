@@ -6,14 +6,17 @@ import unicodedata
 from pathlib import Path
 
 from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, dimmed
-from pytest_vdb.escaping import visible
+from pytest_vdb.escaping import shortened, visible
+from pytest_vdb.figures import Notation
+from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.text import (
     counted,
-    decimals,
     distinct_names,
-    figure,
     heading,
     missing_lines,
+    notation_of,
+    retries_line,
+    stopped_line,
     tests_short,
     unit,
     weights_note,
@@ -61,6 +64,9 @@ _LEGEND = (
 )
 _PER_TABLE = 7
 """Columns of figures that fit across a page; more continue in a further table."""
+_LONGEST_NAME, _LONGEST_HEAD = 48, 24
+"""Characters that fit beside them: of a row's name, of a line over a column."""
+_MOST_REASONS = 12
 
 
 def render(board: Leaderboard) -> str:
@@ -79,13 +85,19 @@ def render(board: Leaderboard) -> str:
         autoescape=False,  # every text goes through `escape` instead
         undefined=jinja2.StrictUndefined,
     )
+    stopped = stopped_line(board)
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     return (
         template.render(
-            run=escape(board.run.id), comment=_comment(board), tables=[part for t in board.tables for part in _parts(t)]
+            run=escape(board.run.id),
+            comment=_comment(board),
+            tables=[part for t in board.tables for part in _parts(t, stopped)],
         ).rstrip()
         + "\n"
     )
+
+
+FORMAT = Format(name="latex", files=lambda board, _: {"leaderboard.tex": render(board)})
 
 
 def escape(text: object) -> str:
@@ -105,30 +117,29 @@ def _comment(board: Leaderboard) -> str:
     return f"run {escape(board.run.id)} of {escape(board.run.started_at)} on {hardware}"
 
 
-def _parts(table: Table) -> list[dict[str, object]]:
+def _parts(table: Table, stopped: str | None) -> list[dict[str, object]]:
     starts = range(0, max(1, len(table.columns)), _PER_TABLE)
     parts = [_part(table, list(range(len(table.columns)))[start : start + _PER_TABLE]) for start in starts]
-    parts[-1]["notes"] = _notes(table)
+    parts[-1]["notes"] = _notes(table, stopped)
     return parts
 
 
 def _part(table: Table, columns: list[int]) -> dict[str, object]:
     names = distinct_names(table)
-    places = {at: decimals(row.cells[at] for row in table.rows) for at in columns}
+    written = {at: notation_of(row.cells[at] for row in table.rows) for at in columns}
     rows = [
         {
-            "name": escape(names[index]),
+            "name": escape(shortened(names[index], _LONGEST_NAME)),
             "tests": escape(tests_short(row)),
-            "cells": [_cell(row.cells[at], places[at]) for at in columns],
+            "cells": [_cell(row.cells[at], written[at]) for at in columns],
             "rule": index > 0 and _block(row) != _block(table.rows[index - 1]),
         }
         for index, row in enumerate(table.rows)
     ]
     return {
-        "benchmark": escape(table.benchmark),
         "heads": [_head(table.columns[at], table) for at in columns],
         "rows": rows,
-        "caption": f"{escape(table.benchmark)}. {_LEGEND}",
+        "caption": f"{escape(shortened(table.name, 2 * _LONGEST_NAME))}. {_LEGEND}",
         "notes": [],
     }
 
@@ -142,18 +153,17 @@ def _block(row: Row) -> str | None:
 
 def _head(column: Column, table: Table) -> list[str]:
     """The name broken at its underscores, with its arrow; the unit under it."""
-    lines = [escape(word) for word in visible(heading(column, table.columns)).split("_") if word] or [""]
+    words = shortened(visible(heading(column, table.columns)), 3 * _LONGEST_HEAD).split("_")
+    lines = [escape(shortened(word, _LONGEST_HEAD)) for word in words if word] or [""]
     lines[-1] = f"{lines[-1]} {_ARROWS[column.better]}".rstrip()
-    return lines + ([escape(f"[{unit(column)}]")] if unit(column) else [])
+    return lines + ([escape(f"[{shortened(unit(column), _LONGEST_HEAD)}]")] if unit(column) else [])
 
 
-def _cell(cell: Cell, places: int) -> str:
+def _cell(cell: Cell, written: Notation) -> str:
     """Right-aligned with as many decimals as its column, so decimals align; marks take no width."""
     if cell.mean is None:
         return "--"
-    text = figure(cell.mean, places).replace(",", "{,}")
-    if text.startswith("-"):
-        text = f"$-${text[1:]}"
+    text = written.write(cell.mean).replace(",", "{,}").replace("-", "$-$")
     if dimmed(cell):
         return rf"\vdbunranked{{{text}}}"
     if cell.mark == "best":
@@ -163,7 +173,15 @@ def _cell(cell: Cell, places: int) -> str:
     return rf"{text}\rlap{{\textsuperscript{{$\approx$}}}}" if cell.tied else text
 
 
-def _notes(table: Table) -> list[str]:
+def _notes(table: Table, stopped: str | None) -> list[str]:
     notes = [escape(note) for note in weights_note(table)]
-    notes += [f"-- {counted(n, 'test')}, {escape(where)}: {escape(why)}" for where, why, n in missing_lines(table)]
+    if stopped is not None:
+        notes.append(escape(stopped[0].upper() + stopped[1:]))
+    if (again := retries_line(table.rows)) is not None:
+        notes.append(escape(again))
+    missing = missing_lines(table)
+    notes += [f"-- {counted(n, 'test')}, {escape(where)}: {escape(why)}" for where, why, n in missing[:_MOST_REASONS]]
+    if len(missing) > _MOST_REASONS:
+        more = counted(len(missing) - _MOST_REASONS, "further reason")
+        notes.append(f"-- and {more}: see the HTML report or the CSV")
     return [f"{note}." if note[-1] not in ".!?" else note for note in notes]

@@ -6,19 +6,22 @@ import html
 import re
 
 from pytest_vdb.analysis.leaderboard import Cell, Leaderboard, Row, Table, dimmed
-from pytest_vdb.escaping import visible
+from pytest_vdb.escaping import shortened, visible
+from pytest_vdb.figures import MISSING, Notation
+from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.text import (
     ARROWS,
     LEGEND,
-    MISSING,
+    LONGEST_NAME,
     counted,
-    decimals,
     distinct_names,
-    figure,
     half_width,
     heading,
     missing_lines,
+    notation_of,
+    retries_line,
     status_words,
+    stopped_line,
     tests_short,
     title,
     unit,
@@ -26,6 +29,8 @@ from pytest_vdb.reporters.text import (
     weights_words,
 )
 
+MOST_REASONS = 40
+"""Lines on missing values: further ones are left to the HTML report and the CSV."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$])")
 
 
@@ -33,11 +38,16 @@ def render(board: Leaderboard) -> str:
     """One table per benchmark, best in bold, and below it what must be said."""
     environment = board.run.environment
     lines = ["# Video benchmark", ""]
-    lines += [f"{title(board)}: {status_words(board.counts) or 'nothing was run'}.", ""]
+    lines += [plain(f"{title(board)}: {status_words(board.counts) or 'nothing was run'}."), ""]
     lines += [f"Run {code(board.run.id)} of {plain(board.run.started_at)} on {plain(environment.hardware)}.", ""]
+    if (stopped := stopped_line(board)) is not None:
+        lines += [f"**{plain(stopped[0].upper() + stopped[1:])}.**", ""]
     for table in board.tables:
-        lines += [f"## {plain(table.benchmark)}", "", *_grid(table), "", *_notes(table)]
+        lines += [f"## {plain(shortened(table.name, 2 * LONGEST_NAME))}", "", *_grid(table), "", *_notes(table)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+FORMAT = Format(name="markdown", files=lambda board, _: {"leaderboard.md": render(board)})
 
 
 def code(text: object) -> str:
@@ -57,15 +67,17 @@ def plain(text: object) -> str:
 
 def _grid(table: Table) -> list[str]:
     names = distinct_names(table)
-    places = [decimals(row.cells[at] for row in table.rows) for at in range(len(table.columns))]
+    written = [notation_of(row.cells[at] for row in table.rows) for at in range(len(table.columns))]
     heads = ["model", "weights", "passed"]
     for column in table.columns:
-        arrow = " ".join(filter(None, (plain(unit(column)), ARROWS[column.better])))
-        heads.append(f"{plain(heading(column, table.columns))}{f' ({arrow})' if arrow else ''}")
+        arrow = " ".join(filter(None, (plain(shortened(unit(column), LONGEST_NAME)), ARROWS[column.better])))
+        name = shortened(heading(column, table.columns), LONGEST_NAME)
+        heads.append(f"{plain(name)}{f' ({arrow})' if arrow else ''}")
     lines = [_line(heads), _line([":--", ":--", *["--:"] * (len(heads) - 2)])]
     for at, row in enumerate(table.rows):
-        cells = [_cell(cell, number) for cell, number in zip(row.cells, places, strict=True)]
-        lines.append(_line([code(names[at]), _weights(row), tests_short(row), *cells]))
+        cells = [_cell(cell, notation) for cell, notation in zip(row.cells, written, strict=True)]
+        name = code(shortened(names[at], LONGEST_NAME))
+        lines.append(_line([name, _weights(row), tests_short(row), *cells]))
     return lines
 
 
@@ -78,12 +90,12 @@ def _weights(row: Row) -> str:
     return words if row.real else f"*{words}*"
 
 
-def _cell(cell: Cell, places: int) -> str:
+def _cell(cell: Cell, notation: Notation) -> str:
     if cell.mean is None:
         return MISSING
-    text, half = figure(cell.mean, places), half_width(cell)
+    text, half = notation.write(cell.mean), half_width(cell)
     if half is not None:
-        text += f" ± {figure(half, places)}"
+        text += f" ± {notation.write(half)}"
     if dimmed(cell):
         return f"*({text})*"
     if cell.mark == "best":
@@ -101,5 +113,12 @@ def _notes(table: Table) -> list[str]:
     elif any(cell.mean is not None for row in table.rows for cell in row.cells):
         notes.append(f"*(Not ranked)*. {plain(LEGEND)}")
     notes += [plain(note) for note in weights_note(table)]
-    notes += [f"{MISSING} {counted(n, 'test')}, {plain(where)}: {plain(why)}" for where, why, n in missing_lines(table)]
+    if (again := retries_line(table.rows)) is not None:
+        notes.append(plain(again))
+    missing = missing_lines(table)
+    for where, why, n in missing[:MOST_REASONS]:
+        notes.append(f"{MISSING} {counted(n, 'test')}, {plain(where)}: {plain(why)}")
+    if len(missing) > MOST_REASONS:
+        more = counted(len(missing) - MOST_REASONS, "further reason")
+        notes.append(f"{MISSING} and {more}: see the HTML report or the CSV")
     return [f"- {note}" for note in notes] + [""]

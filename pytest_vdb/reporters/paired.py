@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import get_args
 
+from pytest_vdb.analysis.benchmarks import shown_names
 from pytest_vdb.analysis.paired import Comparison, Contrast, Finding, Pairs, Side
-from pytest_vdb.escaping import visible
+from pytest_vdb.escaping import lines, shortened, visible
+from pytest_vdb.figures import MISSING, notation
+from pytest_vdb.reporters.grid import Side as Edge
+from pytest_vdb.reporters.grid import fitted, grid, width_of
 from pytest_vdb.reporters.markdown import code, plain
-from pytest_vdb.reporters.text import ARROWS, MISSING, counted
-from pytest_vdb.reporters.text import figure as written
+from pytest_vdb.reporters.text import ARROWS, LONGEST_NAME, counted
 
 HEADER = ("metric", "n", "A", "B", "A − B", "p", "A is")
-_MOST_PLACES = 6
 _MOST_NAMES = 8
 _USUAL_NAME, _SHORTEST_NAME = 24, 12
 """Characters."""
@@ -33,28 +34,34 @@ assert set(_IN_WORDS) == set(get_args(Finding))
 
 def render_terminal(comparison: Comparison, *, width: int = 100) -> str:
     """Who they are, a table per benchmark, what it comes to, and what must be said."""
-    parts = ["\n".join(_wrapped(line, width, indent=3) for line in _sides(comparison))]
+    parts = ["\n".join(_wrapped(visible(line), width, indent=3) for line in _sides(comparison))]
+    names = _names(comparison)
     for pairs in comparison.benchmarks:
         if rows := _rows(comparison, pairs):
-            parts += [textwrap.fill(visible(_heading(pairs)), width), _grid(rows, width)]
+            parts += [textwrap.fill(visible(_heading(pairs, names)), width), _grid(rows, width)]
     parts.append(_wrapped(summary(comparison), width, indent=0))
     if notes := [*_notes(comparison)]:
         parts.append("\n".join(_wrapped(f"  {visible(note)}", width, indent=4) for note in notes))
-    return "\n\n".join(parts)
+    return lines("\n\n".join(parts))
 
 
 def render_markdown(comparison: Comparison) -> str:
     """The same as GitHub-flavoured Markdown."""
     first, second = comparison.first, comparison.second
-    lines = [f"# {code(first.label)} against {code(second.label)}", ""]
-    lines += [f"- {plain(' '.join(line.split()))}" for line in _sides(comparison)]
+    first_label, second_label = (shortened(side.label, LONGEST_NAME) for side in (first, second))
+    page = [f"# {code(first_label)} against {code(second_label)}", ""]
+    page += [f"- {plain(' '.join(line.split()))}" for line in _sides(comparison)]
+    names = _names(comparison)
     for pairs in comparison.benchmarks:
         if rows := _rows(comparison, pairs):
-            lines += ["", f"## {plain(_heading(pairs))}", "", _line(HEADER), _line((":--", *["--:"] * 5, ":--"))]
-            lines += [_line((code(name), *figures, plain(finding))) for name, *figures, finding in rows]
-    lines += ["", plain(summary(comparison)), ""]
-    lines += [f"- {plain(note.removeprefix(f'{MISSING} '))}" for note in _notes(comparison)]
-    return "\n".join(lines) + "\n"
+            page += ["", f"## {plain(_heading(pairs, names))}", "", _line(HEADER), _line((":--", *["--:"] * 5, ":--"))]
+            page += [
+                _line((code(shortened(name, LONGEST_NAME)), *figures, plain(finding)))
+                for name, *figures, finding in rows
+            ]
+    page += ["", plain(summary(comparison)), ""]
+    page += [f"- {plain(note.removeprefix(f'{MISSING} '))}" for note in _notes(comparison)]
+    return "\n".join(page) + "\n"
 
 
 def summary(comparison: Comparison) -> str:
@@ -71,6 +78,11 @@ def summary(comparison: Comparison) -> str:
 def _named(metrics: list[str]) -> str:
     more = f" and {len(metrics) - _MOST_NAMES} more" if len(metrics) > _MOST_NAMES else ""
     return ", ".join(metrics[:_MOST_NAMES]) + more if metrics else "nothing"
+
+
+def _names(comparison: Comparison) -> Mapping[str, str]:
+    """What the benchmarks are called."""
+    return shown_names(pairs.benchmark for pairs in comparison.benchmarks)
 
 
 def _sides(comparison: Comparison) -> list[str]:
@@ -94,8 +106,8 @@ def _session(side: Side) -> str:
     return line
 
 
-def _heading(pairs: Pairs) -> str:
-    line = f"{pairs.benchmark}: {counted(pairs.prompts, 'prompt')}, {counted(len(pairs.pairs), 'pair')} of clips"
+def _heading(pairs: Pairs, names: Mapping[str, str]) -> str:
+    line = f"{names[pairs.benchmark]}: {counted(pairs.prompts, 'prompt')}, {counted(len(pairs.pairs), 'pair')} of clips"
     if pairs.left_out:
         out = sum(n for _, n in pairs.left_out)
         line += f"; {counted(out, 'sample')} left out ({', '.join(f'{n} {why}' for why, n in pairs.left_out)})"
@@ -109,25 +121,13 @@ def _rows(comparison: Comparison, pairs: Pairs) -> list[tuple[str, ...]]:
 def _row(one: Contrast) -> tuple[str, ...]:
     unit = "" if one.unit in {"", "1", one.metric} else one.unit
     name = " ".join(filter(None, (one.metric, unit, ARROWS[one.better])))
-    places = _places(one)
+    values = (one.first, one.second)
+    written = notation(values, apart=[values]).write
     n = f"{one.n}" if one.n else MISSING
     difference, p = _difference(one), _p(one.p if one.adjusted is None else one.adjusted)
     if one.obstacle is not None:
         difference, p = (text if text == MISSING else f"({text})" for text in (difference, p))
-    return name, n, written(one.first, places), written(one.second, places), difference, p, one.finding
-
-
-def _places(one: Contrast) -> int:
-    """Three significant digits of the larger value, and enough to see the difference."""
-    sizes = [abs(value) for value in (one.first, one.second) if value]
-    return max(_digits(max(sizes, default=0.0), 3), _digits(abs(one.difference or 0.0), 1))
-
-
-def _digits(size: float, significant: int) -> int:
-    """Decimals that show so many significant digits, 0 to 6."""
-    if size == 0:
-        return 0
-    return min(_MOST_PLACES, max(0, significant - 1 - math.floor(math.log10(size))))
+    return name, n, written(one.first), written(one.second), difference, p, one.finding
 
 
 def _difference(one: Contrast) -> str:
@@ -135,12 +135,10 @@ def _difference(one: Contrast) -> str:
     if one.difference is None:
         return MISSING
     half = None if one.interval is None else (one.interval[1] - one.interval[0]) / 2
-    places = _digits(half, 2) if half else max(_digits(abs(one.difference), 3), 0)
-    text = written(one.difference, places)
-    signed = text if text.startswith("-") or not text.strip("0.,") else f"+{text}"
-    return (
-        signed if not half and not one.difference else signed if half is None else f"{signed} ± {written(half, places)}"
-    )
+    written = notation([half], significant=2) if half else notation([one.difference])
+    text = written.write(one.difference)
+    signed = text if text.startswith("-") or not text.strip("0.,e") else f"+{text}"
+    return signed if half is None or not (half or one.difference) else f"{signed} ± {written.write(half)}"
 
 
 def _p(p: float | None) -> str:
@@ -175,21 +173,17 @@ def _notes(comparison: Comparison) -> Iterator[str]:
 
 def _grid(rows: list[tuple[str, ...]], width: int) -> str:
     """Where it is narrow, long names are cut; where it is very narrow, intervals are left to the other formats."""
-    from tabulate import tabulate
-
-    aligned = ("left", *["right"] * 5, "left")
     shown = [HEADER, *(tuple(visible(cell) for cell in row) for row in rows)]
     if width - _width_of_figures(shown) < _USUAL_NAME:
-        shown = [tuple(re.sub(r" ± [\d.,]+", "", cell) for cell in row) for row in shown]
+        shown = [tuple(re.sub(r" ± [\d.,e-]+", "", cell) for cell in row) for row in shown]
     most = max(_SHORTEST_NAME, width - _width_of_figures(shown))
-    shown = [(name if len(name) <= most else f"{name[: most - 1]}…", *others) for name, *others in shown]
-    grid = tabulate(shown, tablefmt="plain", disable_numparse=True, colalign=aligned, preserve_whitespace=True)
-    head, *lines = grid.splitlines()
-    return "\n".join([head.rstrip(), "─" * max(map(len, grid.splitlines())), *lines])
+    shown = [(fitted(name, most), *others) for name, *others in shown]
+    sides: list[Edge] = ["left", "right", "right", "right", "right", "right", "left"]
+    return grid(shown, sides, rule_after=1)
 
 
 def _width_of_figures(rows: list[tuple[str, ...]]) -> int:
-    return sum(max(map(len, column)) + 2 for column in list(zip(*rows, strict=True))[1:])
+    return sum(max(map(width_of, column)) + 2 for column in list(zip(*rows, strict=True))[1:])
 
 
 def _line(cells: tuple[str, ...]) -> str:

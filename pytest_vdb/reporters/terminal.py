@@ -6,17 +6,19 @@ import textwrap
 from dataclasses import replace
 
 from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Table, dimmed
-from pytest_vdb.escaping import visible
+from pytest_vdb.escaping import lines, visible
+from pytest_vdb.figures import MISSING, Notation
+from pytest_vdb.reporters.grid import Side, fitted, grid, width_of
 from pytest_vdb.reporters.text import (
     ARROWS,
-    MISSING,
     counted,
-    decimals,
     distinct_names,
-    figure,
     heading,
     missing_lines,
+    notation_of,
+    retries_line,
     status_words,
+    stopped_line,
     tests_short,
     title,
     unit,
@@ -32,7 +34,7 @@ MOST_ROWS = 20
 
 
 def render(board: Leaderboard, *, width: int = 100) -> str:
-    """Tables at most `width` characters wide, then what must be said.
+    """Tables at most `width` characters wide, then what must be said; no line is an order to a terminal or CI runner.
 
     What does not fit is left to the other reports, and counted: rows beyond the first 20, columns beyond the width.
     Metrics that are neither better high nor low, and those without any value, have no column here.
@@ -42,11 +44,13 @@ def render(board: Leaderboard, *, width: int = 100) -> str:
     summary = f"{title(board)}: {status_words(board.counts)}"
     if board.reused:
         summary += f"; {counted(board.reused, 'clip')} reused from the cache"
-    parts = [textwrap.fill(summary, width)]
+    if (stopped := stopped_line(board)) is not None:
+        summary += f"; {stopped}"
+    parts = [textwrap.fill(visible(summary), width)]
     said: set[str] = set()
     for table in board.tables:
         if len(board.tables) > 1:
-            parts.append(visible(table.benchmark))
+            parts.append(fitted(visible(table.name), width))
         short = _shortened_table(table)
         shown = _that_fit(short, width)
         parts.append(_grid(short, shown))
@@ -59,7 +63,7 @@ def render(board: Leaderboard, *, width: int = 100) -> str:
         if new := [note for note in notes if note not in said]:
             parts.append("\n".join(_wrapped(note, width) for note in new))
             said.update(new)
-    return "\n\n".join(parts)
+    return lines("\n\n".join(parts))
 
 
 def _shortened_table(table: Table) -> Table:
@@ -93,22 +97,18 @@ def _telling_first(table: Table) -> list[int]:
 
 
 def _grid(table: Table, columns: list[int]) -> str:
-    from tabulate import tabulate
-
     names = distinct_names(table)
     headers = [["model"], ["weights"], ["passed"], *(_heading(table.columns[at], table) for at in columns)]
-    places = {at: decimals(row.cells[at] for row in table.rows) for at in columns}
-    lines = []
+    written = {at: notation_of(row.cells[at] for row in table.rows) for at in columns}
+    rows = []
     for index, row in enumerate(table.rows):
-        line = [_shortened(visible(names[index])), weights_name(row), tests_short(row)]
-        lines.append(line + [_cell(row.cells[at], places[at]) for at in columns])
-    # Headers go in as rows: tabulate pads the ones it is given by two columns each.
+        about = [fitted(visible(names[index]), LONGEST_NAME), visible(weights_name(row)), tests_short(row)]
+        rows.append(about + [_cell(row.cells[at], written[at]) for at in columns])
     tall = max(map(len, headers))
     tops = [[_line(header, tall, number) for header in headers] for number in range(tall)]
-    aligned = ["left", "left", "right", *["right"] * len(columns)]
-    grid = tabulate(tops + lines, tablefmt="plain", disable_numparse=True, colalign=aligned, preserve_whitespace=True)
-    text = grid.splitlines()
-    return "\n".join([*text[:tall], "─" * _width(grid), *text[tall:]])
+    sides: list[Side] = ["left", "left", "right"]
+    sides += ["right"] * len(columns)
+    return grid(tops + rows, sides, rule_after=tall)
 
 
 def _line(header: list[str], tall: int, number: int) -> str:
@@ -123,8 +123,8 @@ def _heading(column: Column, table: Table) -> list[str]:
     return [f"{line} " for line in (*words, below) if line]
 
 
-def _cell(cell: Cell, places: int) -> str:
-    text = figure(cell.mean, places)
+def _cell(cell: Cell, written: Notation) -> str:
+    text = written.write(cell.mean)
     if cell.mean is None:
         return text + " "
     if dimmed(cell):
@@ -147,22 +147,18 @@ def _notes(table: Table) -> list[str]:
     if legend:
         notes.append("   ".join(legend))
     notes += weights_note(table)
+    if (again := retries_line(table.rows)) is not None:
+        notes.append(again)
     missing = missing_lines(table)
-    notes += [
-        f"{MISSING} {counted(n, 'test')}, {visible(where)}: {visible(why)}" for where, why, n in missing[:MOST_REASONS]
-    ]
+    notes += [f"{MISSING} {counted(n, 'test')}, {where}: {why}" for where, why, n in missing[:MOST_REASONS]]
     if len(missing) > MOST_REASONS:
         notes.append(f"{MISSING} and {counted(len(missing) - MOST_REASONS, 'further reason')}: see the HTML report")
     return notes
 
 
 def _wrapped(text: str, width: int) -> str:
-    return textwrap.fill(text, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return textwrap.fill(visible(text), width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _width(text: str) -> int:
-    return max(len(line) for line in text.splitlines())
+    return max(width_of(line) for line in text.splitlines())

@@ -1,14 +1,16 @@
-"""How numbers and names are written in every report, and how a name from outside is made harmless."""
+"""How numbers, names and outcomes are told in every report."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
-from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table
-from pytest_vdb.records import SCORED, Measurement, Status
+from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, failure_line
+from pytest_vdb.escaping import shortened
+from pytest_vdb.figures import Notation, notation
+from pytest_vdb.records import SCORED, Measurement, Record, Status
 
-MISSING = "–"
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
 BETTER = {"higher": "higher is better", "lower": "lower is better", "neutral": "neither high nor low is better"}
 
@@ -25,23 +27,36 @@ STATUS_WORDS: dict[Status, str] = {
 }
 """In the order in which they are told."""
 
-
-def decimals(cells: Iterable[Cell]) -> int:
-    """How many decimals a column needs so that its smallest figure keeps three significant digits: 0 to 4."""
-    sizes = [abs(cell.mean) for cell in cells if cell.mean is not None and abs(cell.mean) >= 5e-5]
-    if not sizes:
-        return 3
-    if max(sizes) >= 1_000:
-        return 1 if min(sizes) < 100 else 0
-    return min(4, max(0, 2 - math.floor(math.log10(min(sizes)))))
+EVERY_COLUMN = "every column"
+LONGEST_NAME = 80
+"""Characters of a name in a table of a page."""
 
 
-def figure(value: float | None, places: int) -> str:
-    """`0.812`, `12,345`, or an en dash."""
-    if value is None:
-        return MISSING
-    text = f"{value:,.{places}f}"
-    return text[1:] if text.startswith("-") and not text.strip("-0.,") else text
+def notation_of(cells: Iterable[Cell]) -> Notation:
+    """How the figures of one column are written."""
+    cells = list(cells)
+    return notation([cell.mean for cell in cells], apart=_ranked_apart(cells), halves=map(half_width, cells))
+
+
+def _ranked_apart(cells: Iterable[Cell]) -> Iterator[tuple[float | None, float | None]]:
+    """Neighbours in rank, without those that nobody can tell apart: their digits would be noise."""
+    before: Cell | None = None
+    for cell in sorted((cell for cell in cells if cell.rank is not None), key=lambda cell: cell.rank or 0.0):
+        if before is not None:
+            if _is_noise(before, cell):
+                continue
+            yield before.mean, cell.mean
+        before = cell
+
+
+def _is_noise(one: Cell, other: Cell) -> bool:
+    """Whether two ranked cells are both not told apart from the best, or nearer than a tenth of their intervals."""
+    if one.tied and other.tied:
+        return True
+    halves = [half_width(cell) for cell in (one, other)]
+    assert one.mean is not None
+    assert other.mean is not None
+    return all(half is not None and abs(one.mean - other.mean) < half / 10 for half in halves)
 
 
 def half_width(cell: Cell) -> float | None:
@@ -121,18 +136,46 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
-def status_words(counts: dict[Status, int] | Row) -> str:
+def outcomes(counts: Mapping[Status, int]) -> list[tuple[Status, str, int]]:
+    """(status, in words, tests): those that occurred, in the order in which they are told."""
+    known = [(status, words) for status, words in STATUS_WORDS.items() if counts.get(status)]
+    unknown = [(status, words_of_status(status)) for status in sorted(counts) if status not in STATUS_WORDS]
+    return [(status, words, counts[status]) for status, words in (*known, *unknown)]
+
+
+def words_of_status(status: Status) -> str:
+    """`failed as expected`; what a later version of pytest-vdb may call an outcome, as it stands."""
+    return STATUS_WORDS.get(status, status.replace("_", " "))
+
+
+def status_words(counts: Mapping[Status, int]) -> str:
     """`35 passed, 1 failed, 6 skipped`."""
-    by_status = dict(counts.counts) if isinstance(counts, Row) else counts
-    return ", ".join(f"{by_status[status]:,} {word}" for status, word in STATUS_WORDS.items() if by_status.get(status))
+    return ", ".join(f"{n:,} {words}" for _, words, n in outcomes(counts))
 
 
 def tests_short(row: Row) -> str:
-    """`5/6` passed of all that should have; `skipped` when nothing was tried."""
-    skipped = row.counts.get("skipped", 0)
-    if skipped == row.tests:
-        return "skipped"
-    return f"{row.passed}/{row.tests - skipped}"
+    """`5/6` passed of all that were not skipped; `skipped` or `xfailed` where all were."""
+    for status in ("skipped", "xfailed"):
+        if row.counts.get(status, 0) == row.tests:
+            return status
+    return f"{row.passed}/{row.tests - row.counts.get('skipped', 0)}"
+
+
+def retries_line(rows: Iterable[Row]) -> str | None:
+    """`2 of 6 tests needed a second try: wan (2)`, or None where every test was tried once."""
+    rows = list(rows)
+    again = sum(row.retried for row in rows)
+    if not again:
+        return None
+    most = max(record.attempts for row in rows for record in row.records)
+    tries = "a second try" if most == 2 else f"up to {most} tries"
+    models: Counter[str] = Counter()
+    for row in rows:
+        models[row.model] += row.retried
+    models = +models
+    named = ", ".join(f"{shortened(model, LONGEST_NAME)} ({n})" for model, n in models.most_common(8))
+    more = f" and {counted(len(models) - 8, 'more model')}" if len(models) > 8 else ""
+    return f"{again:,} of {counted(sum(row.tests for row in rows), 'test')} needed {tries}: {named}{more}"
 
 
 def recipe_words(row: Row) -> str:
@@ -152,42 +195,73 @@ def recipe_words(row: Row) -> str:
 
 def distinct_names(table: Table) -> dict[int, str]:
     """Row position -> the model's name, with what sets it apart where one model has several rows."""
-    names: dict[int, str] = {}
-    for at, row in enumerate(table.rows):
-        twins = [other for other in table.rows if other.model == row.model and other is not row]
-        apart: list[str] = []
-        if row.published is not None and twins:
-            apart.append("published")
-        if row.published is None and any(other.weights != row.weights for other in twins):
-            apart.append(row.weights or "?")
-        if any(other.recipe_digest != row.recipe_digest for other in twins):
-            apart.append((row.recipe_digest or "no recipe")[:6])
-        if any(other.hardware != row.hardware for other in twins):
-            apart.append(row.hardware or "?")
-        names[at] = row.model + (f" ({', '.join(apart)})" if apart else "")
-    return names
+    by_model: dict[str, list[Row]] = {}
+    for row in table.rows:
+        by_model.setdefault(row.model, []).append(row)
+    return {at: _name(row, by_model[row.model]) for at, row in enumerate(table.rows)}
+
+
+def _name(row: Row, alike: list[Row]) -> str:
+    """The model with the benchmark's own parameters, and with what sets it apart from other rows of its model."""
+    apart = [f"{name}={value}" for name, value in row.parameters.items()]
+    twins = [other for other in alike if other is not row and other.parameters == row.parameters]
+    if row.published is not None and twins:
+        several = any(other.published not in {None, row.published} for other in twins)
+        apart.append(f"published in {row.published}" if several else "published")
+    if row.published is None and any(other.weights != row.weights for other in twins):
+        apart.append(row.weights or "?")
+    if any(other.recipe_digest != row.recipe_digest for other in twins):
+        apart.append((row.recipe_digest or "no recipe")[:6])
+    if any(other.hardware != row.hardware for other in twins):
+        apart.append(row.hardware or "?")
+    if any(other.revision != row.revision for other in twins):
+        apart.append(f"revision {(row.revision or '?')[:8]}")
+    return f"{row.model} ({', '.join(apart)})" if apart else row.model
 
 
 def missing_lines(table: Table) -> list[tuple[str, str, int]]:
     """(column or "every column", reason, tests): why values are missing, each reason once, the most frequent first."""
+    lost = Counter(failure_line(record) for row in table.rows for record in row.records if record.status != "passed")
     by_reason: dict[str, dict[str, int]] = {}
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
             for reason, n in cell.reasons:
                 columns = by_reason.setdefault(reason, {})
                 columns[column.name] = columns.get(column.name, 0) + n
-    lines = []
+    lines = [(EVERY_COLUMN, reason, n) for reason, n in lost.items()]
     for reason, columns in by_reason.items():
-        everywhere = len(table.columns) > 1 and len(columns) == len(table.columns)
-        lines.append(("every column" if everywhere else ", ".join(columns), reason, max(columns.values())))
+        if reason not in lost:
+            everywhere = len(table.columns) > 1 and len(columns) == len(table.columns)
+            lines.append((EVERY_COLUMN if everywhere else _some(list(columns)), reason, max(columns.values())))
     return sorted(lines, key=lambda line: (-line[2], line[0], line[1]))
+
+
+def _some(columns: list[str]) -> str:
+    """Their names, or of very many the first ones."""
+    most = 12
+    named = ", ".join(shortened(column, LONGEST_NAME) for column in columns[:most])
+    return named if len(columns) <= most else f"{named} and {len(columns) - most} more"
 
 
 def title(board: Leaderboard) -> str:
     """What the report is about, in one line."""
     models = len({row.model for row in board.rows})
-    prompts = len({record.prompt for row in board.rows for record in row.records if record.prompt is not None})
+    prompts = len({(r.prompt, r.prompt_text) for row in board.rows for r in row.records if r.prompt is not None})
     return f"{counted(models, 'model')}, {counted(prompts, 'prompt')}, {counted(sum(board.counts.values()), 'test')}"
+
+
+def stopped_line(board: Leaderboard) -> str | None:
+    """`the session was stopped: 18 of 60 tests left no record`, or None where all did, or nobody knows."""
+    collected = board.run.collected
+    tests = {r.nodeid for row in board.rows for r in row.records if r.run == board.run.id and not _is_of_set(r)}
+    if collected is None or len(tests) >= collected:
+        return None
+    return f"the session was stopped: {collected - len(tests):,} of {counted(collected, 'test')} left no record"
+
+
+def _is_of_set(record: Record) -> bool:
+    """Whether it is no test's record: what was measured of all clips after the last test."""
+    return record.prompt is None and record.seed is None
 
 
 LEGEND = (

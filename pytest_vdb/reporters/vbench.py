@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Sequence
 
-from pytest_vdb.analysis.leaderboard import Leaderboard, Row
+from pytest_vdb.analysis.leaderboard import Leaderboard
+from pytest_vdb.escaping import file_names
 from pytest_vdb.records import SCORED, Record
+from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.text import distinct_names
 from pytest_vdb.results import vbench
 
@@ -15,15 +17,22 @@ FOLDER = "vbench"
 
 def render(board: Leaderboard) -> dict[str, str]:
     """File name -> text; of models whose pixels mean something and that were measured here, yardsticks left out."""
-    files: dict[str, str] = {}
+    found: list[tuple[str, str, str]] = []
     for table in board.tables:
         names = distinct_names(table)
         for at, row in enumerate(table.rows):
             measured = row.real and row.published is None and not row.yardstick
             dimensions = of_records(row.records) if measured else {}
             if dimensions:
-                files[_free(_file_name(names[at]), row, files)] = vbench.render(dimensions)
-    return files
+                found.append((names[at], table.name, vbench.render(dimensions)))
+    tables_of = Counter(name for name, *_ in found)
+    files = file_names([name if tables_of[name] == 1 else f"{name}-{table}" for name, table, _ in found])
+    return {f"{file}{vbench.SUFFIX}": text for file, (*_, text) in zip(files, found, strict=True)}
+
+
+FORMAT = Format(
+    name="vbench", files=lambda board, _: {f"{FOLDER}/{name}": text for name, text in render(board).items()}
+)
 
 
 def of_records(records: Sequence[Record]) -> dict[str, vbench.Dimension]:
@@ -47,13 +56,3 @@ def _video(record: Record) -> str:
     if record.run.startswith(SCORED) or record.prompt_text is None:
         return record.nodeid.rpartition("::")[2]
     return f"{record.prompt_text}-{record.sample_index}.mp4"
-
-
-def _free(name: str, row: Row, taken: dict[str, str]) -> str:
-    """The same model may have rows in several benchmarks."""
-    return name if name not in taken else _file_name(f"{name.removesuffix(vbench.SUFFIX)}-{row.benchmark}")
-
-
-def _file_name(name: str) -> str:
-    """What is safe in a path on every system, however a model is called."""
-    return (re.sub(r"[^\w.+-]+", "_", name, flags=re.ASCII).lstrip(".") or "model") + vbench.SUFFIX

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
+from pytest_vdb.analysis.benchmarks import shown_names
 from pytest_vdb.analysis.comparison import Outcome, Verdict
-from pytest_vdb.escaping import visible
+from pytest_vdb.escaping import lines, shortened, visible
+from pytest_vdb.figures import notation
 from pytest_vdb.reporters.markdown import code, plain
-from pytest_vdb.reporters.text import MISSING
+from pytest_vdb.reporters.text import LONGEST_NAME
 
 _WORST_FIRST: tuple[Outcome, ...] = ("regressed", "missing", "incomparable", "inconclusive", "improved", "equivalent")
 assert set(_WORST_FIRST) == set(get_args(Outcome))
@@ -18,12 +20,14 @@ assert set(_WORST_FIRST) == set(get_args(Outcome))
 
 def render_terminal(verdicts: Sequence[Verdict], *, width: int = 100) -> str:
     """One line per verdict, wrapped; nothing for no verdict."""
-    lines = []
+    told = []
+    names = _names(verdicts)
     for verdict in _ordered(verdicts):
         mark = "FAILED" if verdict.failed else "ok"
-        text = f"{mark:6} {verdict.outcome:12} {visible(verdict.reason)}"
-        lines.append(textwrap.fill(text, width, subsequent_indent=" " * 20, break_on_hyphens=False))
-    return "\n".join([*lines, _summary(verdicts)]) if verdicts else ""
+        where = f" ({names[verdict.benchmark]})" if verdict.benchmark is not None and len(names) > 1 else ""
+        text = f"{mark:6} {verdict.outcome:12} {visible(verdict.reason)}{visible(where)}"
+        told.append(textwrap.fill(text, width, subsequent_indent=" " * 20, break_on_hyphens=False))
+    return lines("\n".join([*told, _summary(verdicts)])) if verdicts else ""
 
 
 def render_markdown(verdicts: Sequence[Verdict]) -> str:
@@ -31,15 +35,22 @@ def render_markdown(verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
         return ""
     failed = any(verdict.failed for verdict in verdicts)
-    lines = [f"# Gate: {'failed' if failed else 'passed'}", "", f"{_summary(verdicts)}.", ""]
-    lines += ["| verdict | model | rule | baseline | now | why |", "| :-- | :-- | :-- | --: | --: | :-- |"]
+    names = _names(verdicts)
+    page = [f"# Gate: {'failed' if failed else 'passed'}", "", f"{_summary(verdicts)}.", ""]
+    page += ["| verdict | model | rule | baseline | now | why |", "| :-- | :-- | :-- | --: | --: | :-- |"]
     for verdict in _ordered(verdicts):
         outcome = f"**{verdict.outcome}**" if verdict.failed else verdict.outcome
-        figures = (MISSING if mean is None else f"{mean:.4g}" for mean in (verdict.baseline_mean, verdict.mean))
-        model = verdict.model if verdict.benchmark is None else f"{verdict.benchmark} {verdict.model}"
-        cells = [outcome, code(model), code(verdict.rule), *figures, plain(verdict.reason)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        means = (verdict.baseline_mean, verdict.mean)
+        figures = map(notation(means, apart=[means], significant=4).write, means)
+        model = verdict.model if verdict.benchmark is None else f"{names[verdict.benchmark]} {verdict.model}"
+        cells = [outcome, code(shortened(model, 2 * LONGEST_NAME)), code(shortened(verdict.rule, LONGEST_NAME))]
+        page.append(f"| {' | '.join([*cells, *figures, plain(verdict.reason)])} |")
+    return "\n".join(page) + "\n"
+
+
+def _names(verdicts: Sequence[Verdict]) -> Mapping[str, str]:
+    """What the benchmarks are called."""
+    return shown_names(verdict.benchmark for verdict in verdicts if verdict.benchmark is not None)
 
 
 def _ordered(verdicts: Sequence[Verdict]) -> list[Verdict]:

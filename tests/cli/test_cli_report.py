@@ -40,7 +40,7 @@ def score(folder: str, *more: str) -> None:
 
 
 def rows(path: Path) -> dict[str, dict[str, str]]:
-    return {row["model"]: row for row in csv.DictReader((path / "leaderboard.csv").open())}
+    return {row["model"]: row for row in csv.DictReader((path / "leaderboard.csv").open(encoding="utf-8-sig"))}
 
 
 def test_scored_clips_get_the_same_leaderboard(place, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def example_run(run_id: str = "20260114-093012-a1b2c3") -> Run:
     )
 
 
+@lru_cache
 def pixels(name: str, model: str, frames: int = 9) -> NDArray[np.uint8]:
     clean = moving_shapes(name, frames=frames, height=64, width=96)
     generator = np.random.default_rng(int(hashlib.sha256(f"{model}{name}".encode()).hexdigest()[:8], 16))
@@ -81,7 +83,16 @@ def pixels(name: str, model: str, frames: int = 9) -> NDArray[np.uint8]:
             return np.clip(fog, 0, 255).astype(np.uint8)
 
 
-def scores(frames: NDArray[np.uint8], *, tiny: bool) -> tuple[Measurement, ...]:
+@lru_cache
+def clip_of(name: str, model: str) -> tuple[Clip, str]:
+    """With its digest."""
+    clip = Clip(frames=pixels(name, model), fps=8.0)
+    return clip, clip.digest()
+
+
+@lru_cache
+def scores(name: str, model: str, *, tiny: bool) -> tuple[Measurement, ...]:
+    frames = pixels(name, model)
     grey = frames.astype(np.float64).mean(-1) / 255
     flicker = float(np.abs(np.diff(grey, axis=0)).mean())
     sharpness = float(np.abs(np.diff(grey, axis=2)).mean())
@@ -135,9 +146,8 @@ def answer(
     """One passed test; with a `folder` its preview and poster are written there."""
     tiny = not model.startswith("calibration")
     category, text = PROMPTS.get(prompt, ("uncategorised", prompt))
-    frames = pixels(prompt, model)
-    clip = Clip(frames=frames, fps=8.0)
-    files = ClipFiles(digest=clip.digest(), frames=len(frames), height=64, width=96, fps=8.0)
+    clip, told = clip_of(prompt, model)
+    files = ClipFiles(digest=told, frames=len(clip.frames), height=64, width=96, fps=8.0)
     if folder is not None:
         preview, poster = f"clips/{model}-{prompt}.mp4", f"clips/{model}-{prompt}.jpg"
         (folder / "clips").mkdir(parents=True, exist_ok=True)
@@ -165,7 +175,7 @@ def answer(
         "hardware": run.environment.hardware,
         "environment": run.environment.digest(),
         "duration_s": 1.2,
-        "measurements": scores(frames, tiny=tiny) + readings(model, prompt, reused=reused),
+        "measurements": scores(prompt, model, tiny=tiny) + readings(model, prompt, reused=reused),
         "clip": files,
         "reused_from": "20260113-080000-ffffff" if reused else None,
     }

@@ -16,13 +16,12 @@ import example_run as example
 import pytest
 
 from pytest_vdb import reporters
-from pytest_vdb.analysis import Leaderboard, build
+from pytest_vdb.analysis import Leaderboard, build, ratings
 from pytest_vdb.analysis.comparison import compare, parse_rules
 from pytest_vdb.errors import OutputError, UnknownName
 from pytest_vdb.escaping import visible
 from pytest_vdb.records import Baseline, Failure, Measurement, Record, to_json
-from pytest_vdb.reporters import csv, html, latex, markdown, terminal, verdicts
-from pytest_vdb.reporters.text import decimals, figure
+from pytest_vdb.reporters import csv, formats, html, latex, markdown, terminal, verdicts
 
 HOSTILE = [
     "../../x",
@@ -38,6 +37,15 @@ HOSTILE = [
     "[x]--y 'z' \"w\"",
     "é ß 模型 🎬",
     "line one\nline two",
+    "::error file=x::y",
+    "مودل שלום",
+    "e" + "\u0301" * 40,
+    "\uff1d1+1",
+    "\u2066x\u2069\U000e0041\u00ad",
+    "<b>x</b> & &lt;b&gt; <!--",
+    "www.x.com mail@x.com #1 GH-1 :tada:",
+    "x" * 10_000,
+    "constructor",
 ]
 
 
@@ -77,31 +85,28 @@ def hostile_board(name: str) -> Leaderboard:
 # numbers and names
 
 
-def test_a_column_keeps_three_significant_digits_of_its_smallest_figure():
-    def places(*means: float) -> int:
-        cells = [c for r in build(example.example_run(), [_record(m) for m in means]).rows for c in r.cells]
-        return decimals(cells)
-
-    assert [places(0.312), places(0.0512, 0.3), places(0.004, 9.0), places(843.2), places(12.5, 2130.0)] == [
-        3,
-        4,
-        4,
-        0,
-        1,
-    ]
-    assert places(1200.0, 843.0) == 0
-    assert places(0.0) == 3
+@pytest.mark.parametrize("values", [(2e-6, 8e-6), (0.99996, 0.9996, 0.99951), (34.1234568, 34.1234567)])
+def test_what_is_ranked_apart_is_printed_apart_wherever_figures_are_shown(values):
+    made = [_record(value, model) for value, model in zip(values, ("one", "two", "three"), strict=False)]
+    board = build(example.example_run(), made)
+    assert {row.model: row.cells[0].rank for row in board.rows} == {r.model: i for i, r in enumerate(made, start=1)}
+    texts = (terminal.render(board, width=200), markdown.render(board), latex.render(board))
+    for text in (*texts, *_rows_of(html.render(board))):
+        lines = [line for line in text.splitlines() if re.search(r"^\W*(one|two|three)\W", line)]
+        shown = [float(re.findall(r"\d+\.\d+(?:e-?\d+)?", line.replace("$-$", "-"))[-1]) for line in lines]
+        assert shown == [pytest.approx(value, rel=1e-4) for value in values]
+        assert len(set(shown)) == len(values)
 
 
-def _record(value: float) -> Record:
-    measurement = Measurement(name="m", value=value, unit="1", better="higher")
-    return example.answer(example.example_run(), f"model-{value}", "p", measurements=(measurement,))
+def _record(value: float, model: str) -> Record:
+    measurement = Measurement(name="m", value=value, unit="1", better="lower" if value < 1e-3 else "higher")
+    return example.answer(example.example_run(), model, "p", measurements=(measurement,), weights="hub")
 
 
-def test_a_figure_has_thousands_and_no_minus_zero():
-    assert figure(12345.678, 1) == "12,345.7"
-    assert figure(-0.0001, 2) == "0.00"
-    assert figure(None, 2) == "–"
+def _rows_of(page: str) -> list[str]:
+    """What the page's table says, a line a row."""
+    bodies = re.findall(r'<tr class="row">(.*?)</tr>', page, re.DOTALL)
+    return ["\n".join(" ".join(re.sub(r"<[^>]+>", " ", body).split()) for body in bodies)]
 
 
 def test_control_and_bidirectional_characters_are_shown_and_not_obeyed():
@@ -183,12 +188,42 @@ def test_the_records_csv_has_one_row_per_measurement_and_keeps_failed_tests():
     assert next(row for row in rows if row["status"] == "failed")["reason"].startswith("failed: BadClip")
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "%0A=1"])
+def test_a_file_of_csv_opens_in_excel_with_its_names(board, tmp_path):
+    """Excel takes a file without the mark for one in the machine's own code page; lines end as RFC 4180 says."""
+    board = hostile_board("模型")
+    (path,) = reporters.write_all(board, tmp_path, ["csv"])
+    content = path.read_bytes()
+    assert content.startswith(b"\xef\xbb\xbfbenchmark,model,")
+    assert content.count(b"\r\n") == content.count(b"\n") == 1 + len(board.rows)
+    rows = list(stdlib_csv.DictReader(path.open(encoding="utf-8-sig", newline="")))
+    assert {row["benchmark"] for row in rows} == {"模型"}
+    assert not csv.render(board).startswith(csv.BYTE_ORDER_MARK)
+    assert csv.as_file(csv.render_records(board.rows[0].records)).startswith("\ufeffrun,benchmark,")
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_our_own_readers_read_such_a_file(tmp_path, ending, mark):
+    path = tmp_path / "results.csv"
+    lines = ["model,prompt,sharpness,rating", "模型,p1,0.5,3", "模型,p2,0.25,2", ""]
+    path.write_bytes((mark + ending.join(lines)).encode())
+    expected = {("模型", "p1"): 0.5, ("模型", "p2"): 0.25}
+    assert ratings.read_scores(path, "sharpness").by_id == expected
+    assert ratings.read_ratings(path).by_id == {("模型", "p1"): 3.0, ("模型", "p2"): 2.0}
+
+
+@pytest.mark.parametrize(
+    "name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "%0A=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x"]
+)
 def test_no_name_is_a_formula_to_a_spreadsheet(name):
     board = hostile_board(name)
     for text in (csv.render(board), csv.render_records(board.rows[0].records)):
         for row in stdlib_csv.reader(io.StringIO(text)):
-            assert not [field for field in row if field.lstrip()[:1] in set("=+@%\t") or field.startswith("-1")]
+            assert not [
+                field
+                for field in row
+                if field.lstrip()[:1] in set("=+@%\t\uff1d\uff0b\uff0d\uff20") or field.startswith("-1")
+            ]
 
 
 # Markdown
@@ -473,6 +508,13 @@ def test_write_all_writes_each_format_and_leaves_nothing_else(board, tmp_path):
     assert reporters.write_all(board, tmp_path / "reports", []) == []
 
 
+def test_every_module_that_declares_a_format_is_one():
+    assert list(formats.formats()) == ["csv", "html", "latex", "markdown", "vbench"]
+    assert formats.chosen("all") == tuple(formats.formats())
+    assert formats.chosen("none") == ()
+    assert formats.chosen(" html, csv ") == ("html", "csv")
+
+
 def test_an_unknown_format_has_near_misses_and_writes_nothing(board, tmp_path):
     with pytest.raises(UnknownName, match="did you mean 'latex'"):
         reporters.write_all(board, tmp_path, ["html", "latx"])
@@ -481,7 +523,7 @@ def test_an_unknown_format_has_near_misses_and_writes_nothing(board, tmp_path):
 
 def test_a_report_that_cannot_be_written_says_where(board, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"leaderboard\.csv"):
+    with pytest.raises(OutputError, match="file: a file is where the folder should be"):
         reporters.write_all(board, tmp_path / "file", ["csv"])
 
 
@@ -513,6 +555,13 @@ def test_verdicts_in_the_terminal_come_worst_first_with_their_figures():
     assert lines[2].startswith("ok     improved     latency")
     assert lines[3] == "1 regressed, 1 missing, 1 improved"
     assert max(map(len, verdicts.render_terminal(judged(), width=80).splitlines())) <= 80
+
+
+@pytest.mark.parametrize("order", ["::error file=x::y", "##[error]x"])
+def test_no_line_of_a_terminal_report_is_an_order_to_a_ci_runner(order):
+    for text in (terminal.render(hostile_board(order), width=400), verdicts.render_terminal(judged(name=order))):
+        assert order in text
+        assert not [line for line in text.splitlines() if line.lstrip().startswith(("::", "##["))]
 
 
 def test_verdicts_in_markdown_say_in_the_heading_whether_the_gate_passed():

@@ -1,0 +1,62 @@
+"""Which formats reports have: every module of this room that declares a `FORMAT` is one.
+
+A new format is one file here: a function from a `Leaderboard` to the text of its files, and the line that declares it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pytest_vdb.analysis.leaderboard import Leaderboard
+from pytest_vdb.errors import UnknownName
+
+ALL, NONE = "all", "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One way to write a leaderboard."""
+
+    name: str
+    """As `--vdb-report` takes it."""
+    files: Callable[[Leaderboard, Path], Mapping[str, str]]
+    """The text of each file, by its path relative to the output folder, which is given: pages link into it."""
+
+
+@cache
+def formats() -> Mapping[str, Format]:
+    """Every format by its name, in the order of the names."""
+    room = Path(__file__).parent
+    modules = [importlib.import_module(f"{__package__}.{found.name}") for found in pkgutil.iter_modules([str(room)])]
+    declared = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
+    return {one.name: one for one in sorted(declared, key=lambda one: one.name)}
+
+
+def chosen(text: str, *, where: str | None = None) -> tuple[str, ...]:
+    """Names of formats, comma-separated, `all` or `none`.
+
+    Raises:
+        UnknownName: no such format.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if names == [NONE]:
+        return ()
+    return tuple(formats()) if names == [ALL] else checked(names, where=where)
+
+
+def checked(names: Sequence[str], *, where: str | None = None) -> tuple[str, ...]:
+    """The same names.
+
+    Raises:
+        UnknownName: no such format, with what it may have meant.
+    """
+    for name in names:
+        if name not in formats():
+            mend = f"One of: {', '.join((*formats(), ALL, NONE))}."
+            raise UnknownName("report format" if where is None else "value", name, formats(), where=where, mend=mend)
+    return tuple(names)
