@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
+from pytest_vdb import files
 from pytest_vdb.errors import CardError, DoesNotFit, RecipeError, UnknownName, near_misses
 from pytest_vdb.models import unfit
 from pytest_vdb.models.frame_rule import FrameRule
@@ -34,6 +36,8 @@ CALLABLE = Recipe(frames=16, height=256, width=256, fps=8.0)
 """What a model without a diffusers pipeline is asked for, unless it says otherwise."""
 
 ANY_FRAMES = FrameRule("any")
+
+_TASKS = f"one of: {', '.join(get_args(Task))}"
 
 _WIRING_SETTINGS = ("guidance", "strength")
 """Defaults that `tiny` shares with the full-size model: they choose a code path, not a size."""
@@ -102,9 +106,13 @@ class ModelCard:
     broken: str | None = None
     """Why it cannot run in the installed libraries; a test of it is reported with this reason, not run."""
     where: str | None = None
-    """The file or object that the card came from."""
+    """File and line that the card came from; of recordings, the folder."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not isinstance(self.tags, tuple):
+            raise CardError(f"model {self.name!r}, tags {self.tags!r}: a name is a text, tags are a tuple of texts")
+        if self.task not in get_args(Task):
+            raise CardError(f"model {self.name!r}: unknown task {self.task!r}", where=self.where, mend=_TASKS)
         if not self.tasks:
             object.__setattr__(self, "tasks", (self.task,))
         if not self.name or not self.name.isprintable() or self.name != self.name.strip():
@@ -261,41 +269,70 @@ def read_cards(path: Path) -> tuple[ModelCard, ...]:
     Raises:
         CardError: naming the file, the table and the field.
     """
+    text = files.read_text(path, error=CardError)
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CardError(f"not TOML: {error}", where=path) from None
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also integers of more than 4,300 digits
+        raise CardError(f"not TOML: {str(error) or 'nested too deeply'}", where=path) from None
     _known_only(document, {"family", "shared", "model"}, "field", where=str(path))
     family, shared, models = document.get("family"), document.get("shared", {}), document.get("model", {})
     if not isinstance(family, str) or not family:
         raise CardError("`family` is missing or not a text", where=path, mend='begin the file with family = "..."')
     if not isinstance(shared, dict) or not isinstance(models, dict) or not models:
         raise CardError("has no table [model.NAME]", where=path, mend="add one table for each model")
-    return tuple(_read_card(name, table, family, shared, path) for name, table in models.items())
+    return tuple(
+        _read_card(name, table, family, shared, f"{path}:{_line_of(name, text)}") for name, table in models.items()
+    )
 
 
-def _read_card(name: str, table: object, family: str, shared: dict[str, Any], path: Path) -> ModelCard:
-    where = f"{path}: [model.{name!r}]"
+def _line_of(name: str, text: str) -> int:
+    """Where a model's table begins, from 1; the file's first line if it is written in a way of its own."""
+    header = re.compile(rf"^[ \t]*\[model\.[\"']?{re.escape(name)}[\"']?[\].]", re.MULTILINE)
+    found = header.search(text)
+    return text.count("\n", 0, found.start()) + 1 if found else 1
+
+
+def _read_card(name: str, table: object, family: str, shared: dict[str, Any], where: str) -> ModelCard:
+    place = f"{where}: [model.{name!r}]"
     if not isinstance(table, dict):
-        raise CardError("is not a table", where=where)
+        raise CardError("is not a table", where=place)
     if set(name) - _SLUG or not name:
-        raise CardError("the name of a catalogue model has only a-z, 0-9, '.' and '-'", where=where)
-    merged = {**shared, **table, **{key: {**shared.get(key, {}), **table.get(key, {})} for key in ("defaults", "tiny")}}
-    _known_only(merged, _FIELDS, "field", where=where)
+        raise CardError("the name of a catalogue model has only a-z, 0-9, '.' and '-'", where=place)
+    merged = {**shared, **table}
+    _known_only(merged, _FIELDS, "field", where=place)
     for key in ("defaults", "tiny"):
-        _known_only(merged[key], _SETTINGS, f"setting of `{key}`", where=where)
+        settings = [source.get(key, {}) for source in (shared, table)]
+        if not all(isinstance(each, dict) for each in settings):
+            raise CardError(f"`{key}` is not a table", where=place)
+        merged[key] = settings[0] | settings[1]
+        _known_only(merged[key], _SETTINGS, f"setting of `{key}`", where=place)
     try:
         read = msgspec.convert(merged, _Table)
         rule = FrameRule.parse(read.frame_rule)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise CardError(str(error).replace(" - at `$.", ", in `"), where=where) from None
+    except (msgspec.ValidationError, ValueError, RecursionError) as error:
+        raise CardError(str(error).replace(" - at `$.", ", in `"), where=place) from None
     wiring = Recipe(**{key: getattr(read.defaults, key) for key in _WIRING_SETTINGS})
     fields = {f.name: getattr(read, f.name) for f in dataclasses.fields(read)}
     fields.update(frame_rule=rule, tiny=read.tiny.over(TINY).over(wiring))
-    return ModelCard(name=name, family=family, where=str(path), **fields)
+    card = ModelCard(name=name, family=family, where=where, **fields)
+    _check_own_recipes(card, place)
+    return card
 
 
-def _known_only(table: Mapping[str, object], known: set[str], kind: str, *, where: str) -> None:
+def _check_own_recipes(card: ModelCard, where: str) -> None:
+    """Refuse a card that cannot follow its own defaults."""
+    for field in ("size_multiple", "minimum_steps"):
+        if getattr(card, field) < 1:
+            raise CardError(f"`{field}` is {getattr(card, field)}", where=where, mend="give a whole number from 1")
+    for weights in ("random", "tiny"):
+        try:
+            card.resolve(Recipe(), weights)
+        except RecipeError as error:
+            kind = "tiny" if weights == "tiny" else "defaults"
+            raise CardError(f"{error.what}, in its own `{kind}`", where=where, mend=error.mend) from None
+
+
+def _known_only(table: Mapping[str, Any], known: set[str], kind: str, *, where: str) -> None:
     for key in table:
         if key not in known:
             misses = UnknownName(kind, key, known)

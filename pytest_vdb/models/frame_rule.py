@@ -6,7 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-_GRAMMAR = re.compile(r"(?:any|(?P<step>\d+)k(?:\+(?P<offset>\d+))?)(?: from (?P<first>\d+))?(?: to (?P<last>\d+))?")
+_N = r"[0-9]{1,6}"
+_GRAMMAR = re.compile(
+    rf"(?:any|(?P<step>{_N})k(?:\+(?P<offset>{_N}))?)(?: from (?P<first>{_N}))?(?: to (?P<last>{_N}))?"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,16 +29,30 @@ def clip_of(output: Any, fps: float, *, where: str) -> Clip:
         where: the model, for error messages.
 
     Raises:
-        BadClip: no frames, more than one clip, NaN or infinite values (with their number), or no three channels.
+        BadClip: no frames, more than one clip, NaN or infinite values (with their number), levels that are none, or no
+            three channels.
     """
     found = next((value for place in PLACES if (value := getattr(output, place, None)) is not None), None)
     if found is None:
-        raise BadClip(f"{type(output).__name__} has none of {', '.join(PLACES)}", where=where)
-    frames = _one_clip(_as_array(found), where)
-    if frames.dtype != np.uint8:
-        _refuse_unfinite(frames, where)
-        frames = np.rint(np.clip(frames, 0, 1) * 255).astype(np.uint8)
-    return Clip(np.ascontiguousarray(frames), fps)
+        raise BadClip(f"returned {described(output)}, which has none of {', '.join(PLACES)}", where=where)
+    try:
+        frames = _as_array(found)
+    except (TypeError, ValueError, OverflowError) as error:  # images of several sizes, objects that are no frames
+        raise BadClip(f"returned {described(found)} for frames: {error}", where=where) from None
+    return Clip(np.ascontiguousarray(_eight_bits(_one_clip(frames, where), where)), fps)
+
+
+def described(value: object) -> str:
+    """A value in a few words, for a sentence that says what was returned: its type, and how much of what it is."""
+    name = type(value).__name__
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is not None and dtype is not None:
+        return f"{name} ({dtype} of shape {tuple(shape)})"
+    if isinstance(value, list | tuple):
+        return (
+            f"{name} ({len(value)} of {', '.join(dict.fromkeys(type(item).__name__ for item in value)) or 'nothing'})"
+        )
+    return name
 
 
 def has_sound(output: Any) -> bool:
@@ -64,6 +78,21 @@ def _one_clip(frames: NDArray[Any], where: str) -> NDArray[Any]:
     if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise BadClip(f"frames of shape {frames.shape}", where=where, mend="a clip is (T, H, W, 3)")
     return frames
+
+
+def _eight_bits(frames: NDArray[Any], where: str) -> NDArray[np.uint8]:
+    """Levels from 0 to 255, out of the same or out of floats in [0, 1]."""
+    if frames.dtype.kind == "f":
+        _refuse_unfinite(frames, where)
+        frames = np.rint(np.clip(frames, 0, 1) * 255)
+    elif frames.dtype.kind not in "iu" or frames.min() < 0 or frames.max() > 255:
+        raise BadClip(
+            f"frames of type {frames.dtype} with values from {frames.min()} to {frames.max()}",
+            where=where,
+            mend="levels are whole numbers from 0 to 255, or floats from 0 to 1",
+        )
+    levels: NDArray[np.uint8] = frames.astype(np.uint8, copy=False)
+    return levels
 
 
 def _refuse_unfinite(frames: NDArray[Any], where: str) -> None:

@@ -7,16 +7,19 @@ import fnmatch
 import importlib.metadata
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 
+import msgspec
+
 from pytest_vdb.errors import BadClip, CardError, UnknownName
 from pytest_vdb.models import recorded
 from pytest_vdb.models.card import CALLABLE, ModelCard, read_cards
 from pytest_vdb.models.frame_rule import FrameRule
+from pytest_vdb.models.outputs import described
 from pytest_vdb.places import where_is
 from pytest_vdb.records import Clip, Prompt, Recipe, Task, digest
 
@@ -28,6 +31,7 @@ ENTRY_POINTS = "pytest_vdb.models"
 
 CATALOG = Path(__file__).parent / "catalog"
 _TAG = "__vdb_model__"
+_HOW_TO_GENERATE = "give it generate(self, prompt, recipe, seed) -> Clip"
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -84,14 +88,16 @@ def model(
     for key in recipe_defaults:
         if key not in known:
             raise UnknownName("recipe setting", key, known, where=f"@model({name!r})")
-    defaults = Recipe(**recipe_defaults).over(CALLABLE)
     try:
+        defaults = msgspec.convert(recipe_defaults, Recipe).over(CALLABLE)
         rule = FrameRule.parse(frame_rule)
-    except ValueError as error:
-        raise CardError(str(error), where=f"@model({name!r})") from None
+    except (msgspec.ValidationError, ValueError, AttributeError) as error:
+        raise CardError(str(error).replace(" - at `$.", ", in `"), where=f"@model({name!r})") from None
 
     def tag(target: Target) -> Target:
-        where = f"{target.__module__}.{target.__qualname__}"
+        where = where_is(target)
+        if inspect.isclass(target) and not _can_generate(target):
+            raise CardError(f"{target.__qualname__} has no method `generate`", where=where, mend=_HOW_TO_GENERATE)
         family = target.__module__.rpartition(".")[2]
         card = ModelCard(
             name=name,
@@ -223,7 +229,7 @@ class Registry:
             source = Path(inspect.getfile(target)).read_text(encoding="utf-8")
         except (OSError, TypeError):
             source = repr(target)  # made at run time: names an address, so its clips are not found again
-        return digest([card.where, source])
+        return digest([f"{target.__module__}.{target.__qualname__}", source])
 
     def _matching(self, term: str, folder: Path | None) -> tuple[ModelCard, ...]:
         if term == "all":
@@ -253,10 +259,9 @@ class Registry:
 
     def _add(self, card: ModelCard, target: Callable[..., Any] | recorded.RecordedModel | None = None) -> None:
         known = self._cards.get(card.name)
-        if known is not None and not (target is not None and self._targets.get(card.name) is target):
-            places = (_place_of(known, self._targets.get(card.name)), _place_of(card, target))
+        if known is not None and not _same(self._targets.get(card.name), known, target, card):
             raise CardError(
-                f"there are two models named {card.name!r}: in {places[0]} and in {places[1]}",
+                f"there are two models named {card.name!r}: in {known.where} and in {card.where}",
                 mend="rename one of them",
             )
         self._cards[card.name] = card
@@ -271,6 +276,7 @@ class CallableModel:
     pipeline: Any = None
 
     def __init__(self, target: Callable[..., Any] | recorded.RecordedModel) -> None:
+        self._name = getattr(target, _TAG).name if hasattr(target, _TAG) else type(target).__name__
         self._object = cast(Any, target() if inspect.isclass(target) else target)
         self._generate: Callable[..., Any] = getattr(self._object, "generate", self._object)
 
@@ -282,18 +288,29 @@ class CallableModel:
     @property
     def notes(self) -> tuple[str, ...]:
         """The object's own `notes`, if it keeps any."""
-        return tuple(getattr(self._object, "notes", ()))
+        kept = getattr(self._object, "notes", None) or ()
+        return tuple(map(str, (kept,) if isinstance(kept, str) or not isinstance(kept, Iterable) else kept))
 
     def generate(self, prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
-        """Call the user's code."""
-        clip = self._generate(prompt, recipe, seed)
-        if not isinstance(clip, Clip):
+        """Call the user's code.
+
+        Raises:
+            BadClip: what it made or returned is no clip, with the model's name and what it is instead.
+        """
+        where = f"model {self._name}"
+        try:
+            made = self._generate(prompt, recipe, seed)
+        except BadClip as error:
+            if error.where is not None:
+                raise
+            raise BadClip(error.what, where=where, mend=error.mend) from error
+        if not isinstance(made, Clip):
             raise BadClip(
-                f"returned {type(clip).__name__} instead of a Clip",
-                where=f"model {getattr(self._object, _TAG).name}",
-                mend="return pytest_vdb.Clip(frames, fps)",
+                f"returned {described(made)} instead of a Clip",
+                where=where,
+                mend="return pytest_vdb.Clip(frames, fps), with frames as uint8 (T, H, W, 3)",
             )
-        return clip
+        return made
 
     def close(self) -> None:
         """Call the object's `close`, if it has one."""
@@ -302,16 +319,21 @@ class CallableModel:
             close()
 
 
+def _can_generate(kind: type) -> bool:
+    return any("generate" in vars(each) or "__call__" in vars(each) for each in kind.__mro__)
+
+
+def _same(known: object, known_card: ModelCard, target: object, card: ModelCard) -> bool:
+    """Whether two models of one name are one: the same object, or the same line of a file that was imported twice."""
+    if known is None or target is None:
+        return False
+    modules = getattr(known, "__module__", None), getattr(target, "__module__", None)
+    return known is target or (known_card == card and modules[0] != modules[1])
+
+
 @lru_cache(maxsize=1)
 def _catalog() -> tuple[ModelCard, ...]:
     return tuple(card for path in sorted(CATALOG.glob("*.toml")) for card in read_cards(path))
-
-
-def _place_of(card: ModelCard, target: Callable[..., Any] | recorded.RecordedModel | None) -> str:
-    """For errors: where a user finds a model."""
-    if target is None:
-        return card.where or "the catalogue (vdb models)"
-    return card.where or card.name if isinstance(target, recorded.RecordedModel) else where_is(target)
 
 
 def _tagged(source: object) -> Iterator[Callable[..., Any]]:

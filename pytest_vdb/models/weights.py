@@ -101,7 +101,8 @@ def pipeline_class(card: ModelCard) -> Any:
             mend="pip install --upgrade diffusers",
         )
     if not signatures.is_pipeline(kind):  # diffusers exports a stand-in where a package is missing
-        needed = ", ".join(getattr(kind, "_backends", ()))
+        if not (needed := ", ".join(getattr(kind, "_backends", ()))):
+            raise CardError(f"{card.pipeline} of diffusers is no pipeline", where=f"model {card.name}")
         raise LibraryMissing(
             f"{card.pipeline} needs packages that are not all installed: {needed}",
             where=f"model {card.name}",
@@ -117,7 +118,8 @@ def part_class(part: Part) -> Any:
         CardError: there is no such class.
     """
     module, _, name = part.type.rpartition(".")
-    for home in (module,) if module else ("diffusers", "transformers"):
+    homes = modular.LIBRARIES if not module else (module,) if module.split(".")[0] in modular.LIBRARIES else ()
+    for home in homes:
         try:
             return getattr(importlib.import_module(home), name)
         except (ImportError, AttributeError):
@@ -196,7 +198,9 @@ def _random(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSource) -
         known = signatures.components(kind)
         pipeline = kind(**{name: component for name, component in components.items() if name in known})
     for name in card.float32:
-        getattr(pipeline, name).float()
+        if (part := getattr(pipeline, name, None)) is None:
+            raise CardError(f"`float32` names {name!r}, which {card.pipeline} does not have", where=card.where)
+        part.float()
     blueprints.adjust(pipeline, plan)
     return Loaded(pipeline=pipeline, call={**card.call, **plan.call})
 

@@ -1,5 +1,6 @@
 """Cards: the TOML is checked field by field, and a recipe is refused before anything is loaded."""
 
+import re
 import subprocess
 import sys
 
@@ -77,6 +78,34 @@ def test_a_frame_rule_that_is_none_is_refused(tmp_path):
 
 def test_what_is_not_toml_says_so(tmp_path):
     assert "not TOML" in refused(tmp_path, "[shared]", "[shared")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("defaults = { steps", "defaults = 3\n#", "`defaults` is not a table"),
+        ("defaults = { frames", "defaults = 3\n#", "`defaults` is not a table"),
+        ("size_multiple = 16", "size_multiple = 0", "`size_multiple` is 0"),
+        ("size_multiple = 16", "size_multiple = -16", "`size_multiple` is -16"),
+        ("frames = 81", "frames = 80", r"cannot follow frames=80, in its own `defaults`"),
+        ('"bfloat16"', '"pickle"', "cannot follow dtype=pickle, in its own `defaults`"),
+        ('"4k+1"', '"1000000000000k+1"', "is not a frame rule"),
+        ("steps = 50", f"steps = {'9' * 5000}", "not TOML"),
+        ("steps = 50", "steps = 1979-05-27", "defaults.steps"),
+        ('"t2v"', "[[]]", "task"),
+        ("[model.toy-1]", "[model]\ntoy-1 = 3\n[x]", "unknown field 'x'"),
+        ("[shared]", "x = " + "[" * 5000 + "]" * 5000 + "\n[shared]", "not TOML"),
+    ],
+)
+def test_a_card_of_the_wrong_types_names_the_field(tmp_path, old, new, said):
+    assert re.search(said, refused(tmp_path, old, new))
+
+
+def test_what_is_not_utf8_names_the_line(tmp_path):
+    path = tmp_path / "toy.toml"
+    path.write_bytes(GOOD.encode().replace(b"toys/toy-1", b"toys/\xff"))
+    with pytest.raises(CardError, match=r"toy.toml:10: not UTF-8"):
+        read_cards(path)
 
 
 def test_unset_settings_come_from_the_card(card):

@@ -161,5 +161,28 @@ def test_what_is_no_single_clip_is_refused(frames):
 
 
 def test_an_output_without_frames_is_refused():
-    with pytest.raises(BadClip, match="SimpleNamespace has none of frames, videos, images, video"):
+    with pytest.raises(BadClip, match="returned SimpleNamespace, which has none of frames, videos, images, video"):
         clip_of(output(latents=1), 8.0, where="model x")
+
+
+@pytest.mark.parametrize(
+    ("frames", "said"),
+    [
+        ([Image.new("RGB", (4, 4)), Image.new("RGB", (8, 4))], r"returned list \(2 of Image\) for frames"),
+        ([], r"returned list \(0 of nothing\) for frames"),
+        ("frames", "frames of shape"),
+        (np.full((2, 4, 4, 3), 300), "frames of type int64 with values from 300 to 300"),
+        (np.zeros((2, 4, 4, 3), bool), "frames of type bool"),
+        (np.zeros((2, 4, 4, 3), np.complex64), "frames of type complex64"),
+        (np.array([None, {}], dtype=object), "frames of shape"),
+    ],
+)
+def test_frames_that_are_none_say_what_they_are(frames, said):
+    with pytest.raises(BadClip, match=f"model x: {said}"):
+        clip_of(output(frames=frames), 8.0, where="model x")
+
+
+def test_levels_of_any_whole_number_type_are_taken_as_they_are():
+    levels = np.arange(2 * 4 * 4 * 3).reshape(2, 4, 4, 3)
+    for dtype in (np.uint8, np.int64, np.uint16):
+        assert np.array_equal(clip_of(output(frames=levels.astype(dtype)), 8.0, where="x").frames, levels)

@@ -1,9 +1,12 @@
 """Selecting models, and bringing one's own."""
 
+import re
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pytest_vdb.errors import BadClip, CardError, UnknownName
 from pytest_vdb.models.registry import Registry, model
@@ -30,11 +33,6 @@ def grey(prompt, recipe, seed):
     return Clip(np.full((recipe.frames, 8, 8, 3), 128, np.uint8), recipe.fps)
 
 
-@model("careless")
-def careless(prompt, recipe, seed):
-    return "clip.mp4"
-
-
 def module(**attributes):
     made = types.ModuleType("conftest")
     vars(made).update(attributes)
@@ -44,7 +42,7 @@ def module(**attributes):
 @pytest.fixture
 def registry():
     registry = Registry.from_catalog()
-    registry.add_from(module(Noise=Noise, grey=grey, careless=careless, unrelated=7))
+    registry.add_from(module(Noise=Noise, grey=grey, unrelated=7))
     return registry
 
 
@@ -95,10 +93,81 @@ def test_a_users_model_generates_by_its_own_defaults_and_is_closed(registry, sou
     assert Noise.closed
 
 
-def test_what_is_no_clip_is_refused(registry, source):
-    card = registry.get("careless")
-    with pytest.raises(BadClip, match="model careless: returned str instead of a Clip"):
+FRAMES = np.zeros((2, 8, 8, 3), np.uint8)
+
+
+def frame_by_frame():
+    yield FRAMES[0]
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (lambda: "clip.mp4", "returned str instead of a Clip"),
+        (lambda: None, "returned NoneType instead of a Clip"),
+        (lambda: FRAMES, r"returned ndarray \(uint8 of shape \(2, 8, 8, 3\)\) instead of a Clip"),
+        (lambda: FRAMES / 255, r"returned ndarray \(float64 of shape \(2, 8, 8, 3\)\) instead of a Clip"),
+        (lambda: [Image.fromarray(frame) for frame in FRAMES], r"returned list \(2 of Image\) instead of a Clip"),
+        (lambda: [], r"returned list \(0 of nothing\) instead of a Clip"),
+        (frame_by_frame, "returned generator instead of a Clip"),
+        (lambda: Clip, "returned type instead of a Clip"),
+        (lambda: (FRAMES, 8), r"returned tuple \(2 of ndarray, int\) instead of a Clip"),
+        (lambda: Clip(FRAMES.astype(np.float32), 8), "frames of type float32"),
+        (lambda: Clip(np.full((2, 8, 8, 3), np.nan), 8), "frames of type float64"),
+        (lambda: Clip([FRAMES[0]], 8), "frames of type None"),
+        (lambda: Clip(FRAMES[:0], 8), r"frames .*shape \(0, 8, 8, 3\)"),
+        (lambda: Clip(FRAMES, 0), "0 frames per second"),
+    ],
+)
+def test_what_is_no_clip_is_refused_with_the_models_name_and_what_it_is(registry, source, returned, said):
+    @model("odd")
+    def odd(prompt, recipe, seed):
+        return returned()
+
+    registry.add_from(odd)
+    card = registry.get("odd")
+    with pytest.raises(BadClip, match=f"^model odd: {said}"):
         registry.open(card, card.resolve(Recipe(), "tiny"), source).generate(Prompt(id="p", text=""), Recipe(), 0)
+
+
+@pytest.mark.parametrize(
+    ("notes", "kept"), [(None, ()), ("slow", ("slow",)), (["a", 3], ("a", "3")), (7, ("7",)), ((), ())]
+)
+def test_notes_of_any_form_are_texts(registry, source, notes, kept):
+    @model("remarks")
+    class Remarks:
+        def generate(self, prompt, recipe, seed):
+            self.notes = notes
+            return Clip(FRAMES, 8)
+
+    registry.add_from(Remarks)
+    card = registry.get("remarks")
+    opened = registry.open(card, card.resolve(Recipe(), "tiny"), source)
+    opened.generate(Prompt(id="p", text=""), Recipe(), 0)
+    assert opened.notes == kept
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"frames": "many"}, r"@model\('x'\): Expected `int.*frames"),
+        ({"frame_rule": "4k-1"}, "is not a frame rule"),
+        ({"frame_rule": "999999999999k"}, "is not a frame rule"),
+        ({"task": "t2x"}, r"unknown task 't2x'\n  one of: t2v, i2v, v2v"),
+        ({"tags": "toy"}, "tags are a tuple"),
+    ],
+)
+def test_a_tag_that_makes_no_card_is_refused(settings, said):
+    with pytest.raises(CardError, match=said):
+        model("x", **settings)(grey)
+
+
+def test_a_class_that_cannot_generate_is_refused_where_it_is_tagged():
+    with pytest.raises(CardError, match=r"test_models_registry\.\S*Mute: .*Mute has no method `generate`"):
+
+        @model("mute")
+        class Mute:
+            pass
 
 
 def test_the_same_object_twice_is_one_model_but_two_of_one_name_are_an_error(registry):
@@ -108,8 +177,30 @@ def test_the_same_object_twice_is_one_model_but_two_of_one_name_are_an_error(reg
     def other(prompt, recipe, seed):
         raise NotImplementedError
 
-    with pytest.raises(CardError, match=r"two models named 'noise'.*Noise.*other"):
+    here = r"\S*test_models_registry.py:\d+ \(\S+\)"
+    with pytest.raises(CardError, match=rf"two models named 'noise': in {here} and in {here}") as caught:
         registry.add_from(other)
+    lines = [int(line) for line in re.findall(r"\S+\.py:(\d+)", str(caught.value))]
+    source = Path(__file__).read_text().splitlines()
+    assert [source[line - 1].strip().partition(",")[0] for line in lines] == ['@model("noise"', '@model("noise")']
+
+
+def test_a_file_that_was_imported_twice_brings_its_models_once(registry, tmp_path):
+    conftest = tmp_path / "conftest.py"
+    conftest.write_text("@model('twin')\ndef twin(prompt, recipe, seed): ...\n")
+    code = compile(conftest.read_text(), str(conftest), "exec")
+    for name in ("conftest", "benchmarks.conftest"):
+        space = {"__name__": name, "model": model}
+        exec(code, space)
+        registry.add_from(module(twin=space["twin"]))
+    assert registry.get("twin").where == f"{conftest}:1 (twin)"
+    assert names(registry.select("twin")) == ["twin"]
+
+
+def test_a_model_of_the_catalogue_says_the_line_of_its_table():
+    where = Registry.from_catalog().get("wan2.2-ti2v-5b").where
+    path, _, line = where.rpartition(":")
+    assert Path(path).read_text().splitlines()[int(line) - 1] == '[model."wan2.2-ti2v-5b"]'
 
 
 def test_names_may_be_anything_printable(registry):
