@@ -278,7 +278,7 @@ def _recipe(given: Given) -> Recipe:
     from pytest_vdb.records import Recipe
 
     recipe = Recipe.parse([str(value) for value in given.value or ()], where=given.where)
-    if recipe.lora is None or given.folder == Path.cwd() or not (given.folder / recipe.lora).exists():
+    if recipe.lora is None or given.folder == Path.cwd() or not os.path.exists(given.folder / recipe.lora):  # noqa: PTH110
         return recipe
     return replace(recipe, lora=os.path.relpath(given.folder / recipe.lora))
 

@@ -10,13 +10,15 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from pytest_vdb.errors import BadClip, NewerSchema, RecipeError, RecordError, UnknownName
+from pytest_vdb.budget import MOST_FRAMES
+from pytest_vdb.errors import BadClip, NewerSchema, RecipeError, RecordError, UnknownName, near_misses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,14 +169,15 @@ class Recipe:
             if key not in known:
                 raise UnknownName("recipe setting", key, known, where=where, mend=f"Known: {', '.join(known)}.")
             values[key] = value.strip()
+            _check_choice(key, values[key], where)
         try:
             recipe = msgspec.convert(values, cls, strict=False)
         except msgspec.ValidationError as error:
             raise RecipeError(_plain(error), where=where, mend="give a value of the setting's type") from None
-        for name in ("frames", "height", "width", "fps", "steps"):
-            value = getattr(recipe, name)
-            if value is not None and not 0 < value < math.inf:
-                raise RecipeError(f"{name}={value}", where=where, mend=f"{name} must be a positive number")
+        for name, value in recipe.settings().items():
+            least, most = _RANGES.get(name, (-math.inf, math.inf))
+            if isinstance(value, int | float) and not (least <= value <= most and math.isfinite(value)):
+                raise RecipeError(f"{name}={value}", where=where, mend=_range_in_words(name, least, most))
         return recipe
 
     def settings(self) -> dict[str, Any]:
@@ -188,6 +191,35 @@ class Recipe:
     def digest(self) -> str:
         """Names the recipe in every identity. Unset fields do not count, so a new switch changes no old digest."""
         return digest(self.settings())
+
+
+_LEAST = 1e-3
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "frames": (1, MOST_FRAMES),
+    "height": (1, 2**16),
+    "width": (1, 2**16),
+    "fps": (_LEAST, 1e6),
+    "steps": (1, 1e5),
+    "strength": (_LEAST, 1),
+    "max_sequence_length": (1, 2**20),
+}
+"""Setting of a recipe -> the least and the most that any model could follow."""
+
+
+def _range_in_words(name: str, least: float, most: float) -> str:
+    if math.isinf(most):
+        return f"{name} must be a finite number"
+    return f"{name} must be a positive number, from {least:g} to {most:g}"
+
+
+def _check_choice(name: str, value: str, where: str) -> None:
+    """Refuse a value that is none of those a setting has, with the near misses."""
+    options = [get_args(option) for option in get_args(get_type_hints(Recipe)[name]) if get_origin(option) is Literal]
+    choices = [choice for option in options for choice in option]
+    if choices and value not in choices:
+        near = near_misses(value, choices)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise RecipeError(f"unknown {name} {value!r}", where=where, mend=f"{hint}One of: {', '.join(choices)}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,6 +109,29 @@ def test_a_clips_digest_tells_shapes_apart():
     assert wide.digest() == Clip(np.zeros((1, 2, 4, 3), np.uint8), 8.0).digest()
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("offload=modl", r"unknown offload 'modl'\n  did you mean 'model'\? One of: none, model, sequential, group"),
+        ("compile=repeated_blocks", "did you mean 'repeated-blocks'"),
+        ("backend=onx", "did you mean 'onnx'"),
+        ("weights=hubb", "did you mean 'hub'"),
+        ("guidance=nan", "guidance must be a finite number"),
+        ("guidance=1e999", "Number out of range"),
+        ("lora_scale=-inf", "lora_scale must be a finite number"),
+        ("strength=0", "from 0.001 to 1"),
+        ("strength=1.5", "from 0.001 to 1"),
+        ("fps=1e-320", "positive number"),
+        ("frames=100001", "from 1 to 100000"),
+        ("steps=999999999999999999999", "from 1 to 100000"),
+        ("max_sequence_length=0", "from 1 to"),
+    ],
+)
+def test_a_value_that_no_model_could_follow_is_refused(setting, said):
+    with pytest.raises(RecipeError, match=said):
+        Recipe.parse([setting])
+
+
 def test_a_recipe_is_parsed_by_the_types_of_its_settings():
     recipe = Recipe.parse(["frames=17", "fps=8", "vae_tiling=true", "dtype=bfloat16"])
     assert recipe == Recipe(frames=17, fps=8.0, vae_tiling=True, dtype="bfloat16")

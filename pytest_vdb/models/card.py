@@ -13,6 +13,7 @@ from typing import Any, get_args
 import msgspec
 
 from pytest_vdb import files
+from pytest_vdb.budget import budget, in_words
 from pytest_vdb.errors import CardError, DoesNotFit, RecipeError, UnknownName, near_misses
 from pytest_vdb.models import unfit
 from pytest_vdb.models.frame_rule import FrameRule
@@ -154,6 +155,7 @@ class ModelCard:
         self._check_positive(full)
         self._check_frames(full)
         self._check_size(full)
+        self._check_budget(full)
         asked = set(recipe.settings())
         if self.pipeline is not None and (known := unfit.first(self.pipeline, full, asked)) is not None:
             raise self._refuse(f"{known[0]}={getattr(full, known[0])}", f"{self.pipeline}: {known[1]}")
@@ -214,6 +216,16 @@ class ModelCard:
                 below, above = size // multiple * multiple, (size // multiple + 1) * multiple
                 near = " or ".join(str(n) for n in (below, above) if n > 0)
                 raise self._refuse(f"{name}={size}", f"{name} must be a multiple of {multiple}; nearest: {near}")
+
+    def _check_budget(self, recipe: Recipe) -> None:
+        """A clip that no command could read again need not be generated."""
+        size = (recipe.frames or 0) * (recipe.height or 0) * (recipe.width or 0) * 3
+        if size > budget().size:
+            raise self._refuse(
+                f"frames={recipe.frames}, height={recipe.height}, width={recipe.width}",
+                f"the clip would take {in_words(size)}, more than {in_words(budget().size)}: make it smaller, or allow "
+                f"more with --vdb-budget",
+            )
 
     def _refuse(self, setting: str, mend: str) -> RecipeError:
         return RecipeError(f"cannot follow {setting}", where=f"model {self.name}", mend=mend)

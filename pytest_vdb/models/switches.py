@@ -7,6 +7,8 @@ sets it on the loaded pipeline. To add a switch, add a field to `Recipe` and an 
 from __future__ import annotations
 
 import inspect
+import os
+import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,8 +16,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.errors import RecipeError, near_misses
-from pytest_vdb.models import calls, onnx_export, signatures, unfit
+from pytest_vdb import files
+from pytest_vdb.errors import RecipeError, VdbError, near_misses
+from pytest_vdb.models import calls, folders, onnx_export, signatures, unfit
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.records import Recipe
 
@@ -30,6 +33,8 @@ OFF = (None, False, "none", "torch")
 
 LAYERWISE = ("float8_e4m3fn", "float8_e5m2")
 CACHES = ("first-block", "faster-cache", "pab", "taylorseer", "magcache")
+THRESHOLDS = frozenset({"first-block", "magcache"})
+"""Caches whose figure is a threshold; that of the others is a number of steps."""
 FASTER_CACHE = frozenset(
     {
         "AllegroPipeline",
@@ -104,6 +109,9 @@ FLOW_SCHEDULERS = frozenset({"LTXEulerAncestralRFScheduler"})
 """Flow-matching schedulers whose names do not say so."""
 
 _ON_TORCH_ONLY = ("offload", "compile", "cache", "layerwise_casting", "quantization")
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+"""What the hub calls a repository."""
 
 COMPILED_BLOCKS = "repeated-blocks"
 ADAPTER = "vdb"
@@ -191,14 +199,19 @@ def apply(card: ModelCard, pipeline: Any, recipe: Recipe, device: str) -> None:
 
     Raises:
         RecipeError: the loaded pipeline turned out not to have a switch that its class seemed to have.
+        WeightsBroken: the LoRA is torn.
     """
+    import torch
+
     for setting, switch in SWITCHES.items():
         value = getattr(recipe, setting)
         if switch.apply is None or value is None:
             continue
         try:
             switch.apply(pipeline, recipe, device)
-        except (ValueError, NotImplementedError, AttributeError, IndexError) as error:
+        except (VdbError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
             raise RecipeError(
                 f"cannot follow {setting}={value}", where=f"model {card.name}", mend=f"{type(error).__name__}: {error}"
             ) from error
@@ -299,8 +312,8 @@ def _no_cache(kind: Any, value: str) -> Reason:
     name, _, figure = value.partition(":")
     if name not in CACHES:
         return _unknown(name, CACHES)
-    if figure and not figure.replace(".", "", 1).isdigit():
-        return f"{figure!r} is no number: write e.g. {name}:0.1"
+    if figure and (reason := _no_figure(name, figure)) is not None:
+        return reason
     options = _denoiser_classes(kind)
     if not any(issubclass(option, CacheMixin) for option in options):
         return f"its denoiser ({_names(options) or 'none'}) has no cache"
@@ -310,6 +323,15 @@ def _no_cache(kind: Any, value: str) -> Reason:
         return f"{kind.__name__} gives its denoiser no cache context"
     if name in ("first-block", "magcache") and not any(_has_known_blocks(option) for option in options):
         return f"diffusers does not know where its denoiser's blocks ({_names(options)}) keep their states"
+    return None
+
+
+def _no_figure(name: str, figure: str) -> Reason:
+    """What follows a cache's name is a threshold, or how many steps it skips."""
+    if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", figure) is None:
+        return f"{figure!r} is no number: write e.g. {name}:0.1"
+    if name not in THRESHOLDS and re.fullmatch(r"0*[1-9][0-9]*", figure) is None:
+        return f"{figure!r} is no number of steps: write e.g. {name}:2"
     return None
 
 
@@ -337,12 +359,19 @@ def _no_compile(kind: Any, value: str) -> Reason:
     return None
 
 
-def _no_lora(kind: Any, _value: str) -> Reason:
-    return None if hasattr(kind, "load_lora_weights") else f"{kind.__name__} loads no LoRA"
+def _no_lora(kind: Any, value: str) -> Reason:
+    if (reason := _no_lora_scale(kind, 1.0)) is not None:
+        return reason
+    if os.path.isfile(value):  # noqa: PTH113 - a Path raises for a name that is too long
+        return None if value.endswith(folders.TENSORS) else f"only {folders.TENSORS} files are read"
+    if os.path.isdir(value):  # noqa: PTH112
+        there = any(path.suffix == folders.TENSORS for path in Path(value).iterdir())
+        return None if there else f"there is no {folders.TENSORS} file in that folder"
+    return None if _REPOSITORY.fullmatch(value) else "there is no such file or folder, and no repository is called so"
 
 
 def _no_lora_scale(kind: Any, _value: float) -> Reason:
-    return _no_lora(kind, "")
+    return None if hasattr(kind, "load_lora_weights") else f"{kind.__name__} loads no LoRA"
 
 
 def _no_quantization(kind: Any, value: str) -> Reason:
@@ -480,7 +509,10 @@ def _set_lora(pipeline: Any, recipe: Recipe, _device: str) -> None:
     assert recipe.lora is not None
     path = Path(recipe.lora)
     settings: dict[str, Any] = {"adapter_name": ADAPTER, "use_safetensors": True}
-    if path.is_file():
+    if path.is_dir():
+        folders.check_part(path)
+    elif path.exists():
+        folders.check_header(files.regular(path, error=RecipeError))
         settings["weight_name"], path = path.name, path.parent
     pipeline.load_lora_weights(str(path), **settings)
     pipeline.set_adapters([ADAPTER], [1.0 if recipe.lora_scale is None else recipe.lora_scale])

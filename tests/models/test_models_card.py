@@ -131,6 +131,12 @@ def test_an_illegal_size_names_the_nearest_legal_ones(card):
         card.resolve(Recipe(height=7), "tiny")
 
 
+def test_a_clip_beyond_the_budget_is_refused_before_it_is_generated(card, monkeypatch):
+    monkeypatch.setenv("VDB_BUDGET", "1MiB")
+    with pytest.raises(RecipeError, match=r"width=832\n.*take 93 MiB, more than 1.0 MiB.*--vdb-budget"):
+        card.resolve(Recipe(), "hub")
+
+
 @pytest.mark.parametrize("setting", [{"steps": 0}, {"frames": -3}, {"fps": 0.0}, {"height": 0}])
 def test_what_must_be_positive_is_refused_otherwise(card, setting):
     with pytest.raises(RecipeError, match="must be positive"):

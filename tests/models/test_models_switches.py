@@ -2,10 +2,11 @@
 
 import dataclasses
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 
-from pytest_vdb.errors import RecipeError
+from pytest_vdb.errors import RecipeError, WeightsBroken
 from pytest_vdb.models import signatures, switches, unfit
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.weights import WeightsSource, load_pipeline, pipeline_class
@@ -51,6 +52,14 @@ def made(source):
         (WAN.name, {"attention": "flsh"}, "did you mean 'flash'?"),
         (WAN.name, {"cache": "first-blok"}, "did you mean 'first-block'?"),
         (WAN.name, {"cache": "first-block:much"}, "'much' is no number"),
+        (WAN.name, {"cache": "first-block:1e999"}, "'1e999' is no number"),
+        (WAN.name, {"cache": "taylorseer:0"}, "'0' is no number of steps: write e.g. taylorseer:2"),
+        (WAN.name, {"cache": "pab:0.5"}, "'0.5' is no number of steps"),
+        (WAN.name, {"lora": "a" * 300}, "there is no such file or folder, and no repository is called so"),
+        (WAN.name, {"lora": "a" * 300 + "/b"}, "there is no such file or folder"),
+        (WAN.name, {"lora": "nul\0.safetensors"}, "there is no such file or folder"),
+        (WAN.name, {"lora": __file__}, "only .safetensors files are read"),
+        (WAN.name, {"lora": str(Path(__file__).parent)}, "there is no .safetensors file in that folder"),
         (WAN.name, {"cache": "faster-cache"}, "WanPipeline fails with it in diffusers"),
         (WAN.name, {"scheduler": "UniPCMultistep"}, "did you mean 'UniPCMultistepScheduler'?"),
         (WAN.name, {"quantization": "torchao-int9"}, "did you mean 'torchao-int8'?"),
@@ -243,6 +252,28 @@ def test_half_precision_is_followed(made):
     clip, model = made(dtype="bf16")
     assert model.pipeline.transformer.dtype == torch.bfloat16
     assert clip.digest() != made()[0].digest()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04pickled.", b"\xff" * 100])
+def test_a_lora_that_is_torn_or_no_safetensors_is_named(source, tmp_path, content):
+    pytest.importorskip("peft")
+    path = tmp_path / "style.safetensors"
+    path.write_bytes(content)
+    for lora in (path, tmp_path):
+        recipe = WAN.resolve(Recipe(lora=str(lora)), "tiny")
+        with pytest.raises(WeightsBroken, match=r"style.safetensors: is not a safetensors file"):
+            load_pipeline(WAN, recipe, source)
+
+
+def test_a_lora_of_another_model_is_refused(source, tmp_path):
+    pytest.importorskip("peft")
+    import torch
+    from safetensors.torch import save_file
+
+    path = tmp_path / "style.safetensors"
+    save_file({"unet.down.lora_A.weight": torch.zeros(2, 2)}, path)
+    with pytest.raises(RecipeError, match=r"cannot follow lora="):
+        load_pipeline(WAN, WAN.resolve(Recipe(lora=str(path)), "tiny"), source)
 
 
 def test_a_lora_is_loaded_and_scaled(made, tmp_path, source):
