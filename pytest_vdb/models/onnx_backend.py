@@ -11,13 +11,13 @@ import dataclasses
 import hashlib
 import inspect
 import json
-import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb import files
 from pytest_vdb.errors import OptionError, RecipeError
-from pytest_vdb.models import onnx_export, switches
+from pytest_vdb.models import onnx_export, switches, workshop
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.onnx_export import ABOUT, Graph, NotExportable
 from pytest_vdb.records import Prompt, Recipe, digest
@@ -75,8 +75,8 @@ class Part:
 
     def exports(self) -> list[tuple[Path, dict[str, Any]]]:
         """The folders and descriptions of what was exported, in the order of their names."""
-        found = [(path.parent, json.loads(path.read_text("utf-8"))) for path in self.folder.glob(f"[!.]*/{ABOUT}")]
-        return sorted((folder, about) for folder, about in found if "refused" not in about)
+        found = {path.parent: onnx_export.read_about(path.parent) for path in self.folder.glob(f"[!.]*/{ABOUT}")}
+        return [(folder, found[folder]) for folder in sorted(found) if "refused" not in found[folder]]
 
     def notes(self) -> tuple[str, ...]:
         """What ran where, for the reader of a result."""
@@ -94,21 +94,23 @@ class Part:
         return graph
 
     def _found_or_made(self, call: onnx_export.Call) -> Graph | str:
-        """From the cache or exported now; the reason, where it was or is refused."""
+        """From the cache or exported now; the reason, where it was or is refused. What is torn is exported anew."""
         folder = self.folder / call.identity
-        if not folder.is_dir():
+        if folder.exists():
             try:
-                return onnx_export.export(self.method, self.network, call, folder, device=self._device)
-            except NotExportable as error:
-                self._remember(str(error), folder)
-        refused: str | None = json.loads((folder / ABOUT).read_text("utf-8")).get("refused")
-        return Graph(folder, self._device) if refused is None else refused
+                return self._found(folder)
+            except Exception:  # noqa: BLE001 - onnxruntime raises anything of a file that is torn
+                workshop.discard(folder)
+        try:
+            return onnx_export.export(self.method, self.network, call, folder, device=self._device)
+        except NotExportable as error:
+            with workshop.finished_as(folder) as made:  # so that later runs need not try again; other versions do
+                files.write(made / ABOUT, json.dumps({"refused": str(error)}) + "\n")
+            return str(error)
 
-    def _remember(self, reason: str, folder: Path) -> None:
-        """So that later runs need not try again; other versions do."""
-        workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        (workshop / ABOUT).write_text(json.dumps({"refused": reason}) + "\n", encoding="utf-8")
-        onnx_export.publish(workshop, folder)
+    def _found(self, folder: Path) -> Graph | str:
+        refused: str | None = onnx_export.read_about(folder).get("refused")
+        return Graph(folder, self._device) if refused is None else refused
 
 
 def use(model: DiffusersModel, recipe: Recipe, *, cache_dir: Path, device: str) -> tuple[Part, ...]:
@@ -176,12 +178,12 @@ def try_out(model: DiffusersModel, recipe: Recipe, parts: Collection[Part]) -> N
     steps = min(recipe.steps or TRIAL_STEPS, TRIAL_STEPS)
     model.generate(TRIAL, dataclasses.replace(recipe, steps=steps), 0)
     for part in parts:
-        part.folder.mkdir(parents=True, exist_ok=True)  # also of one that few steps do not reach
+        files.make_folder(part.folder)  # also of one that few steps do not reach
 
 
 def _refuse_what_was_refused(part: Part) -> None:
     for path in part.folder.glob(f"[!.]*/{ABOUT}"):
-        about = json.loads(path.read_text("utf-8"))
+        about = onnx_export.read_about(path.parent)
         if "refused" in about:
             raise NotExportable(f"{type(part.network).__name__}: {about['refused']}")
 

@@ -14,8 +14,6 @@ import json
 import logging
 import os
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,8 +21,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pytest_vdb.errors import LibraryMissing, VdbError
-from pytest_vdb.models import onnx_operators
+from pytest_vdb import files
+from pytest_vdb.errors import LibraryMissing, OutputError, VdbError
+from pytest_vdb.models import onnx_operators, workshop
 from pytest_vdb.records import digest
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -34,6 +33,14 @@ TOLERANCE = {"float32": 1e-3, "float16": 5e-2}
 
 MODEL, ABOUT = "model.onnx", "about.json"
 _CONSTANTS = (type(None), bool, int, float, str)
+
+
+_WRITTEN = frozenset({"inputs", "present", "output", "export_s"})
+DELETE = "delete the folder: it is made anew"
+
+
+class CacheBroken(VdbError):
+    """An exported call that is torn, or was written by something else."""
 
 
 class NotExportable(VdbError):
@@ -113,14 +120,16 @@ class Graph:
         import torch
         from torch.utils import _pytree as pytree
 
-        self.about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        self.about = read_about(folder)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()  # as torch: the same clips, and no crowd under xdist
         options.log_severity_level = 3  # errors
         wanted = ["CUDAExecutionProvider"] if device.startswith("cuda") else []
         providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
         self._session = onnxruntime.InferenceSession(
-            folder / MODEL, options, providers=[*providers, "CPUExecutionProvider"]
+            files.regular(folder / MODEL, error=CacheBroken, mend=DELETE),
+            options,
+            providers=[*providers, "CPUExecutionProvider"],
         )
         self.provider: str = self._session.get_providers()[0]
         self._inputs = [entry.name for entry in self._session.get_inputs()]
@@ -152,23 +161,21 @@ def export(method: Callable[..., Any], network: Any, call: Call, folder: Path, *
     Raises:
         NotExportable: torch cannot export it, onnxruntime cannot run it, or the two disagree.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        _write(method, network, call, workshop, device)
-        publish(workshop, folder)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+    with workshop.finished_as(folder) as made:
+        _write(method, network, call, made, device)
     return Graph(folder, device)
 
 
-def publish(made: Path, folder: Path) -> None:
-    """Give a finished folder its name, unless another process was first."""
-    try:
-        made.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
+def read_about(folder: Path) -> dict[str, Any]:
+    """What is written about an exported call, or about one that was refused.
+
+    Raises:
+        CacheBroken: it is torn.
+    """
+    about = files.read_json(folder / ABOUT, error=CacheBroken, mend=DELETE)
+    if not isinstance(about, dict) or not ("refused" in about or about.keys() >= _WRITTEN):
+        raise CacheBroken("is not what an export writes", where=folder / ABOUT, mend=DELETE)
+    return about
 
 
 def versions() -> dict[str, str]:
@@ -219,7 +226,7 @@ def _write(method: Callable[..., Any], network: Any, call: Call, folder: Path, d
 
 
 def _save(about: dict[str, Any], folder: Path) -> None:
-    (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    files.write(folder / ABOUT, json.dumps(about, indent=2) + "\n")
 
 
 def _difference(expected: list[Any], found: list[Any]) -> tuple[float, float]:
@@ -266,7 +273,7 @@ def _as_not_exportable(who: str) -> Iterator[None]:
 
     try:
         yield
-    except (NotExportable, OSError, MemoryError, torch.OutOfMemoryError):
+    except (NotExportable, CacheBroken, OutputError, OSError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         raise NotExportable(f"{who}: {_reason(error)}") from error

@@ -9,8 +9,6 @@ unaligned), so only loaded ones give the same clips everywhere. What a pipeline 
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vdb.errors import CardError, LibraryMissing
-from pytest_vdb.models import blueprints
+from pytest_vdb.models import blueprints, workshop
 from pytest_vdb.records import digest
 
 _CODE = ("tiny.py", "blueprints.py", "random_weights.py", "tokenizers.py", "stand_ins.py", "modular.py")
@@ -44,19 +42,27 @@ def ensure(pipeline_class: str, cache_dir: Path) -> Path:
         UnknownName: no such pipeline is described.
         CardError: the installed diffusers does not have it.
         LibraryMissing: it needs a library that is not installed.
+        OutputError: the folder cannot be written; nothing of it is left behind.
     """
     plan = blueprints.blueprint("tiny", pipeline_class)
-    folder = cache_dir / f"{pipeline_class}-{_identity(plan)}"
+    folder = _folder(plan, cache_dir)
     if not folder.exists():
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        workshop = Path(tempfile.mkdtemp(prefix=f".{pipeline_class}-", dir=cache_dir))
-        try:
-            with _without_progress_bars():
-                _save(_build(plan), workshop / "pipeline")
-            _publish(workshop / "pipeline", folder)
-        finally:
-            shutil.rmtree(workshop, ignore_errors=True)
+        with workshop.finished_as(folder) as made, _without_progress_bars():
+            _save(_build(plan), made)
     return folder
+
+
+def discard(pipeline_class: str, cache_dir: Path) -> None:
+    """Take a folder away that turned out to be torn, so that `ensure` builds it anew.
+
+    Raises:
+        OutputError: it cannot be taken away.
+    """
+    workshop.discard(_folder(blueprints.blueprint("tiny", pipeline_class), cache_dir))
+
+
+def _folder(plan: blueprints.Blueprint, cache_dir: Path) -> Path:
+    return cache_dir / f"{plan.pipeline}-{_identity(plan)}"
 
 
 def load_overrides(pipeline_class: str) -> dict[str, Any]:
@@ -84,15 +90,6 @@ def _identity(plan: blueprints.Blueprint) -> str:
             "versions": {package: version(package) for package in ("diffusers", "transformers", "torch")},
         }
     )
-
-
-def _publish(built: Path, folder: Path) -> None:
-    """Give a finished folder its name, unless another process was first."""
-    try:
-        built.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
 
 
 @contextmanager

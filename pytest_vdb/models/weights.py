@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_vdb.errors import CardError, LibraryMissing, WeightsBroken, WeightsMissing
+from pytest_vdb.errors import CardError, LibraryMissing, VdbError, WeightsBroken, WeightsMissing
 from pytest_vdb.models import calls, folders, modular, signatures
 from pytest_vdb.models.card import ModelCard, Part
 from pytest_vdb.records import Recipe, WeightsMode
+
+_LONGEST_REASON = 500
+_MOST_PARTS = 100_000
+"""Modules of one pipeline. The largest models have ten thousand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +152,19 @@ def dtypes_of(card: ModelCard, recipe: Recipe) -> Any:
 
 
 def _from_folder(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSource) -> Loaded:
+    """Tiny weights that turn out to be torn are made anew, once: nobody could copy them again."""
+    from pytest_vdb.models import tiny
+
+    try:
+        return _from_folder_as_it_is(card, kind, recipe, source)
+    except WeightsBroken:
+        if source.mode != "tiny":
+            raise
+        tiny.discard(card.pipeline or "", source.cache_dir)
+        return _from_folder_as_it_is(card, kind, recipe, source)
+
+
+def _from_folder_as_it_is(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSource) -> Loaded:
     from pytest_vdb.models import switches, tiny
 
     found = _FINDERS[source.mode](card, kind, recipe, source)
@@ -270,22 +288,49 @@ def _read_part(part: Part, folder: Path, recipe: Recipe) -> Any:
     return _read(lambda: kind.from_pretrained(folder, **settings), folder, None)
 
 
-def _read(load: Any, folder: Path, card: ModelCard | None) -> Any:
+def _read(load: Callable[[], Any], folder: Path, card: ModelCard | None) -> Any:
     """Call `from_pretrained`; what it cannot read is a broken folder, not a bug of the caller."""
     import torch
-    from safetensors import SafetensorError
 
+    kind = card.pipeline if card is not None else "the component"
     try:
-        return load()
-    except torch.OutOfMemoryError:
+        with _no_endless_network(folder):
+            return load()
+    except (VdbError, MemoryError, torch.OutOfMemoryError):
         raise
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, SafetensorError) as error:
-        kind = card.pipeline if card is not None else "the component"
+    except ImportError as error:
+        raise LibraryMissing(f"{kind} needs a library: {_shortened(error)}", where=folder) from error
+    except Exception as error:
         raise WeightsBroken(
-            f"{kind} cannot be loaded from it: {type(error).__name__}: {error}",
+            f"{kind} cannot be loaded from it: {type(error).__name__}: {_shortened(error)}",
             where=folder,
             mend="is it the folder of another architecture or of an incomplete copy?",
         ) from error
+
+
+def _shortened(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
+
+
+@contextlib.contextmanager
+def _no_endless_network(folder: Path) -> Iterator[None]:
+    """Stop a network that is built out of more parts than any has: a configuration may ask for a million layers."""
+    from torch.nn.modules.module import register_module_module_registration_hook
+
+    parts = itertools.count(1)
+
+    def count(*_: Any) -> None:
+        if next(parts) > _MOST_PARTS:
+            raise WeightsBroken(
+                f"its configuration describes more than {_MOST_PARTS:,} parts", where=folder, mend=folders.COPY_AGAIN
+            )
+
+    hook = register_module_module_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 @contextlib.contextmanager

@@ -1,12 +1,13 @@
 """ONNX: exported networks agree with torch, whole pipelines run on them, and what cannot be exported says why."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from pytest_vdb.cli import main
-from pytest_vdb.errors import RecipeError
+from pytest_vdb.errors import OutputError, RecipeError
 from pytest_vdb.models import onnx_backend, onnx_export
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.weights import WeightsSource
@@ -185,6 +186,42 @@ def test_a_graph_that_disagrees_with_torch_is_refused(tmp_path):
     part = _part(network, tmp_path)
     part(torch.ones(1, 3))
     assert "differs from torch by" in part.refused
+
+
+@pytest.mark.parametrize(
+    "tear",
+    [
+        lambda folder: (folder / "model.onnx").write_bytes(b"torn"),
+        lambda folder: (folder / "model.onnx").unlink(),
+        lambda folder: (folder / "about.json").write_text('{"inputs": '),
+        lambda folder: (folder / "about.json").write_bytes(b"\xff"),
+        lambda folder: (folder / "about.json").write_text("[]"),
+        lambda folder: (folder / "about.json").unlink(),
+        lambda folder: (shutil.rmtree(folder), folder.write_text("")),
+    ],
+)
+def test_an_export_that_is_torn_is_made_anew(tmp_path, tear):
+    import torch
+
+    network = _Network(lambda self, x: self.layer(x))
+    x = torch.ones(1, 3)
+    with torch.no_grad():
+        expected = _part(network, tmp_path)(x)
+        (folder,) = tmp_path.iterdir()
+        tear(folder)
+        again = _part(network, tmp_path, required=True)
+        assert torch.equal(again(x), expected)
+    assert [folder for folder, _ in again.exports()] == [folder]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_cache_that_cannot_be_written_is_said(tmp_path):
+    import torch
+
+    (tmp_path / "file").write_text("")
+    part = _part(_Network(lambda self, x: self.layer(x)), tmp_path / "file" / "onnx")
+    with pytest.raises(OutputError, match="a file is where the folder should be"):
+        part(torch.ones(1, 3))
 
 
 def test_an_argument_that_no_file_can_take_is_named(tmp_path):

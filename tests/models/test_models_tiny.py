@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vdb.errors import UnknownName
+from pytest_vdb.errors import OutputError, UnknownName
 from pytest_vdb.models import blueprints, signatures, tiny, tokenizers
+from pytest_vdb.models.registry import Registry
+from pytest_vdb.models.weights import WeightsSource, load_pipeline
+from pytest_vdb.records import Recipe
 
 FAST = ("WanPipeline", "CogVideoXPipeline", "AnimateDiffPipeline", "EchoModularPipeline")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
@@ -130,9 +134,51 @@ def test_an_interrupted_build_leaves_nothing_behind(tmp_path, monkeypatch):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(Path, "rename", full)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(OutputError, match=r"WanPipeline-\w+: cannot be written: no space left"):
         tiny.ensure("WanPipeline", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_takes_no_more_leaves_nothing_behind(tmp_path):
+    program = (
+        "import resource, signal, sys, pathlib\n"
+        "from pytest_vdb.models import tiny\nfrom pytest_vdb.errors import OutputError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "try: tiny.ensure('WanPipeline', pathlib.Path(sys.argv[1]))\n"
+        "except OutputError as error: print('SAID', error)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "weights")]
+    done = subprocess.run(command, env=os.environ | OFFLINE, text=True, capture_output=True, check=True)
+    assert "cannot be written" in done.stdout.partition("SAID")[2]
+    assert list((tmp_path / "weights").iterdir()) == []
+
+
+def test_a_file_where_the_folder_of_weights_should_be_is_said(tmp_path):
+    (tmp_path / "weights").write_text("")
+    with pytest.raises(OutputError, match="a file is where the folder should be"):
+        tiny.ensure("WanPipeline", tmp_path / "weights")
+
+
+@pytest.mark.parametrize(
+    "tear",
+    [
+        lambda folder: os.truncate(folder / "vae" / "diffusion_pytorch_model.safetensors", 1000),
+        lambda folder: (folder / "model_index.json").write_text("{"),
+        lambda folder: (folder / "transformer" / "config.json").unlink(),
+        lambda folder: shutil.rmtree(folder / "tokenizer"),
+        lambda folder: (shutil.rmtree(folder), folder.write_text("")),
+    ],
+)
+def test_weights_that_are_torn_are_made_anew(tmp_path, tear):
+    card = Registry.from_catalog().get("wan2.1-t2v-1.3b")
+    source = WeightsSource(mode="tiny", device="cpu", cache_dir=tmp_path, offline=True)
+    folder = tiny.ensure("WanPipeline", tmp_path)
+    whole = files(folder)
+    tear(folder)
+    assert type(load_pipeline(card, card.resolve(Recipe(), "tiny"), source).pipeline).__name__ == "WanPipeline"
+    assert files(folder) == whole
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_an_unknown_pipeline_names_its_neighbours(tmp_path):

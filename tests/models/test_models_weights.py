@@ -9,8 +9,9 @@ import pytest
 
 from pytest_vdb.errors import CardError, RecipeError, WeightsBroken, WeightsMissing
 from pytest_vdb.models import tiny
+from pytest_vdb.models.card import Part
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.weights import WeightsSource, load_pipeline
+from pytest_vdb.models.weights import WeightsSource, load_pipeline, part_class
 from pytest_vdb.records import Prompt, Recipe
 
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
@@ -131,6 +132,94 @@ def test_the_weights_of_another_architecture_are_refused(local):
     )
     with pytest.raises(WeightsBroken, match="WanPipeline cannot be loaded from it"):
         local()
+
+
+def edited(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("model_index.json", b"[" * 5000 + b"]" * 5000, "model_index.json: not JSON"),
+        ("model_index.json", b"[1, 2]", "model_index.json: is no JSON object"),
+        ("model_index.json", b'{"vae": ["diffusers", 3]}', "model_index.json: `vae` is not a library and a class"),
+        ("model_index.json", b'{"\xff": 1}', "model_index.json:1: not UTF-8"),
+        ("vae/config.json", b"\xff\xfe{}", "vae/config.json:1: not UTF-8"),
+        ("vae/config.json", b'{"z_dim": NaN', "vae/config.json: not JSON"),
+        ("vae/config.json", b"3", "vae/config.json: is no JSON object"),
+        ("tokenizer/tokenizer.json", b'{"a": "\\ud800"}', "tokenizer/tokenizer.json: not JSON: .*half a character"),
+        ("text_encoder/config.json", b"", "text_encoder/config.json: not JSON"),
+        ("vae/config.json", b'{"z_dim": ' + b"7" * 5000 + b"}", "vae/config.json: not JSON"),
+    ],
+)
+def test_a_file_of_a_pipeline_that_is_no_json_is_named(local, file, content, said):
+    (local.folder / file).write_bytes(content)
+    with pytest.raises(WeightsBroken, match=said):
+        local()
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "said"),
+    [
+        ("text_encoder/config.json", {"d_model": "wide"}, "WanPipeline cannot be loaded from it: StrictDataclass"),
+        ("text_encoder/config.json", {"num_heads": None}, "WanPipeline cannot be loaded from it"),
+        ("transformer/config.json", {"num_layers": "two"}, "WanPipeline cannot be loaded from it: TypeError"),
+        ("transformer/config.json", {"num_layers": 2**31}, "transformer/config.json: `num_layers` is 2147483648, more"),
+        ("transformer/config.json", {"num_layers": 10**5}, "its configuration describes more than 100,000 parts"),
+        ("transformer/config.json", {"rope": {"length": [1, 2**40]}}, "`length` is 1099511627776"),
+        ("tokenizer/tokenizer_config.json", {"extra_ids": 2**31}, "`extra_ids` is 2147483648, more than 65536"),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": {}}, "WanPipeline cannot be loaded from it"),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": 10**9}, "`num_train_timesteps` is 1000000000"),
+    ],
+)
+def test_a_configuration_of_the_wrong_types_or_beyond_reason_is_named(local, file, changes, said):
+    edited(local.folder / file, **changes)
+    with pytest.raises(WeightsBroken, match=said):
+        local()
+
+
+def test_a_tokenizer_that_takes_any_length_is_no_giant(local):
+    edited(local.folder / "tokenizer" / "tokenizer_config.json", model_max_length=10**30)
+    assert type(local().pipeline).__name__ == "WanPipeline"
+
+
+@pytest.mark.parametrize("shard", ["/etc/passwd", "../secret.safetensors", "model.bin", "a/b.safetensors", 3])
+def test_shards_are_safetensors_beside_their_index(local, shard):
+    index = local.folder / "transformer" / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "diffusion_pytorch_model.safetensors", "b": shard}}))
+    with pytest.raises(WeightsBroken, match=r"index.json: `weight_map`"):
+        local()
+
+
+def test_a_device_or_a_pipe_in_the_folder_is_no_file(local):
+    (local.folder / "vae" / "config.json").unlink()
+    (local.folder / "vae" / "config.json").symlink_to("/dev/zero")
+    with pytest.raises(WeightsBroken, match=r"config.json: a device, not a file"):
+        local()
+    (local.folder / "vae" / "config.json").unlink()
+    os.mkfifo(local.folder / "vae" / "config.json")
+    with pytest.raises(WeightsBroken, match=r"config.json: a pipe, not a file"):
+        local()
+
+
+def test_weights_may_be_links_as_in_the_hubs_cache(local, tmp_path):
+    blob = tmp_path / "blobs" / ("a" * 64)
+    blob.parent.mkdir()
+    shutil.move(local.folder / TRANSFORMER, blob)
+    (local.folder / TRANSFORMER).symlink_to(blob)
+    assert type(local().pipeline).__name__ == "WanPipeline"
+
+
+def test_a_name_of_diffusers_that_is_no_pipeline_is_refused(local):
+    with pytest.raises(CardError, match="utils of diffusers is no pipeline"):
+        local(card=dataclasses.replace(local.card, pipeline="utils"))
+
+
+def test_a_part_is_a_class_of_the_libraries_and_of_nothing_else():
+    for name in ("os.system", "builtins.exec", "subprocess.Popen", "Nothing"):
+        with pytest.raises(CardError, match=f"the installed libraries have no {name}"):
+            part_class(Part(component="vae", type=name, repository="toys/vae"))
 
 
 def test_a_class_that_diffusers_lacks_is_named_with_the_version(local):
