@@ -31,7 +31,6 @@ ENTRY_POINTS = "pytest_vdb.models"
 
 CATALOG = Path(__file__).parent / "catalog"
 _TAG = "__vdb_model__"
-_HOW_TO_GENERATE = "give it generate(self, prompt, recipe, seed) -> Clip"
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -95,9 +94,6 @@ def model(
         raise CardError(str(error).replace(" - at `$.", ", in `"), where=f"@model({name!r})") from None
 
     def tag(target: Target) -> Target:
-        where = where_is(target)
-        if inspect.isclass(target) and not _can_generate(target):
-            raise CardError(f"{target.__qualname__} has no method `generate`", where=where, mend=_HOW_TO_GENERATE)
         family = target.__module__.rpartition(".")[2]
         card = ModelCard(
             name=name,
@@ -108,7 +104,7 @@ def model(
             size_multiple=size_multiple,
             defaults=defaults,
             notes=(inspect.getdoc(target) or "").partition("\n")[0],
-            where=where,
+            where=where_is(target),
         )
         setattr(target, _TAG, card)
         return target
@@ -279,6 +275,12 @@ class CallableModel:
         self._name = getattr(target, _TAG).name if hasattr(target, _TAG) else type(target).__name__
         self._object = cast(Any, target() if inspect.isclass(target) else target)
         self._generate: Callable[..., Any] = getattr(self._object, "generate", self._object)
+        if not callable(self._generate):
+            raise CardError(
+                f"{type(self._object).__qualname__} has no method `generate`",
+                where=f"model {self._name}",
+                mend="give it generate(self, prompt, recipe, seed) -> Clip",
+            )
 
     @property
     def instance(self) -> Any:
@@ -317,10 +319,6 @@ class CallableModel:
         close = getattr(self._object, "close", None)
         if callable(close):
             close()
-
-
-def _can_generate(kind: type) -> bool:
-    return any("generate" in vars(each) or "__call__" in vars(each) for each in kind.__mro__)
 
 
 def _same(known: object, known_card: ModelCard, target: object, card: ModelCard) -> bool:
