@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
 )
+
+_LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "icon\r"})
 
 
 # Reading ------------------------------------------------------------------------------------------------------------
@@ -181,6 +183,35 @@ def read_toml(path: str | Path, *, error: type[VdbError], mend: str | None = Non
         raise error(f"not TOML: {problem}", where=path, mend=mend) from None
 
 
+def entries(folder: str | Path, *, error: type[VdbError]) -> tuple[list[Path], list[Path]]:
+    """What lies in a folder, in the order of the names; and apart from that what systems leave in folders.
+
+    Litter is what is hidden (`._clip.mp4`, `.DS_Store`) and the thumbnails and settings of Windows, macOS and Synology.
+
+    Raises:
+        VdbError: of the kind `error`; it cannot be listed.
+    """
+    folder = Path(folder)
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as problem:
+        raise error(_why_unreadable(problem), where=folder, mend="check its permissions") from None
+    kept = [entry for entry in found if not _is_litter(entry.name)]
+    return kept, [entry for entry in found if _is_litter(entry.name)]
+
+
+def _is_litter(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _LITTER
+
+
+def left_out(paths: Sequence[Path], why: str = "left out, as systems leave them") -> tuple[str, ...]:
+    """A sentence that names a few files; none where there is none."""
+    if not paths:
+        return ()
+    more = f" and {len(paths) - 3:,} more" if len(paths) > 3 else ""
+    return (f"{why}: {', '.join(path.name for path in paths[:3])}{more}",)
+
+
 def _why_unreadable(problem: Exception) -> str:
     if isinstance(problem, FileNotFoundError):
         return "there is no such file"
@@ -209,13 +240,13 @@ def write_by(path: str | Path, fill: Callable[[Path], object]) -> Path:
     path = _place(path)
     part = path.with_name(f".{path.name[:32]}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
-        make_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
         fill(part)
         part.replace(path)
-    except OSError as problem:
+    except (OSError, ValueError) as problem:  # ValueError: a NUL in the name
         raise cannot_write(path, problem) from problem
     finally:
-        with contextlib.suppress(OSError):  # already renamed, or never made
+        with contextlib.suppress(OSError, ValueError):  # already renamed, or never made
             part.unlink(missing_ok=True)
     return path
 

@@ -75,8 +75,12 @@ class Clip:
             raise BadClip(
                 f"frames of type {dtype} and shape {shape}", mend="a clip is uint8 (T, H, W, 3) with at least one frame"
             )
-        if not (self.fps > 0 and math.isfinite(self.fps)):
-            raise BadClip(f"{self.fps} frames per second", mend="give the clip its real frame rate")
+        try:
+            is_rate = not isinstance(self.fps, bool | str) and self.fps > 0 and math.isfinite(self.fps)
+        except (TypeError, ValueError, OverflowError):
+            is_rate = False
+        if not is_rate:
+            raise BadClip(f"{self.fps!r} frames per second", mend="give the clip its real frame rate, a number above 0")
 
     @property
     def seconds(self) -> float:
@@ -86,7 +90,7 @@ class Clip:
     def digest(self) -> str:
         """SHA-256 of the pixels and their shape (not of the file they are kept in), 64 hex digits."""
         state = hashlib.sha256(repr(self.frames.shape).encode())
-        state.update(self.frames.tobytes())
+        state.update(self.frames.data if self.frames.flags.c_contiguous else self.frames.tobytes())
         return state.hexdigest()
 
 

@@ -1,0 +1,117 @@
+"""From a decoded frame to RGB: what swscale must be told, and what it must not be asked.
+
+Interlaced frames in 4:2:0 come in two kinds that no flag tells apart. By the standards each field has its own colour
+lines; but an encoder that is given frames that were never interlaced (a converter, ffmpeg without `interl=1`) marks
+them so, too, with the colour lines of whole frames. Taken for the other kind each loses 5 to 20 dB, so the lines
+themselves are asked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_vdb.errors import ClipFileError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
+"""Transfer functions by their numbers in ITU-T H.273 whose values are no SDR pixels."""
+
+_TONE_MAP = (
+    "tone-map it first, by a rule that you choose: ffmpeg -i IN -vf "
+    "zscale=t=linear:npl=100,tonemap=hable,zscale=p=bt709:t=bt709:m=bt709,format=yuv420p OUT"
+)
+
+
+def refuse_hdr(transfer: int, where: Path) -> None:
+    """Refuse what would be wrong if it were read as SDR.
+
+    Raises:
+        ClipFileError: the transfer function is one of HDR; with its name.
+    """
+    if transfer in _HDR:
+        raise ClipFileError(f"its colours are HDR, {_HDR[transfer]}, not SDR", where=where, mend=_TONE_MAP)
+
+
+class ToRgb:
+    """Turns the frames of one stream into RGB.
+
+    Interlaced frames need a memory: what kind the stream's colours are is decided by all frames so far.
+    """
+
+    def __init__(self) -> None:
+        self._woven = _WovenColours()
+
+    def __call__(self, frame: Any) -> NDArray[np.uint8]:
+        """`uint8 (H, W, 3)`, as stored."""
+        if not frame.interlaced_frame or not _subsampled_downwards(frame):
+            return _rgb(frame)
+        if not self._woven.seen(frame):
+            return _rgb(_picture(frame, slice(None)))
+        upper, lower = (_rgb(_picture(frame, slice(field, None, 2))) for field in (0, 1))
+        rows = np.empty((frame.height, frame.width, 3), np.uint8)
+        rows[0::2], rows[1::2] = upper, lower
+        return rows
+
+
+class _WovenColours:
+    """Whether the colour lines of interlaced frames belong to fields.
+
+    Lines of whole frames are equally far from both neighbours. Lines of fields, woven, are one row from one neighbour
+    and three from the other; and where something moves, the next line but one is nearer than the next.
+    """
+
+    def __init__(self) -> None:
+        self._within = self._between = self._every_other = 0.0
+
+    def seen(self, frame: Any) -> bool:
+        for plane in _planes(frame)[1:3]:
+            lines = plane[: len(plane) // 2 * 2].astype(np.int32)
+            steps = np.abs(np.diff(lines, axis=0)).mean(axis=1)
+            if len(steps) < 3:
+                continue
+            self._within += float(steps[0::2].mean())
+            self._between += float(steps[1::2].mean())
+            self._every_other += float(np.abs(lines[2:] - lines[:-2]).mean())
+        moves = self._within + self._between > 2 * self._every_other
+        return moves or self._between > 2 * self._within
+
+
+def _rgb(frame: Any) -> NDArray[np.uint8]:
+    pixels: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+    return pixels
+
+
+def _subsampled_downwards(frame: Any) -> bool:
+    """Whether the colours have fewer rows than the picture, in planes of their own."""
+    planes = frame.planes
+    return len(planes) > 1 and planes[1].height * 2 <= frame.height + 1 and frame.height % 4 == 0
+
+
+def _planes(frame: Any) -> list[NDArray[Any]]:
+    """Each plane's rows of samples, without the padding of its lines."""
+    found = []
+    for plane in frame.planes:
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height]
+        found.append(rows)
+    return found
+
+
+def _picture(frame: Any, rows: slice) -> Any:
+    """A frame of some of another's rows, without the mark of interlacing."""
+    import av
+
+    height = len(range(*rows.indices(frame.height)))
+    picture = av.VideoFrame(frame.width, height, frame.format.name)
+    picture.colorspace, picture.color_range = frame.colorspace, frame.color_range
+    for source, plane in zip(_planes(frame), picture.planes, strict=True):
+        chosen = source[rows]
+        padded = np.zeros((plane.buffer_size // plane.line_size, plane.line_size), np.uint8)
+        wide = min(chosen.shape[1], plane.line_size)
+        padded[: len(chosen), :wide] = chosen[:, :wide]
+        plane.update(padded.tobytes())
+    return picture

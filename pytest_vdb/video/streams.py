@@ -1,0 +1,321 @@
+"""Videos through PyAV: everything that libavformat opens, read so that nothing is missing, turned or taken for SDR.
+
+A file is gone through twice. The first time only its packets are counted: how many frames there are to be decoded, and
+whether they fit into the budget. The second time they are decoded into an array of that size.
+
+libavformat is given an opened file, never a name: a folder may be called `http:`, and a playlist names other files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pytest_vdb.budget import budget
+from pytest_vdb.errors import ClipFileError
+from pytest_vdb.records import Clip
+from pytest_vdb.video import pixels, stills, times, turns, wholeness
+from pytest_vdb.video.decoded import Decoded
+from pytest_vdb.video.gathering import Frames
+
+FPS_TAG, FRAMES_TAG, SIZE_TAG, DIGEST_TAG = "VDB_FPS", "VDB_FRAMES", "VDB_SIZE", "VDB_PIXELS"
+"""What `write_lossless` notes in its files."""
+
+_DAMAGED = "it is truncated, damaged or not a video"
+_AGAIN = "copy or render it again"
+
+_IN_SLOTS = "avi"
+"""The container that has a slot for every tick: an empty one repeats the frame before, is counted as a frame, and the
+order of slots is that of decoding."""
+
+_FRAME_A_PACKET = frozenset({"h264", "hevc", "vvc"})
+"""Codecs of which every packet is a frame that is shown, unless it is interlaced."""
+
+
+def read(path: Path, rate: float) -> Decoded:
+    """The main video of a file.
+
+    Args:
+        path: a regular file.
+        rate: for a video that states none.
+
+    Raises:
+        ClipFileError: no video, or truncated, damaged, HDR, turned by an odd angle.
+        TooLarge: it does not fit into the budget.
+    """
+    import av
+
+    try:
+        with _opened(path) as container:
+            if container.format.name.endswith("_pipe") or container.format.name == "apng":
+                return stills.read_image(path, rate)
+            survey = _surveyed(container, path)
+        with _opened(path) as container:
+            return _decoded(container, survey, path, rate)
+    except av.error.FFmpegError as error:
+        raise ClipFileError(f"cannot be decoded: {error.strerror or error}", where=path, mend=_DAMAGED) from None
+
+
+def holds_video(path: Path) -> bool:
+    """Whether PyAV finds a video in a file, whatever its name; not a picture, nor text that could be one."""
+    import av
+
+    try:
+        with _opened(path) as container:
+            is_still = container.format.name.endswith("_pipe") or container.format.name == "tty"
+            return not is_still and _main(container) is not None
+    except (av.error.FFmpegError, OSError, ValueError):
+        return False
+
+
+# Opening ------------------------------------------------------------------------------------------------------------
+
+
+class _Named:
+    """An opened file with the one thing of its name that libavformat may know: the suffix."""
+
+    def __init__(self, file: BinaryIO, suffix: str) -> None:
+        self.name = f"clip{suffix}" if re.fullmatch(r"\.\w{1,8}", suffix, re.ASCII) else "clip"
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    import av
+
+    # What a file names besides itself is not opened, by whatever protocol; and no decoder takes more than the budget.
+    options = {"protocol_whitelist": "none", "max_pixels": str(max(budget().size // 3, 1))}
+    with (
+        path.open("rb") as file,
+        av.open(_Named(file, path.suffix), options=options, metadata_errors="replace", buffer_size=2**18) as container,
+    ):
+        yield container
+
+
+def _videos(container: Any) -> list[Any]:
+    """The videos of a file, without cover pictures and thumbnails."""
+    from av.stream import Disposition
+
+    covers = Disposition.attached_pic | Disposition.timed_thumbnails
+    return [stream for stream in container.streams.video if not stream.disposition & covers]
+
+
+def _main(container: Any) -> Any | None:
+    """The video that players show: the default one, then the largest."""
+    from av.stream import Disposition
+
+    return max(
+        _videos(container),
+        key=lambda stream: (bool(stream.disposition & Disposition.default), _area(stream), -stream.index),
+        default=None,
+    )
+
+
+def _area(stream: Any) -> int:
+    context = stream.codec_context
+    return 0 if context is None else int(context.width * context.height)
+
+
+# The first time: packets --------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What a file holds, as far as its packets tell."""
+
+    index: int
+    """Of its main video among the streams."""
+    packets: int = 0
+    first_key: int = 0
+    """How many come before the first from which can be decoded."""
+    damaged: int = 0
+    announced: int = 0
+    shown: set[int] = field(default_factory=set)
+    """The times of those that are to be seen."""
+    slots: list[int] = field(default_factory=list)
+    """The times in the order of decoding."""
+
+
+def _surveyed(container: Any, path: Path) -> _Survey:
+    stream = _main(container)
+    if stream is None:
+        raise ClipFileError("it holds no video", where=path, mend="give a video file")
+    if stream.codec_context is None:
+        raise ClipFileError("no decoder for its codec", where=path, mend="convert it, e.g. to H.264")
+    pixels.refuse_hdr(stream.codec_context.color_trc, path)
+    budget().check(3 * _area(stream), where=path, what="for one frame")
+    survey = _Survey(index=stream.index)
+    no_key_yet = True
+    for packet in container.demux():
+        if packet.size == 0:
+            continue
+        survey.damaged += packet.is_corrupt
+        if packet.stream_index != stream.index:
+            continue
+        survey.packets += 1
+        if no_key_yet and packet.is_keyframe:
+            survey.first_key, no_key_yet = survey.packets - 1, False
+        if packet.pts is not None and not packet.is_discard:
+            survey.shown.add(packet.pts)
+        if packet.dts is not None:
+            survey.slots.append(packet.dts)
+        if survey.packets > budget().frames:
+            budget().check_frames(survey.packets, where=path)
+    if container.format.name != _IN_SLOTS:
+        survey.announced = stream.frames
+    return survey
+
+
+# The second time: frames --------------------------------------------------------------------------------------------
+
+
+def _decoded(container: Any, survey: _Survey, path: Path, rate: float) -> Decoded:
+    import av
+
+    stream, tags = container.streams[survey.index], container.metadata
+    is_ours = DIGEST_TAG in tags
+    # Threads lose what a decoder says of damage, unless each frame is decoded from one packet and nothing else; of our
+    # own files the digest of the pixels tells.
+    stream.thread_type = "AUTO" if is_ours or stream.codec_context.codec.intra_only else "NONE"
+    frames, seen = Frames(path, expected=len(survey.shown) or survey.packets), _Seen()
+    to_rgb = pixels.ToRgb()
+    try:
+        for frame in _frames_of(container, stream, survey.first_key):
+            seen.add(frame, path)
+            frames.next(frame.height, frame.width, seen.turn)[...] = to_rgb(frame)
+    except av.error.FFmpegError:
+        if not seen.shown:
+            raise
+        raise _only(len(frames), _announced(container, survey) or survey.packets, path) from None
+    _check_whole(container, survey, seen, path)
+    stated = stream.average_rate or stream.guessed_rate
+    found, notes = times.rate_of(
+        _times(container, stream, survey, seen),
+        tick=Fraction(stream.time_base),
+        stated=Fraction(stated) if stated else None,
+        last_counts=container.format.name == "gif",
+    )
+    pixels_of_clip = frames.all()
+    size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", tags.get(SIZE_TAG, ""))
+    if size:
+        pixels_of_clip = pixels_of_clip[:, : int(size[1]), : int(size[2])]
+    clip = Clip(pixels_of_clip, _tagged_rate(tags) or found or rate)
+    if is_ours and tags[DIGEST_TAG] != clip.digest():
+        raise ClipFileError("its pixels are not those that were written", where=path, mend="the file is damaged")
+    return Decoded(clip, (*_notes_of(container, survey), *notes))
+
+
+def _frames_of(container: Any, stream: Any, skipped: int) -> Iterator[Any]:
+    """All frames of a stream. Empty packets stand for the frame before, which is shown longer."""
+    for packet in container.demux(stream):
+        if packet.size == 0:
+            continue
+        if skipped:
+            skipped -= 1
+            continue
+        yield from packet.decode()
+    yield from stream.decode(None)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the decoded frames tell besides their pixels."""
+
+    turn: int = turns.AS_STORED
+    interlaced: bool = False
+    shown: list[int | None] = field(default_factory=list)
+    last: int = 0
+
+    def add(self, frame: Any, path: Path) -> None:
+        """Look at one frame, and refuse it if it is not what it should be."""
+        from av.sidedata.sidedata import Type
+
+        if frame.is_corrupt:
+            raise ClipFileError(
+                f"its frame {len(self.shown)} is damaged", where=path, mend="copy or render the file again"
+            )
+        pixels.refuse_hdr(frame.color_trc, path)
+        if not self.shown and (matrix := frame.side_data.get(Type.DISPLAYMATRIX)) is not None:
+            turn = turns.of_matrix(bytes(matrix))
+            if turn is None:
+                raise ClipFileError(
+                    "it is shown turned by an angle that is no quarter turn", where=path, mend="render it upright"
+                )
+            self.turn = turn
+        self.interlaced |= frame.interlaced_frame
+        self.shown.append(frame.pts)
+        self.last = frame.duration or 0
+
+
+def _times(container: Any, stream: Any, survey: _Survey, seen: _Seen) -> list[Fraction]:
+    """How long each frame is shown, in seconds; nothing where the container does not tell."""
+    from av.format import Flags
+
+    if container.format.flags & Flags.no_timestamps.value:  # those it has are made up from the rate
+        return []
+    shown = survey.slots if container.format.name == _IN_SLOTS else seen.shown
+    at = [time for time in shown if time is not None]
+    if len(at) < len(shown):
+        return []
+    found = [(after - time) * Fraction(stream.time_base) for time, after in pairwise(at)]
+    found.append(seen.last * Fraction(stream.time_base))
+    return times.of_delays(found) if container.format.name == "gif" else found
+
+
+def _check_whole(container: Any, survey: _Survey, seen: _Seen, path: Path) -> None:
+    """Refuse a file of which something is missing.
+
+    Raises:
+        ClipFileError: frames that were announced, that packets hold or that the file's own length promises.
+    """
+    announced, count, packets = _announced(container, survey), len(seen.shown), survey.packets
+    # An edit list may hide frames of a whole file on purpose: what counts is whether all its packets are there.
+    if not count or packets < announced:
+        raise _only(min(packets, count), announced or "its", path)
+    codec = container.streams[survey.index].codec_context.codec
+    if codec.name in _FRAME_A_PACKET and not seen.interlaced and seen.shown[0] is not None:
+        first = seen.shown[0]
+        lost = {time for time in survey.shown if time > first} - set(seen.shown)
+        if lost:
+            raise _only(count, count + len(lost), path)
+    if codec.intra_only and count < len(survey.shown):
+        raise _only(count, len(survey.shown), path)
+    missing = wholeness.what_is_missing(path, container.format.name)
+    if missing is not None or survey.damaged:
+        raise ClipFileError(missing or "some of its packets are damaged", where=path, mend=_AGAIN)
+
+
+def _announced(container: Any, survey: _Survey) -> int:
+    tag = container.metadata.get(FRAMES_TAG, "")
+    return int(tag) if re.fullmatch(r"\d{1,9}", tag) else survey.announced
+
+
+def _only(found: int, expected: int | str, path: Path) -> ClipFileError:
+    return ClipFileError(
+        f"only {found} of {expected} frames could be decoded",
+        where=path,
+        mend=f"the file is truncated or damaged: {_AGAIN}",
+    )
+
+
+def _notes_of(container: Any, survey: _Survey) -> Iterator[str]:
+    stream = container.streams[survey.index]
+    videos = _videos(container)
+    if len(videos) > 1:
+        yield f"of {len(videos)} video streams number {stream.index} was read, {stream.height}x{stream.width}"
+    if survey.first_key:
+        yield f"the {survey.first_key} frames before its first key frame cannot be shown"
+
+
+def _tagged_rate(tags: dict[str, str]) -> float | None:
+    """The exact rate that `write_lossless` noted: Matroska keeps it in whole nanoseconds only."""
+    try:
+        return float(tags[FPS_TAG])
+    except (KeyError, ValueError):
+        return None
