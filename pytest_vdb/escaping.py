@@ -28,6 +28,11 @@ def visible(text: object) -> str:
     return "".join(map(_visible, str(text)))
 
 
+def encodable(text: str) -> str:
+    """Text that can be written as UTF-8: bytes of a file's name that were none are shown as `\\udce9`."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def lines(text: object) -> str:
     """Several lines for a terminal or a log: each as `visible` has it, and none of them a command to a CI runner.
 

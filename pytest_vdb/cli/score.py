@@ -83,6 +83,8 @@ def _score(options: argparse.Namespace) -> int:
             outcomes.append(outcome)
             if outcome.record.failure is not None:
                 warn(f"{outcome.recording.name}: {outcome.record.failure.message}")
+            for note in outcome.record.notes if not outcome.reused else ():
+                warn(f"{outcome.recording.name}: {note}")
         of_set = _measure_set(options, scorer, outcomes, kept)
     except KeyboardInterrupt as stop:
         stop.add_note(f"{len(outcomes)} of {len(recordings)} clips are in {ledger.path}; the same command goes on")
@@ -121,18 +123,21 @@ def _whose(options: argparse.Namespace, ledger: Ledger, recordings: Sequence[Rec
 
 def _recordings(clips: Path, prompts: str | None) -> tuple[Recording, ...]:
     """The clips with their prompts, from a suite, a file of prompts or a manifest."""
-    from pytest_vdb.models.recordings import is_manifest, recordings
+    from pytest_vdb.models.recordings import find, is_manifest, recordings
     from pytest_vdb.prompts import suites
 
+    found = find(clips)
+    for sentence in found.left_out:
+        warn(f"{clips}: {sentence}")
     if prompts is None:
-        return recordings(clips)
+        return recordings(clips, found=found)
     if is_manifest(Path(prompts)):
-        return recordings(clips, manifest=Path(prompts))
-    found = recordings(clips, suites.load(prompts, root=Path.cwd()).prompts)
-    strangers = [one.name for one in found if one.prompt is None]
+        return recordings(clips, manifest=Path(prompts), found=found)
+    answers = recordings(clips, suites.load(prompts, root=Path.cwd()).prompts, found=found)
+    strangers = [one.name for one in answers if one.prompt is None]
     if strangers:
-        warn(f"{len(strangers)} of {len(found)} clips answer no prompt of {prompts}: {_few(strangers)}")
-    return found
+        warn(f"{len(strangers)} of {len(answers)} clips answer no prompt of {prompts}: {_few(strangers)}")
+    return answers
 
 
 def _scorer(

@@ -7,6 +7,7 @@ a metric's version, the weights that were named, or a network that was not on th
 from __future__ import annotations
 
 import hashlib
+import os
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from typing import Any
 from pytest_vdb import video
 from pytest_vdb.cli.pool import side_by_side
 from pytest_vdb.errors import BadClip, ClipFileError, RecordError, VdbError
+from pytest_vdb.files import regular
 from pytest_vdb.metrics import published
 from pytest_vdb.metrics.contract import MetricSpec
 from pytest_vdb.metrics.engine import Engine, Scores
@@ -50,6 +52,8 @@ class _Prepared:
     known: Record | None = None
     clip: Clip | None = None
     reference: Clip | None = None
+    notes: tuple[str, ...] = ()
+    """What the clip's reader had to decide."""
     failure: VdbError | None = None
 
     @property
@@ -112,11 +116,13 @@ class Scorer:
             if known is not None and self._still_holds(known, digest(settings)):
                 return _Prepared(recording=recording, settings=settings, known=known)
             reference = self.references.get(recording.name)
+            decoded = video.decode(recording.path)
             return _Prepared(
                 recording=recording,
                 settings=settings,
-                clip=video.read(recording.path),
+                clip=decoded.clip,
                 reference=None if reference is None else video.read(reference),
+                notes=decoded.notes,
             )
         except (ClipFileError, BadClip) as error:
             return _Prepared(recording=recording, settings=settings, failure=error)
@@ -147,7 +153,7 @@ class Scorer:
         if own is not None and _same_clip(own, about):
             return own
         recipe = {**about.recipe, "networks": known.recipe.get("networks", [])}
-        record = replace(about, recipe=recipe, measurements=known.measurements, clip=known.clip)
+        record = replace(about, recipe=recipe, measurements=known.measurements, clip=known.clip, notes=known.notes)
         self.ledger.append(record)
         return record
 
@@ -169,7 +175,7 @@ class Scorer:
         # The networks that were here are no part of the identity: a later session asks whether there are more now.
         about = self._about(ready)
         recipe = {**about.recipe, "networks": list(self._networks())}
-        return replace(about, recipe=recipe, measurements=measurements + besides, clip=files)
+        return replace(about, recipe=recipe, measurements=measurements + besides, clip=files, notes=ready.notes)
 
     def _failed(self, ready: _Prepared, error: Exception | None) -> Outcome:
         what = error or ClipFileError("no clip")
@@ -289,13 +295,17 @@ def file_digest(path: Path) -> str:
     try:
         if path.is_dir():
             for image in sorted(entry for entry in path.iterdir() if entry.suffix.lower() in video.STILLS):
-                state.update(image.name.encode() + b"\0" + hashlib.sha256(image.read_bytes()).digest())
+                state.update(os.fsencode(image.name) + b"\0" + _sha256(image))
         else:
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            return _sha256(path).hex()[:16]
     except OSError as error:
         raise ClipFileError(f"cannot be read: {error.strerror}", where=path, mend="check the path") from None
     return state.hexdigest()[:16]
+
+
+def _sha256(path: Path) -> bytes:
+    with regular(path, error=ClipFileError).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 @lru_cache

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 def image_for(prompt: Prompt, *, height: int, width: int) -> Image:
     """The conditioning image, RGB, scaled to cover `height` x `width` and cut to it from the middle.
 
+    Of an animation or a video it is the first frame. An orientation in EXIF is followed.
+
     Raises:
-        ClipFileError: `prompt.image` cannot be read.
+        PromptError: `prompt.image` is not there.
+        ClipFileError: it cannot be read.
     """
     if prompt.image is not None:
+        if not Path(prompt.image).exists():  # a list of VBench-I2V is read without its images, too
+            raise PromptError(
+                f"its conditioning image {prompt.image} is not there", where=f"prompt {prompt.id}", mend="put it there"
+            )
         return _fitted(read(Path(prompt.image)).frames[:1], height, width)[0]
     return _fitted(moving_shapes(prompt.id, frames=1, height=height, width=width), height, width)[0]
 

@@ -6,14 +6,16 @@ clip is joined to the prompt that it answers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_vdb.errors import ClipFileError
+from pytest_vdb.escaping import encodable
 from pytest_vdb.files import expanded
 from pytest_vdb.models.card import ModelCard
-from pytest_vdb.models.recordings import Recording, clips_in, recordings
+from pytest_vdb.models.recordings import Found, Recording, clips_in, find, recordings
 from pytest_vdb.records import Clip, Prompt, Recipe, digest, seed_of
-from pytest_vdb.video import read
+from pytest_vdb.video import decode
 
 PREFIX = "recordings:"
 """How a selection names a folder of clips."""
@@ -55,6 +57,7 @@ class RecordedModel:
     def __init__(self, folder: Path, *, base_seed: int = 0) -> None:
         self.folder = folder
         self._base_seed = base_seed
+        self._found: Found | None = None
         self.notes: tuple[str, ...] = ()
 
     def generate(self, prompt: Prompt, _recipe: Recipe, seed: int) -> Clip:
@@ -73,18 +76,28 @@ class RecordedModel:
                 where=self.folder,
                 mend=f"add {prompt.id}.mp4 (further samples: {prompt.id}-s1.mp4), or a manifest.jsonl that names it",
             )
-        self.notes = (f"recorded clip {chosen.name}",)
-        return read(chosen.path)
+        decoded = decode(chosen.path)
+        self.notes = (f"recorded clip {chosen.name}", *decoded.notes, *_notes_of_twins(found, chosen))
+        return decoded.clip
 
     def fingerprint(self) -> str:
         """Changes with the names, sizes and times of the files."""
-        states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in clips_in(self.folder)]
-        return digest([str(self.folder), states])
+        states = [
+            (encodable(path.name), path.stat().st_size, path.stat().st_mtime_ns) for path in clips_in(self.folder)
+        ]
+        return digest([encodable(str(self.folder)), states])
 
     def _of(self, prompt: Prompt) -> list[Recording]:
-        return [clip for clip in recordings(self.folder, [prompt]) if clip.prompt is not None and clip.prompt == prompt]
+        self._found = self._found or find(self.folder)
+        known = recordings(self.folder, [prompt], found=self._found)
+        return [clip for clip in known if clip.prompt is not None and clip.prompt == prompt]
 
     def _sample_index(self, prompt: Prompt, seed: int) -> int:
         """Which sample a seed belongs to; the first for a seed that no test of this session has."""
         indices = (index for index in range(_MOST_SAMPLES) if seed_of(self._base_seed, prompt.id, index) == seed)
         return next(indices, 0)
+
+
+def _notes_of_twins(found: Sequence[Recording], chosen: Recording) -> tuple[str, ...]:
+    others = [one.name for one in found if one.sample_index == chosen.sample_index and one is not chosen]
+    return (f"other clips of this prompt and sample: {', '.join(others)}",) if others else ()

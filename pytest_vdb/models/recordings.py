@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_vdb import files, video
 from pytest_vdb.errors import ClipFileError, PromptError
+from pytest_vdb.escaping import encodable
 from pytest_vdb.records import Prompt
 from pytest_vdb.video import STILLS
 
-_VIDEOS = (".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv", ".y4m")
-CLIP_SUFFIXES = frozenset((*_VIDEOS, ".gif", ".npy", ".npz"))
-"""What is taken for a clip in a folder; a file that is named itself is read whatever its suffix."""
+_VIDEOS = (
+    "mp4 m4v mov qt 3gp 3g2 f4v mkv mk3d webm avi divx wmv asf flv ogv mpg mpeg mpe m1v m2v vob ts mts m2ts mxf dv rm "
+    "nut y4m ivf obu h263 h264 264 avc h265 265 hevc mjpeg mjpg"
+)
+CLIP_SUFFIXES = frozenset((".gif", ".npy", ".npz", *(f".{name}" for name in _VIDEOS.split())))
+"""What is a clip by its name, and fails if it cannot be read. A file of another name is one if it holds a video."""
 
 MANIFESTS = ("manifest.jsonl", "clips.jsonl", "manifest.csv")
 """Looked for in the folder of the clips; the first one that is there counts."""
@@ -43,31 +48,42 @@ class Recording:
     sample_index: int = 0
 
 
-def recordings(source: Path, prompts: Sequence[Prompt] = (), *, manifest: Path | None = None) -> tuple[Recording, ...]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What lies in a folder of clips."""
+
+    clips: tuple[Path, ...]
+    left_out: tuple[str, ...] = ()
+    """What is no clip, in sentences: for whoever wonders where a file is."""
+
+
+def recordings(
+    source: Path, prompts: Sequence[Prompt] = (), *, manifest: Path | None = None, found: Found | None = None
+) -> tuple[Recording, ...]:
     """The clips of a folder in the order of their names, each with its prompt.
 
     Args:
         source: a clip, or a folder of clips (with folders of images among them, at any depth).
         prompts: what the clips may answer.
         manifest: JSONL or CSV with `file`, `prompt` (the text), `id`, `sample`; None: one of `MANIFESTS` in the folder.
+        found: what `find` has found there already.
 
     Raises:
         ClipFileError: no such file or folder, or no clip in it.
-        PromptError: a manifest that cannot be read, or that names a file that is not there.
+        PromptError: a manifest that cannot be read, or that names a file that is not there, or one twice.
     """
-    paths = clips_in(source)
+    paths = (found or find(source)).clips
     folder = source if source.is_dir() and paths != (source,) else source.parent
-    lines = _manifest(folder, manifest)
+    rows = _manifest(folder, manifest)
     by_id = {prompt.id: prompt for prompt in prompts}
     by_text = {_as_file_name(prompt.text): prompt for prompt in reversed(prompts)}
-    found = []
+    joined = []
     for path in paths:
-        line = lines.get(path.resolve())
+        row = rows.get(os.path.realpath(path))
         known = (path, by_id, by_text)
-        prompt, sample = _of_name(*known) if line is None else _of_line(line, *known)
-        name = path.relative_to(folder).as_posix()
-        found.append(Recording(path=path, name=name, prompt=prompt, sample_index=sample))
-    return tuple(found)
+        prompt, sample = _of_name(*known) if row is None else _of_row(row, *known)
+        joined.append(Recording(path=path, name=_name(path, folder), prompt=prompt, sample_index=sample))
+    return tuple(joined)
 
 
 def clips_in(source: Path) -> tuple[Path, ...]:
@@ -76,34 +92,99 @@ def clips_in(source: Path) -> tuple[Path, ...]:
     Raises:
         ClipFileError: no such file or folder, or no clip in it.
     """
-    if not source.exists():
-        raise ClipFileError("there is no such file or folder", where=source, mend="check the path")
-    if source.is_file():
-        return (source,)
-    found = sorted(_walk(source), key=lambda path: _natural(path.relative_to(source).as_posix()))
-    if not found:
-        raise ClipFileError(
-            "the folder holds no clip", where=source, mend=f"put clips in it: {' '.join(sorted(CLIP_SUFFIXES))}"
-        )
-    return tuple(found)
+    return find(source).clips
 
 
 def is_manifest(path: Path) -> bool:
     """Whether a file of prompts says which clip answers which: its first row names a file."""
-    if path.suffix.lower() not in (".jsonl", ".csv") or not path.is_file():
+    if path.suffix.lower() not in (".jsonl", ".csv") or not _is_there(path):
         return False
-    return any(name in row for row in _rows(path)[:1] for name in _FILE_FIELDS)
+    return any(name in row.fields for row in _rows(path)[:1] for name in _FILE_FIELDS)
 
 
-def _walk(folder: Path) -> Iterable[Path]:
-    """Clips below a folder. A folder that holds images and no clip is one clip itself."""
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    below = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in CLIP_SUFFIXES]
-    for inner in (entry for entry in entries if entry.is_dir()):
-        below += _walk(inner)
-    if not below and any(entry.suffix.lower() in STILLS and entry.is_file() for entry in entries):
-        return [folder]
-    return below
+# Finding ------------------------------------------------------------------------------------------------------------
+
+
+def find(source: Path) -> Found:
+    """The clips of a folder, in natural order of their names, and what was left out; the file where a file is given.
+
+    A folder that holds images and no clip is one clip itself. A folder that can be reached twice counts once.
+
+    Raises:
+        ClipFileError: no such file or folder, no file but a device or a pipe, or no clip in it.
+    """
+    if not _is_there(source):
+        raise ClipFileError("there is no such file or folder", where=source, mend=files.CHECK_THE_PATH)
+    if not source.is_dir():
+        return Found((files.regular(source, error=ClipFileError),))
+    walk = _Walk()
+    try:
+        below = walk.clips_below(source)
+    except (OSError, RecursionError) as error:
+        said = getattr(error, "strerror", None) or "folders within folders without end"
+        raise ClipFileError(f"cannot be looked through: {said}", where=source, mend="check its permissions") from None
+    clips = sorted(below, key=lambda path: _natural(path.relative_to(source).as_posix()))
+    if not clips:
+        raise ClipFileError(
+            "the folder holds no clip", where=source, mend=f"put clips in it: {' '.join(sorted(CLIP_SUFFIXES))}"
+        )
+    return Found(tuple(clips), walk.left_out())
+
+
+@dataclass(slots=True)
+class _Walk:
+    """A way through a folder and those below it."""
+
+    visited: set[str] = field(default_factory=set)
+    litter: list[Path] = field(default_factory=list)
+    strangers: list[Path] = field(default_factory=list)
+    stills: list[Path] = field(default_factory=list)
+    """Images beside clips: frames of nothing."""
+
+    def clips_below(self, folder: Path) -> list[Path]:
+        self.visited.add(os.path.realpath(folder))
+        entries, litter = files.entries(folder, error=ClipFileError)
+        self.litter += litter
+        clips, stills = [], []
+        for entry in entries:
+            if entry.is_file() and entry.suffix.lower() in STILLS and not video.is_animated(entry):
+                stills.append(entry)
+            elif entry.is_file() and self._is_clip(entry):
+                clips.append(entry)
+            elif not entry.is_dir() and entry.name not in MANIFESTS:
+                self.strangers.append(entry)
+        inner = sorted((entry for entry in entries if entry.is_dir()), key=Path.is_symlink)  # what links lead to: last
+        for below in inner:
+            if os.path.realpath(below) not in self.visited:
+                clips += self.clips_below(below)
+        if stills and not clips:
+            return [folder]
+        self.stills += stills
+        return clips
+
+    def _is_clip(self, path: Path) -> bool:
+        suffix = path.suffix.lower()
+        return suffix in CLIP_SUFFIXES or suffix in STILLS or video.holds_video(path)
+
+    def left_out(self) -> tuple[str, ...]:
+        return (
+            *files.left_out(self.strangers, "left out, as no clips"),
+            *files.left_out(self.stills, "left out, as images beside clips"),
+            *files.left_out(self.litter),
+        )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return False
+    return True
+
+
+def _name(path: Path, folder: Path) -> str:
+    """As it can be written into a record."""
+    return encodable(path.relative_to(folder).as_posix())
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -121,7 +202,7 @@ def _of_name(path: Path, by_id: Mapping[str, Prompt], by_text: Mapping[str, Prom
         return by_id[stem], 0
     if _as_file_name(stem) in by_text:
         return by_text[_as_file_name(stem)], 0
-    numbered = re.fullmatch(r"(.+?)[-_]s?(\d+)", stem, flags=re.DOTALL)
+    numbered = re.fullmatch(r"(.+?)[-_]s?(\d{1,9})", stem, flags=re.DOTALL)
     if numbered is None:
         return None, 0
     name, sample = numbered[1], int(numbered[2])
@@ -137,38 +218,72 @@ def _as_file_name(text: str) -> str:
 # Manifests ----------------------------------------------------------------------------------------------------------
 
 
-def _manifest(folder: Path, given: Path | None) -> dict[Path, dict[str, Any]]:
-    """The manifest's line of each clip."""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What a manifest says of one clip."""
+
+    fields: Mapping[str, Any]
+    where: str
+    """File and line."""
+    number: int
+
+    def text(self, names: Sequence[str]) -> str | None:
+        """The first of these fields that says something.
+
+        Raises:
+            PromptError: it is no text and no whole number.
+        """
+        for name in names:
+            value = self.fields.get(name)
+            if value is None or value == "":
+                continue
+            if not isinstance(value, str | int) or isinstance(value, bool):
+                raise PromptError(f"{name} is {value!r}, not text", where=self.where, mend=f'write "{name}": "..."')
+            return str(value)
+        return None
+
+
+def _manifest(folder: Path, given: Path | None) -> dict[str, _Row]:
+    """The manifest's row of each clip, by the clip's real path."""
     path = given or next((folder / name for name in MANIFESTS if (folder / name).is_file()), None)
     if path is None:
         return {}
-    lines = {}
-    for number, row in enumerate(_rows(path), start=1):
-        name = next((str(row[field]) for field in _FILE_FIELDS if row.get(field)), None)
+    rows: dict[str, _Row] = {}
+    for row in _rows(path):
+        name = row.text(_FILE_FIELDS)
         if name is None:
             raise PromptError(
-                f"row {number} names no file", where=path, mend=f"name the clip in {' or '.join(_FILE_FIELDS)}"
+                f"row {row.number} names no file",
+                where=row.where,
+                mend=f"name the clip in {' or '.join(_FILE_FIELDS)}",
             )
-        places = [place for place in (folder / name, path.parent / name) if place.exists()]
+        places = [place for place in (folder / name, path.parent / name) if _is_there(place)]
         if not places:
             raise PromptError(
-                f"row {number} names {name!r}, which is not there", where=path, mend=f"looked in {folder}"
+                f"row {row.number} names {name!r}, which is not there", where=row.where, mend=f"looked in {folder}"
             )
-        lines[places[0].resolve()] = row
-    return lines
+        clip = os.path.realpath(places[0])
+        if clip in rows:
+            raise PromptError(
+                f"row {row.number} names {name!r}, as row {rows[clip].number} does",
+                where=row.where,
+                mend="say once what a clip answers",
+            )
+        rows[clip] = row
+    return rows
 
 
-def _of_line(
-    line: Mapping[str, Any],
+def _of_row(
+    row: _Row,
     path: Path,
     by_id: Mapping[str, Prompt],
     by_text: Mapping[str, Prompt],
 ) -> tuple[Prompt | None, int]:
-    """The prompt that a manifest's line names: a known one by id or text, else a new one."""
-    name = next((str(line[field]) for field in _ID_FIELDS if line.get(field) not in (None, "")), None)
-    text = next((str(line[field]) for field in _TEXT_FIELDS if line.get(field)), None)
-    sample = str(line.get("sample") or 0)
-    index = int(sample) if sample.isdecimal() else 0
+    """The prompt that a manifest's row names: a known one by id or text, else a new one."""
+    name, text, sample = row.text(_ID_FIELDS), row.text(_TEXT_FIELDS), row.text(["sample"])
+    if sample is not None and not re.fullmatch(r"[0-9]{1,9}", sample):
+        raise PromptError(f"sample is {sample!r}, no number from 0", where=row.where, mend='write "sample": 1')
+    index = int(sample or 0)
     if name is not None and name in by_id:
         return by_id[name], index
     if text is None:
@@ -177,18 +292,33 @@ def _of_line(
     known = by_text.get(_as_file_name(text))
     if known is not None:
         return known, index
-    category = str(line.get("category") or "uncategorised")
-    return Prompt(id=name or path.stem, text=text, category=category), index
+    return Prompt(
+        id=name or _name(path.with_suffix(""), path.parent),
+        text=text,
+        category=row.text(["category"]) or "uncategorised",
+    ), index
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".csv":
-            return list(csv.DictReader(io.StringIO(text)))
-        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
-        raise PromptError(f"cannot be read: {error}", where=path, mend="one JSON object a line, in UTF-8") from None
-    if not all(isinstance(row, dict) for row in rows):
-        raise PromptError("a line that is no JSON object", where=path, mend='write {"file": ..., "prompt": ...}')
+def _rows(path: Path) -> list[_Row]:
+    text = files.read_text(path, error=PromptError)
+    if path.suffix.lower() == ".csv":
+        return _rows_of_csv(text, path)
+    rows: list[_Row] = []
+    mend = 'write {"file": ..., "prompt": ...}'
+    for line, content in files.lines_of(text):
+        where = f"{path}:{line}"
+        fields = files.parse_json(content, where=where, error=PromptError, mend=mend)
+        if not isinstance(fields, dict):
+            raise PromptError("a line that is no JSON object", where=where, mend=mend)
+        rows.append(_Row(fields, where, len(rows) + 1))
     return rows
+
+
+def _rows_of_csv(text: str, path: Path) -> list[_Row]:
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        return [_Row(fields, f"{path}:{rows.line_num}", number) for number, fields in enumerate(rows, start=1)]
+    except csv.Error as error:
+        raise PromptError(
+            f"not CSV: {error}", where=f"{path}:{rows.line_num}", mend="the first line names the columns"
+        ) from None

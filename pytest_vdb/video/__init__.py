@@ -5,7 +5,8 @@ Every file appears under its name only when it is complete: it is written beside
 
 from pytest_vdb.video.decoded import UNTIMED_FPS, Decoded
 from pytest_vdb.video.reading import decode, read
-from pytest_vdb.video.stills import STILLS
+from pytest_vdb.video.stills import STILLS, is_animated
+from pytest_vdb.video.streams import holds_video
 from pytest_vdb.video.writing import write_lossless, write_poster, write_preview
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "UNTIMED_FPS",
     "Decoded",
     "decode",
+    "holds_video",
+    "is_animated",
     "read",
     "write_lossless",
     "write_poster",

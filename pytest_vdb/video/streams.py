@@ -8,6 +8,7 @@ libavformat is given an opened file, never a name: a folder may be called `http:
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import re
 from collections.abc import Iterator
@@ -67,11 +68,24 @@ def holds_video(path: Path) -> bool:
     import av
 
     try:
+        if _is_text(path):
+            return False
         with _opened(path) as container:
-            is_still = container.format.name.endswith("_pipe") or container.format.name == "tty"
-            return not is_still and _main(container) is not None
+            main = None if container.format.name.endswith("_pipe") else _main(container)
+            return main is not None and _area(main) > 0
     except (av.error.FFmpegError, OSError, ValueError):
         return False
+
+
+def _is_text(path: Path) -> bool:
+    """Asked first: a project holds thousands of text files, and some could be taken for pictures of a terminal."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in head
 
 
 # Opening ------------------------------------------------------------------------------------------------------------
@@ -194,13 +208,7 @@ def _decoded(container: Any, survey: _Survey, path: Path, rate: float) -> Decode
             raise
         raise _only(len(frames), _announced(container, survey) or survey.packets, path) from None
     _check_whole(container, survey, seen, path)
-    stated = stream.average_rate or stream.guessed_rate
-    found, notes = times.rate_of(
-        _times(container, stream, survey, seen),
-        tick=Fraction(stream.time_base),
-        stated=Fraction(stated) if stated else None,
-        last_counts=container.format.name == "gif",
-    )
+    found, notes = _rate(container, stream, survey, seen)
     pixels_of_clip = frames.all()
     size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", tags.get(SIZE_TAG, ""))
     if size:
@@ -251,6 +259,18 @@ class _Seen:
         self.interlaced |= frame.interlaced_frame
         self.shown.append(frame.pts)
         self.last = frame.duration or 0
+
+
+def _rate(container: Any, stream: Any, survey: _Survey, seen: _Seen) -> tuple[float | None, tuple[str, ...]]:
+    stated, tick = stream.average_rate or stream.guessed_rate, Fraction(stream.time_base)
+    lasting = (stream.duration or 0) * tick
+    return times.rate_of(
+        _times(container, stream, survey, seen),
+        tick=tick,
+        stated=Fraction(stated) if stated else None,
+        stated_is_mean=bool(stated and lasting and abs(stream.frames / lasting / stated - 1) < Fraction(1, 1000)),
+        last_counts=container.format.name == "gif",
+    )
 
 
 def _times(container: Any, stream: Any, survey: _Survey, seen: _Seen) -> list[Fraction]:

@@ -29,6 +29,7 @@ def rate_of(
     *,
     tick: Fraction,
     stated: Fraction | None = None,
+    stated_is_mean: bool = False,
     last_counts: bool = True,
 ) -> tuple[float | None, tuple[str, ...]]:
     """Frames per second, and what to say if the frames are not shown for equal times.
@@ -37,6 +38,7 @@ def rate_of(
         times: how long each frame is shown, in seconds; not above zero where nothing tells.
         tick: what the file measures times in: equal times differ by one.
         stated: the rate that the file states: exact where the times were rounded.
+        stated_is_mean: whether it is the number of frames by how long they last, all in all.
         last_counts: whether the last time was set by somebody, or only guessed from those before.
 
     Returns:
@@ -50,7 +52,7 @@ def rate_of(
     if max(compared) - min(compared) <= max(tick, mean * _JITTER):
         agrees = stated is not None and abs(stated * mean - 1) <= _ROUNDING + tick / sum(compared)
         return float(stated if agrees and stated else 1 / mean), ()
-    rate = float(len(told) / sum(told, Fraction(0)))
+    rate = float(stated if stated and stated_is_mean else len(told) / sum(told, Fraction(0)))
     return rate, (
         f"its frames are shown for {_milliseconds(min(compared))} to {_milliseconds(max(compared))} ms: "
         f"read as {len(times)} frames at their mean rate, {rate:.4g} a second",
