@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.cli.printing import print_json, print_table, show
+from pytest_vdb.cli.printing import print_json, print_table, show, warn
 
 if TYPE_CHECKING:
     from pytest_vdb.models.card import ModelCard
@@ -126,20 +126,31 @@ def _prompts(options: argparse.Namespace) -> int:
 
     if options.suite is None:
         listed = [suites.load(name, root=Path.cwd()) for name in suites.suite_names()]
-        rows = [(suite.name, suite.version, len(suite.prompts), suite.digest()) for suite in listed]
-        keys = ("suite", "version", "prompts", "digest")
-    else:
-        suite = suites.load(options.suite, root=Path.cwd())
-        if options.vbench:
-            print_json(suites.vbench_entries(suite))
-            return 0
-        rows = [(prompt.id, prompt.category, prompt.text) for prompt in suite.prompts]  # type: ignore[misc]
-        keys = ("id", "category", "text")  # type: ignore[assignment]
+        _print_rows(
+            ("suite", "version", "prompts", "digest"),
+            [(suite.name, suite.version, len(suite.prompts), suite.digest()) for suite in listed],
+            options,
+        )
+        return 0
+    suite = suites.load(options.suite, root=Path.cwd())
+    if absent := suites.absent_images(suite):
+        warn(
+            f"{options.suite}: {len(absent)} of its images are not there, e.g. {absent[0]}; those of VBench-I2V are "
+            f"looked for beside the list and in {', '.join(suites.IMAGE_FOLDERS[1:])}"
+        )
+    if options.vbench:
+        print_json(suites.vbench_entries(suite))
+        return 0
+    keys = ("id", "category", "text", *(("image",) if any(prompt.image for prompt in suite.prompts) else ()))
+    _print_rows(keys, [[getattr(prompt, key) for key in keys] for prompt in suite.prompts], options)
+    return 0
+
+
+def _print_rows(keys: Sequence[str], rows: Sequence[Sequence[object]], options: argparse.Namespace) -> None:
     if options.json:
         print_json([dict(zip(keys, row, strict=True)) for row in rows])
     else:
         print_table(keys, rows)
-    return 0
 
 
 def _metrics(options: argparse.Namespace) -> int:
@@ -150,8 +161,5 @@ def _metrics(options: argparse.Namespace) -> int:
     rows = [
         (m.name, m.better, m.unit, ", ".join(m.backbones or m.inputs), m.version, m.default, m.summary) for m in metrics
     ]
-    if options.json:
-        print_json([dict(zip(keys, row, strict=True)) for row in rows])
-    else:
-        print_table(keys, rows)
+    _print_rows(keys, rows, options)
     return 0

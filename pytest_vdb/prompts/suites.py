@@ -2,8 +2,10 @@
 
 A JSONL file may begin with a header, `{"suite": NAME, "version": VERSION}`; every other line is one prompt with `text`
 and, if wanted, `id`, `category`, `tags`, `negative`, `image` and `video`. A CSV names the same fields in its first
-line. A text file holds one prompt per line; blank lines and lines that begin with `#` are skipped. A `.json` file is
-VBench's: a list of `{"prompt_en": TEXT, "dimension": [...]}`, whose dimensions become tags, the first one the category.
+line. A text file holds one prompt per line; blank lines and comments are skipped: `#` and a space, or `#` alone (a
+prompt may begin with `#1`). A `.json` file is VBench's: a list of `{"prompt_en": TEXT, "dimension": [...]}`, whose
+dimensions become tags, the first one the category; or VBench-I2V's, whose entries also have `image_name`, and
+`image_type`, which becomes the category.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pytest_vdb import files
 from pytest_vdb.errors import PromptError, UnknownName, near_misses
 from pytest_vdb.records import Prompt, Suite, digest
 
@@ -97,7 +100,7 @@ def _load_file(path: Path) -> Suite:
     kind = path.suffix.lower()
     if kind not in FILE_KINDS:
         raise PromptError(f"a file of kind {kind!r}", where=path, mend=f"prompts are read from {', '.join(FILE_KINDS)}")
-    text = _text(path)
+    text = files.read_text(path, error=PromptError, mend="check its permissions")
     name, version = path.stem, UNVERSIONED
     if kind == ".jsonl":
         lines = list(_jsonl_lines(text, path))
@@ -105,7 +108,7 @@ def _load_file(path: Path) -> Suite:
             header = lines.pop(0)[1]
             name, version = str(header["suite"]), str(header.get("version", UNVERSIONED))
     elif kind == ".json":
-        lines = _vbench_entries(text, path)
+        lines = _vbench_lines(text, path)
     else:
         lines = list(_csv_lines(text, path) if kind == ".csv" else _text_lines(text))
     if not lines:
@@ -113,67 +116,84 @@ def _load_file(path: Path) -> Suite:
     return Suite(name=name, version=version, prompts=_prompts(lines, path))
 
 
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise PromptError(f"cannot be read: {error.strerror}", where=path, mend="check its permissions") from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise PromptError("not UTF-8", where=f"{path}:{line}", mend="save the file as UTF-8") from None
-
-
 def _jsonl_lines(text: str, path: Path) -> Iterator[Line]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise PromptError(
-                f"not JSON: {error}",
-                where=f"{path}:{number}",
-                mend='write one object per line: {"text": "A red kite."}',
-            ) from None
+    for number, line in files.lines_of(text):
+        where = f"{path}:{number}"
+        fields = _json(line, where, 'write one object per line: {"text": "A red kite."}')
         if not isinstance(fields, dict):
             raise PromptError(
-                f"{type(fields).__name__} instead of an object",
-                where=f"{path}:{number}",
-                mend='write {"text": "A red kite."}',
+                f"{type(fields).__name__} instead of an object", where=where, mend='write {"text": "A red kite."}'
             )
         yield number, fields
 
 
-def _vbench_entries(text: str, path: Path) -> list[Line]:
-    """VBench's list of prompts; a prompt that stands there several times has all of its dimensions."""
-    mend = 'write [{"prompt_en": "A red kite.", "dimension": ["scene"]}]'
+def _json(text: str, where: str | Path, mend: str) -> Any:
     try:
-        entries = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise PromptError(f"not JSON: {error}", where=path, mend=mend) from None
-    dimensions: dict[str, list[str]] = {}
-    first: dict[str, int] = {}
+        said = error if isinstance(error, ValueError) else "nested too deeply"
+        raise PromptError(f"not JSON: {said}", where=where, mend=mend) from None
+
+
+# VBench's lists -----------------------------------------------------------------------------------------------------
+
+
+IMAGE_FOLDERS = (".", "images", "data/origin", *(f"data/crop/{ratio}" for ratio in ("16-9", "7-4", "8-5", "1-1")))
+"""Where the images of VBench-I2V's list are looked for, relative to the list: beside it, or where VBench unpacks them.
+The first that is there is taken; models cut it to their size from the middle."""
+
+_VBENCH = 'write [{"prompt_en": "A red kite.", "dimension": ["scene"]}]'
+
+
+def _vbench_lines(text: str, path: Path) -> list[Line]:
+    """VBench's list; a prompt that stands there several times, with the same image, has all of its dimensions."""
+    entries = _json(text, path, _VBENCH)
+    found: dict[tuple[str, str | None], dict[str, Any]] = {}
+    first: dict[tuple[str, str | None], int] = {}
     for number, entry in enumerate(entries if isinstance(entries, list) else [entries], start=1):
+        where = f"{path}: entry {number}"
         if not isinstance(entry, dict) or not isinstance(entry.get("prompt_en"), str):
-            raise PromptError(f"entry {number} has no 'prompt_en'", where=path, mend=mend)
-        named = entry.get("dimension", [])
+            raise PromptError(f"entry {number} has no 'prompt_en'", where=path, mend=_VBENCH)
+        named, image = entry.get("dimension", []), _string(entry, "image_name", where)
         if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-            raise PromptError(f"the dimension of entry {number} is {named!r}, no list", where=path, mend=mend)
-        prompt = entry["prompt_en"].strip()
-        first.setdefault(prompt, number)
-        dimensions[prompt] = list(dict.fromkeys([*dimensions.get(prompt, []), *named]))
-    return [
-        (first[prompt], {"text": prompt, "category": next(iter(named), None), "tags": named})
-        for prompt, named in dimensions.items()
-    ]
+            raise PromptError(f"the dimension of entry {number} is {named!r}, no list", where=path, mend=_VBENCH)
+        kind = _string(entry, "image_type", where)
+        if kind is not None and image is None:
+            raise PromptError(
+                "an image_type, and no image_name", where=where, mend="take VBench-I2V's list that names every image"
+            )
+        key = (entry["prompt_en"].strip(), image)
+        first.setdefault(key, number)
+        fields = found.setdefault(key, {"text": key[0], "image": image and _image_of_list(image, path.parent)})
+        fields["tags"] = list(dict.fromkeys([*fields.get("tags", ()), *named]))
+        fields["category"] = kind or next(iter(fields["tags"]), None)
+    return [(first[key], fields) for key, fields in found.items()]
+
+
+def _image_of_list(name: str, folder: Path) -> Path:
+    """Where an image lies; beside the list where it is nowhere."""
+    places = [folder / place / name for place in IMAGE_FOLDERS]
+    try:
+        return next((place for place in places if place.is_file()), places[0]).resolve()
+    except (OSError, ValueError):  # a name that no file can have
+        return places[0]
+
+
+def absent_images(suite: Suite) -> tuple[str, ...]:
+    """The conditioning images that a suite names and that are not there: a list of VBench comes without its images."""
+    named = dict.fromkeys(prompt.image for prompt in suite.prompts if prompt.image is not None)
+    return tuple(image for image in named if not Path(image).exists())
 
 
 def vbench_entries(suite: Suite) -> list[dict[str, Any]]:
-    """The suite as VBench lists its prompts: the tags are the dimensions, or the category where there are none."""
+    """The suite as VBench lists its prompts: the tags are the dimensions, or the category where there are none.
+
+    Those with an image are entries of VBench-I2V, the category their type of image.
+    """
     return [
-        {"prompt_en": prompt.text, "dimension": list(prompt.tags or (prompt.category,))} for prompt in suite.prompts
+        {"prompt_en": prompt.text, "dimension": list(prompt.tags or (prompt.category,))}
+        | ({"image_type": prompt.category, "image_name": Path(prompt.image).name} if prompt.image else {})
+        for prompt in suite.prompts
     ]
 
 
@@ -200,8 +220,8 @@ def _csv_lines(text: str, path: Path) -> Iterator[Line]:
 
 
 def _text_lines(text: str) -> Iterator[Line]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip() and not line.lstrip().startswith("#"):
+    for number, line in files.lines_of(text.replace("\r\n", "\n").replace("\r", "\n")):
+        if not re.match(r"\s*#+(\s|$)", line):
             yield number, {"text": line.strip()}
 
 
@@ -236,14 +256,15 @@ def _prompt(fields: dict[str, Any], *, where: str, folder: Path) -> Prompt:
     text = _string(fields, "text", where)
     if text is None:
         raise PromptError("no text", where=where, mend='give the prompt as "text"')
+    image, video = _file(fields, "image", folder, where), _file(fields, "video", folder, where)
     return Prompt(
-        id=_string(fields, "id", where) or _derived_id(text),
+        id=_string(fields, "id", where) or _derived_id(text, image, video),
         text=text,
         category=_string(fields, "category", where) or "uncategorised",
         tags=_tags(fields.get("tags"), where),
         negative=_string(fields, "negative", where),
-        image=_file(_string(fields, "image", where), folder, where),
-        video=_file(_string(fields, "video", where), folder, where),
+        image=image,
+        video=video,
     )
 
 
@@ -256,11 +277,16 @@ def _string(fields: dict[str, Any], name: str, where: str) -> str | None:
         value = str(value)
     if not isinstance(value, str):
         raise PromptError(f"{name} is {value!r}, not text", where=where, mend=f"put the {name} in double quotes")
+    return _whole(value, name, where).strip() or None
+
+
+def _whole(text: str, name: str, where: str) -> str:
+    """Text that can be written."""
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
-        raise PromptError(f"{name} holds half a character: {value!a}", where=where, mend="write it as UTF-8") from None
-    return value.strip() or None
+        raise PromptError(f"{name} holds half a character: {text!a}", where=where, mend="write it as UTF-8") from None
+    return text
 
 
 def _tags(value: Any, where: str) -> tuple[str, ...]:
@@ -270,20 +296,37 @@ def _tags(value: Any, where: str) -> tuple[str, ...]:
     words = re.split(r"[,;\s]+", value) if isinstance(value, str) else value
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise PromptError(f"tags are {value!r}, not a list of words", where=where, mend='write ["fast", "water"]')
-    return tuple(word for word in words if word)
+    return tuple(_whole(word, "a tag", where) for word in words if word)
 
 
-def _derived_id(text: str) -> str:
-    """An id that follows from the text alone, so that adding a line changes no other prompt's seed."""
+def _derived_id(text: str, *conditions: str | None) -> str:
+    """An id that follows from what is asked for, so that adding a line changes no other prompt's seed.
+
+    Args:
+        text: of the prompt.
+        conditions: paths of its image and clip: prompts of one text and several images are several prompts.
+    """
     words = re.findall(r"[a-z0-9]+", text.lower())[:4]
-    return "-".join([*words, digest(text, length=6)])
+    names = [Path(condition).name for condition in conditions if condition is not None]
+    return "-".join([*words, digest([text, *names] if names else text, length=6)])
 
 
-def _file(given: str | None, folder: Path, where: str) -> str | None:
-    """The path of a conditioning file, relative to the prompt file that names it."""
+def _file(fields: dict[str, Any], name: str, folder: Path, where: str) -> str | None:
+    """The path of a conditioning file, relative to the prompt file that names it; a folder may hold frames."""
+    given = fields.get(name)
+    if isinstance(given, Path):  # looked for already
+        return str(given)
+    given = _string(fields, name, where)
     if given is None:
         return None
-    path = folder / given
-    if not path.exists():
-        raise PromptError(f"there is no file {given!r}", where=where, mend=f"paths are relative to {folder}")
-    return str(path.resolve())
+    path, mend = folder / given, f"paths are relative to {folder}"
+    try:
+        is_there, is_folder = path.exists(), path.is_dir()
+    except OSError:  # a name that no file can have
+        is_there = is_folder = False
+    if not is_there:
+        raise PromptError(f"there is no file {given!r}", where=where, mend=mend)
+    try:
+        return str((path if is_folder else files.regular(path, error=PromptError)).resolve())
+    except PromptError as error:
+        raise PromptError(f"{name} {given!r} is {error.what}", where=where, mend=mend) from None
