@@ -201,6 +201,7 @@ def _decoded(container: Any, survey: _Survey, path: Path, rate: float) -> Decode
     to_rgb = pixels.ToRgb()
     try:
         for frame in _frames_of(container, stream, survey.first_key):
+            pixels.refuse_hdr(stream.codec_context.color_trc, path)
             seen.add(frame, path)
             frames.next(frame.height, frame.width, seen.turn)[...] = to_rgb(frame)
     except av.error.FFmpegError:
@@ -248,7 +249,6 @@ class _Seen:
             raise ClipFileError(
                 f"its frame {len(self.shown)} is damaged", where=path, mend="copy or render the file again"
             )
-        pixels.refuse_hdr(frame.color_trc, path)
         if not self.shown and (matrix := frame.side_data.get(Type.DISPLAYMATRIX)) is not None:
             turn = turns.of_matrix(bytes(matrix))
             if turn is None:
