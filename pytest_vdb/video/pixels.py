@@ -61,24 +61,33 @@ class ToRgb:
 class _WovenColours:
     """Whether the colour lines of interlaced frames belong to fields.
 
-    Lines of whole frames are equally far from both neighbours. Lines of fields, woven, are one row from one neighbour
-    and three from the other; and where something moves, the next line but one is nearer than the next.
+    Lines of a whole frame differ the more the farther apart they are, and each is equally far from both neighbours.
+    Lines of two fields, woven, are one row from one neighbour and three from the other; and where something moves, the
+    next line but one, of the same field, is nearer than those before and after it.
     """
 
     def __init__(self) -> None:
-        self._within = self._between = self._every_other = 0.0
+        self._steps = np.zeros(4)
+        """How much lines differ that are so many lines apart."""
+        self._within = self._between = 0.0
 
     def seen(self, frame: Any) -> bool:
-        for plane in _planes(frame)[1:3]:
-            lines = plane[: len(plane) // 2 * 2].astype(np.int32)
-            steps = np.abs(np.diff(lines, axis=0)).mean(axis=1)
-            if len(steps) < 3:
+        """After this frame and all before it."""
+        kind = "<u2" if frame.format.components[0].bits > 8 else "u1"
+        for plane, rows in zip(frame.planes[1:3], _planes(frame)[1:3], strict=True):
+            lines = rows.view(kind)[: len(rows) // 2 * 2, : plane.width].astype(np.int32)
+            if len(lines) < 4:
                 continue
-            self._within += float(steps[0::2].mean())
-            self._between += float(steps[1::2].mean())
-            self._every_other += float(np.abs(lines[2:] - lines[:-2]).mean())
-        moves = self._within + self._between > 2 * self._every_other
-        return moves or self._between > 2 * self._within
+            for apart in (1, 2, 3):
+                self._steps[apart] += np.abs(lines[apart:] - lines[:-apart]).mean()
+            self._within += float(np.abs(lines[1::2] - lines[0::2]).mean())
+            self._between += float(np.abs(lines[2::2] - lines[1:-1:2]).mean())
+        moving = (self._steps[1] + self._steps[3]) / 2 > _NEARER * self._steps[2]
+        return bool(moving or self._between > _FARTHER * self._within)
+
+
+_NEARER, _FARTHER = 1.03, 2.0
+"""Whole frames of five real clips, of shapes and of noise gave .92 to .99 and up to 1.5; fields above 1.09 or 2.8."""
 
 
 def _rgb(frame: Any) -> NDArray[np.uint8]:

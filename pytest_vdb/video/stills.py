@@ -33,10 +33,10 @@ STILLS = frozenset(
 )
 """Suffixes of the images that are read from a folder."""
 
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000")
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "GIF")
 """What Pillow may take a file for: never what starts another program (EPS) or opens other files."""
 
-_ANIMATED = frozenset({"PNG", "WEBP", "TIFF"})
+_ANIMATED = frozenset({"PNG", "WEBP", "TIFF", "GIF"})
 """Whose further pictures are frames. Those of a phone's JPEG (MPO) are the same picture, deeper or brighter."""
 
 _WORKSPACE = 16

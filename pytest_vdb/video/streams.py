@@ -57,6 +57,8 @@ def read(path: Path, rate: float) -> Decoded:
             if container.format.name.endswith("_pipe") or container.format.name == "apng":
                 return stills.read_image(path, rate)
             survey = _surveyed(container, path)
+            if container.format.name == "gif" and _is_without_delays(survey, path):
+                return stills.read_image(path, rate)
         with _opened(path) as container:
             return _decoded(container, survey, path, rate)
     except av.error.FFmpegError as error:
@@ -100,16 +102,28 @@ class _Named:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, *, container: str | None = None) -> Iterator[Any]:
+    """A file as a container; where that is named, without a look at what its streams hold."""
     import av
 
     # What a file names besides itself is not opened, by whatever protocol; and no decoder takes more than the budget.
-    options = {"protocol_whitelist": "none", "max_pixels": str(max(budget().size // 3, 1))}
+    options = {"protocol_whitelist": "none", **({"probesize": "32"} if container else _largest_picture())}
     with (
         path.open("rb") as file,
-        av.open(_Named(file, path.suffix), options=options, metadata_errors="replace", buffer_size=2**18) as container,
+        av.open(
+            _Named(file, path.suffix),
+            format=container,
+            options=options,
+            metadata_errors="replace",
+            buffer_size=2**18,
+        ) as opened,
     ):
-        yield container
+        yield opened
+
+
+def _largest_picture() -> dict[str, str]:
+    """What decoders are told, when they are asked what a stream holds and when they decode it."""
+    return {"max_pixels": str(max(budget().size // 3, 1))}
 
 
 def _videos(container: Any) -> list[Any]:
@@ -134,6 +148,13 @@ def _main(container: Any) -> Any | None:
 def _area(stream: Any) -> int:
     context = stream.codec_context
     return 0 if context is None else int(context.width * context.height)
+
+
+def _stated_area(path: Path, container: Any) -> int:
+    """As the container has it, where the decoder refused to tell: because it was told what is too large."""
+    with _opened(path, container=container.format.name) as unprobed:
+        stream = _main(unprobed)
+        return 0 if stream is None else _area(stream)
 
 
 # The first time: packets --------------------------------------------------------------------------------------------
@@ -163,7 +184,7 @@ def _surveyed(container: Any, path: Path) -> _Survey:
     if stream.codec_context is None:
         raise ClipFileError("no decoder for its codec", where=path, mend="convert it, e.g. to H.264")
     pixels.refuse_hdr(stream.codec_context.color_trc, path)
-    budget().check(3 * _area(stream), where=path, what="for one frame")
+    budget().check(3 * (_area(stream) or _stated_area(path, container)), where=path, what="for one frame")
     survey = _Survey(index=stream.index)
     no_key_yet = True
     for packet in container.demux():
@@ -186,6 +207,11 @@ def _surveyed(container: Any, path: Path) -> _Survey:
     return survey
 
 
+def _is_without_delays(survey: _Survey, path: Path) -> bool:
+    """A GIF of 1987: libavformat takes all its pictures for one packet, of which the first is decoded."""
+    return survey.packets < survey.announced and wholeness.what_is_missing(path, "gif") is None
+
+
 # The second time: frames --------------------------------------------------------------------------------------------
 
 
@@ -196,6 +222,7 @@ def _decoded(container: Any, survey: _Survey, path: Path, rate: float) -> Decode
     is_ours = DIGEST_TAG in tags
     # Threads lose what a decoder says of damage, unless each frame is decoded from one packet and nothing else; of our
     # own files the digest of the pixels tells.
+    stream.codec_context.options = _largest_picture()
     stream.thread_type = "AUTO" if is_ours or stream.codec_context.codec.intra_only else "NONE"
     frames, seen = Frames(path, expected=len(survey.shown) or survey.packets), _Seen()
     to_rgb = pixels.ToRgb()

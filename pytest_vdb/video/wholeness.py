@@ -137,15 +137,15 @@ _MISCOUNT = 8
 @_of("avi")
 def _chunks(file: Source) -> Iterator[int | str]:
     """AVI: RIFF's chunks. Where a size was never filled in (the file went into a pipe), what is inside is followed."""
-    place = 0
-    while place + 8 <= file.size:
+    place, tolerated = 0, _MISCOUNT
+    while place < file.size:
         kind, size = file.at(place, 4), file.little(place + 4, 4)
-        if not re.fullmatch(rb"[\w ]{4}", kind):
+        if len(kind) == 4 and not re.fullmatch(rb"[\w ]{4}", kind):
             return
         if kind in (b"RIFF", b"LIST") and size in (0, 0xFFFFFFFF):
-            place += 12
+            place, tolerated = place + 12, 0
             continue
-        yield place + size + 8 - _MISCOUNT
+        yield place + size + 8 - tolerated
         place += size + 8 + size % 2
 
 
