@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -75,12 +76,12 @@ class Clip:
             raise BadClip(
                 f"frames of type {dtype} and shape {shape}", mend="a clip is uint8 (T, H, W, 3) with at least one frame"
             )
-        try:
-            is_rate = not isinstance(self.fps, bool | str) and self.fps > 0 and math.isfinite(self.fps)
-        except (TypeError, ValueError, OverflowError):
-            is_rate = False
-        if not is_rate:
-            raise BadClip(f"{self.fps!r} frames per second", mend="give the clip its real frame rate, a number above 0")
+        rate: Any = self.fps  # whatever a model or a file gave
+        is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
+        if not (is_number and rate > 0 and math.isfinite(rate)):
+            raise BadClip(f"{rate!r} frames per second", mend="give the clip its real frame rate, a number above 0")
+        if not isinstance(rate, int | float):  # numpy's numbers and fractions cannot be written as JSON
+            object.__setattr__(self, "fps", float(rate))
 
     @property
     def seconds(self) -> float:

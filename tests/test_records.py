@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -97,10 +99,27 @@ def test_what_is_no_clip_is_refused(frames):
         Clip(frames, 8.0)
 
 
-@pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf"), None, "8", True, 8j, [8], np.array([8.0])])
 def test_a_clip_needs_a_frame_rate(fps):
     with pytest.raises(BadClip, match="frames per second"):
         Clip(np.zeros((1, 8, 8, 3), np.uint8), fps)
+
+
+@pytest.mark.parametrize("fps", [8, 8.0, np.float32(8), np.int64(8), Fraction(8)])
+def test_any_number_is_a_frame_rate_that_can_be_written(fps):
+    clip = Clip(np.zeros((1, 8, 8, 3), np.uint8), fps)
+    assert json.loads(json.dumps(clip.fps)) == 8
+
+
+def test_a_clips_digest_is_of_its_pixels_however_they_lie_in_memory():
+    frames = np.random.default_rng(0).integers(0, 256, (3, 8, 10, 3), np.uint8)
+    turned = np.ascontiguousarray(frames[:, ::-1])[:, ::-1]
+    assert not turned.flags.c_contiguous
+    assert (
+        Clip(turned, 8).digest()
+        == Clip(frames, 8).digest()
+        == hashlib.sha256(b"(3, 8, 10, 3)" + frames.tobytes()).hexdigest()
+    )
 
 
 def test_a_clips_digest_tells_shapes_apart():

@@ -320,5 +320,5 @@ def _rows_of_csv(text: str, path: Path) -> list[_Row]:
         return [_Row(fields, f"{path}:{rows.line_num}", number) for number, fields in enumerate(rows, start=1)]
     except csv.Error as error:
         raise PromptError(
-            f"not CSV: {error}", where=f"{path}:{rows.line_num}", mend="the first line names the columns"
+            f"not CSV: {error}", where=f"{path}:{rows.line_num + 1}", mend="the first line names the columns"
         ) from None

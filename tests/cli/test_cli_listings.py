@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,20 @@ def test_the_prompts_of_a_category(capsys):
     prompts = json.loads(capsys.readouterr().out)
     assert len(prompts) == 10
     assert {prompt["category"] for prompt in prompts} == {"physics"}
+
+
+def test_the_images_of_a_list_are_shown_and_missed(tmp_path, capsys):
+    entry = {"prompt_en": "a cat", "dimension": ["i2v_subject"], "image_type": "animal"}
+    entries = [{**entry, "image_name": name} for name in ("a cat.jpg", "another cat.jpg")]
+    (tmp_path / "i2v.json").write_text(json.dumps(entries))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a cat.jpg").write_bytes(b"")
+    assert main(["prompts", str(tmp_path / "i2v.json"), "--json"]) == 0
+    shown = capsys.readouterr()
+    images = [Path(prompt["image"]).relative_to(tmp_path.resolve()) for prompt in json.loads(shown.out)]
+    assert images == [Path("images/a cat.jpg"), Path("another cat.jpg")]
+    assert "1 of its images are not there, e.g. " in shown.err
+    assert "another cat.jpg" in shown.err
 
 
 def test_listings_import_no_torch():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pytest_vdb import video
 from pytest_vdb.cli import main
@@ -238,3 +240,45 @@ def test_a_reference_of_clips_brings_the_paired_metrics_by_default(place, capsys
     assert not {"lpips", "dists", "fsim"} & names  # no networks here; and FSIM must be asked for
     names = {m["name"] for m in scored(capsys, "clips")["clips"][0]["measurements"]}
     assert not {"psnr", "ssim"} & names
+
+
+def test_what_the_reader_decided_reaches_the_record_and_what_was_left_out_is_said(place, capsys):
+    folder = save(place / "clips", "a")
+    images = [Image.fromarray(frame) for frame in moving_shapes("b", frames=4, height=24, width=32)]
+    images[0].save(folder / "b.gif", save_all=True, append_images=images[1:], duration=[50, 500, 50, 50])
+    (folder / "._a.npy").write_bytes(b"\0\5\x16\7")
+    (folder / "notes.txt").write_text("not a clip")
+    assert main(["score", "clips", "--metrics", "sharpness", "--device", "cpu"]) == 0
+    said = capsys.readouterr().err
+    note = "its frames are shown for 50 to 500 ms: read as 4 frames at their mean rate, 6.154 a second"
+    assert f"b.gif: {note}" in said
+    assert "clips: left out, as no clips: notes.txt" in said
+    assert "clips: left out, as systems leave them: ._a.npy" in said
+    records, _ = journal.read_records(place / "reports" / "scores" / "clips.jsonl")
+    assert {record.nodeid: record.notes for record in records} == {"a.npy": (), "b.gif": (note,)}
+    assert main(["score", "clips", "--metrics", "sharpness", "--device", "cpu"]) == 0
+    assert note not in capsys.readouterr().err, "it was said when the clip was measured"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes as files here")
+def test_a_name_that_is_not_utf8_and_a_pipe_cost_nothing(place, capsys):
+    folder = save(place / "clips", "a", "b")
+    try:
+        (folder / "a.npy").rename(folder / "caf\udce9.npy")
+    except (OSError, UnicodeError):
+        pytest.skip("this file system has no such names")
+    os.mkfifo(folder / "c.mp4")
+    (folder / "again").symlink_to(folder)
+    shown = scored(capsys, "clips", "--metrics", "sharpness")
+    assert [(clip["clip"], clip["status"]) for clip in shown["clips"]] == [
+        ("b.npy", "passed"),
+        ("caf\\udce9.npy", "passed"),
+    ]
+    records, warnings = journal.read_records(place / "reports" / "scores" / "clips.jsonl")
+    assert [record.nodeid for record in records] == ["b.npy", "caf\\udce9.npy"]
+    assert warnings == []
+
+
+def test_a_device_is_no_clip(place, capsys):
+    assert main(["score", "/dev/zero", "--metrics", "sharpness", "--device", "cpu"]) == 1
+    assert "a device, not a file" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pytest_vdb.errors import ClipFileError
 from pytest_vdb.models.registry import Registry
@@ -109,3 +110,18 @@ def test_a_folder_that_is_not_there_or_empty_is_refused_at_once(opened, tmp_path
     (tmp_path / "empty").mkdir()
     with pytest.raises(ClipFileError, match="holds no clip"):
         opened.registry.select(f"recordings:{tmp_path / 'empty'}")
+
+
+def test_what_the_reader_had_to_decide_is_noted_and_so_are_further_clips_of_a_sample(folder, opened):
+    (folder / "p001.mkv").unlink()
+    images = [Image.fromarray(frame) for frame in frames("first")]
+    images[0].save(folder / "p001.gif", save_all=True, append_images=images[1:], duration=[20, 500, 20, 20, 20])
+    np.save(folder / "p001.npy", frames("second"))
+    _, recipe, model = opened()
+    clip = model.generate(CAT, recipe, seed_of(0, CAT.id, 0))
+    assert len(clip.frames) == 5
+    assert model.notes == (
+        "recorded clip p001.gif",
+        "its frames are shown for 20 to 500 ms: read as 5 frames at their mean rate, 8.621 a second",
+        "other clips of this prompt and sample: p001.npy",
+    )

@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -232,3 +233,108 @@ def test_what_is_written_for_vbench_is_read_back(write):
 def test_a_json_file_that_is_not_vbenchs_says_what_is(write, text):
     with pytest.raises(PromptError):
         load(write("prompts.json", text))
+
+
+# VBench-I2V's list of prompts and images ------------------------------------------------------------------------------
+
+
+I2V = [
+    {"prompt_en": "a cat", "dimension": ["i2v_subject", "motion"], "image_type": "animal", "image_name": "a cat.jpg"},
+    {"prompt_en": "a cat", "dimension": ["i2v_subject"], "image_type": "animal", "image_name": "another cat.jpg"},
+    {"prompt_en": "a cat", "dimension": ["camera"], "image_type": "animal", "image_name": "a cat.jpg"},
+    {"prompt_en": "a hill", "dimension": ["i2v_background"], "image_type": "scenery", "image_name": "a hill.jpg"},
+]
+
+
+@pytest.mark.parametrize("folder", suites.IMAGE_FOLDERS)
+def test_prompts_that_differ_in_the_image_alone_are_several_and_have_their_images(write, tmp_path, folder):
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    for entry in I2V:
+        (tmp_path / folder / entry["image_name"]).write_bytes(b"")
+    suite = load(write("i2v.json", json.dumps(I2V)))
+    assert [(prompt.text, prompt.category, prompt.tags) for prompt in suite.prompts] == [
+        ("a cat", "animal", ("i2v_subject", "motion", "camera")),
+        ("a cat", "animal", ("i2v_subject",)),
+        ("a hill", "scenery", ("i2v_background",)),
+    ]
+    names = ("a cat.jpg", "another cat.jpg", "a hill.jpg")
+    assert [prompt.image for prompt in suite.prompts] == [str((tmp_path / folder / name).resolve()) for name in names]
+    assert len({prompt.id for prompt in suite.prompts}) == 3
+    assert suites.absent_images(suite) == ()
+
+
+def test_an_image_beside_the_list_comes_before_those_elsewhere(write, tmp_path):
+    (tmp_path / "data" / "origin").mkdir(parents=True)
+    for place in (tmp_path / "data" / "origin", tmp_path):
+        (place / "a hill.jpg").write_bytes(b"")
+    (prompt,) = load(write("i2v.json", json.dumps(I2V[3:]))).prompts
+    assert prompt.image == str((tmp_path / "a hill.jpg").resolve())
+
+
+def test_an_image_that_is_not_there_is_still_the_prompts(write, tmp_path):
+    suite = load(write("i2v.json", json.dumps(I2V)))
+    assert [Path(image).name for image in suites.absent_images(suite)] == ["a cat.jpg", "another cat.jpg", "a hill.jpg"]
+
+
+def test_what_is_written_for_vbench_i2v_is_read_back(write):
+    suite = load(write("i2v.json", json.dumps(I2V)))
+    entries = suites.vbench_entries(suite)
+    assert entries[2] == I2V[3]
+    assert load(write("again.json", json.dumps(entries))).prompts == suite.prompts
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"prompt_en": "a", "image_name": 5}, "entry 1: image_name is 5"),
+        ({"prompt_en": "a", "image_type": "animal"}, "entry 1: an image_type, and no image_name"),
+        ({"prompt_en": "a", "image_name": "\ud800"}, "entry 1: image_name holds half a character"),
+    ],
+)
+def test_an_entry_whose_image_is_none_says_so(write, entry, said):
+    with pytest.raises(PromptError) as caught:
+        load(write("i2v.json", json.dumps([entry])))
+    assert said in str(caught.value)
+
+
+def test_a_derived_id_follows_from_the_image_too(write, tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"")
+    lines = [{"text": "A kite.", "image": "a.png"}, {"text": "A kite.", "image": "b.png"}, {"text": "A kite."}]
+    suite = load(write("mine.jsonl", "\n".join(map(json.dumps, lines))))
+    assert len({prompt.id for prompt in suite.prompts}) == 3
+    (alone,) = load(write("one.jsonl", json.dumps(lines[1]))).prompts
+    assert alone.id == suite.prompts[1].id
+
+
+# Lines that are lines, and comments that are comments ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_comment_is_a_number_sign_and_a_space(write, end):
+    lines = ["# Kites", "#", "## More kites ##", "#\tand a tab", "#1 dad mug", "  #sunset at the beach", "A # kite."]
+    suite = load(write("mine.txt", end.join(lines)))
+    assert [prompt.text for prompt in suite.prompts] == ["#1 dad mug", "#sunset at the beach", "A # kite."]
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c"])
+def test_only_line_feeds_end_a_line(write, separator):
+    text = f"A kite.{separator}It dives."
+    assert [prompt.text for prompt in load(write("a.txt", f"{text}\nAnother.")).prompts] == [text, "Another."]
+    line = json.dumps({"text": text}, ensure_ascii=False)
+    if separator > " ":  # JSON escapes the others
+        assert [prompt.text for prompt in load(write("a.jsonl", f"{line}\n")).prompts] == [text]
+    assert [prompt.text for prompt in load(write("a.csv", f"text\n{text}\nAnother.\n")).prompts] == [text, "Another."]
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no devices as files here")
+@pytest.mark.parametrize("field", ["image", "video"])
+def test_a_device_is_no_conditioning_file(write, field):
+    with pytest.raises(PromptError, match=rf"mine\.jsonl:1: {field} '/dev/zero' is a device"):
+        load(write("mine.jsonl", json.dumps({"text": "x", field: "/dev/zero"})))
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".png", "a\0.png"])
+def test_a_conditioning_file_of_a_name_that_none_can_have_is_not_there(write, name):
+    with pytest.raises(PromptError, match=r"mine\.jsonl:1: there is no file"):
+        load(write("mine.jsonl", json.dumps({"text": "x", "image": name})))
