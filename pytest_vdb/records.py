@@ -356,9 +356,9 @@ class Record:
         return self.benchmark.rpartition("::")[2]
 
     @property
-    def pair(self) -> tuple[str | None, int | None]:
-        """What two runs are compared on: the same prompt with the same seed."""
-        return self.prompt, self.seed
+    def pair(self) -> tuple[str | None, int | None, tuple[tuple[str, str], ...]]:
+        """What two runs are compared on: the same prompt with the same seed and the same parameters."""
+        return self.prompt, self.seed, tuple(sorted(self.parameters.items()))
 
     def measurement(self, name: str) -> Measurement | None:
         """The measurement of that name, if the test made one."""

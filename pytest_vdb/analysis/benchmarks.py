@@ -1,7 +1,8 @@
 """Which benchmark a record belongs to, and what a benchmark is called where people read of it.
 
 A benchmark is its file, class and function. Runs of earlier versions kept the function alone, and so do clips that were
-scored and figures that others published: these stand beside the one benchmark that they can mean.
+scored and figures that others published: these stand beside the one benchmark that they can mean. A path begins where
+the command was typed, so one file may have a longer name in one run than in another.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _PARTS = re.compile(r"::|/")
 
 def placed(records: Iterable[Record]) -> list[Record]:
     """The records, those that know only their function's name in the benchmark that they can mean, if it is one."""
-    records = list(records)
+    records = _under_one_name(list(records))
     whole: dict[str, set[str]] = defaultdict(set)
     told: dict[str, set[str]] = defaultdict(set)
     for record in records:
@@ -29,6 +30,23 @@ def placed(records: Iterable[Record]) -> list[Record]:
             told[record.benchmark].add(place)
     return [
         record if "::" in record.benchmark else _at_home(record, whole[record.benchmark], told[record.benchmark])
+        for record in records
+    ]
+
+
+def _under_one_name(records: list[Record]) -> list[Record]:
+    """Of runs that were typed in different folders: a file's longest name, where it can be no other file's."""
+    runs: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        if "::" in record.benchmark:
+            runs[record.benchmark].add(record.run)
+    longest = {}
+    for name in runs:
+        others = [o for o in runs if o != name and _same_place(name, o) and not runs[name] & runs[o]]
+        if len(others) == 1 and others[0].endswith(f"/{name}"):
+            longest[name] = others[0]
+    return [
+        replace(record, benchmark=longest[record.benchmark]) if record.benchmark in longest else record
         for record in records
     ]
 

@@ -278,7 +278,7 @@ def _paired(rule: Rule, key: _Key, now: Sequence[Record], before: Sequence[Recor
     return _verdict(rule, key, outcome, words, pairs)
 
 
-_Pair = tuple[str | None, int | None]
+_Pair = tuple[str | None, int | None, tuple[tuple[str, str], ...]]
 _Reading = tuple[Record, Measurement | None]
 
 
@@ -298,7 +298,7 @@ def _readings(metric: str, records: Sequence[Record], *, once: bool) -> dict[_Pa
         if not once:
             by_pair[record.pair].append((record, measurement))
         elif measurement is not None:
-            by_pair[None, None].append((record, measurement))
+            by_pair[None, None, ()].append((record, measurement))
     return dict(by_pair)
 
 
@@ -345,7 +345,8 @@ def _none_left(expected: set[_Pair], ran: Mapping[_Pair, Sequence[_Reading]]) ->
 
 def _near(ran: Mapping[_Pair, Sequence[_Reading]], pair: _Pair) -> Sequence[_Reading]:
     """What became of a pair. A test that died before it had its seed, or a model before any prompt, stands for it."""
-    return ran.get(pair) or ran.get((pair[0], None)) or ran.get((None, None)) or ()
+    prompt, _, parameters = pair
+    return ran.get(pair) or ran.get((prompt, None, parameters)) or ran.get((None, None, ())) or ()
 
 
 def _obstacle(rule: Rule, before: Sequence[_Reading], now: Sequence[_Reading]) -> str | None:

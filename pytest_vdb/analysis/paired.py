@@ -227,15 +227,16 @@ def remarks_on(first: Side, second: Side, benchmarks: Sequence[Pairs]) -> tuple[
 
 # --- pairs ------------------------------------------------------------------------------------------------------------
 
-_Key = tuple[str, int]
+_Key = tuple[str, int, tuple[tuple[str, str], ...]]
 
 
 def _by_benchmark(records: Iterable[Record]) -> dict[str, dict[_Key, list[Record]]]:
-    """By prompt and sample; without what was measured of whole sets, which answers no prompt and has no seed."""
+    """By prompt, sample and parameters; without what was measured of whole sets: it answers no prompt and has no seed."""
     found: dict[str, dict[_Key, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda record: record.nodeid):
         if record.prompt is not None or record.seed is not None:
-            found[record.benchmark][record.prompt or "", record.sample_index].append(record)
+            parameters = tuple(sorted(record.parameters.items()))
+            found[record.benchmark][record.prompt or "", record.sample_index, parameters].append(record)
     return {name: found[name] for name in sorted(found)}
 
 

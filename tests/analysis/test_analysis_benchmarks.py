@@ -61,3 +61,23 @@ def test_functions_of_one_name_in_two_files_of_earlier_versions_are_two_benchmar
 def test_a_test_of_another_file_is_not_the_one_benchmark_of_its_name():
     old = record("test_g", "elsewhere.py::test_g[wan]")
     assert benchmarks_of(record("a.py::test_g"), old) == ["a.py::test_g", "test_g"]
+
+
+def named(benchmark: str, run: str) -> Record:
+    return Record(run=run, nodeid="n", benchmark=benchmark, model="wan", status="passed")
+
+
+def test_one_file_of_two_runs_that_were_typed_in_different_folders_is_one_benchmark():
+    near, far = named("test_g.py::test_g", "inside"), named("benchmarks/test_g.py::test_g", "outside")
+    assert benchmarks_of(near, far) == [far.benchmark] * 2
+
+
+def test_two_files_of_one_run_stay_two_benchmarks():
+    both = [named("test_g.py::test_g", "one"), named("a/test_g.py::test_g", "one")]
+    assert benchmarks_of(*both) == ["test_g.py::test_g", "a/test_g.py::test_g"]
+    three = [
+        named("test_g.py::test_g", "one"),
+        named("a/test_g.py::test_g", "two"),
+        named("b/test_g.py::test_g", "two"),
+    ]
+    assert benchmarks_of(*three) == ["test_g.py::test_g", "a/test_g.py::test_g", "b/test_g.py::test_g"]

@@ -279,3 +279,15 @@ def test_two_recipes_of_one_model_are_judged_apart():
     assert [v.outcome for v in judged(both[:5], both[:5])] == ["equivalent", "equivalent"]
     assert [v.outcome for v in judged(both[:4], both[:5])] == ["equivalent", "missing"]
     assert [v.outcome for v in judged(both[:5], both[:4])] == ["equivalent", "missing"]
+
+
+def test_all_tests_of_one_parameter_that_are_gone_do_not_pass():
+    before = asked("a", VALUES, parameters={"strength": "0.1"}) + asked("a", VALUES, parameters={"strength": "0.9"})
+    verdict = one(asked("a", VALUES, parameters={"strength": "0.1"}), before)
+    assert verdict.outcome == "missing"
+    assert "4 of the baseline's 8" in verdict.reason
+
+
+def test_values_of_different_parameters_are_never_paired():
+    before = asked("a", VALUES, parameters={"strength": "0.1"})
+    assert one(asked("a", VALUES, parameters={"strength": "0.9"}), before).outcome == "missing"
