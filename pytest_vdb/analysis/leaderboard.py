@@ -262,10 +262,14 @@ def _table(benchmark: str, name: str, run: Run, records: Sequence[Record]) -> Ta
 
 
 def _groups(records: Sequence[Record]) -> list[tuple[_Setup, list[Record]]]:
-    """The records of each row. One that never learnt all of its setup joins the first row that it agrees with."""
+    """The records of each row. One that never learnt all of its setup joins the first row that it agrees with.
+
+    Tests that measure nothing only pass or fail: whatever their parameters, they count in one row of their model.
+    """
+    measuring = any(record.measurements for record in records)
     groups: dict[tuple[_Maker, _Setup], list[Record]] = {}
     for record in sorted(records, key=lambda record: _setup(record).count(None)):
-        key = _maker(record), _setup(record)
+        key = _maker(record if measuring else replace(record, parameters={})), _setup(record)
         if key not in groups and None in key[1]:
             key = next((k for k in groups if k[0] == key[0] and _agree(key[1], k[1])), key)
         groups.setdefault(key, []).append(record)
@@ -351,7 +355,7 @@ def _row(
     return Row(
         benchmark=first.benchmark,
         model=first.model,
-        parameters=dict(sorted(first.parameters.items())),
+        parameters=dict(sorted(_common_parameters(records))),
         weights=first.weights,
         recipe_digest=recipe_digest,
         hardware=hardware,
@@ -365,6 +369,10 @@ def _row(
         records=tuple(records),
         published=first.published,
     )
+
+
+def _common_parameters(records: Sequence[Record]) -> set[tuple[str, str]]:
+    return set.intersection(*(set(record.parameters.items()) for record in records))
 
 
 def _cell(column: Column, readings: _Readings, of: Record, prompts: Mapping[_Asked, str], *, once: bool) -> Cell:

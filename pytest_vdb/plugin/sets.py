@@ -63,11 +63,11 @@ class SetMetrics:
         return finished
 
     def _groups(self) -> list[list[Record]]:
-        """The measured samples of each model in each benchmark, in the order of their prompts."""
-        groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        """The measured samples of each model in each benchmark of the same parameters, in the order of their prompts."""
+        groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
         for record in sorted(self.recorder.latest(), key=lambda record: record.nodeid):
             if record.status == "passed" and record.features is not None:
-                groups[record.benchmark, record.model].append(record)
+                groups[record.benchmark, record.model, str(sorted(record.parameters.items()))].append(record)
         return list(groups.values())
 
     def _record(self, of_model: list[Record]) -> Record:
@@ -77,9 +77,10 @@ class SetMetrics:
         from pytest_vdb.records import Failure
 
         first = of_model[0]
+        parameters = [f"{name}={value}" for name, value in sorted(first.parameters.items())]
         blank = replace(
             first,
-            nodeid=f"{SETS_PATH}::{first.benchmark}[{first.model}]",
+            nodeid=f"{SETS_PATH}::{first.benchmark}[{', '.join([first.model, *parameters])}]",
             prompt=None,
             prompt_text=None,
             category=None,

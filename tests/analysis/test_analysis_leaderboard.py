@@ -344,6 +344,12 @@ def test_an_earlier_versions_record_is_superseded_by_the_same_test_of_this_one()
     assert build(RUN, [old]).tables[0].name == "test_g"
 
 
+def test_tests_that_measure_nothing_count_in_one_row_whatever_their_parameters():
+    checks = [record("a", None, nodeid=f"n[{name}]", parameters={"check": name}) for name in ("shape", "memory")]
+    (row,) = build(RUN, checks).rows
+    assert (row.tests, row.parameters) == (2, {})
+
+
 def test_parameters_of_the_users_own_are_rows_of_their_own():
     records = [
         record("a", "p1", quality(v), nodeid=f"n[{s}]", parameters={"strength": s})
