@@ -231,7 +231,7 @@ _Key = tuple[str, int, tuple[tuple[str, str], ...]]
 
 
 def _by_benchmark(records: Iterable[Record]) -> dict[str, dict[_Key, list[Record]]]:
-    """By prompt, sample and parameters; not what was measured of whole sets, which answers no prompt and has no seed."""
+    """By prompt, sample and parameters; not what was measured of whole sets: that answers no prompt."""
     found: dict[str, dict[_Key, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda record: record.nodeid):
         if record.prompt is not None or record.seed is not None:

@@ -63,7 +63,7 @@ class SetMetrics:
         return finished
 
     def _groups(self) -> list[list[Record]]:
-        """The measured samples of each model in each benchmark of the same parameters, in the order of their prompts."""
+        """The measured samples of each model in each benchmark with the same parameters, in a fixed order."""
         groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
         for record in sorted(self.recorder.latest(), key=lambda record: record.nodeid):
             if record.status == "passed" and record.features is not None:
