@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,7 @@ from pytest_vdb.metrics.engine import Engine
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.models.recordings import recordings
 from pytest_vdb.records import Clip
-from pytest_vdb.results import journal
+from pytest_vdb.results import journal, ledger
 from pytest_vdb.shapes import moving_shapes
 
 
@@ -282,3 +285,78 @@ def test_a_name_that_is_not_utf8_and_a_pipe_cost_nothing(place, capsys):
 def test_a_device_is_no_clip(place, capsys):
     assert main(["score", "/dev/zero", "--metrics", "sharpness", "--device", "cpu"]) == 1
     assert "a device, not a file" in capsys.readouterr().err
+
+
+# Every clip that was given ------------------------------------------------------------------------------------------
+
+
+def names_in(ledger_path: Path) -> list[str]:
+    return sorted(record.nodeid for record in ledger.read(ledger_path).records if record.benchmark == ledger.SCORE)
+
+
+def test_four_samples_that_are_one_file_are_four_records(place, capsys):
+    """A sampler that ignores its seed: whoever reads the report must see four tests, and hears of it."""
+    (place / "mine.jsonl").write_text('{"id": "cat", "text": "a cat"}\n')
+    save(place / "clips", "cat-0")
+    for sample in (1, 2, 3):
+        shutil.copy(place / "clips" / "cat-0.npy", place / "clips" / f"cat-{sample}.npy")
+    arguments = ["score", "clips", "--prompts", "mine.jsonl", "--metrics", "sharpness"]
+    for scored_before in (0, 4):
+        assert main(arguments) == 0
+        said = capsys.readouterr().err
+        assert "4 clips of prompt cat are the same file (a seed that is ignored?): cat-0.npy, cat-1.npy" in said
+        assert f"4 clips, {scored_before} of them scored before, 0 failed" in said
+    records = ledger.read(place / "reports/scores/clips.jsonl").records
+    assert sorted((record.nodeid, record.sample_index) for record in records) == [
+        (f"cat-{sample}.npy", sample) for sample in range(4)
+    ]
+    assert len({record.measurements for record in records}) == 1
+
+
+def test_a_renamed_clip_has_its_new_name_and_is_not_measured_again(place, capsys):
+    save(place / "clips", "a", "b")
+    assert main(["score", "clips", "--metrics", "sharpness"]) == 0
+    (place / "clips" / "b.npy").rename(place / "clips" / "c.npy")
+    capsys.readouterr()
+    assert main(["score", "clips", "--metrics", "sharpness"]) == 0
+    assert "2 clips, 2 of them scored before" in capsys.readouterr().err
+    assert names_in(place / "reports/scores/clips.jsonl") == ["a.npy", "c.npy"]
+    assert main(["score", "clips", "--metrics", "temporal_flicker"]) == 0
+    (_, c) = ledger.read(place / "reports/scores/clips.jsonl").records
+    assert [measured.name for measured in c.measurements] == ["sharpness", "temporal_flicker"]
+
+
+def test_clips_that_swap_their_names_swap_their_values(place):
+    save(place / "clips", "a", "b")
+    assert main(["score", "clips", "--metrics", "sharpness"]) == 0
+
+    def values() -> dict[str, float | None]:
+        records = ledger.read(place / "reports/scores/clips.jsonl").records
+        return {record.nodeid: record.measurements[0].value for record in records}
+
+    before = values()
+    for old, new in (("a", "x"), ("b", "a"), ("x", "b")):
+        (place / "clips" / f"{old}.npy").rename(place / "clips" / f"{new}.npy")
+    assert main(["score", "clips", "--metrics", "sharpness"]) == 0
+    assert values() == {"a.npy": before["b.npy"], "b.npy": before["a.npy"]}
+
+
+def test_one_clip_alone_forgets_no_other(place):
+    save(place / "clips", "a", "b")
+    assert main(["score", "clips", "--metrics", "sharpness", "-o", "all.jsonl"]) == 0
+    assert main(["score", "clips/a.npy", "--metrics", "sharpness", "-o", "all.jsonl"]) == 0
+    assert names_in(place / "all.jsonl") == ["a.npy", "b.npy"]
+
+
+def test_two_sessions_at_once_on_one_file_lose_nothing(place):
+    for model in ("wan", "cog"):
+        save(place / model, *"abcdef")
+    vdb = [sys.executable, "-c", "import sys; from pytest_vdb.cli import main; sys.exit(main())", "score"]
+    more = ["--metrics", "sharpness", "-o", "all.jsonl"]
+    sessions = [subprocess.Popen([*vdb, model, *more], stdout=subprocess.DEVNULL) for model in ("wan", "cog")]
+    assert [session.wait() for session in sessions] == [0, 0]
+    records, warnings = journal.read_records(place / "all.jsonl")
+    assert warnings == []
+    assert sorted((record.model, record.nodeid) for record in records) == sorted(
+        (model, f"{name}.npy") for model in ("wan", "cog") for name in "abcdef"
+    )
