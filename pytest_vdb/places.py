@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -25,6 +27,19 @@ def where_is(thing: Callable[..., Any]) -> str:
     with contextlib.suppress(ValueError):
         path = path.relative_to(Path.cwd())
     return f"{path}:{line} ({thing.__qualname__})"
+
+
+def raised_at(error: BaseException) -> str | None:
+    """`mine.py:12`, the last line of the user's own files that an error passed; None: it passed none."""
+    ours = Path(__file__).parent
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        installed = path.is_relative_to(ours) or path.is_relative_to(sys.base_prefix) or "site-packages" in path.parts
+        if path.is_file() and not installed:
+            with contextlib.suppress(ValueError):
+                path = path.relative_to(Path.cwd())
+            return f"{path}:{frame.lineno}"
+    return None
 
 
 def _codes(thing: Callable[..., Any]) -> Iterator[CodeType]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.cli.engines import add_metric_arguments, chosen_metrics, open_engine
+from pytest_vdb.cli.engines import add_metric_arguments, chosen_metrics, errors_of_metrics, open_engine
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, print_table, progress, show
 from pytest_vdb.files import expanded
@@ -51,8 +51,9 @@ def _calibrate(options: argparse.Namespace) -> int:
     answering = calibrate(engine, scenes, DEGRADATIONS)
     answers: list[Answer] = []
     try:
-        for answer in progress(answering, total=total, unit="answer"):
-            answers.append(answer)
+        with errors_of_metrics():
+            for answer in progress(answering, total=total, unit="answer"):
+                answers.append(answer)
     except KeyboardInterrupt as stop:
         _show(answers, len(scenes), as_json=options.json)
         stop.add_note(f"{len(answers)} of {total} correlations are shown")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
+from pytest_vdb.cli.engines import errors_of_metrics
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, show, warn
 from pytest_vdb.errors import OptionError, RecordError, UnknownName, VdbError
@@ -87,7 +88,8 @@ def _comparisons(options: argparse.Namespace) -> list[Comparison]:
     comparisons, errors = [], []
     for first, second in _sides(options):
         try:
-            comparisons.append(_comparison(options, first, second))
+            with errors_of_metrics():
+                comparisons.append(_comparison(options, first, second))
         except VdbError as error:
             errors.append(error)
     if not comparisons:

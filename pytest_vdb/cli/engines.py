@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_vdb.errors import UnknownName
+from pytest_vdb.errors import MetricError, UnknownName, VdbError
+from pytest_vdb.places import raised_at
 
 if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import MetricSpec
@@ -65,6 +67,26 @@ def open_engine(specs: Sequence[MetricSpec], options: argparse.Namespace) -> Eng
         cache_dir=cache_folder(),
         offline=is_offline(),
     )
+
+
+@contextlib.contextmanager
+def errors_of_metrics() -> Iterator[None]:
+    """What a metric of the user's own raises is said with its line, and ends in no traceback.
+
+    Raises:
+        MetricError: what was raised in the user's files.
+    """
+    try:
+        yield
+    except VdbError:
+        raise
+    except Exception as error:
+        where = raised_at(error)
+        if where is None:
+            raise
+        doing = "; ".join(getattr(error, "__notes__", ()))
+        said = f"{type(error).__name__}: {error}{f' ({doing})' if doing else ''}"
+        raise MetricError(said, where=where, mend="mend the metric, or leave it out: --metrics") from error
 
 
 def named_weights(options: argparse.Namespace) -> dict[str, Path]:

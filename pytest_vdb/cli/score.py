@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
-from pytest_vdb.cli.engines import add_metric_arguments, metric_registry, named_weights, open_engine
+from pytest_vdb.cli.engines import (
+    add_metric_arguments,
+    errors_of_metrics,
+    metric_registry,
+    named_weights,
+    open_engine,
+)
 from pytest_vdb.cli.printing import print_json, print_table, progress, show, warn
 from pytest_vdb.errors import OptionError
 from pytest_vdb.files import expanded
@@ -85,7 +91,8 @@ def _score(options: argparse.Namespace) -> int:
                 warn(f"{outcome.recording.name}: {outcome.record.failure.message}")
             for note in outcome.record.notes if not outcome.reused else ():
                 warn(f"{outcome.recording.name}: {note}")
-        of_set = _measure_set(options, scorer, outcomes, kept)
+        with errors_of_metrics():
+            of_set = _measure_set(options, scorer, outcomes, kept)
     except KeyboardInterrupt as stop:
         stop.add_note(f"{len(outcomes)} of {len(recordings)} clips are in {ledger.path}; the same command goes on")
         raise

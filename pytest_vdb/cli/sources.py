@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-import traceback
 from pathlib import Path
 from types import ModuleType
 
 from pytest_vdb import files
 from pytest_vdb.errors import OptionError, VdbError
 from pytest_vdb.files import expanded
+from pytest_vdb.places import raised_at
 
 
 def imported(source: str) -> ModuleType:
@@ -32,7 +32,7 @@ def imported(source: str) -> ModuleType:
         mend = "give a Python file, or a module that can be imported"
         raise OptionError(f"{source!r}: {error}", where="--from", mend=mend) from None
     except Exception as error:
-        where = _line_of(error, path if is_file else None)
+        where = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else raised_at(error)
         raise OptionError(
             f"{type(error).__name__}: {error}", where=where or f"--from {source}", mend="mend it"
         ) from error
@@ -46,12 +46,3 @@ def _executed(path: Path) -> ModuleType:
     sys.modules.setdefault(path.stem, module)
     spec.loader.exec_module(module)
     return module
-
-
-def _line_of(error: Exception, path: Path | None) -> str | None:
-    """Where in the user's file it happened."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}:{error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if path is not None and Path(frame.filename) == path.absolute()]
-    return f"{path}:{lines[-1]}" if lines else None

@@ -59,23 +59,23 @@ class Summary:
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """The table, the gates and where the rest is; also under -q and -n."""
         for problem in filter(None, (self.recorder.problem, self.problem)):
-            terminalreporter.write_line(lines(problem), red=True)
+            _write(terminalreporter, lines(problem), red=True)
         if self.board is None and not self.gates.verdicts:
             return
         from pytest_vdb.reporters import terminal, verdicts
 
         if self.board is not None and terminalreporter.verbosity >= -1:
             terminalreporter.section("vdb leaderboard")
-            terminalreporter.write_line(terminal.render(self.board, width=terminalreporter._tw.fullwidth))
+            _write(terminalreporter, terminal.render(self.board, width=terminalreporter._tw.fullwidth))
         if self.gates.verdicts:
             terminalreporter.section("vdb gates")
-            terminalreporter.write_line(verdicts.render_terminal(self.gates.verdicts))
+            _write(terminalreporter, verdicts.render_terminal(self.gates.verdicts))
         for path in self.written:
             if path.suffix == ".html":
-                terminalreporter.write_line(f"leaderboard: {visible(_relative(path))}")
+                _write(terminalreporter, f"leaderboard: {visible(_relative(path))}")
         if self.board is not None:
             records = self.recorder.folder / "records.jsonl"
-            terminalreporter.write_line(f"records:     {visible(_relative(records))}")
+            _write(terminalreporter, f"records:     {visible(_relative(records))}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -103,6 +103,13 @@ def _live(record: Record) -> str:
     shown = [m for m in record.measurements if m.value is not None and m.series is None][:4]
     parts = [f"{m.name} {m.value:.3g}{'' if m.unit == '1' else ' ' + m.unit}" for m in shown]
     return visible(", ".join((["clip reused"] if record.reused_from else []) + parts))
+
+
+def _write(terminalreporter: TerminalReporter, text: str, **markup: bool) -> None:
+    """Line by line, with `?` for what the terminal's encoding lacks: pytest would write all of it as escapes."""
+    encoding = getattr(terminalreporter._tw._file, "encoding", None) or "utf-8"
+    for line in text.split("\n"):
+        terminalreporter.write_line(line.encode(encoding, "replace").decode(encoding), **markup)
 
 
 def _relative(path: Path) -> str:

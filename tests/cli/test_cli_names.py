@@ -195,3 +195,34 @@ def test_a_folder_that_cannot_be_made_is_said(closed, capsys, command, target, w
     assert told.splitlines()[-2].startswith(f"vdb: {target[:5]}")
     assert why in told
     assert "Traceback" not in told
+
+
+RAISING = """
+from pytest_vdb import Clip, metric
+
+@metric("broken", unit="1", better="higher")
+def broken(clip: Clip) -> float:
+    '''Cannot.'''
+    return 1 / (len(clip.frames) * 0)
+
+@metric("broken_set", unit="1", better="higher")
+def broken_set(clips: list[Clip]) -> float:
+    '''Cannot.'''
+    return {}["nothing"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("calibrate", "--scenes", "1", "--metrics", "broken"), "m.py:7: ZeroDivisionError: division by zero (while"),
+        (("score", "clips", "--metrics", "broken"), "a.npy: ZeroDivisionError: division by zero"),
+        (("score", "clips", "--metrics", "sharpness,broken_set"), "m.py:12: KeyError: 'nothing' (while measuring"),
+    ],
+)
+def test_a_metric_that_raises_is_said_with_its_line(place, capsys, arguments, said):
+    (place / "m.py").write_text(RAISING)
+    assert main([*arguments, "--from", "m.py"]) == 1
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
