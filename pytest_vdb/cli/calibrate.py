@@ -34,8 +34,12 @@ def add_to(commands: Any) -> None:
         "as a person would is marked + where the claim holds and ! where it does not; the exit status is then 1.",
     )
     calibrate.add_argument("--clips", type=expanded, metavar="CLIPS", help="good clips (default: drawn scenes)")
-    calibrate.add_argument("--scenes", type=whole(1), default=4, help="how many drawn scenes (default: %(default)s)")
-    calibrate.add_argument("--size", type=whole(16), default=128, help="height and width of these (%(default)s)")
+    calibrate.add_argument(
+        "--scenes", type=whole("--scenes", 1), default=4, help="how many drawn scenes (default: %(default)s)"
+    )
+    calibrate.add_argument(
+        "--size", type=whole("--size", 16), default=128, help="height and width of these (%(default)s)"
+    )
     add_metric_arguments(calibrate)
     calibrate.set_defaults(command=_calibrate)
 

@@ -54,9 +54,12 @@ def add_to(commands: Any) -> None:
     compare.add_argument("--from", dest="sources", action="append", default=[], metavar="FILE", help=tagged)
     compare.add_argument("--any-recipe", action="store_true", help="of two runs: also where the recipes differ")
     compare.add_argument(
-        "--permutations", type=whole(1), default=999, help="swaps for set metrics at most (default: %(default)s)"
+        "--permutations",
+        type=whole("--permutations", 1),
+        default=999,
+        help="swaps for set metrics at most (default: %(default)s)",
     )
-    compare.add_argument("--seed", type=whole(0), default=0, help="of these swaps (default: %(default)s)")
+    compare.add_argument("--seed", type=whole("--seed", 0), default=0, help="of these swaps (default: %(default)s)")
     compare.add_argument("--json", action="store_true", help="print JSON instead of a table")
     compare.add_argument("-o", "--output", type=expanded, metavar="FILE", help="also write it as Markdown")
     compare.set_defaults(command=_compare)

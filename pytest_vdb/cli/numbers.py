@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
+
+from pytest_vdb.errors import OptionError
 
 _MOST = 2**31 - 1
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """An argparse type: a whole number of at least `least`."""
+def whole(flag: str, least: int) -> Callable[[str], int]:
+    """An argparse type: a whole number of at least `least`.
+
+    Raises:
+        OptionError: (when called) no such number.
+    """
 
     def read(text: str) -> int:
         try:
@@ -17,7 +22,7 @@ def whole(least: int) -> Callable[[str], int]:
         except ValueError:  # also of more than 4,300 digits
             number = least - 1
         if not least <= number <= _MOST:
-            raise argparse.ArgumentTypeError(f"{text[:40]!r}: give a whole number of at least {least}")
+            raise OptionError(f"{text[:40]!r}", where=flag, mend=f"give at least {least}, a whole number")
         return number
 
     return read

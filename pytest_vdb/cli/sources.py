@@ -13,6 +13,8 @@ from pytest_vdb.errors import OptionError, VdbError
 from pytest_vdb.files import expanded
 from pytest_vdb.places import raised_at
 
+_GIVE = "give a Python file, or a module that can be imported"
+
 
 def imported(source: str) -> ModuleType:
     """A Python file, or a module by its name.
@@ -22,15 +24,14 @@ def imported(source: str) -> ModuleType:
     """
     path = expanded(source)
     is_file = path.suffix == ".py"
-    if is_file:
-        files.regular(path, error=OptionError, mend="give a Python file, or a module that can be imported")
+    if is_file and not files.is_file(path):
+        raise OptionError(f"{source!r}: there is no such file", where="--from", mend=_GIVE)
     try:
         return _executed(path) if is_file else importlib.import_module(source)
     except VdbError:  # what it tags cannot be used: it says so itself
         raise
     except ModuleNotFoundError as error:
-        mend = "give a Python file, or a module that can be imported"
-        raise OptionError(f"{source!r}: {error}", where="--from", mend=mend) from None
+        raise OptionError(f"{source!r}: {error}", where="--from", mend=_GIVE) from None
     except Exception as error:
         where = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else raised_at(error)
         raise OptionError(

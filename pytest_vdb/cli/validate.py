@@ -32,8 +32,10 @@ def add_to(commands: Any) -> None:
     validate.add_argument("--human", type=expanded, required=True, metavar="FILE", help="ratings: JSON, CSV or JSONL")
     validate.add_argument("--scores", type=expanded, metavar="FILE", help="a run, or a CSV (default: the --human file)")
     validate.add_argument("--rating", metavar="COLUMN", help="the column of the ratings, in a CSV or JSONL")
-    validate.add_argument("--resamples", type=whole(0), default=1000, help="draws for intervals (default: %(default)s)")
-    validate.add_argument("--seed", type=whole(0), default=0, help="of these draws (default: %(default)s)")
+    validate.add_argument(
+        "--resamples", type=whole("--resamples", 0), default=1000, help="draws for intervals (default: %(default)s)"
+    )
+    validate.add_argument("--seed", type=whole("--seed", 0), default=0, help="of these draws (default: %(default)s)")
     validate.add_argument("--json", action="store_true", help="as JSON")
     validate.set_defaults(command=_validate)
 

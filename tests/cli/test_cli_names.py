@@ -66,7 +66,7 @@ CHECK = ("check", "idle", "--from", "mine.py")
         ((*SCORE, "--prompts", "smokee"), "unknown prompt suite 'smokee'"),
         ((*SCORE, "--reference", "nowhere"), "nowhere: there is no such file or folder"),
         (("score", "nowhere"), "nowhere: there is no such file or folder"),
-        (("score", "clips", "--from", "nowhere.py"), "nowhere.py: there is no such file"),
+        (("score", "clips", "--from", "nowhere.py"), "--from: 'nowhere.py': there is no such file"),
         (("score", "clips", "--from", "no.such.module"), "'no.such.module': No module named"),
         ((*CHECK, "--device", "gpu"), "--device: unknown device 'gpu'"),
         ((*CHECK, "--recipe", "frame=4"), "unknown recipe setting 'frame'\n  did you mean 'frames'"),
@@ -81,7 +81,7 @@ CHECK = ("check", "idle", "--from", "mine.py")
         (("export", "idle"), "unknown model 'idle'"),
         (("export", "wan2.1-t2v-1.3b", "--parts", "decoder"), "--parts: unknown part 'decoder'"),
         (("export", "wan2.1-t2v-1.3b", "--device", "tpu"), "unknown device 'tpu'"),
-        (("report", "run", "--formats", "htm,csv"), "unknown report format 'htm'\n  did you mean 'html'"),
+        (("report", "run", "--formats", "htm,csv"), "unknown value 'htm'\n  did you mean 'html'"),
         (("compare", "run", "good", "bda"), "unknown model 'bda'\n  did you mean 'bad'"),
         (("compare", "run", "good", "bad", "--metrics", "sharp"), "unknown metric 'sharp'\n  did you mean 'sharpness'"),
         (("compare", "run", "good", "bad", "--reference", "nowhere.npz"), "nowhere.npz: there is no such file"),
@@ -117,10 +117,8 @@ def test_what_is_not_there_is_said_before_any_work(place, capsys, arguments, sai
     ],
 )
 def test_numbers_are_checked_where_they_are_typed(capsys, arguments):
-    with pytest.raises(SystemExit) as ended:
-        main([*arguments])
-    assert ended.value.code == 2
-    assert "give a whole number of at least" in capsys.readouterr().err
+    assert main([*arguments]) == 1
+    assert ", a whole number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

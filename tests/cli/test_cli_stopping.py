@@ -28,12 +28,9 @@ import numpy as np
 @metric("slow", unit="1", better="higher")
 def slow(clip: Clip) -> float:
     \"\"\"Fast for the first clips, endless for the others.\"\"\"
-    if Path("begun").exists():
-        time.sleep(60)
-    if len(list(Path(".").glob("began-*"))) >= 2:
+    if len(clip.frames) > 9:
         Path("begun").touch()
         time.sleep(60)
-    Path(f"began-{time.monotonic_ns()}").touch()
     return float(clip.frames.mean())
 
 @model("quick", frames=4, height=32, width=32)
@@ -58,7 +55,8 @@ def place(tmp_path, monkeypatch) -> Path:
     (tmp_path / "mine.py").write_text(SLOW)
     (tmp_path / "clips").mkdir()
     for index in range(6):
-        np.save(tmp_path / "clips" / f"p{index}.npy", moving_shapes(str(index), frames=9, height=24, width=24))
+        frames = 9 if index < 2 else 10
+        np.save(tmp_path / "clips" / f"p{index}.npy", moving_shapes(str(index), frames=frames, height=24, width=24))
     return tmp_path
 
 
@@ -88,7 +86,7 @@ def test_a_score_that_is_stopped_keeps_what_is_finished_and_goes_on(place, numbe
     assert warnings == []
     assert f"{len(records)} of 6 clips are in reports/scores/clips.jsonl; the same command goes on" in said
     assert "Traceback" not in said
-    assert len(records) >= 1
+    assert 1 <= len(records) <= 2
     (place / "mine.py").write_text(SLOW.replace("time.sleep(60)", "pass"))
     assert main([*arguments]) == 0
     assert f"6 clips, {len(records)} of them scored before, 0 failed" in capsys.readouterr().err
