@@ -17,6 +17,7 @@ from pytest_vdb.analysis.benchmarks import placed_together
 from pytest_vdb.analysis.intervals import t_interval
 from pytest_vdb.analysis.leaderboard import failure_line, is_yardstick, latest
 from pytest_vdb.errors import OptionError, UnknownName, near_misses
+from pytest_vdb.figures import notation
 from pytest_vdb.records import Baseline, Measurement, Record, Run, WeightsMode
 
 Outcome = Literal["regressed", "improved", "equivalent", "inconclusive", "missing", "incomparable"]
@@ -410,10 +411,18 @@ def _worsening(better: str, sign: str, change: float) -> float:
 
 
 def _figures(rule: Rule, before: float, now: float, n: int) -> str:
-    change = f"{(now - before) / abs(before):+.1%}" if before else f"{now - before:+.4g}"
+    change = _percent((now - before) / abs(before)) if before else f"{now - before:+.4g}"
     absolute = "" if rule.relative or not before else f", {now - before:+.4g}"
+    written = notation([before, now], apart=[(before, now)], significant=4).write
     pairs = f"{n} pair{'' if n == 1 else 's'}"
-    return f"{before:.4g} -> {now:.4g} ({change}{absolute}; allowed {rule.allowance}) over {pairs}"
+    return f"{written(before)} -> {written(now)} ({change}{absolute}; allowed {rule.allowance}) over {pairs}"
+
+
+def _percent(share: float) -> str:
+    """`+12.3%`, and of what one decimal would hide two digits: `-0.045%`."""
+    small = 0 < abs(share) < 0.0005
+    text = notation([100 * share], significant=2).write(100 * share) if small else f"{100 * share:.1f}"
+    return f"{text if text.startswith('-') else f'+{text}'}%"
 
 
 def _remarks(

@@ -359,7 +359,8 @@ class _Asked:
     def _set_names(self, benchmark: str) -> list[str]:
         """What the runs measured of the whole set, and what else is asked for by name."""
         records = [*self.first.records, *self.second.records]
-        of_sets = [r for r in records if r.benchmark == benchmark and r.prompt is None and r.seed is None]
+        names = {benchmark, benchmark.rpartition("::")[2]}  # earlier versions kept the function alone
+        of_sets = [r for r in records if r.benchmark in names and r.prompt is None and r.seed is None]
         known = [name for spec in self.registry if spec.scope == "set" for name in spec.part_names()]
         named = [name for name in known for term in self.terms if term != "*" and fnmatch.fnmatchcase(name, term)]
         return [*filter(self._matches, dict.fromkeys([*(m.name for r in of_sets for m in r.measurements), *named]))]

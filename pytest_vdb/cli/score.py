@@ -21,6 +21,7 @@ from pytest_vdb.cli.engines import (
 )
 from pytest_vdb.cli.printing import print_json, print_table, progress, show, warn
 from pytest_vdb.errors import OptionError
+from pytest_vdb.figures import notation
 from pytest_vdb.files import expanded
 from pytest_vdb.privacy import Privacy
 from pytest_vdb.records import SCORED, Measurement, Record, Run, to_plain
@@ -374,7 +375,8 @@ def _row(name: str, outcomes: Sequence[Outcome]) -> tuple[object, ...]:
         return (name, None, None, None, 0, unit)
     (low, lowest), (high, highest) = min(values), max(values)
     mean = math.fsum(value for value, _ in values) / len(values)
-    return (name, f"{mean:.4g}", f"{low:.4g} {lowest}", f"{high:.4g} {highest}", len(values), unit)
+    write = notation([low, mean, high], apart=[(low, mean), (mean, high)], significant=4).write
+    return (name, write(mean), f"{write(low)} {lowest}", f"{write(high)} {highest}", len(values), unit)
 
 
 def _set_row(measured: Measurement) -> tuple[object, ...]:
@@ -382,8 +384,9 @@ def _set_row(measured: Measurement) -> tuple[object, ...]:
     if measured.value is None:
         return (measured.name, None, None, None, 0, unit)
     low, high = measured.interval or (None, None)
-    shown = [None if end is None else f"{end:.4g} (95%)" for end in (low, high)]
-    return (f"{measured.name} (set)", f"{measured.value:.4g}", *shown, measured.n, unit)
+    write = notation([low, measured.value, high], significant=4).write
+    shown = [None if end is None else f"{write(end)} (95%)" for end in (low, high)]
+    return (f"{measured.name} (set)", write(measured.value), *shown, measured.n, unit)
 
 
 def _reasons(names: Sequence[str], outcomes: Sequence[Outcome], of_set: Sequence[Measurement]) -> list[str]:

@@ -291,3 +291,27 @@ def test_all_tests_of_one_parameter_that_are_gone_do_not_pass():
 def test_values_of_different_parameters_are_never_paired():
     before = asked("a", VALUES, parameters={"strength": "0.1"})
     assert one(asked("a", VALUES, parameters={"strength": "0.9"}), before).outcome == "missing"
+
+
+# benchmarks and figures
+
+
+def test_a_baseline_of_an_earlier_version_knows_the_function_alone():
+    now = asked("a", scaled(1), benchmark="benchmarks/test_generation.py::test_generation")
+    assert one(now, asked("a", scaled(1))).outcome == "equivalent"
+
+
+def test_two_benchmarks_of_one_function_are_judged_apart():
+    def both(*files: str) -> list[Record]:
+        return [
+            dataclasses.replace(record, benchmark=f"{file}.py::test_generation", nodeid=f"{file}{record.nodeid}")
+            for file in files
+            for record in asked("a", scaled(1))
+        ]
+
+    assert sorted(v.outcome for v in judged(both("fast"), both("fast", "slow"))) == ["equivalent", "missing"]
+
+
+def test_the_figures_of_a_small_change_differ():
+    assert "0.99996 -> 0.99991 (-0.0050%; " in one(asked("a", [0.99991]), asked("a", [0.99996])).reason
+    assert "2.000e-6 -> 8.000e-6" in one(asked("a", [8e-6]), asked("a", [2e-6])).reason

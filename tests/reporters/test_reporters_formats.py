@@ -523,7 +523,7 @@ def test_an_unknown_format_has_near_misses_and_writes_nothing(board, tmp_path):
 
 def test_a_report_that_cannot_be_written_says_where(board, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="file: a file is where the folder should be"):
+    with pytest.raises(OutputError, match=r"leaderboard\.csv: a file is where the folder should be"):
         reporters.write_all(board, tmp_path / "file", ["csv"])
 
 
