@@ -29,14 +29,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STILLS = frozenset(
-    {".png", ".apng", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".jp2"}
+    (
+        ".png",
+        ".apng",
+        ".jpg",
+        ".jpeg",
+        ".jfif",
+        ".bmp",
+        ".webp",
+        ".avif",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".pnm",
+        ".jp2",
+    )
 )
 """Suffixes of the images that are read from a folder."""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "GIF")
 """What Pillow may take a file for: never what starts another program (EPS) or opens other files."""
 
-_ANIMATED = frozenset({"PNG", "WEBP", "TIFF", "GIF"})
+_ANIMATED = frozenset({"PNG", "WEBP", "AVIF", "TIFF", "GIF"})
 """Whose further pictures are frames. Those of a phone's JPEG (MPO) are the same picture, deeper or brighter."""
 
 _WORKSPACE = 16
@@ -94,7 +109,7 @@ def read_folder(folder: Path, rate: float) -> Decoded:
         ClipFileError: there is none, one cannot be decoded or is a clip of its own, or their sizes differ.
     """
     entries, litter = files.entries(folder, error=ClipFileError)
-    images = sorted((entry for entry in entries if entry.suffix.lower() in STILLS), key=natural)
+    images = sorted((one for one in entries if one.suffix.lower() in STILLS and not one.is_dir()), key=natural)
     if not images:
         raise ClipFileError("the folder holds no image", where=folder, mend=f"put frames in it: {sorted(STILLS)}")
     frames = Frames(folder, expected=len(images))
@@ -123,9 +138,14 @@ def _opened(path: Path) -> Iterator[Any]:
     """An image whose head was read. Whatever Pillow raises becomes an error that names the file."""
     from PIL import Image, Jpeg2KImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - each adds its format
 
+    formats: tuple[str, ...] = _FORMATS
+    with contextlib.suppress(ImportError):  # of Pillow 11.3
+        from PIL import AvifImagePlugin  # noqa: F401
+
+        formats = (*_FORMATS, "AVIF")
     files.regular(path, error=ClipFileError)
     try:
-        with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+        with path.open("rb") as file, Image.open(file, formats=formats) as image:
             yield image
     except VdbError:
         raise
@@ -176,8 +196,7 @@ def _turn(image: Any) -> int:
 def _add(frames: Frames, image: Any, path: Path) -> None:
     """Decode the picture that an image stands at, into its place among the frames."""
     budget().check(image.width * image.height * _WORKSPACE, where=path, what="to decode it")
-    if image.format == "PNG" and (transfer := _transfer_of_png(path)):
-        refuse_hdr(transfer, path)
+    refuse_hdr(_transfer(image, path), path)
     image.load()
     turn = _turn(image)  # after the picture: Pillow turns TIFFs itself, and PNGs have their EXIF at the end
     place = frames.next(image.height, image.width, turn)
@@ -200,9 +219,14 @@ def _rgb(rows: Any, image: Any, path: Path) -> NDArray[np.uint8]:
     return np.asarray(rows if rows.mode == "RGB" else rows.convert("RGB"))
 
 
-def _transfer_of_png(path: Path) -> int:
-    """The transfer function that a PNG names in its `cICP`; 0 where it names none."""
+def _transfer(image: Any, path: Path) -> int:
+    """The transfer function that a picture names, which Pillow does not tell; 0 where it names none."""
+    if image.format not in ("PNG", "AVIF"):
+        return 0
     with path.open("rb") as file:
+        if image.format == "AVIF":
+            named = re.search(rb"colrnclx..(..)", file.read(2**16), re.DOTALL)
+            return int.from_bytes(named[1], "big") if named else 0
         file.seek(8)
         while len(head := file.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)

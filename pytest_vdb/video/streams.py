@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from pytest_vdb.budget import budget
 from pytest_vdb.errors import ClipFileError
 from pytest_vdb.records import Clip
-from pytest_vdb.video import pixels, stills, times, turns, wholeness
+from pytest_vdb.video import checksums, pixels, stills, times, turns, wholeness
 from pytest_vdb.video.decoded import Decoded
 from pytest_vdb.video.gathering import Frames
 
@@ -34,6 +34,9 @@ _AGAIN = "copy or render it again"
 _IN_SLOTS = "avi"
 """The container that has a slot for every tick: an empty one repeats the frame before, is counted as a frame, and the
 order of slots is that of decoding."""
+
+_CHECKS = {"hevc": {"err_detect": "crccheck+explode"}}
+"""Decoders that compare the checksums of their frames only if they are asked to."""
 
 _FRAME_A_PACKET = frozenset({"h264", "hevc", "vvc"})
 """Codecs of which every packet is a frame that is shown, unless it is interlaced."""
@@ -56,6 +59,7 @@ def read(path: Path, rate: float) -> Decoded:
         with _opened(path) as container:
             if container.format.name.endswith("_pipe") or container.format.name == "apng":
                 return stills.read_image(path, rate)
+            _refuse_tiles(container, path)
             survey = _surveyed(container, path)
             if container.format.name == "gif" and _is_without_delays(survey, path):
                 return stills.read_image(path, rate)
@@ -145,6 +149,17 @@ def _main(container: Any) -> Any | None:
     )
 
 
+def _refuse_tiles(container: Any, path: Path) -> None:
+    """Refuse a photo (HEIC) that is stored in tiles, each of them a stream."""
+    from av.stream import Disposition
+
+    tiles = sum(bool(stream.disposition & Disposition.dependent) for stream in container.streams.video)
+    if tiles:
+        raise ClipFileError(
+            f"a picture in {tiles} tiles (HEIC), which is not read", where=path, mend="save it as JPEG or PNG"
+        )
+
+
 def _area(stream: Any) -> int:
     context = stream.codec_context
     return 0 if context is None else int(context.width * context.height)
@@ -170,11 +185,29 @@ class _Survey:
     first_key: int = 0
     """How many come before the first from which can be decoded."""
     damaged: int = 0
+    checked: int = 0
+    """Packets whose own checksums hold, where they have some; `unchecked` are the others."""
+    unchecked: int = 0
     announced: int = 0
     shown: set[int] = field(default_factory=set)
     """The times of those that are to be seen."""
     slots: list[int] = field(default_factory=list)
     """The times in the order of decoding."""
+    has_key: bool = False
+
+    def add(self, packet: Any, *, with_checksums: bool) -> None:
+        """Count one packet of the video."""
+        if packet.is_keyframe and not self.has_key:
+            self.first_key, self.has_key = self.packets, True
+        self.packets += 1
+        if packet.pts is not None and not packet.is_discard:
+            self.shown.add(packet.pts)
+        if packet.dts is not None:
+            self.slots.append(packet.dts)
+        if with_checksums:
+            holds = checksums.ffv1_holds(bytes(packet))
+            self.checked += holds
+            self.unchecked += not holds
 
 
 def _surveyed(container: Any, path: Path) -> _Survey:
@@ -186,22 +219,16 @@ def _surveyed(container: Any, path: Path) -> _Survey:
     pixels.refuse_hdr(stream.codec_context.color_trc, path)
     budget().check(3 * (_area(stream) or _stated_area(path, container)), where=path, what="for one frame")
     survey = _Survey(index=stream.index)
-    no_key_yet = True
+    with_checksums = stream.codec_context.name == "ffv1" and DIGEST_TAG not in container.metadata
     for packet in container.demux():
-        if packet.size == 0:
-            continue
         survey.damaged += packet.is_corrupt
-        if packet.stream_index != stream.index:
+        if packet.size == 0 or packet.stream_index != stream.index:
             continue
-        survey.packets += 1
-        if no_key_yet and packet.is_keyframe:
-            survey.first_key, no_key_yet = survey.packets - 1, False
-        if packet.pts is not None and not packet.is_discard:
-            survey.shown.add(packet.pts)
-        if packet.dts is not None:
-            survey.slots.append(packet.dts)
+        survey.add(packet, with_checksums=with_checksums)
         if survey.packets > budget().frames:
             budget().check_frames(survey.packets, where=path)
+    if survey.checked:  # FFV1 has checksums in all of its frames, or in none
+        survey.damaged += survey.unchecked
     if container.format.name != _IN_SLOTS:
         survey.announced = stream.frames
     return survey
@@ -222,7 +249,7 @@ def _decoded(container: Any, survey: _Survey, path: Path, rate: float) -> Decode
     is_ours = DIGEST_TAG in tags
     # Threads lose what a decoder says of damage, unless each frame is decoded from one packet and nothing else; of our
     # own files the digest of the pixels tells.
-    stream.codec_context.options = _largest_picture()
+    stream.codec_context.options = _largest_picture() | _CHECKS.get(stream.codec_context.name, {})
     stream.thread_type = "AUTO" if is_ours or stream.codec_context.codec.intra_only else "NONE"
     frames, seen = Frames(path, expected=len(survey.shown) or survey.packets), _Seen()
     to_rgb = pixels.ToRgb()

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
+
+from pytest_vdb.video import checksums
 
 Walk = Callable[["Source"], Iterator["int | str"]]
 """Yields where each part of the file ends, one after the other; or what is wrong with one."""
@@ -214,9 +215,6 @@ def _program_packets(file: Source) -> Iterator[int | str]:
         yield place
 
 
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-
-
 @_of("ogg")
 def _pages(file: Source) -> Iterator[int | str]:
     """Ogg: pages with checksums; every stream has a last one, marked so."""
@@ -227,7 +225,7 @@ def _pages(file: Source) -> Iterator[int | str]:
         end = place + 27 + len(lengths) + sum(lengths)
         yield end
         page = file.at(place, end - place)
-        if _ogg_checksum(page[:22] + bytes(4) + page[26:]) != page[22:26]:
+        if checksums.ieee(page[:22] + bytes(4) + page[26:]) != page[22:26]:
             yield "one of its pages is damaged"
         stream, is_last = page[14:18], page[5] & 4
         unfinished = unfinished - {stream} if is_last else unfinished | {stream}
@@ -236,12 +234,6 @@ def _pages(file: Source) -> Iterator[int | str]:
         yield "what follows its pages is none"
     if unfinished:
         yield file.size + 27
-
-
-def _ogg_checksum(page: bytes) -> bytes:
-    """As zlib's, but from the other end of every byte, and begun and ended with zeros."""
-    checksum = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return checksum.to_bytes(4, "big").translate(_REVERSED)
 
 
 @_of("ivf")

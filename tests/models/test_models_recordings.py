@@ -164,7 +164,10 @@ def test_animated_images_of_a_folder_are_clips_and_single_ones_are_frames(tmp_pa
 
 def test_a_folder_that_links_to_itself_holds_each_clip_once(tmp_path):
     place(tmp_path, "inner/a.npy", "b.npy")
-    (tmp_path / "again").symlink_to(tmp_path)
+    try:
+        (tmp_path / "again").symlink_to(tmp_path)
+    except OSError:
+        pytest.skip("this file system has no links")
     (tmp_path / "inner" / "up").symlink_to(tmp_path)
     (tmp_path / "another").symlink_to(tmp_path / "inner")
     assert [recording.name for recording in recordings(tmp_path)] == ["b.npy", "inner/a.npy"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import zlib
@@ -9,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 from making import shapes
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from pytest_vdb import video
 from pytest_vdb.errors import ClipFileError
@@ -114,6 +115,39 @@ def test_a_png_that_names_pq_is_no_sdr_picture(tmp_path):
         else:
             with pytest.raises(ClipFileError, match=f"HDR, {name}"):
                 video.read(tmp_path / "0.png")
+
+
+needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+
+
+@needs_avif
+def test_an_avif_is_a_picture_as_pillow_reads_it(tmp_path):
+    for number in range(2):
+        Image.fromarray(picture()).save(tmp_path / f"{number}.avif", quality=90)
+    clip = frames_of(tmp_path)
+    np.testing.assert_array_equal(clip[0], np.asarray(Image.open(tmp_path / "0.avif").convert("RGB")))
+    assert len(clip) == 2
+    data = (tmp_path / "0.avif").read_bytes()
+    at = data.index(b"colrnclx") + 10
+    (tmp_path / "0.avif").write_bytes(data[:at] + b"\0\x10" + data[at + 2 :])
+    with pytest.raises(ClipFileError, match="HDR, PQ"):
+        video.read(tmp_path / "0.avif")
+
+
+PHOTO_IN_TILES = (
+    "c-muNU{FXasVqn=%S>Yc0uY^>nP!-qnV9D5Xz0kmz*wJ~T9U{B0U8-8IYm%5LqTS82?G+y$xMP7!&i`5k_#4O1Y)bqocv@E$Ay7`87u<CjLU&E"
+    "2Llt7w;o8V0A(S(%U~V@Lri979@s#zj1-WQ$^<nvy(lxqIX@>K>>QX3BgnkOG6O>_GR$Z)GMPoGX;7yNq-5r%gLN~3ZR*Y}C@KKb@tFn5`9NAE"
+    "v$!A?s<r`$9YA^tGAlB{PUGO<08+xq`8h>-$vG83b9fop8ql;kKrv5ZnW1x|0$5BXvmh51w7`I2W@KV!U}9lmYGr0%hENO)5xFUeC15W%FgOS?"
+    "aB*6Q*8go`F_CgG5|wt4DLl@?u;q5Ox7O-&wF2(`F=i6D)Ksni(Qz>|#Gv0{);9pbKwIP"
+)
+
+
+def test_a_photo_in_tiles_is_never_one_of_its_tiles(tmp_path):
+    (tmp_path / "a.heic").write_bytes(
+        zlib.decompress(base64.b85decode(PHOTO_IN_TILES)).replace(b"ftypavif", b"ftypmif1")
+    )
+    with pytest.raises(ClipFileError, match=r"a picture in 2 tiles \(HEIC\), which is not read"):
+        video.read(tmp_path / "a.heic")
 
 
 def test_a_phones_jpeg_of_several_pictures_is_one_picture(tmp_path):

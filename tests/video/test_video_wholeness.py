@@ -177,3 +177,32 @@ def test_a_frame_that_the_decoder_drops_without_a_word_is_missed(tmp_path):
     path.write_bytes(data)
     with pytest.raises(ClipFileError, match="only 11 of 12 frames"):
         video.read(path)
+
+
+def test_checksums_of_ffv1_are_compared_though_its_decoder_goes_on(tmp_path):
+    path = write(tmp_path / "a.mkv", shapes(), "ffv1", options={"level": "3", "slices": "4", "slicecrc": "1"})
+    whole = path.read_bytes()
+    for part in (0.2, 0.5, 0.8):
+        at = int(len(whole) * part)
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        with pytest.raises(ClipFileError, match="some of its packets are damaged"):
+            video.read(path)
+
+
+@pytest.mark.parametrize("options", [{"level": "1"}, {"level": "3", "slicecrc": "0"}, {"level": "3", "slices": "9"}])
+def test_ffv1_with_and_without_checksums_is_whole(tmp_path, options):
+    path = write(tmp_path / "a.avi", shapes(), "ffv1", options=options)
+    assert len(video.read(path).frames) == 12
+
+
+def test_h265_that_carries_hashes_of_its_pictures_is_held_to_them(tmp_path):
+    settings = "log-level=none:hash=1:keyint=12"
+    path = write(tmp_path / "a.mkv", shapes(), "libx265", options={"x265-params": settings})
+    assert len(video.read(path).frames) == 12
+    with av.open(str(path)) as container:
+        first = next(bytes(packet) for packet in container.demux(video=0) if packet.size)
+    data = bytearray(path.read_bytes())
+    data[data.index(first[-400:]) + 100] ^= 16
+    path.write_bytes(data)
+    with pytest.raises(ClipFileError):
+        video.read(path)
