@@ -3,10 +3,10 @@
 Every file appears under its name only when it is complete: it is written beside its place and renamed.
 """
 
+from pytest_vdb.video.containers import holds_video
 from pytest_vdb.video.decoded import UNTIMED_FPS, Decoded
 from pytest_vdb.video.reading import decode, read
 from pytest_vdb.video.stills import STILLS, is_animated
-from pytest_vdb.video.streams import holds_video
 from pytest_vdb.video.writing import write_lossless, write_poster, write_preview
 
 __all__ = [

@@ -2,26 +2,22 @@
 
 A file is gone through twice. The first time only its packets are counted: how many frames there are to be decoded, and
 whether they fit into the budget. The second time they are decoded into an array of that size.
-
-libavformat is given an opened file, never a name: a folder may be called `http:`, and a playlist names other files.
 """
 
 from __future__ import annotations
 
-import codecs
-import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from pytest_vdb.budget import budget
 from pytest_vdb.errors import ClipFileError
 from pytest_vdb.records import Clip
-from pytest_vdb.video import checksums, pixels, stills, times, turns, wholeness
+from pytest_vdb.video import checksums, containers, pixels, stills, times, turns, wholeness
 from pytest_vdb.video.decoded import Decoded
 from pytest_vdb.video.gathering import Frames
 
@@ -56,120 +52,17 @@ def read(path: Path, rate: float) -> Decoded:
     import av
 
     try:
-        with _opened(path) as container:
+        with containers.opened(path) as container:
             if container.format.name.endswith("_pipe") or container.format.name == "apng":
                 return stills.read_image(path, rate)
-            _refuse_tiles(container, path)
+            containers.refuse_tiles(container, path)
             survey = _surveyed(container, path)
             if container.format.name == "gif" and _is_without_delays(survey, path):
                 return stills.read_image(path, rate)
-        with _opened(path) as container:
+        with containers.opened(path) as container:
             return _decoded(container, survey, path, rate)
     except av.error.FFmpegError as error:
         raise ClipFileError(f"cannot be decoded: {error.strerror or error}", where=path, mend=_DAMAGED) from None
-
-
-def holds_video(path: Path) -> bool:
-    """Whether PyAV finds a video in a file, whatever its name; not a picture, nor text that could be one."""
-    import av
-
-    try:
-        if _is_text(path):
-            return False
-        with _opened(path) as container:
-            main = None if container.format.name.endswith("_pipe") else _main(container)
-            return main is not None and _area(main) > 0
-    except (av.error.FFmpegError, OSError, ValueError):
-        return False
-
-
-def _is_text(path: Path) -> bool:
-    """Asked first: a project holds thousands of text files, and some could be taken for pictures of a terminal."""
-    with path.open("rb") as file:
-        head = file.read(512)
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut
-    except UnicodeDecodeError:
-        return False
-    return b"\0" not in head
-
-
-# Opening ------------------------------------------------------------------------------------------------------------
-
-
-class _Named:
-    """An opened file with the one thing of its name that libavformat may know: the suffix."""
-
-    def __init__(self, file: BinaryIO, suffix: str) -> None:
-        self.name = f"clip{suffix}" if re.fullmatch(r"\.\w{1,8}", suffix, re.ASCII) else "clip"
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
-
-
-@contextlib.contextmanager
-def _opened(path: Path, *, container: str | None = None) -> Iterator[Any]:
-    """A file as a container; where that is named, without a look at what its streams hold."""
-    import av
-
-    # What a file names besides itself is not opened, by whatever protocol; and no decoder takes more than the budget.
-    options = {"protocol_whitelist": "none", **({"probesize": "32"} if container else _largest_picture())}
-    with (
-        path.open("rb") as file,
-        av.open(
-            _Named(file, path.suffix),
-            format=container,
-            options=options,
-            metadata_errors="replace",
-            buffer_size=2**18,
-        ) as opened,
-    ):
-        yield opened
-
-
-def _largest_picture() -> dict[str, str]:
-    """What decoders are told, when they are asked what a stream holds and when they decode it."""
-    return {"max_pixels": str(max(budget().size // 3, 1))}
-
-
-def _videos(container: Any) -> list[Any]:
-    """The videos of a file, without cover pictures and thumbnails."""
-    from av.stream import Disposition
-
-    covers = Disposition.attached_pic | Disposition.timed_thumbnails
-    return [stream for stream in container.streams.video if not stream.disposition & covers]
-
-
-def _main(container: Any) -> Any | None:
-    """The video that players show: the default one, then the largest."""
-    from av.stream import Disposition
-
-    return max(
-        _videos(container),
-        key=lambda stream: (bool(stream.disposition & Disposition.default), _area(stream), -stream.index),
-        default=None,
-    )
-
-
-def _refuse_tiles(container: Any, path: Path) -> None:
-    """Refuse a photo (HEIC) that is stored in tiles, each of them a stream."""
-    from av.stream import Disposition
-
-    tiles = sum(bool(stream.disposition & Disposition.dependent) for stream in container.streams.video)
-    if tiles:
-        raise ClipFileError(
-            f"a picture in {tiles} tiles (HEIC), which is not read", where=path, mend="save it as JPEG or PNG"
-        )
-
-
-def _area(stream: Any) -> int:
-    context = stream.codec_context
-    return 0 if context is None else int(context.width * context.height)
-
-
-def _stated_area(path: Path, container: Any) -> int:
-    """As the container has it, where the decoder refused to tell: because it was told what is too large."""
-    with _opened(path, container=container.format.name) as unprobed:
-        stream = _main(unprobed)
-        return 0 if stream is None else _area(stream)
 
 
 # The first time: packets --------------------------------------------------------------------------------------------
@@ -211,13 +104,15 @@ class _Survey:
 
 
 def _surveyed(container: Any, path: Path) -> _Survey:
-    stream = _main(container)
+    stream = containers.main(container)
     if stream is None:
         raise ClipFileError("it holds no video", where=path, mend="give a video file")
     if stream.codec_context is None:
         raise ClipFileError("no decoder for its codec", where=path, mend="convert it, e.g. to H.264")
     pixels.refuse_hdr(stream.codec_context.color_trc, path)
-    budget().check(3 * (_area(stream) or _stated_area(path, container)), where=path, what="for one frame")
+    budget().check(
+        3 * (containers.area(stream) or containers.stated_area(path, container)), where=path, what="for one frame"
+    )
     survey = _Survey(index=stream.index)
     with_checksums = stream.codec_context.name == "ffv1" and DIGEST_TAG not in container.metadata
     for packet in container.demux():
@@ -247,9 +142,9 @@ def _decoded(container: Any, survey: _Survey, path: Path, rate: float) -> Decode
 
     stream, tags = container.streams[survey.index], container.metadata
     is_ours = DIGEST_TAG in tags
-    # Threads lose what a decoder says of damage, unless each frame is decoded from one packet and nothing else; of our
+    # Threads lose what a decoder says of damage, unless each frame is decoded from one packet and nothing else. Of our
     # own files the digest of the pixels tells.
-    stream.codec_context.options = _largest_picture() | _CHECKS.get(stream.codec_context.name, {})
+    stream.codec_context.options = containers.largest_picture() | _CHECKS.get(stream.codec_context.name, {})
     stream.thread_type = "AUTO" if is_ours or stream.codec_context.codec.intra_only else "NONE"
     frames, seen = Frames(path, expected=len(survey.shown) or survey.packets), _Seen()
     to_rgb = pixels.ToRgb()
@@ -380,7 +275,7 @@ def _only(found: int, expected: int | str, path: Path) -> ClipFileError:
 
 def _notes_of(container: Any, survey: _Survey) -> Iterator[str]:
     stream = container.streams[survey.index]
-    videos = _videos(container)
+    videos = containers.videos(container)
     if len(videos) > 1:
         yield f"of {len(videos)} video streams number {stream.index} was read, {stream.height}x{stream.width}"
     if survey.first_key:
