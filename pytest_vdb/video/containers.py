@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,15 @@ class _Named:
 
     def __init__(self, file: BinaryIO, suffix: str) -> None:
         self.name = f"clip{suffix}" if re.fullmatch(r"\.\w{1,8}", suffix, re.ASCII) else "clip"
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.read, self.tell = file.read, file.tell
+        self._seek = file.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """A damaged file sends its reader anywhere: what cannot be is told in libavformat's way, never raised."""
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -errno.EINVAL
 
 
 @contextlib.contextmanager
@@ -42,6 +51,16 @@ def opened(path: Path, *, container: str | None = None) -> Iterator[Any]:
         ) as found,
     ):
         yield found
+
+
+def packets(container: Any, *streams: Any) -> Iterator[Any]:
+    """What a container holds, of all streams or of some. Empty packets stand for the frame before, shown longer."""
+    try:
+        for packet in container.demux(*streams):
+            if packet.size > 0:
+                yield packet
+    except IndexError:  # PyAV, after the last packet, of streams that turned up on the way
+        return
 
 
 def largest_picture() -> dict[str, str]:

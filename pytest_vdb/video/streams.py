@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +115,9 @@ def _surveyed(container: Any, path: Path) -> _Survey:
     )
     survey = _Survey(index=stream.index)
     with_checksums = stream.codec_context.name == "ffv1" and DIGEST_TAG not in container.metadata
-    for packet in container.demux():
+    for packet in containers.packets(container):
         survey.damaged += packet.is_corrupt
-        if packet.size == 0 or packet.stream_index != stream.index:
+        if packet.stream_index != stream.index:
             continue
         survey.add(packet, with_checksums=with_checksums)
         if survey.packets > budget().frames:
@@ -170,13 +170,7 @@ def _decoded(container: Any, survey: _Survey, path: Path, rate: float) -> Decode
 
 
 def _frames_of(container: Any, stream: Any, skipped: int) -> Iterator[Any]:
-    """All frames of a stream. Empty packets stand for the frame before, which is shown longer."""
-    for packet in container.demux(stream):
-        if packet.size == 0:
-            continue
-        if skipped:
-            skipped -= 1
-            continue
+    for packet in islice(containers.packets(container, stream), skipped, None):
         yield from packet.decode()
     yield from stream.decode(None)
 

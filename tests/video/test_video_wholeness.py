@@ -206,3 +206,14 @@ def test_h265_that_carries_hashes_of_its_pictures_is_held_to_them(tmp_path):
     path.write_bytes(data)
     with pytest.raises(ClipFileError):
         video.read(path)
+
+
+def test_a_damaged_file_that_sends_its_reader_far_away_is_refused_in_silence(tmp_path, capfd):
+    path = made(tmp_path, "a.wmv")
+    data = bytearray(path.read_bytes())
+    properties = data.index(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))
+    data[properties + 13 : properties + 17] = b"\xff" * 4
+    path.write_bytes(data)
+    with pytest.raises(ClipFileError, match=r"a\.wmv"):
+        video.read(path)
+    assert capfd.readouterr() == ("", "")
