@@ -8,7 +8,6 @@ traceback.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -210,11 +209,3 @@ def clone(with_tiny_weights: User) -> User:
         suite(), with_tiny_weights.folder / "benchmarks", ignore=shutil.ignore_patterns("perf", "__pycache__")
     )
     return with_tiny_weights
-
-
-def commands_typed() -> list[str]:
-    """Every command that a journey types, as it stands in its source."""
-    typed = re.compile(r"""\.(?:types|begins)\(\s*f?(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
-    sources = sorted(Path(__file__).parent.glob("test_*.py"))
-    found = [match for path in sources for match in typed.findall(path.read_text(encoding="utf-8"))]
-    return [(one or other).replace('\\"', '"').replace("\\'", "'") for one, other in found]
