@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb.cli.clips import look_through
 from pytest_vdb.cli.engines import add_metric_arguments, chosen_metrics, errors_of_metrics, open_engine
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, print_table, progress, show
@@ -93,7 +94,9 @@ def _scenes(clips: Path | None, count: int, side: int) -> list[Scene]:
     from pytest_vdb.shapes import moving_shapes
 
     if clips is not None:
-        return [Scene(clip=video.read(one.path), prompt=one.prompt) for one in recordings(clips)]
+        return [
+            Scene(clip=video.read(one.path), prompt=one.prompt) for one in recordings(clips, found=look_through(clips))
+        ]
     prompts = suites.load(f"standard-100:{count}", root=Path.cwd()).prompts
     drawn = [moving_shapes(prompt.id, frames=_FRAMES, height=side, width=side) for prompt in prompts]
     return [Scene(clip=Clip(frames, 8.0), prompt=prompt) for frames, prompt in zip(drawn, prompts, strict=True)]

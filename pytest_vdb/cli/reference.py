@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
+from pytest_vdb.cli.clips import look_through
 from pytest_vdb.cli.printing import progress, show, warn
 from pytest_vdb.errors import CannotMeasure, ClipFileError, UnknownName
 from pytest_vdb.files import expanded
@@ -66,7 +67,6 @@ def measured_clips(path: Path, engine: Engine) -> dict[Path, Scores]:
     """
     from pytest_vdb import video
     from pytest_vdb.cli.pool import side_by_side
-    from pytest_vdb.models.recordings import clips_in
 
     def measured(clip: Path) -> Scores | ClipFileError:
         try:
@@ -74,7 +74,7 @@ def measured_clips(path: Path, engine: Engine) -> dict[Path, Scores]:
         except ClipFileError as error:
             return error
 
-    clips, samples = clips_in(path), {}
+    clips, samples = look_through(path).clips, {}
     found = progress(side_by_side(measured, clips), total=len(clips), unit="reference clip")
     for clip, sample in zip(clips, found, strict=True):
         if isinstance(sample, ClipFileError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
+from pytest_vdb.cli.clips import look_through
 from pytest_vdb.cli.engines import (
     add_metric_arguments,
     errors_of_metrics,
@@ -131,12 +132,10 @@ def _whose(options: argparse.Namespace, ledger: Ledger, recordings: Sequence[Rec
 
 def _recordings(clips: Path, prompts: str | None) -> tuple[Recording, ...]:
     """The clips with their prompts, from a suite, a file of prompts or a manifest."""
-    from pytest_vdb.models.recordings import find, is_manifest, recordings
+    from pytest_vdb.models.recordings import is_manifest, recordings
     from pytest_vdb.prompts import suites
 
-    found = find(clips)
-    for sentence in found.left_out:
-        warn(f"{clips}: {sentence}")
+    found = look_through(clips)
     if prompts is None:
         return recordings(clips, found=found)
     if is_manifest(Path(prompts)):
@@ -162,7 +161,7 @@ def _scorer(
 
     references = {}
     if _are_clips(options.reference) and any(spec.scope == "pair" for spec in engine.metrics):
-        references = by_name(recordings, find(options.reference))
+        references = by_name(recordings, find(options.reference, found=look_through(options.reference)))
         alone = [one.name for one in recordings if one.name not in references]
         if alone:
             warn(f"{len(alone)} of {len(recordings)} clips have no reference of their name: {_few(alone)}")

@@ -115,14 +115,14 @@ class Scorer:
             known = self.ledger.find(digest(settings))
             if known is not None and self._still_holds(known, digest(settings)):
                 return _Prepared(recording=recording, settings=settings, known=known)
-            reference = self.references.get(recording.name)
-            decoded = video.decode(recording.path)
+            named = self.references.get(recording.name)
+            decoded, reference = video.decode(recording.path), None if named is None else video.decode(named)
             return _Prepared(
                 recording=recording,
                 settings=settings,
                 clip=decoded.clip,
-                reference=None if reference is None else video.read(reference),
-                notes=decoded.notes,
+                reference=None if reference is None else reference.clip,
+                notes=(*decoded.notes, *(f"its reference: {note}" for note in (reference.notes if reference else ()))),
             )
         except (ClipFileError, BadClip) as error:
             return _Prepared(recording=recording, settings=settings, failure=error)

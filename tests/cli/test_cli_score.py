@@ -361,3 +361,15 @@ def test_two_sessions_at_once_on_one_file_lose_nothing(place):
     assert sorted((record.model, record.nodeid) for record in records) == sorted(
         (model, f"{name}.npy") for model in ("wan", "cog") for name in "abcdef"
     )
+
+
+def test_what_was_decided_of_a_reference_is_noted_and_what_is_none_is_said(place, capsys):
+    save(place / "clips", "a", frames=4)
+    images = [Image.fromarray(frame) for frame in moving_shapes("a", frames=4, height=24, width=32)]
+    (place / "real").mkdir()
+    images[0].save(place / "real" / "a.gif", save_all=True, append_images=images[1:], duration=[50, 500, 50, 50])
+    (place / "real" / "licence.txt").write_text("no clip")
+    assert main(["score", "clips", "--reference", "real", "--metrics", "psnr", "--device", "cpu"]) == 0
+    said = capsys.readouterr().err
+    assert "real: left out, as no clips: licence.txt" in said
+    assert "a.npy: its reference: its frames are shown for 50 to 500 ms" in said
