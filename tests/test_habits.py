@@ -33,6 +33,34 @@ def test_no_search_assumes_that_it_finds_something(source):
     assert not bare, f"{source}: give next() a default in lines {bare}, and say what is missing"
 
 
+def written(source: Path) -> Iterator[int]:
+    """The lines in which a file is written or opened for writing, but for the part that `files.write_by` gives."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        modes = (
+            [one.value for one in node.args[:1] if isinstance(one, ast.Constant)] if node.func.attr == "open" else []
+        )
+        opens = any(isinstance(mode, str) and set(mode) & set("wax+") for mode in modes)
+        is_part = isinstance(node.func.value, ast.Name) and node.func.value.id == "part"
+        if (node.func.attr in {"write_text", "write_bytes"} or opens) and not is_part:
+            yield node.lineno
+
+
+WRITERS = {
+    "files.py": "the one way",
+    "profiling/process_memory.py": "a switch of the kernel's, no file",
+    "results/journal.py": "the one file that is only appended to, and is opened once",
+}
+
+
+@pytest.mark.parametrize("source", [source for source in BELOW_THE_PLUGIN if source not in WRITERS])
+def test_files_are_written_in_one_way(source):
+    """Whole or not at all, with the mend where the disk refuses: see `files.write` and `files.write_by`."""
+    lines = list(written(SOURCES[source]))
+    assert not lines, f"{source} writes by itself in lines {lines}"
+
+
 @pytest.mark.parametrize("source", [source for source in SOURCES if source.startswith("cli/")])
 def test_commands_print_through_one_door(source):
     """Another `print` obeys what it shows, and ends in a traceback where stdout is ASCII or a disk that is full."""

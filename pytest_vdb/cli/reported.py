@@ -12,7 +12,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from pytest_vdb import files
-from pytest_vdb.errors import OptionError, VdbError
+from pytest_vdb.errors import OptionError, RecordError, VdbError
 from pytest_vdb.records import Record, Run
 from pytest_vdb.results import baselines, journal, ledger, sources, vbench
 from pytest_vdb.results.sources import Sort
@@ -121,11 +121,11 @@ def _asked(arguments: Sequence[str]) -> tuple[list[Given], list[VdbError]]:
                 continue  # `reports/scores/*` names a ledger's parts, too
             if sources.is_list_of_videos(path) and len(everything) > 1:
                 continue  # and `wan/*.json` VBench's lists
-            try:
-                for inner in _contents(path):
+            for inner in _contents(path, problems):
+                try:
                     found.setdefault(inner.resolve(), Given(path=inner, model=model, sort=sources.sort_of(inner)))
-            except VdbError as problem:
-                problems.append(problem)
+                except VdbError as problem:
+                    problems.append(problem)
     return list(found.values()), problems
 
 
@@ -152,17 +152,17 @@ def named(argument: str) -> tuple[str | None, list[Path]]:
     return model.strip() or None, [Path(match) for match in matching]
 
 
-def _contents(path: Path) -> list[Path]:
-    """A folder that is no run stands for what it holds."""
+def _contents(path: Path, problems: list[VdbError]) -> list[Path]:
+    """A folder that is no run stands for what it holds; one that holds nothing is a problem."""
     is_run = any(files.is_there(path / name) for name in (journal.RUN, journal.RECORDS))
-    if not files.is_folder(path) or is_run or _was_to_be_a_run(path):
+    was_to_be_one = path.resolve().parent.name == sources.RUNS
+    if not files.is_folder(path) or is_run or was_to_be_one:
         return [path]
-    return sources.inside(path)
-
-
-def _was_to_be_a_run(path: Path) -> bool:
-    """A session that was killed in its first test may leave only its clips."""
-    return path.resolve().parent.name == "runs" or (path / "clips").is_dir()
+    try:
+        return sources.inside(path)
+    except VdbError as problem:
+        problems.append(problem)
+        return []
 
 
 # Each sort ----------------------------------------------------------------------------------------------------------
@@ -171,6 +171,9 @@ def _was_to_be_a_run(path: Path) -> bool:
 def _run(given: Given) -> Source:
     path = given.path
     run, records, warnings = journal.read(path)
+    if not records:
+        mend = "run it to its first test at least"
+        raise RecordError("; ".join(["the run has no records", *warnings]), where=path, mend=mend)
     lacking = journal.shortfall(run, records) if run.collected is not None else None
     folder = path if path.is_dir() else path.parent
     return Source(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vdb import files, video
-from pytest_vdb.errors import ClipFileError, RecordError
+from pytest_vdb.errors import ClipFileError, RecordError, VdbError
 from pytest_vdb.records import Clip, digest
 
 LAYOUT = 1
@@ -50,15 +50,15 @@ class ClipCache:
         """The clip, checked against the digest of its pixels; None (a miss) if it is absent or fails the check."""
         path, card = self._path(key, ".mkv"), self._path(key, ".json")
         try:
-            about = json.loads(card.read_bytes())
+            about = files.parse_json(card.read_bytes(), where=card, error=RecordError)
             clip = video.read(path)
             if clip.digest() != about["pixels"]:
                 raise ClipFileError("its pixels are not those of its JSON", where=path)
             return CachedClip(key=key, clip=clip, path=path, about=dict(about["about"]))
         except FileNotFoundError:
             return None
-        except (ClipFileError, OSError, ValueError, TypeError, KeyError) as error:
-            said = error.what if isinstance(error, ClipFileError) else f"{type(error).__name__}: {error}"
+        except (ClipFileError, RecordError, OSError, ValueError, TypeError, KeyError) as error:
+            said = error.what if isinstance(error, VdbError) else f"{type(error).__name__}: {error}"
             self.problems.append(f"{path}: cached clip ignored: {said}")
             return None
 

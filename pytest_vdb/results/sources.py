@@ -17,6 +17,9 @@ Sort = Literal["run", "ledger", "baseline", "published"]
 
 KNOWN = "give a run's folder, what vdb score wrote, a baseline, or a result file of VBench"
 
+RUNS = "runs"
+"""The folder of an output folder in which each session has its own."""
+
 _LISTS = "_full_info.json"
 """VBench's list of the videos that it looked at, beside each result file."""
 
@@ -40,12 +43,19 @@ def sort_of(path: Path) -> Sort:
 
 
 def inside(folder: Path) -> list[Path]:
-    """What a folder holds for a report, where it is no run itself: result files, ledgers and runs directly in it.
+    """What a folder holds for a report, where it is no run itself: result files, ledgers and runs directly in it, or in
+    the `runs/` and `scores/` of an output folder.
 
     Raises:
         RecordError: nothing.
     """
-    found = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and _belongs(path)]
+    folders = [folder, *(folder / name for name in (RUNS, "scores") if files.is_folder(folder / name))]
+    try:
+        listed = [path for place in folders for path in sorted(place.iterdir()) if not path.name.startswith(".")]
+    except OSError as problem:
+        why = f"cannot be read: {problem.strerror}"
+        raise RecordError(why, where=folder, mend="check its permissions") from None
+    found = [path for path in listed if _belongs(path)]
     if not found:
         raise RecordError("the folder holds no run, no scored clips and no results of VBench", where=folder, mend=KNOWN)
     return found
@@ -66,8 +76,8 @@ def is_list_of_videos(path: Path) -> bool:
 
 
 def _belongs(path: Path) -> bool:
-    if files.is_folder(path):
-        return files.is_there(path / journal.RUN)
+    if files.is_folder(path):  # a session that was killed in its first test may leave only its clips
+        return files.is_there(path / journal.RUN) or path.parent.name == RUNS
     if path.suffix == ".jsonl":
         return _is_ledger(path)
     if ledger_beside(path) is not None or is_list_of_videos(path):
@@ -108,5 +118,4 @@ def _sort_of_json(path: Path) -> Sort:
 
 def _begins_like_a_baseline(path: Path) -> bool:
     """A damaged one is still told as a baseline."""
-    with path.open("rb") as file:
-        return baselines.FORMAT.encode() in file.read(4096)
+    return baselines.FORMAT.encode() in files.read_bytes(path, error=RecordError)[:4096]

@@ -301,6 +301,25 @@ def test_one_broken_run_never_stops_a_report_of_others(place, capsys, how):
     assert why in capsys.readouterr().err
 
 
+def test_an_output_folder_stands_for_its_runs_and_scores(place, capsys):
+    score("veo")
+    a_run(place / "reports", "wan")
+    broken = a_run(place / "reports", "cog")
+    break_run(broken, "killed in its first test")
+    for folder, models in (("reports", {"veo", "wan"}), ("reports/runs", {"wan"}), ("reports/scores", {"veo"})):
+        capsys.readouterr()
+        assert main(["report", folder, "-o", "out"]) == 0
+        assert set(rows(place / "out")) == models
+        assert (broken.name in capsys.readouterr().err) == (folder != "reports/scores")
+
+
+def test_a_run_without_records_is_no_leaderboard(place, capsys):
+    assert main(["report", str(a_run(place)), "-o", "out"]) == 1
+    assert "has no records" in capsys.readouterr().err
+    assert main(["report", str(a_run(place)), str(a_run(place, "wan")), "-o", "out"]) == 0
+    assert "has no records" in capsys.readouterr().err
+
+
 def test_of_several_broken_ones_each_is_said(place, capsys):
     broken = [a_run(place, "cog"), a_run(place, "wan")]
     for run in broken:
