@@ -132,3 +132,11 @@ def test_a_verdict_says_in_which_of_two_benchmarks_of_one_name_it_was():
     lines = verdicts.render_terminal(found, width=400).splitlines()
     assert lines[0].endswith("(fast.py::test_generation)")
     assert lines[1].endswith("(slow.py::test_generation)")
+
+
+def test_the_page_of_an_earlier_versions_run_tells_neither_its_command_line_nor_folders():
+    kept = {"arguments": ["--api-token", "v0g0n"], "weights_dir": "/home/zaphod/w", "reference": r"C:\sets\real.npz"}
+    page = html.render(build(dataclasses.replace(RUN, options=kept), [example.answer(RUN, "wan", "style-01")]))
+    assert "<dd>real.npz</dd>" in page
+    for secret in ("v0g0n", "api-token", "zaphod", r"C:\sets"):
+        assert secret not in page
