@@ -450,7 +450,7 @@ def from_json(line: str | bytes, kind: type[T], *, where: str | Path | None = No
     """
     try:
         head = msgspec.json.decode(line)
-    except (ValueError, msgspec.DecodeError, RecursionError) as error:  # not JSON, not UTF-8, or nested beyond reason
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested beyond reason
         raise RecordError(f"not JSON: {error}", where=where, mend="the file is torn or not one of ours") from None
     version = head.get("schema") if isinstance(head, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
