@@ -34,8 +34,9 @@ def open_pretrained(network: Any, source: BackboneSource, *, backbone: str, call
     else:
         name, folder = source.path.name, given_file(source.path, backbone=backbone)
         weights = given_file(folder / "model.safetensors", backbone=backbone)
-    config = given_file(folder / "config.json", backbone=backbone)
-    check_config(read_json(config, error=WeightsBroken), where=config, error=WeightsBroken)
+    config = folder / "config.json"
+    if config.exists():  # else transformers says what it needs
+        check_config(read_json(config, error=WeightsBroken), where=config, error=WeightsBroken)
     try:
         model, loading = network.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True

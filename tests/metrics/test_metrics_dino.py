@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import BitImageProcessorPil, Dinov2Config, Dinov2Model
+from transformers import Dinov2Config, Dinov2Model
 
 from pytest_vdb.errors import CannotMeasure, ClipTooShort, WeightsBroken, WeightsMissing
 from pytest_vdb.metrics import frames
@@ -17,6 +18,9 @@ from pytest_vdb.metrics.features import BackboneSource, Subject
 from pytest_vdb.metrics.frames import IMAGENET_MEAN, IMAGENET_STD
 from pytest_vdb.metrics.similarity import clip_consistency, dino_consistency
 from pytest_vdb.records import Clip
+
+THROUGH_PILLOW = getattr(transformers, "BitImageProcessorPil", None) or transformers.BitImageProcessor
+"""Which has had this name since transformers makes tensors by torchvision where it can."""
 
 
 def picture(count=3, height=90, width=131, seed=0) -> Clip:
@@ -38,7 +42,7 @@ def folder(tmp_path_factory):
 def test_features_are_those_of_transformers_used_by_hand(folder, height, width):
     """The reference: the published preprocessor's settings, Pillow frame by frame, and the plain model."""
     clip = picture(2, height, width)
-    processor = BitImageProcessorPil(
+    processor = THROUGH_PILLOW(
         size={"shortest_edge": 256},
         resample=Image.Resampling.BICUBIC,
         crop_size={"height": 224, "width": 224},
