@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from pytest_vdb.errors import OptionError, UnknownName
-from pytest_vdb.files import expanded
+from pytest_vdb.files import expanded, is_file, is_folder, is_there
 
 if TYPE_CHECKING:
     from pytest_vdb.privacy import Privacy
@@ -267,7 +267,7 @@ def _weights_dir(given: Given, *, needed: bool) -> Path | None:
                 "not given", where=given.where, mend="--vdb-weights=local needs the folder of the weights"
             )
         return None
-    if not folder.is_dir():
+    if not is_folder(folder):
         mend = "give the folder that holds the weights"
         raise OptionError(f"{given.text()!r} is not a folder", where=given.where, mend=mend)
     return folder
@@ -306,7 +306,7 @@ def backbone_path(text: str, where: str, *, folder: Path | None = None) -> tuple
     """
     name, equals, path = text.partition("=")
     place = absolute(path, folder or Path.cwd())
-    if not equals or not path or not place.exists():
+    if not equals or not path or not is_there(place):
         problem = "has no '='" if not equals else f"names {path!r}, which does not exist"
         raise OptionError(f"{text!r} {problem}", where=where, mend="write NAME=PATH, e.g. clip=weights.safetensors")
     return name.strip(), place
@@ -324,7 +324,7 @@ def cache_folder(text: str | None = None) -> Path:
 
 def _project_gate(pyproject: Path) -> str | None:
     """`[tool.vdb.gate]` of the project, as the text that `--vdb-fail-on` takes."""
-    if not pyproject.is_file():
+    if not is_file(pyproject):
         return None
     from pytest_vdb.files import read_toml
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
+from pytest_vdb.files import is_file
+
 
 def where_is(thing: Callable[..., Any]) -> str:
     """`benchmarks/conftest.py:12 (Noise)` of a function or class, relative to the working folder where it lies in it.
@@ -35,7 +37,7 @@ def raised_at(error: BaseException) -> str | None:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         installed = path.is_relative_to(ours) or path.is_relative_to(sys.base_prefix) or "site-packages" in path.parts
-        if path.is_file() and not installed:
+        if is_file(path) and not installed:
             with contextlib.suppress(ValueError):
                 path = path.relative_to(Path.cwd())
             return f"{path}:{frame.lineno}"
@@ -46,7 +48,7 @@ def _codes(thing: Callable[..., Any]) -> Iterator[CodeType]:
     """A function's own code; of a class that of its methods."""
     for one in vars(thing).values() if inspect.isclass(thing) else [thing]:
         function = inspect.unwrap(getattr(one, "__func__", one)) if callable(getattr(one, "__func__", one)) else None
-        if isinstance(function, FunctionType) and Path(function.__code__.co_filename).is_file():
+        if isinstance(function, FunctionType) and is_file(function.__code__.co_filename):
             yield function.__code__
 
 

@@ -67,3 +67,15 @@ def test_commands_print_through_one_door(source):
     if source != "cli/printing.py":
         assert not list(calls(SOURCES[source], "print")), f"{source}: use cli.printing's show or warn"
         assert "sys.stdout" not in SOURCES[source].read_text(encoding="utf-8") or source == "cli/__init__.py"
+
+
+@pytest.mark.parametrize("source", [source for source in SOURCES if source != "files.py"])
+def test_whether_something_is_there_is_asked_through_one_door(source):
+    """`Path.exists` and its kin raise for a name that is too long and for a folder that may not be searched."""
+    asked = [
+        node.lineno
+        for node in ast.walk(ast.parse(SOURCES[source].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args
+        if node.func.attr in {"exists", "is_file", "is_dir"}
+    ]
+    assert not asked, f"{source}: use files.is_there, is_file or is_folder in lines {asked}"

@@ -14,7 +14,7 @@ from pytest_vdb import files
 from pytest_vdb.cli import check
 from pytest_vdb.cli.printing import print_json, print_table, warn
 from pytest_vdb.errors import OptionError, UnknownName
-from pytest_vdb.files import expanded
+from pytest_vdb.files import expanded, is_file, is_there
 
 if TYPE_CHECKING:
     from pytest_vdb.models.card import ModelCard
@@ -154,13 +154,13 @@ def _copy(folder: Path, target: Path) -> None:
         OptionError: the folder holds something that is no export.
         OutputError: the disk does not take it.
     """
-    if target.exists() and not (target / "about.json").is_file():
+    if is_there(target) and not is_file(target / "about.json"):
         raise OptionError(f"{target} exists and is no export", where="--output", mend="name another folder")
     workshop: Path | None = None
     try:
         workshop = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=files.make_folder(target.parent)))
         shutil.copytree(folder, workshop / "made")
-        if target.exists():
+        if is_there(target):
             shutil.rmtree(target)
         (workshop / "made").rename(target)
     except OSError as problem:  # also shutil.Error, which is several of them

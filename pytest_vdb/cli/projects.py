@@ -11,7 +11,7 @@ from typing import Any
 from pytest_vdb import files
 from pytest_vdb.cli.printing import show
 from pytest_vdb.errors import OptionError
-from pytest_vdb.files import expanded
+from pytest_vdb.files import expanded, is_folder
 
 _PYPROJECT = """
 [tool.vdb.gate]  # compared with the baseline after each run: worse by more than this fails
@@ -117,7 +117,7 @@ def shipped(name: str) -> Path:
     """
     package = Path(__file__).parent.parent
     for path in (package / name, package.parent / name):
-        if path.is_dir():
+        if is_folder(path):
             return path
     raise OptionError(
         f"this installation of pytest-vdb lacks its {name}/",

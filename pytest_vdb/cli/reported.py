@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pytest_vdb import files
 from pytest_vdb.errors import OptionError, RecordError, VdbError
+from pytest_vdb.files import is_folder
 from pytest_vdb.records import Record, Run
 from pytest_vdb.results import baselines, journal, ledger, sources, vbench
 from pytest_vdb.results.sources import Sort
@@ -175,7 +176,7 @@ def _run(given: Given) -> Source:
         mend = "run it to its first test at least"
         raise RecordError("; ".join(["the run has no records", *warnings]), where=path, mend=mend)
     lacking = journal.shortfall(run, records) if run.collected is not None else None
-    folder = path if path.is_dir() else path.parent
+    folder = path if is_folder(path) else path.parent
     return Source(
         path=path,
         run=run,

@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> int:
     """
     import pytest
 
-    suite = "benchmarks" if Path("benchmarks").is_dir() else str(shipped("benchmarks"))
+    suite = "benchmarks" if files.is_folder("benchmarks") else str(shipped("benchmarks"))
     return int(pytest.main(_joined(arguments), plugins=[_Suite(suite)]))
 
 

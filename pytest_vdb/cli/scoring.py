@@ -18,7 +18,7 @@ from typing import Any
 from pytest_vdb import video
 from pytest_vdb.cli.pool import side_by_side
 from pytest_vdb.errors import BadClip, ClipFileError, RecordError, VdbError
-from pytest_vdb.files import regular
+from pytest_vdb.files import is_file, is_folder, regular
 from pytest_vdb.metrics import published
 from pytest_vdb.metrics.contract import MetricSpec
 from pytest_vdb.metrics.engine import Engine, Scores
@@ -293,7 +293,7 @@ def file_digest(path: Path) -> str:
     """
     state = hashlib.sha256()
     try:
-        if path.is_dir():
+        if is_folder(path):
             for image in sorted(entry for entry in path.iterdir() if entry.suffix.lower() in video.STILLS):
                 state.update(os.fsencode(image.name) + b"\0" + _sha256(image))
         else:
@@ -311,6 +311,6 @@ def _sha256(path: Path) -> bytes:
 @lru_cache
 def _weights_digest(path: Path) -> str:
     """Of named weights: of a file its bytes, of a folder the names and sizes in it."""
-    if path.is_dir():
-        return digest(sorted([entry.name, entry.stat().st_size] for entry in path.rglob("*") if entry.is_file()))
+    if is_folder(path):
+        return digest(sorted([entry.name, entry.stat().st_size] for entry in path.rglob("*") if is_file(entry)))
     return file_digest(path)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pytest_vdb.files import is_file
 from pytest_vdb.metrics.backbones import seeded
 from pytest_vdb.metrics.features import BackboneSource, Subject
 from pytest_vdb.metrics.openclip import OpenClip
@@ -47,7 +48,7 @@ class Aesthetic:
 def _weights(source: BackboneSource) -> tuple[Path, Path]:
     """The linear layer's file, and CLIP's."""
     path = own_or_published("aesthetic", source)
-    if path.is_file():
+    if is_file(path):
         return path, Path(CLIP)
     layer = given_file(path / "sa_0_4_vit_l_14_linear.pth", backbone="aesthetic")
     return layer, next(iter(sorted(path.glob("ViT-L-14*"))), Path(CLIP))

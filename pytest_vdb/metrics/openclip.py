@@ -15,7 +15,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preproc
 from PIL import Image
 
 from pytest_vdb.errors import UnknownName, WeightsBroken, WeightsMissing
-from pytest_vdb.files import read_json
+from pytest_vdb.files import is_folder, is_there, read_json
 from pytest_vdb.metrics import frames as framing
 from pytest_vdb.metrics.backbones import in_batches, seeded, unit_rows
 from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
@@ -126,10 +126,10 @@ class _Weights:
         """
         if source.path is None:
             return cls._published(OpenClip.DEFAULT, source)
-        if ":" in str(source.path) and not source.path.exists():
+        if ":" in str(source.path) and not is_there(source.path):
             return cls._published(str(source.path), source)
         path = given_file(source.path, backbone="clip")
-        return cls._in_folder(path) if path.is_dir() else cls._in_file(path)
+        return cls._in_folder(path) if is_folder(path) else cls._in_file(path)
 
     @classmethod
     def _published(cls, name: str, source: BackboneSource) -> _Weights:
@@ -151,7 +151,7 @@ class _Weights:
     def _in_folder(cls, folder: Path) -> _Weights:
         files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
         config = folder / "open_clip_config.json"
-        if not config.exists() or not files:
+        if not is_there(config) or not files:
             raise WeightsMissing(
                 f"{folder} holds no CLIP",
                 where="--vdb-backbone clip",

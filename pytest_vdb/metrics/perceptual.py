@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from pytest_vdb.errors import CannotMeasure, VdbError, WeightsBroken, WeightsMissing
+from pytest_vdb.files import is_folder, is_there
 from pytest_vdb.metrics import frames as framing
 from pytest_vdb.metrics.backbones import seeded
 from pytest_vdb.metrics.features import BackboneSource, Subject
@@ -360,9 +361,9 @@ def _find(
         WeightsMissing: one of them is not here and cannot be had now, with how to get it.
     """
     given = given_file(source.path, backbone=backbone) if source.path else None
-    if given is not None and given.is_dir():
+    if given is not None and is_folder(given):
         found = sorted(path for path in given.glob(trunk) if path.suffix in (".pth", ".pt", ".safetensors"))
-        if not found or not (given / heads).exists():
+        if not found or not is_there(given / heads):
             raise WeightsMissing(
                 f"{given} does not hold both {trunk}.pth and {heads}",
                 where=f"--vdb-backbone {backbone}",
@@ -380,7 +381,7 @@ def _published_trunk(source: BackboneSource, backbone: str) -> Path:
 def _published_heads(source: BackboneSource, backbone: str, installed: Sequence[tuple[str, str]]) -> Path:
     for package, inside in installed:
         spec = importlib.util.find_spec(package)
-        if spec is not None and spec.origin and (path := Path(spec.origin).parent / inside).exists():
+        if spec is not None and spec.origin and is_there(path := Path(spec.origin).parent / inside):
             return path
     return own_or_published(backbone, source)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_vdb.errors import WeightsBroken
-from pytest_vdb.files import read_json
+from pytest_vdb.files import is_there, read_json
 from pytest_vdb.metrics.features import BACKBONES, BackboneSource
 from pytest_vdb.metrics.weights import given_file, hub_file, weights_digest
 from pytest_vdb.remote_code import check_config
@@ -35,7 +35,7 @@ def open_pretrained(network: Any, source: BackboneSource, *, backbone: str, call
         name, folder = source.path.name, given_file(source.path, backbone=backbone)
         weights = given_file(folder / "model.safetensors", backbone=backbone)
     config = folder / "config.json"
-    if config.exists():  # else transformers says what it needs
+    if is_there(config):  # else transformers says what it needs
         check_config(read_json(config, error=WeightsBroken), where=config, error=WeightsBroken)
     try:
         model, loading = network.from_pretrained(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pytest_vdb.files import expanded
+from pytest_vdb.files import expanded, is_file
 from pytest_vdb.metrics.features import BackboneSource, BackboneSpec
 
 WEIGHTS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
@@ -20,7 +20,7 @@ def find(spec: BackboneSpec, *, cache_dir: Path) -> Path | None:
     if spec.repository.startswith("https://"):
         name = spec.repository.rpartition("/")[2]
         places = (cache_dir / "backbones" / name, _torch_checkpoints() / name)
-        return next((place for place in places if place.is_file()), None)
+        return next((place for place in places if is_file(place)), None)
     return next(iter(sorted(_hub_files(spec.repository))), None)
 
 
@@ -39,7 +39,7 @@ def _hub_files(repository: str) -> Iterable[Path]:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     snapshots = Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "snapshots"
-    return (path for path in snapshots.glob("*/**/*") if path.suffix in WEIGHTS_SUFFIXES and path.is_file())
+    return (path for path in snapshots.glob("*/**/*") if path.suffix in WEIGHTS_SUFFIXES and is_file(path))
 
 
 def _torch_checkpoints() -> Path:

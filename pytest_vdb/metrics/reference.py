@@ -17,7 +17,7 @@ import numpy as np
 
 from pytest_vdb import arrays as arrays_of
 from pytest_vdb.errors import CannotMeasure, NewerSchema, RecordError
-from pytest_vdb.files import parse_json, write_by
+from pytest_vdb.files import is_file, parse_json, write_by
 from pytest_vdb.metrics.contract import ReferenceFeatures
 from pytest_vdb.metrics.moments import Moments
 
@@ -109,7 +109,7 @@ def load(path: Path) -> dict[str, ReferenceFeatures]:
 
 def is_reference(path: Path) -> bool:
     """Whether a file is a reference set, and not a clip in an `.npz`."""
-    if path.suffix.lower() != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
+    if path.suffix.lower() != ".npz" or not is_file(path) or not zipfile.is_zipfile(path):
         return False
     try:
         with zipfile.ZipFile(path) as archive:

@@ -19,6 +19,7 @@ from typing import Any
 
 from pytest_vdb import video
 from pytest_vdb.errors import CannotMeasure
+from pytest_vdb.files import is_file, is_there
 from pytest_vdb.metrics.contract import Score
 from pytest_vdb.records import Clip, Prompt
 
@@ -130,7 +131,7 @@ def _evaluate(python: str, dimension: str, asked: dict[str, Any]) -> tuple[float
     """VBench's mean, and its value per file's name."""
     ran = subprocess.run([python, "-c", _RUN], input=json.dumps(asked), capture_output=True, text=True, check=False)
     written = Path(asked["output"], f"{asked['name']}_eval_results.json")
-    if ran.returncode != 0 or not written.exists():
+    if ran.returncode != 0 or not is_there(written):
         said = [line.strip() for line in ran.stderr.splitlines() if line.strip()]
         raise CannotMeasure(
             f"VBench's {dimension} failed: {said[-1] if said else f'exit status {ran.returncode}'}",
@@ -175,7 +176,7 @@ def _look_for_networks(dimension: str) -> None:
         CannotMeasure: with each absent file, where it is published and where VBench looks for it.
     """
     cache = Path(os.environ.get("VBENCH_CACHE_DIR") or Path.home() / ".cache" / "vbench")
-    absent = [(cache / name, url) for name, url in FILES[dimension] if not (cache / name).is_file()]
+    absent = [(cache / name, url) for name, url in FILES[dimension] if not is_file(cache / name)]
     if absent:
         raise CannotMeasure(
             f"VBench's {dimension} looks through {absent[0][0].name}, which is not on this machine",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
 from pytest_vdb.errors import ClipTooShort, WeightsBroken
+from pytest_vdb.files import is_folder
 from pytest_vdb.metrics import frames as framing
 from pytest_vdb.metrics.backbones import seeded
 from pytest_vdb.metrics.features import BackboneSource, Subject
@@ -114,7 +115,7 @@ def renamed(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _published(source: BackboneSource) -> tuple[VideoMAEForVideoClassification, str]:
-    if source.path is not None and source.path.is_dir():
+    if source.path is not None and is_folder(source.path):
         return open_pretrained(VideoMAEForVideoClassification, source, backbone="videomae", called="VideoMAE")
     path = own_or_published("videomae", source)
     return _load(path), f"{path.stem}@{weights_digest(path)}"

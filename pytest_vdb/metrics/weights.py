@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.budget import budget
 from pytest_vdb.errors import WeightsBroken, WeightsMissing
+from pytest_vdb.files import is_there
 from pytest_vdb.metrics.features import BACKBONES, BackboneSource
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def url_file(url: str, *, cache_dir: Path, offline: bool, backbone: str, size_mi
     name = url.rpartition("/")[2]
     ours = cache_dir / "backbones" / name
     for path in (ours, Path(torch.hub.get_dir()) / "checkpoints" / name):
-        if path.exists():
+        if is_there(path):
             return path
     reason = "not on this machine, and this run is offline"
     if not offline:
@@ -108,7 +109,7 @@ def given_file(path: Path, *, backbone: str) -> Path:
     Raises:
         WeightsMissing: nothing lies there.
     """
-    if not path.exists():
+    if not is_there(path):
         raise WeightsMissing(
             f"no such file or folder: {path}", where=f"--vdb-backbone {backbone}", mend="check the path"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_vdb.errors import PromptError
+from pytest_vdb.files import is_there
 from pytest_vdb.records import Prompt
 from pytest_vdb.shapes import moving_shapes
 from pytest_vdb.video import read
@@ -28,7 +29,7 @@ def image_for(prompt: Prompt, *, height: int, width: int) -> Image:
         ClipFileError: it cannot be read.
     """
     if prompt.image is not None:
-        if not Path(prompt.image).exists():  # a list of VBench-I2V is read without its images, too
+        if not is_there(prompt.image):  # a list of VBench-I2V is read without its images, too
             raise PromptError(
                 f"its conditioning image {prompt.image} is not there", where=f"prompt {prompt.id}", mend="put it there"
             )

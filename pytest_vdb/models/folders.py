@@ -12,6 +12,7 @@ from typing import Any
 from pytest_vdb import files
 from pytest_vdb.budget import in_words
 from pytest_vdb.errors import WeightsBroken
+from pytest_vdb.files import is_folder, is_there
 from pytest_vdb.remote_code import check_config
 
 INDEX = "model_index.json"
@@ -58,7 +59,7 @@ def read_index(folder: Path, names: tuple[str, ...] = (INDEX,)) -> Index:
     Raises:
         WeightsBroken: there is none, or it is not what an index must be; naming the file and the key.
     """
-    path = next((folder / name for name in names if (folder / name).exists()), None)
+    path = next((folder / name for name in names if is_there(folder / name)), None)
     if path is None:
         nested = sorted(found.parent.name for name in names for found in folder.glob(f"*/{name}"))
         hint = f"did you mean {nested[0]!r} in it?" if nested else f"give the folder that holds {names[0]}"
@@ -88,13 +89,13 @@ def check(folder: Path, index: Index, *, given: Collection[str] = (), only: Coll
     """
     for name in index.components:
         needed = name not in given and (only is None or name in only)
-        if needed and not (folder / name).is_dir():
+        if needed and not is_folder(folder / name):
             raise WeightsBroken(
                 f"{index.path.name} names the component {name!r}, but there is no such folder",
                 where=folder,
                 mend=COPY_AGAIN,
             )
-    for part in (folder, *(path for path in sorted(folder.iterdir()) if path.is_dir())):
+    for part in (folder, *(path for path in sorted(folder.iterdir()) if is_folder(path))):
         check_part(part)
 
 
@@ -104,7 +105,7 @@ def check_part(part: Path) -> None:
     Raises:
         WeightsBroken: naming the file, and the key where there is one.
     """
-    there = {path.name: path for path in sorted(part.iterdir()) if not path.is_dir()}
+    there = {path.name: path for path in sorted(part.iterdir()) if not is_folder(path)}
     for path in there.values():
         files.regular(path, error=WeightsBroken, mend=COPY_AGAIN)
     tensors = [path for name, path in there.items() if name.endswith(TENSORS)]
@@ -174,7 +175,7 @@ def verify_downloads(folder: Path, ledger: Path) -> None:
         if len(blob.name) != _SHA256_LENGTH:
             continue  # not kept by the content's hash
         mark = ledger / f"{blob.name}-{blob.stat().st_size}-{blob.stat().st_mtime_ns}"
-        if mark.exists():
+        if is_there(mark):
             continue
         with blob.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -215,7 +216,7 @@ def _check_shards(index: Path) -> None:
             raise WeightsBroken(
                 f"`weight_map` names {shard!r}, which is no {TENSORS} file beside it", where=index, mend=COPY_AGAIN
             )
-    missing = [shard for shard in shards if not (index.parent / shard).exists()]
+    missing = [shard for shard in shards if not is_there(index.parent / shard)]
     if missing and len(missing) < len(shards):  # all: the index of a variant that was not downloaded
         raise WeightsBroken(
             f"{len(missing)} of its shards are missing: {', '.join(missing[:3])}", where=index, mend=COPY_AGAIN

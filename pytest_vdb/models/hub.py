@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pytest_vdb.errors import WeightsBroken, WeightsMissing
+from pytest_vdb.files import is_there
 from pytest_vdb.models import folders
 from pytest_vdb.models.card import ModelCard, Part
 from pytest_vdb.models.folders import PICKLES, TENSORS
@@ -189,7 +190,7 @@ def _require_space(repository: str, revision: str | None, bytes_needed: int) -> 
     from huggingface_hub.constants import HF_HUB_CACHE
 
     places = (Path(HF_HUB_CACHE), *Path(HF_HUB_CACHE).parents)
-    existing = next((folder for folder in places if folder.exists()), Path.cwd())
+    existing = next((folder for folder in places if is_there(folder)), Path.cwd())
     free = shutil.disk_usage(existing).free
     if bytes_needed > free:
         gb = bytes_needed / _GIGABYTE

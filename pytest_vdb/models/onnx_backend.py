@@ -96,7 +96,7 @@ class Part:
     def _found_or_made(self, call: onnx_export.Call) -> Graph | str:
         """From the cache or exported now; the reason, where it was or is refused. What is torn is exported anew."""
         folder = self.folder / call.identity
-        if folder.exists():
+        if files.is_there(folder):
             try:
                 return self._found(folder)
             except Exception:  # noqa: BLE001 - onnxruntime raises anything of a file that is torn
@@ -129,7 +129,7 @@ def use(model: DiffusersModel, recipe: Recipe, *, cache_dir: Path, device: str) 
     for part in parts:
         part.required = part.name != VAE_DECODER
     try:
-        if not all(part.folder.is_dir() for part in parts):
+        if not all(files.is_folder(part.folder) for part in parts):
             try_out(model, recipe, parts)
         for part in parts:
             if part.required:

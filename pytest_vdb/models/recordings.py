@@ -18,6 +18,7 @@ from typing import Any
 from pytest_vdb import files, video
 from pytest_vdb.errors import ClipFileError, PromptError
 from pytest_vdb.escaping import encodable
+from pytest_vdb.files import is_file, is_folder
 from pytest_vdb.records import Prompt
 from pytest_vdb.video import STILLS
 
@@ -73,7 +74,7 @@ def recordings(
         PromptError: a manifest that cannot be read, or that names a file that is not there, or one twice.
     """
     paths = (found or find(source)).clips
-    folder = source if source.is_dir() and paths != (source,) else source.parent
+    folder = source if is_folder(source) and paths != (source,) else source.parent
     rows = _manifest(folder, manifest)
     by_id = {prompt.id: prompt for prompt in prompts}
     by_text = {_as_file_name(prompt.text): prompt for prompt in reversed(prompts)}
@@ -115,7 +116,7 @@ def find(source: Path) -> Found:
     """
     if not _is_there(source):
         raise ClipFileError("there is no such file or folder", where=source, mend=files.CHECK_THE_PATH)
-    if not source.is_dir():
+    if not is_folder(source):
         return Found((files.regular(source, error=ClipFileError),))
     walk = _Walk()
     try:
@@ -147,14 +148,14 @@ class _Walk:
         self.litter += litter
         clips, stills = [], []
         for entry in entries:
-            if entry.is_file() and entry.suffix.lower() in STILLS and not video.is_animated(entry):
+            if is_file(entry) and entry.suffix.lower() in STILLS and not video.is_animated(entry):
                 stills.append(entry)
-            elif entry.is_file() and self._is_clip(entry):
+            elif is_file(entry) and self._is_clip(entry):
                 clips.append(entry)
-            elif not entry.is_dir() and entry.name not in MANIFESTS:
+            elif not is_folder(entry) and entry.name not in MANIFESTS:
                 self.strangers.append(entry)
-        inner = sorted((entry for entry in entries if entry.is_dir()), key=Path.is_symlink)  # what links lead to: last
-        for below in inner:
+        inner = [entry for entry in entries if is_folder(entry)]
+        for below in sorted(inner, key=Path.is_symlink):  # what links lead to: last
             if os.path.realpath(below) not in self.visited:
                 clips += self.clips_below(below)
         if stills and not clips:
@@ -197,7 +198,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 def _of_name(path: Path, by_id: Mapping[str, Prompt], by_text: Mapping[str, Prompt]) -> tuple[Prompt | None, int]:
     """The prompt that a clip's name tells, and the number of the sample."""
-    stem = path.name if path.is_dir() else path.stem
+    stem = path.name if is_folder(path) else path.stem
     if stem in by_id:
         return by_id[stem], 0
     if _as_file_name(stem) in by_text:
@@ -245,7 +246,7 @@ class _Row:
 
 def _manifest(folder: Path, given: Path | None) -> dict[str, _Row]:
     """The manifest's row of each clip, by the clip's real path."""
-    path = given or next((folder / name for name in MANIFESTS if (folder / name).is_file()), None)
+    path = given or next((folder / name for name in MANIFESTS if is_file(folder / name)), None)
     if path is None:
         return {}
     rows: dict[str, _Row] = {}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
 from pytest_vdb.errors import RecipeError, VdbError, near_misses
+from pytest_vdb.files import is_folder, is_there
 from pytest_vdb.models import calls, folders, onnx_export, signatures, unfit
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.records import Recipe
@@ -509,9 +510,9 @@ def _set_lora(pipeline: Any, recipe: Recipe, _device: str) -> None:
     assert recipe.lora is not None
     path = Path(recipe.lora)
     settings: dict[str, Any] = {"adapter_name": ADAPTER, "use_safetensors": True}
-    if path.is_dir():
+    if is_folder(path):
         folders.check_part(path)
-    elif path.exists():
+    elif is_there(path):
         folders.check_header(files.regular(path, error=RecipeError))
         settings["weight_name"], path = path.name, path.parent
     pipeline.load_lora_weights(str(path), **settings)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vdb.errors import CardError, LibraryMissing
+from pytest_vdb.files import is_there
 from pytest_vdb.models import blueprints, workshop
 from pytest_vdb.records import digest
 
@@ -46,7 +47,7 @@ def ensure(pipeline_class: str, cache_dir: Path) -> Path:
     """
     plan = blueprints.blueprint("tiny", pipeline_class)
     folder = _folder(plan, cache_dir)
-    if not folder.exists():
+    if not is_there(folder):
         with workshop.finished_as(folder) as made, _without_progress_bars():
             _save(_build(plan), made)
     return folder

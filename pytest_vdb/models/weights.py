@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vdb.errors import CardError, LibraryMissing, VdbError, WeightsBroken, WeightsMissing
+from pytest_vdb.files import is_folder, is_there
 from pytest_vdb.models import calls, folders, modular, signatures
 from pytest_vdb.models.card import ModelCard, Part
 from pytest_vdb.records import Recipe, WeightsMode
@@ -235,16 +236,16 @@ def _find_local(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSourc
     if source.local_dir is None:
         raise WeightsMissing("local weights without a folder", where=card.name, mend="give --vdb-weights-dir=FOLDER")
     own = source.local_dir / card.name
-    folder = own if own.is_dir() else source.local_dir
+    folder = own if is_folder(own) else source.local_dir
     names = index_names(kind)
-    if folder is source.local_dir and not any((folder / name).exists() for name in names):
-        there = sorted(path.name for path in source.local_dir.iterdir()) if source.local_dir.is_dir() else []
+    if folder is source.local_dir and not any(is_there(folder / name) for name in names):
+        there = sorted(path.name for path in source.local_dir.iterdir()) if is_folder(source.local_dir) else []
         raise WeightsMissing(
             f"there is neither a folder {card.name!r} nor a {names[0]} in it; it holds: {', '.join(there) or '-'}",
             where=source.local_dir,
             mend=f"put the pipeline of {card.repository or card.name} into {own}",
         )
-    absent = [part for part in card.parts if not (folder / part.component).is_dir()]
+    absent = [part for part in card.parts if not is_folder(folder / part.component)]
     if absent:
         listed = ", ".join(f"{part.component} ({part.repository})" for part in absent)
         raise WeightsMissing(

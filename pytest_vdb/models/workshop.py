@@ -27,7 +27,7 @@ def finished_as(folder: Path) -> Iterator[Path]:
         try:
             made.rename(folder)
         except OSError:
-            if not folder.is_dir():
+            if not files.is_folder(folder):
                 raise
 
 

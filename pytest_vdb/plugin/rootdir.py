@@ -9,11 +9,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from _pytest.config.findpaths import determine_setup
 
+from pytest_vdb.files import is_there
 from pytest_vdb.options import FLAGS
 
 
@@ -52,5 +52,5 @@ def _separate_values(arguments: Sequence[str]) -> Iterator[str]:
     """What follows one of our flags after a space and exists."""
     flags = {flag.flag for flag in FLAGS}
     for flag, value in pairwise(arguments):
-        if flag in flags and Path(value.partition("::")[0]).exists():
+        if flag in flags and is_there(value.partition("::")[0]):
             yield value

@@ -62,7 +62,7 @@ def _split(expression: str, root: Path) -> tuple[str | Path, str | None]:
     for name, choice in attempts:
         if name in suite_names():
             return name, choice
-        if name and (root / name).is_file():
+        if name and files.is_file(root / name):
             return root / name, choice
     name = head if colon and head else expression
     if Path(name).suffix.lower() in FILE_KINDS or "/" in name or "\\" in name:
@@ -174,7 +174,7 @@ def _image_of_list(name: str, folder: Path) -> Path:
     """Where an image lies; beside the list where it is nowhere."""
     places = [folder / place / name for place in IMAGE_FOLDERS]
     try:
-        return next((place for place in places if place.is_file()), places[0]).resolve()
+        return next((place for place in places if files.is_file(place)), places[0]).resolve()
     except (OSError, ValueError):  # a name that no file can have
         return places[0]
 
@@ -182,7 +182,7 @@ def _image_of_list(name: str, folder: Path) -> Path:
 def absent_images(suite: Suite) -> tuple[str, ...]:
     """The conditioning images that a suite names and that are not there: a list of VBench comes without its images."""
     named = dict.fromkeys(prompt.image for prompt in suite.prompts if prompt.image is not None)
-    return tuple(image for image in named if not Path(image).exists())
+    return tuple(image for image in named if not files.is_there(image))
 
 
 def vbench_entries(suite: Suite) -> list[dict[str, Any]]:
@@ -320,13 +320,9 @@ def _file(fields: dict[str, Any], name: str, folder: Path, where: str) -> str | 
     if given is None:
         return None
     path, mend = folder / given, f"paths are relative to {folder}"
-    try:
-        is_there, is_folder = path.exists(), path.is_dir()
-    except OSError:  # a name that no file can have
-        is_there = is_folder = False
-    if not is_there:
+    if not files.is_there(path):
         raise PromptError(f"there is no file {given!r}", where=where, mend=mend)
     try:
-        return str((path if is_folder else files.regular(path, error=PromptError)).resolve())
+        return str((path if files.is_folder(path) else files.regular(path, error=PromptError)).resolve())
     except PromptError as error:
         raise PromptError(f"{name} {given!r} is {error.what}", where=where, mend=mend) from None

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, dimmed, failure_line
 from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import Notation, notation
+from pytest_vdb.files import is_file
 from pytest_vdb.privacy import name_of
 from pytest_vdb.records import SCORED, Kind, Measurement, Record, Run
 from pytest_vdb.reporters import charts
@@ -152,7 +153,7 @@ class Files:
         try:
             folder = (self.root / "runs" / run).resolve()
             file = (folder / path).resolve()
-            return file if file.is_relative_to(folder) and file.is_file() else None
+            return file if file.is_relative_to(folder) and is_file(file) else None
         except (OSError, ValueError, RuntimeError):  # a name that no system has, a link that leads to itself
             return None
 

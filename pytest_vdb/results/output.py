@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from pytest_vdb.errors import OutputError
+from pytest_vdb.files import is_folder, is_there
 
 
 def check_writable(output: Path, need_mib: int) -> None:
@@ -47,4 +48,4 @@ def check_writable(output: Path, need_mib: int) -> None:
 
 
 def _in_the_way(output: Path) -> Path:
-    return next((path for path in (output, *output.parents) if path.exists() and not path.is_dir()), output)
+    return next((path for path in (output, *output.parents) if is_there(path) and not is_folder(path)), output)

@@ -38,9 +38,9 @@ def decode(path: Path, *, fps: float | None = None) -> Decoded:
     path = Path(path)
     rate = UNTIMED_FPS if fps is None else fps
     try:
-        if path.is_dir():
+        if files.is_folder(path):
             return stills.read_folder(path, rate)
-        if not path.exists():
+        if not files.is_there(path):
             raise ClipFileError("there is no such file or folder", where=path, mend=files.CHECK_THE_PATH)
         if files.regular(path, error=ClipFileError).stat().st_size == 0:
             raise ClipFileError("the file is empty", where=path, mend="write it again")

@@ -19,6 +19,7 @@ import numpy as np
 from pytest_vdb import files
 from pytest_vdb.budget import budget
 from pytest_vdb.errors import ClipFileError, TooLarge, VdbError
+from pytest_vdb.files import is_folder
 from pytest_vdb.records import Clip
 from pytest_vdb.video import times, turns
 from pytest_vdb.video.decoded import Decoded
@@ -109,7 +110,7 @@ def read_folder(folder: Path, rate: float) -> Decoded:
         ClipFileError: there is none, one cannot be decoded or is a clip of its own, or their sizes differ.
     """
     entries, litter = files.entries(folder, error=ClipFileError)
-    images = sorted((one for one in entries if one.suffix.lower() in STILLS and not one.is_dir()), key=natural)
+    images = sorted((one for one in entries if one.suffix.lower() in STILLS and not is_folder(one)), key=natural)
     if not images:
         raise ClipFileError("the folder holds no image", where=folder, mend=f"put frames in it: {sorted(STILLS)}")
     frames = Frames(folder, expected=len(images))

@@ -15,6 +15,8 @@ import pytest
         ("--vdb-recipe=frames=many", ["*--vdb-recipe: Expected `int*", "*"]),
         ("--vdb-backbone=clip", ["*--vdb-backbone: 'clip' has no '='*"]),
         ("--vdb-weights=local", ["*--vdb-weights-dir: not given*"]),
+        ("--vdb-weights-dir=" + "a" * 300, ["*--vdb-weights-dir: 'aaaaaa*' is not a folder*"]),
+        ("--vdb-backbone=clip=" + "a" * 300, ["*--vdb-backbone: *aaaaaa*, which does not exist*"]),
         ("--vdb-reference=nowhere.npz", ["*--vdb-reference: *nowhere.npz*"]),
         ("--vdb-report=htlm", ["*--vdb-report: unknown value 'htlm'*", "*did you mean 'html'*"]),
     ],
