@@ -67,7 +67,7 @@ def test_a_folder_of_phone_clips(clips):
     seen = clips.types("vdb score clips/ --metrics=sharpness,temporal_flicker --json").ends(0)
     named = {clip["clip"] for clip in json.loads(seen.out)["clips"]}
     assert named == {"IMG_0001.MOV", "beach.mp4", "party.gif", "sticker.webp"}
-    clips.types("vdb report reports/scores/clips.jsonl").ends(0).shows("clips", "4 tests")
+    clips.types("vdb report reports/scores/clips.jsonl").ends(0).shows("5 tests: 4 passed, 1 failed", "half.mp4")
     turned = json.loads(clips.reads("reports/scores/clips.jsonl").splitlines()[0])["clip"]
     assert (turned["height"], turned["width"]) == (96, 64)
 
@@ -110,7 +110,7 @@ def test_a_set_against_a_set_and_clips_that_are_too_short(user):
         film(user.folder / "made" / f"{prompt}.mp4", f"made {prompt}", frames=16 if prompt else 7)
     user.types("vdb reference build real/ -o real.npz --tiny").ends(0).shows("3 clips")
     seen = user.types("vdb score made/ --reference real.npz --metrics fvd --tiny").ends(0)
-    seen.shows("fvd (set)", "0.mp4", "7 frames")
+    seen.shows("fvd (set)", "2 of 3 clips", "0.mp4: i3d needs 9 frames, got 7")
     user.types("vdb reference build real/ -o moments.npz --tiny --moments-only").ends(0)
 
 
