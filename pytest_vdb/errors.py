@@ -58,20 +58,36 @@ class PromptError(VdbError):
     """A prompt file or suite that cannot be read."""
 
 
-class WeightsMissing(VdbError):
-    """The weights are not on this machine (and may not or cannot be downloaded now). A test skips on it."""
+class CannotRunHere(VdbError):
+    """A model cannot answer here or under these options, and nothing is wrong with it: a test skips on it."""
+
+
+class WeightsMissing(CannotRunHere):
+    """The weights are not on this machine (and may not or cannot be downloaded now)."""
 
 
 class LibraryMissing(WeightsMissing):
-    """A library that only this model needs is not installed: as with absent weights, a test skips on it."""
+    """A library that only this model needs is not installed."""
 
 
 class WeightsBroken(VdbError):
     """The weights are here but cannot be trusted or read: corrupt, pickled, or of another architecture."""
 
 
-class DoesNotFit(VdbError):
-    """The model is known to need more memory than the device has. A test skips on it."""
+class DoesNotFit(CannotRunHere):
+    """The model is known to need more memory than the device has."""
+
+
+class DoesNotRun(CannotRunHere):
+    """The model's class is known not to run in the installed libraries."""
+
+
+class FailedBefore(CannotRunHere):
+    """The model raised while it was loaded, earlier in this process: that test failed, this one is not run."""
+
+
+class NotCached(CannotRunHere):
+    """The clip is not in the cache, and nothing may be generated."""
 
 
 class BadClip(VdbError):

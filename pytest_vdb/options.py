@@ -106,7 +106,8 @@ class Options:
     output: Path
     cache: CacheMode
     cache_dir: Path
-    reports: tuple[str, ...]
+    report: str
+    """Formats of reports as they were named: `pytest_vdb.reporters.formats` knows which there are."""
     baseline: Path | None
     fail_on: str | None
     budget: int | None
@@ -134,23 +135,20 @@ class Options:
             "reference": self.reference and privacy.path(self.reference),
             "device": self.device,
             "cache": self.cache,
-            "reports": list(self.reports),
+            "report": self.report,
             "baseline": self.baseline and privacy.path(self.baseline),
             "fail_on": self.fail_on,
         }
         return {"command": _command(plain), **plain, "offline": self.offline}
 
 
-_CALLED = {"backbones": "backbone", "reports": "report"}
+_CALLED = {"backbones": "backbone"}
 """What `Options` and its flag call differently."""
 
 
 def _command(plain: Mapping[str, Any]) -> str:
     """The session as typed in a terminal: this plugin's flags, without those at their defaults."""
-    from pytest_vdb.reporters import formats
-
-    usual: dict[str, Any] = {flag.name: flag.default for flag in FLAGS}
-    usual |= {"models": DEFAULT_MODELS, "report": ",".join(formats.chosen(formats.ALL))}
+    usual: dict[str, Any] = {flag.name: flag.default for flag in FLAGS} | {"models": DEFAULT_MODELS}
     usual["weights"] = "tiny" if plain["models"] == DEFAULT_MODELS else "hub"
     words = ["pytest"]
     for key, value in plain.items():
@@ -158,8 +156,7 @@ def _command(plain: Mapping[str, Any]) -> str:
         if isinstance(value, Mapping):
             words += [f"--vdb-{name}={setting}={one}" for setting, one in value.items()]
         elif value is not None:
-            text = ",".join(value) if isinstance(value, list) else str(value)
-            words += [] if text == usual[name] else [f"--vdb-{name}={text or formats.NONE}"]
+            words += [] if str(value) == usual[name] else [f"--vdb-{name}={value}"]
     return shlex.join(words)
 
 
@@ -198,8 +195,6 @@ def read(lookup: Lookup, *, root: Path) -> Options:
     Raises:
         OptionError, UnknownName, RecipeError: which option, where it stands, its value, and what it may be.
     """
-    from pytest_vdb.reporters import formats
-
     given = {flag.name: lookup(flag) for flag in FLAGS}
     text = {flag.name: given[flag.name].text(flag.default) for flag in FLAGS if not flag.repeatable}
     weights = _choice(text["weights"] or ("hub" if text["models"] else "tiny"), given["weights"], _WEIGHTS)
@@ -223,7 +218,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         output=output,
         cache=cast(CacheMode, _choice(text["cache"], given["cache"], get_args(CacheMode))),
         cache_dir=given["cache-dir"].path() or cache_folder(),
-        reports=formats.chosen(str(text["report"]), where=given["report"].where),
+        report=str(text["report"]),
         baseline=given["baseline"].path(),
         fail_on=text["fail-on"] or _project_gate(root / "pyproject.toml"),
         budget=_size(given["budget"]),

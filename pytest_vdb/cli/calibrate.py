@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.cli.clips import look_through
-from pytest_vdb.cli.engines import add_metric_arguments, chosen_metrics, errors_of_metrics, open_engine
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, print_table, progress, show
+from pytest_vdb.cli.session import add_metric_arguments, chosen_metrics, errors_of_metrics, session_of
 from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ def _calibrate(options: argparse.Namespace) -> int:
     from pytest_vdb.analysis.calibration import calibrate
     from pytest_vdb.degradations import DEGRADATIONS
 
-    specs = chosen_metrics(options)
-    engine = open_engine(specs, options)
+    session = session_of(options)
+    specs = chosen_metrics(session)
+    engine = session.engine_of(specs)
     scenes = _scenes(options.clips, options.scenes, options.size)
     total = len(DEGRADATIONS) * sum(len(spec.parts) for spec in specs)
     answering = calibrate(engine, scenes, DEGRADATIONS)

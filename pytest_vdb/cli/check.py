@@ -6,20 +6,17 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import __version__, files
 from pytest_vdb.cli.printing import print_json, print_table, show, warn
-from pytest_vdb.cli.sources import imported
+from pytest_vdb.cli.session import add_model_arguments, session_of
 from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
+    from pytest_vdb.bench.conforming import Examined
     from pytest_vdb.models.card import ModelCard
     from pytest_vdb.models.conformance import Finding
-    from pytest_vdb.models.registry import Model, Registry
-    from pytest_vdb.models.weights import WeightsSource
-    from pytest_vdb.options import Options
     from pytest_vdb.records import Environment, Recipe
 
 
@@ -45,14 +42,6 @@ def add_to(commands: Any) -> None:
     check.set_defaults(command=_check)
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every command that opens a model takes: which weights, which recipe, where; `asked_options` reads it."""
-    parser.add_argument("--weights", default="tiny", metavar="MODE", help="tiny (default), random, hub or local")
-    parser.add_argument("--weights-dir", metavar="DIR", help="where --weights=local finds the weights")
-    parser.add_argument("--recipe", action="append", default=[], metavar="KEY=VALUE", help="as --vdb-recipe")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """One model's findings, and everything that they depend on."""
@@ -73,24 +62,19 @@ class Report:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from pytest_vdb.models.registry import Registry
-    from pytest_vdb.results import environment
+    from pytest_vdb.bench.conforming import examined
 
-    registry = Registry.from_catalog()
-    registry.add_entry_points()
-    for source in options.sources:
-        registry.add_from(imported(source))
-    asked = asked_options(options)
-    cards = registry.select(asked.models)
-    recipes = {card.name: card.resolve(asked.recipe, asked.weights) for card in cards}  # refuses before any loading
-    source = weights_source(asked)
-    machine = environment.capture(source.device)
+    session = session_of(options)
+    cards = session.models
+    for card in cards:
+        session.recipe(card)  # refuses before any loading
+    machine = session.environment
     if options.output is not None:
         files.check_writable(options.output)  # before all generations
     reports: list[Report] = []
     try:
         for card in cards:
-            reports.append(_examine(registry, card, recipes[card.name], source))
+            reports.append(_report(card, session.recipe(card), examined(session, card)))
             if not options.json:
                 _print(reports[-1])
     except KeyboardInterrupt as stop:
@@ -110,81 +94,14 @@ def _hand_over(reports: Sequence[Report], machine: Environment, options: argpars
         warn(f"report: {options.output}")
 
 
-def asked_options(options: argparse.Namespace) -> Options:
-    """The flags as the options of a session, checked in the same place."""
-    from pytest_vdb.options import Given, read
-    from pytest_vdb.results.environment import check_device
-
-    given = {
-        "models": options.models,
-        "weights": options.weights,
-        "weights-dir": options.weights_dir,
-        "recipe": options.recipe,
-        "device": options.device,
-    }
-    check_device(options.device, where="--device")
-    here = Path.cwd()
-    return read(lambda flag: Given(given.get(flag.name), here, f"--{flag.name}"), root=here)
-
-
-def weights_source(asked: Options) -> WeightsSource:
-    """Where weights come from under these options; the device is found, and tiny weights get one thread."""
-    from pytest_vdb.models.weights import WeightsSource
-    from pytest_vdb.profiling import threads
-    from pytest_vdb.results.environment import device_here
-
-    if asked.weights == "tiny":
-        threads.use_one_thread()  # as in a session, so that the bytes are the same
-    return WeightsSource(
-        mode=asked.weights,
-        device=device_here(asked.device),
-        cache_dir=asked.cache_dir / "weights",
-        local_dir=asked.weights_dir,
-        offline=asked.offline,
-    )
-
-
-class _Bench:
-    """Holds the one model that is open."""
-
-    def __init__(self, registry: Registry, card: ModelCard, recipe: Recipe, source: WeightsSource) -> None:
-        self._registry = registry
-        self._card = card
-        self._recipe = recipe
-        self._source = source
-        self._model: Model | None = None
-        self.revision: str | None = None
-
-    def load(self) -> Model:
-        """The open model."""
-        if self._model is None:
-            self._model = self._registry.open(self._card, self._recipe, self._source)
-            self.revision = self._model.revision
-        return self._model
-
-    def unload(self) -> None:
-        """Free it."""
-        model, self._model = self._model, None
-        if model is not None:
-            model.close()
-
-
-def _examine(registry: Registry, card: ModelCard, recipe: Recipe, source: WeightsSource) -> Report:
-    from pytest_vdb.models.conformance import Examination
-
-    bench = _Bench(registry, card, recipe, source)
-    examination = Examination(card, recipe, load=bench.load, unload=bench.unload, device=source.device)
-    try:
-        findings = tuple(examination.findings())
-    finally:
-        bench.unload()
+def _report(card: ModelCard, recipe: Recipe, examined: Examined) -> Report:
     return Report(
         model=card.name,
         where=card.repository or card.where,
-        revision=bench.revision or (f"{card.pinned} (its weights were not loaded)" if card.repository else None),
+        revision=examined.revision or (f"{card.pinned} (its weights were not loaded)" if card.repository else None),
         weights=recipe.weights,
         recipe=recipe.settings(),
-        findings=findings,
+        findings=examined.findings,
     )
 
 

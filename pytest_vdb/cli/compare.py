@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
-from pytest_vdb.cli.engines import errors_of_metrics
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, show, warn
+from pytest_vdb.cli.session import errors_of_metrics
 from pytest_vdb.errors import OptionError, RecordError, UnknownName, VdbError
 from pytest_vdb.files import expanded
 from pytest_vdb.records import Record, Run, to_plain

@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
-from pytest_vdb.cli import check
 from pytest_vdb.cli.printing import print_json, print_table, warn
+from pytest_vdb.cli.session import add_model_arguments, session_of
 from pytest_vdb.errors import OptionError, UnknownName
 from pytest_vdb.files import expanded, is_file, is_there
 
 if TYPE_CHECKING:
+    from pytest_vdb.bench.session import Session
     from pytest_vdb.models.card import ModelCard
     from pytest_vdb.models.onnx_backend import Part
-    from pytest_vdb.models.registry import Registry
-    from pytest_vdb.models.weights import WeightsSource
-    from pytest_vdb.records import Recipe
 
 
 def add_to(commands: Any) -> None:
@@ -39,7 +37,7 @@ def add_to(commands: Any) -> None:
     )
     export.add_argument("models", metavar="MODEL", help="a model's name")
     export.add_argument("--to", choices=("onnx", "tensorrt"), default="onnx", help="default: %(default)s")
-    check.add_model_arguments(export)
+    add_model_arguments(export)
     export.add_argument("--parts", default="denoiser,vae-decoder", metavar="NAMES", help="default: %(default)s")
     export.add_argument("--output", "-o", type=expanded, metavar="DIR", help="default: exports/MODEL")
     export.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -65,23 +63,20 @@ class Exported:
 
 def _export(options: argparse.Namespace) -> int:
     from pytest_vdb.models import onnx_export, tensorrt_export
-    from pytest_vdb.models.registry import Registry
 
     names = _parts(options.parts)
     if options.to == "tensorrt":
         tensorrt_export.require_tensorrt()
         warn(tensorrt_export.WARNING)
     onnx_export.require_packages()
-    asked = check.asked_options(options)
-    registry = Registry.from_catalog()
-    registry.add_entry_points()
-    card = registry.get(asked.models)
+    session = session_of(options)
+    card = session.registry.get(session.options.models)
     if card.pipeline is None:
         raise OptionError("is no diffusers pipeline, so there is nothing to export", where=f"model {card.name}")
-    recipe = card.resolve(asked.recipe, asked.weights)
+    session.recipe(card)  # refuses before any loading
     output = options.output or Path("exports") / card.name
     files.check_writable(output / "model.onnx")  # before the export, which takes minutes
-    exported = _run(registry, card, recipe, check.weights_source(asked), names, output)
+    exported = _run(session, card, names, output)
     if options.to == "tensorrt":
         for found in exported:
             if found.file is not None:
@@ -100,14 +95,13 @@ def _parts(text: str) -> tuple[str, ...]:
     return names
 
 
-def _run(
-    registry: Registry, card: ModelCard, recipe: Recipe, source: WeightsSource, names: Sequence[str], output: Path
-) -> list[Exported]:
+def _run(session: Session, card: ModelCard, names: Sequence[str], output: Path) -> list[Exported]:
     """Export through the cache, so that a later `backend=onnx` finds the files there, and copy them."""
     from pytest_vdb.models import onnx_backend
     from pytest_vdb.models.diffusers import DiffusersModel
 
-    model = registry.open(card, recipe, source)
+    recipe, source = session.recipe(card), session.source
+    model = session.registry.open(card, recipe, source)
     assert isinstance(model, DiffusersModel)
     try:
         parts = onnx_backend.install(

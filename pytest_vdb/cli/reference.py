@@ -66,7 +66,7 @@ def measured_clips(path: Path, engine: Engine) -> dict[Path, Scores]:
         ClipFileError: no clip there, or none that can be read.
     """
     from pytest_vdb import video
-    from pytest_vdb.cli.pool import side_by_side
+    from pytest_vdb.bench.pool import side_by_side
 
     def measured(clip: Path) -> Scores | ClipFileError:
         try:
@@ -109,12 +109,12 @@ def _gathered(path: Path, engine: Engine) -> dict[str, ReferenceFeatures]:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from pytest_vdb.cli.engines import open_engine
+    from pytest_vdb.cli.session import session_of
     from pytest_vdb.metrics import reference
 
     names = [given.partition("=")[0] for given in options.backbone] or ["i3d"]
     options.backbone = [given for given in options.backbone if "=" in given]
-    engine = open_engine(_set_metrics_through(names), options)
+    engine = session_of(options).engine_of(_set_metrics_through(names))
     files.check_writable(options.output)  # before the clips are measured
     references = _gathered(options.clips, engine)
     reference.save(options.output, references, keep_features=not options.moments_only)

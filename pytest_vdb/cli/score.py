@@ -13,14 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
 from pytest_vdb.cli.clips import look_through
-from pytest_vdb.cli.engines import (
-    add_metric_arguments,
-    errors_of_metrics,
-    metric_registry,
-    named_weights,
-    open_engine,
-)
 from pytest_vdb.cli.printing import print_json, print_table, progress, show, warn
+from pytest_vdb.cli.session import add_metric_arguments, chosen_metrics, errors_of_metrics, session_of
 from pytest_vdb.errors import OptionError
 from pytest_vdb.figures import notation
 from pytest_vdb.files import expanded
@@ -28,9 +22,9 @@ from pytest_vdb.privacy import Privacy
 from pytest_vdb.records import SCORED, Measurement, Record, Run, to_plain
 
 if TYPE_CHECKING:
-    from pytest_vdb.cli.scoring import Outcome, Scorer
+    from pytest_vdb.bench.scoring import Outcome, Scorer
+    from pytest_vdb.bench.session import Session
     from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
-    from pytest_vdb.metrics.engine import Engine
     from pytest_vdb.models.recordings import Recording
     from pytest_vdb.results.ledger import Ledger
 
@@ -70,8 +64,8 @@ def add_to(commands: Any) -> None:
 def _score(options: argparse.Namespace) -> int:
     from pytest_vdb.results.ledger import Ledger
 
-    specs = _that_can_compare(options)
-    engine = open_engine(specs, options)
+    session = session_of(options)
+    specs = _that_can_compare(options, session)
     kept = _kept_reference(options.reference)
     recordings = _recordings(options.clips, options.prompts)
     name = options.clips.resolve().name
@@ -83,8 +77,8 @@ def _score(options: argparse.Namespace) -> int:
     if options.vbench is not None:
         files.check_writable(options.vbench)
     model, folder = _whose(options, ledger, recordings, name)
-    scorer = _scorer(options, engine, ledger, recordings, model, folder)
-    ledger.describe(_run(options, scorer, privacy))
+    scorer = _scorer(options, session, specs, ledger, recordings, model, folder)
+    ledger.describe(_run(options, scorer, session, privacy))
     outcomes: list[Outcome] = []
     try:
         for outcome in progress(scorer.score(recordings), total=len(recordings), unit="clip"):
@@ -114,7 +108,7 @@ def _whose(options: argparse.Namespace, ledger: Ledger, recordings: Sequence[Rec
     Raises:
         OptionError: nobody says who, and the ledger holds the clips of another folder that is called the same.
     """
-    from pytest_vdb.cli.scoring import root_of
+    from pytest_vdb.bench.scoring import root_of
     from pytest_vdb.results.ledger import folder_of
 
     folder = folder_of(root_of(recordings[0]), ledger.path)
@@ -149,38 +143,36 @@ def _recordings(clips: Path, prompts: str | None) -> tuple[Recording, ...]:
 
 def _scorer(
     options: argparse.Namespace,
-    engine: Engine,
+    session: Session,
+    specs: Sequence[MetricSpec],
     ledger: Ledger,
     recordings: Sequence[Recording],
     model: str,
     folder: str,
 ) -> Scorer:
-    from pytest_vdb.cli.scoring import Scorer, by_name
+    from pytest_vdb.bench.scoring import Scorer, by_name
     from pytest_vdb.models.recordings import recordings as find
-    from pytest_vdb.options import cache_folder
 
     references = {}
-    if _are_clips(options.reference) and any(spec.scope == "pair" for spec in engine.metrics):
+    if _are_clips(options.reference) and any(spec.scope == "pair" for spec in specs):
         references = by_name(recordings, find(options.reference, found=look_through(options.reference)))
         alone = [one.name for one in recordings if one.name not in references]
         if alone:
             warn(f"{len(alone)} of {len(recordings)} clips have no reference of their name: {_few(alone)}")
     return Scorer(
-        engine=engine,
+        engine=session.engine_of(specs),
         ledger=ledger,
         model=model,
         folder=folder,
         run=f"{SCORED}{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
-        cache_dir=cache_folder(),
-        backbones=named_weights(options),
+        cache_dir=session.options.cache_dir,
+        backbones=dict(session.options.backbones),
         references=references,
     )
 
 
-def _run(options: argparse.Namespace, scorer: Scorer, privacy: Privacy) -> Run:
+def _run(options: argparse.Namespace, scorer: Scorer, session: Session, privacy: Privacy) -> Run:
     """With what the clips are measured: for reports."""
-    from pytest_vdb.results import environment
-
     given = vars(options)
     names = ("clips", "prompts", "reference", "metrics", "backbone", "tiny")
     asked = {name: value for name in names if (value := given[name])}
@@ -188,28 +180,27 @@ def _run(options: argparse.Namespace, scorer: Scorer, privacy: Privacy) -> Run:
     return Run(
         id=scorer.run,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        environment=environment.capture(environment.device_here(options.device)),
+        environment=session.environment,
         options={"model": scorer.model, **asked, **paths},
     )
 
 
-def _that_can_compare(options: argparse.Namespace) -> tuple[MetricSpec, ...]:
+def _that_can_compare(options: argparse.Namespace, session: Session) -> tuple[MetricSpec, ...]:
     """What `--metrics` chooses; of the default's paired metrics those that have all they need."""
-    registry = metric_registry(options)
-    asked = registry.select(options.metrics, where="--metrics", paired=False)
-    chosen = registry.select(options.metrics, where="--metrics")
-    return tuple(spec for spec in chosen if spec in asked or _can_compare(spec, options))
+    asked = session.metric_registry.select(options.metrics, where="--metrics", paired=False)
+    return tuple(spec for spec in chosen_metrics(session) if spec in asked or _can_compare(spec, options, session))
 
 
-def _can_compare(spec: MetricSpec, options: argparse.Namespace) -> bool:
+def _can_compare(spec: MetricSpec, options: argparse.Namespace, session: Session) -> bool:
     """Whether a default paired metric has clips to compare with and the network that it looks through."""
     from pytest_vdb.metrics import published
     from pytest_vdb.metrics.features import BACKBONES
-    from pytest_vdb.options import cache_folder
 
-    named = {value.partition("=")[0] for value in options.backbone}
+    named = {name for name, _ in session.options.backbones}
     here = (
-        options.tiny or name in named or published.find(BACKBONES[name], cache_dir=cache_folder()) is not None
+        options.tiny
+        or name in named
+        or published.find(BACKBONES[name], cache_dir=session.options.cache_dir) is not None
         for name in spec.backbones
     )
     return _are_clips(options.reference) and all(here)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
+    from pytest_vdb.bench.session import Session
     from pytest_vdb.records import Prompt
 
 
@@ -30,6 +31,20 @@ class Case(NamedTuple):
 def cases(models: Sequence[str | None], prompts: Sequence[Prompt | None], samples: int) -> list[Case]:
     """Models outermost, so that a session without xdist loads each one once."""
     return [Case(model, prompt, index) for model in models for prompt in prompts for index in range(samples)]
+
+
+def cases_of(session: Session, *, with_model: bool, with_prompt: bool) -> list[Case]:
+    """The flat parametrisation of one test function; every recipe is resolved (and refused) here.
+
+    Raises:
+        VdbError: an unknown name, a broken prompt file, a recipe that a model cannot follow.
+    """
+    models = [card.name for card in session.models] if with_model else [None]
+    if with_model:
+        for card in session.models:
+            session.recipe(card)
+    prompts: list[Prompt | None] = list(session.suite.prompts) if with_prompt else [None]
+    return cases(models, prompts, session.options.samples if with_prompt else 1)
 
 
 def case_ids(listed: Iterable[Case]) -> list[str]:

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from pytest_vdb.errors import VdbError
-from pytest_vdb.plugin.cases import case_ids
-from pytest_vdb.plugin.workbench import workbench_of
-
-if TYPE_CHECKING:
-    pass
+from pytest_vdb.plugin.cases import case_ids, cases_of
+from pytest_vdb.plugin.session import hear_of, session_of
 
 _ASKING = {"vdb_model", "vdb_prompt", "vdb_seed"}
 _Function = tuple[str, str]
@@ -43,18 +40,18 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     wanted = set(metafunc.fixturenames)
     if "vdb_case" not in wanted or not wanted & _ASKING:
         return
-    bench = workbench_of(metafunc.config)
+    session = session_of(metafunc.config)
     with_model, with_prompt = "vdb_model" in wanted, "vdb_prompt" in wanted
     try:
-        bench.hear_of(metafunc.module)
-        chosen = bench.known_models() if with_model else ()
+        hear_of(metafunc.config, metafunc.module)
+        chosen = session.known_models() if with_model else ()
         if with_model:
             choices = metafunc.config.stash.setdefault(CHOICES, Choices())
             parent = metafunc.definition.parent
             choices.made[parent.nodeid if parent else "", metafunc.definition.name] = chosen
         if chosen is None:
             return  # the conftest that tags it may not be imported yet
-        listed = bench.cases(with_model=with_model, with_prompt=with_prompt)
+        listed = cases_of(session, with_model=with_model, with_prompt=with_prompt)
     except VdbError as error:
         raise pytest.Collector.CollectError(str(error)) from None
     metafunc.parametrize("vdb_case", listed, ids=case_ids(listed), indirect=True)
@@ -68,12 +65,12 @@ def settle(config: pytest.Config, items: list[pytest.Item]) -> None:
     """
     if not any(is_benchmark(item) for item in items):
         return
-    bench = workbench_of(config)
+    session = session_of(config)
     try:
         for module in {id(item.module): item.module for item in items if hasattr(item, "module")}.values():
-            bench.hear_of(module)
-        bench.check_names()
-        final = tuple(card.name for card in bench.models)
+            hear_of(config, module)
+        session.check_names()
+        final = tuple(card.name for card in session.models)
         choices = config.stash.get(CHOICES, Choices())
         stale = {function for function, made in choices.made.items() if made != final}
         if stale:

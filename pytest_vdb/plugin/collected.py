@@ -7,20 +7,26 @@ conftests and modules, so each tells the controller what it collected.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_vdb.plugin.cases import Case
+from pytest_vdb.plugin.session import COLLECTED
 from pytest_vdb.plugin.telling import tell
-from pytest_vdb.plugin.workbench import COLLECTED
 from pytest_vdb.records import Prompt, Record, from_json, seed_of, to_json
 
 if TYPE_CHECKING:
-    from pytest_vdb.plugin.workbench import Workbench
+    from pytest_vdb.bench.session import Session
+    from pytest_vdb.metrics.contract import MetricSpec
+
+SHIPPED = Path(__file__).parent.parent / "benchmarks"
+"""The suite as the wheel carries it, which `vdb run` takes where a project has none."""
 
 TOPIC = "collected"
 """Under which a worker tells what it collected."""
@@ -80,21 +86,21 @@ class Collected:
         )
 
 
-def take_stock(config: pytest.Config, items: Iterable[pytest.Item], bench: Workbench) -> None:
+def take_stock(config: pytest.Config, items: Iterable[pytest.Item], session: Session) -> None:
     """Note the benchmarks among the collected tests; on a worker, tell the controller."""
     found = {item.nodeid: item for item in items if _asks_a_model(item)}
     if not found:
         return
-    tests = {nodeid: _test(item, bench) for nodeid, item in found.items()}
-    prompts = {prompt.id: prompt for prompt in bench.suite.prompts} if any(t.prompt for t in tests.values()) else {}
-    models = {name: bench.about(name) for name in dict.fromkeys(test.model for test in tests.values())}
+    tests = {nodeid: _test(item, session) for nodeid, item in found.items()}
+    prompts = {prompt.id: prompt for prompt in session.suite.prompts} if any(t.prompt for t in tests.values()) else {}
+    models = {name: session.about(name) for name in dict.fromkeys(test.model for test in tests.values())}
     config.stash[COLLECTED] = Collected(
         tests=tests,
         models=models,
         prompts=prompts,
-        seed=bench.options.seed,
-        sets=any(spec.scope == "set" for spec in bench.metrics),
-        tagged_in=bench.metric_files(),
+        seed=session.options.seed,
+        sets=any(spec.scope == "set" for spec in session.metrics),
+        tagged_in=_files_of(session.metrics),
     )
     if hasattr(config, "workerinput"):
         tell(config, TOPIC, to_json(config.stash[COLLECTED]))
@@ -122,12 +128,12 @@ def _parameters(item: pytest.Item) -> Mapping[str, Any]:
     return callspec.params if callspec is not None else {}
 
 
-def _test(item: pytest.Item, bench: Workbench) -> Test:
+def _test(item: pytest.Item, session: Session) -> Test:
     case = case_of(item)
     assert case is not None
     assert case.model is not None
     return Test(
-        benchmark=benchmark_of(item, bench),
+        benchmark=benchmark_of(item, session.options.root),
         model=case.model,
         prompt=case.prompt.id if case.prompt else None,
         sample_index=case.sample_index,
@@ -135,7 +141,7 @@ def _test(item: pytest.Item, bench: Workbench) -> Test:
     )
 
 
-def benchmark_of(item: pytest.Item, bench: Workbench) -> str:
+def benchmark_of(item: pytest.Item, root: Path) -> str:
     """`benchmarks/test_generation.py::TestClass::test_generation`: the same from whichever folder pytest was called.
 
     The path is relative to the ini file's folder, else to where the command was typed; the shipped suite keeps its own
@@ -143,7 +149,21 @@ def benchmark_of(item: pytest.Item, bench: Workbench) -> str:
     """
     function = getattr(item, "originalname", None) or item.name
     classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
-    return "::".join([bench.name_of_file(item.path), *classes, function])
+    return "::".join([_name_of_file(item.path, root), *classes, function])
+
+
+def _name_of_file(path: Path, root: Path) -> str:
+    """Relative to the project, or within the shipped suite wherever that lies."""
+    for folder, prefix in ((root, Path()), (SHIPPED, Path(SHIPPED.name))):
+        if path.is_relative_to(folder):
+            return (prefix / path.relative_to(folder)).as_posix()
+    return path.name
+
+
+def _files_of(metrics: Iterable[MetricSpec]) -> tuple[str, ...]:
+    """The user's files that tag these metrics."""
+    files = dict.fromkeys(inspect.getfile(spec.function) for spec in metrics)
+    return tuple(file for file in files if not Path(file).is_relative_to(SHIPPED.parent))
 
 
 def _own_parameters(item: pytest.Item) -> Iterable[tuple[str, str]]:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_vdb.plugin.cases import Case
-from pytest_vdb.plugin.workbench import COLLECTED, workbench_of
+from pytest_vdb.plugin.session import COLLECTED, session_of
 
 if TYPE_CHECKING:
-    from pytest_vdb.plugin.benchmark import Benchmark
-    from pytest_vdb.plugin.loading import ModelHandle
+    from pytest_vdb.bench.bench import Bench
+    from pytest_vdb.bench.shelf import ModelHandle
     from pytest_vdb.profiling.profiler import Profiler
     from pytest_vdb.records import Prompt
 
-BENCHMARK = pytest.StashKey["Benchmark"]()
+BENCH: pytest.StashKey[Bench] = pytest.StashKey()
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def vdb_case(request: pytest.FixtureRequest) -> Case:
 def vdb_model(request: pytest.FixtureRequest, vdb_case: Case) -> ModelHandle:
     """The model of this test, loaded when it is first asked for a clip."""
     assert vdb_case.model is not None, "vdb_model is parametrised by --vdb-models"
-    return workbench_of(request.config).handle(vdb_case.model)
+    return session_of(request.config).handle(vdb_case.model)
 
 
 @pytest.fixture
@@ -42,22 +42,23 @@ def vdb_prompt(vdb_case: Case) -> Prompt:
 @pytest.fixture
 def vdb_seed(request: pytest.FixtureRequest, vdb_case: Case) -> int:
     """The pinned seed of this test: of the base seed, the prompt's id and the sample's index alone."""
-    return workbench_of(request.config).seed(vdb_case)
+    return session_of(request.config).seed(vdb_case.prompt, vdb_case.sample_index)
 
 
 @pytest.fixture
 def vdb_profiler(request: pytest.FixtureRequest) -> Profiler:
     """Reads what a `with` block costs on the session's device."""
-    return workbench_of(request.config).profiler
+    return session_of(request.config).profiler
 
 
 @pytest.fixture
-def vdb(request: pytest.FixtureRequest, vdb_case: Case) -> Benchmark:
+def vdb(request: pytest.FixtureRequest, vdb_case: Case) -> Bench:
     """This test's bench: generate, check, measure, record."""
-    from pytest_vdb.plugin.benchmark import Benchmark  # brings numpy and PyAV
+    from pytest_vdb.bench.bench import Bench  # brings numpy and PyAV
 
     node, collected = request.node, request.config.stash.get(COLLECTED, None)
     blank = collected.record(node.nodeid) if collected is not None and node.nodeid in collected.tests else None
-    benchmark = Benchmark(workbench_of(request.config), vdb_case, node.nodeid, blank)
-    node.stash[BENCHMARK] = benchmark
-    return benchmark
+    session = session_of(request.config)
+    bench = Bench(session, node.nodeid, blank, session.seed(vdb_case.prompt, vdb_case.sample_index))
+    node.stash[BENCH] = bench
+    return bench

@@ -16,7 +16,7 @@ from pytest_vdb.errors import VdbError
 from pytest_vdb.escaping import lines
 from pytest_vdb.plugin.cases import SEPARATOR, slug
 from pytest_vdb.plugin.recording import Recorder
-from pytest_vdb.plugin.workbench import given, options_of
+from pytest_vdb.plugin.session import given, options_of
 
 if TYPE_CHECKING:
     from pytest_vdb.analysis.comparison import Rule, Verdict

@@ -52,8 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register what this process needs; cheap, because unrelated sessions pay for it, too."""
     from pytest_vdb.plugin import failures, fixtures, timing
     from pytest_vdb.plugin.recording import Recorder, RecordSender, new_run_id
+    from pytest_vdb.plugin.session import RUN_ID
     from pytest_vdb.plugin.stopping import Stopping
-    from pytest_vdb.plugin.workbench import RUN_ID
 
     config.addinivalue_line("markers", f"{FREES_MODEL}: frees the model, so it runs after the model's other tests")
     is_worker = timing.is_worker(config)
@@ -105,9 +105,9 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[object]) -> None:
 def pytest_configure_node(node: WorkerController) -> None:
     """What a worker cannot know by itself."""
     from pytest_vdb.plugin import gpus
+    from pytest_vdb.plugin.session import RUN_ID
     from pytest_vdb.plugin.stopping import PROCESS
     from pytest_vdb.plugin.telling import listen
-    from pytest_vdb.plugin.workbench import RUN_ID
 
     config = node.config
     node.workerinput.update(
@@ -147,7 +147,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: WorkerController) -> None:
     """The controller of benchmarks ends on SIGTERM as on Ctrl-C; that of other tests is left alone."""
-    from pytest_vdb.plugin.workbench import COLLECTED
+    from pytest_vdb.plugin.session import COLLECTED
 
     if COLLECTED in node.config.stash:
         _stopping(node.config).watch()
@@ -156,7 +156,7 @@ def pytest_xdist_node_collection_finished(node: WorkerController) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """An option that cannot be used is said before anything is collected."""
-    from pytest_vdb.plugin.workbench import options_of
+    from pytest_vdb.plugin.session import options_of
 
     if any(getattr(session.config.option, flag.ini, None) for flag in FLAGS):
         options_of(session.config)
@@ -218,9 +218,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not any("vdb_case" in getattr(item, "fixturenames", ()) for item in session.items):
         return
     from pytest_vdb.plugin.collected import take_stock
-    from pytest_vdb.plugin.workbench import workbench_of
+    from pytest_vdb.plugin.session import session_of
 
-    take_stock(session.config, session.items, workbench_of(session.config))
+    take_stock(session.config, session.items, session_of(session.config))
     _stopping(session.config).watch()
     recorder = session.config.pluginmanager.get_plugin(RECORDER)
     if recorder is not None and not session.config.option.collectonly:
@@ -229,8 +229,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Free the model that is still open."""
-    from pytest_vdb.plugin.workbench import WORKBENCH
+    from pytest_vdb.plugin.session import SESSION
 
-    bench = config.stash.get(WORKBENCH, None)
-    if bench is not None:
-        bench.close()
+    session = config.stash.get(SESSION, None)
+    if session is not None:
+        session.close()

@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_vdb.errors import OutputError
-from pytest_vdb.plugin.fixtures import BENCHMARK
-from pytest_vdb.plugin.workbench import COLLECTED, RUN_ID, Workbench, workbench_of
+from pytest_vdb.plugin.fixtures import BENCH
+from pytest_vdb.plugin.session import COLLECTED, RUN_ID, LoadFailed, session_of
 
 if TYPE_CHECKING:
+    from pytest_vdb.bench.session import Session
     from pytest_vdb.plugin.collected import Collected
     from pytest_vdb.plugin.outcomes import Attempts
     from pytest_vdb.privacy import Privacy
-    from pytest_vdb.records import Record, Run, Status
+    from pytest_vdb.records import Failure, Record, Run, Status
     from pytest_vdb.results.journal import Journal
 
 SPARE_MIB = 200
@@ -47,8 +48,8 @@ class RecordSender:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """A test that is tried again begins anew."""
-        if BENCHMARK in item.stash:
-            del item.stash[BENCHMARK]
+        if BENCH in item.stash:
+            del item.stash[BENCH]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -56,17 +57,33 @@ class RecordSender:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attach the record to the call report, or to the setup or teardown report that failed."""
         report = yield
-        benchmark = item.stash.get(BENCHMARK, None)
-        if benchmark is not None and (call.when == "call" or not report.passed):
+        bench = item.stash.get(BENCH, None)
+        if bench is not None and (call.when == "call" or not report.passed):
             error = call.excinfo.value if call.excinfo else None
-            traceback = None if report.passed else _longrepr(report)
+            failure = None if report.passed else _failure(error, _longrepr(report))
             worker = os.environ.get("PYTEST_XDIST_WORKER")
-            record = benchmark.to_record(report.outcome, error, traceback, worker)
+            record = bench.to_record(_status(report.outcome, error), failure, worker=worker)
             if record is not None:
                 from pytest_vdb.records import to_json
 
                 vars(report)["vdb_record"] = to_json(record)
         return report
+
+
+def _status(outcome: str, error: BaseException | None) -> Status:
+    from pytest_vdb.bench.bench import ran_out_of_memory
+
+    if isinstance(error, LoadFailed):
+        return "not_run"
+    if error is not None and ran_out_of_memory(error):
+        return "oom"
+    return "passed" if outcome == "passed" else "skipped" if outcome == "skipped" else "failed"
+
+
+def _failure(error: BaseException | None, longrepr: str) -> Failure:
+    from pytest_vdb.bench.bench import failure_of
+
+    return failure_of(error, longrepr, otherwise="Skipped")
 
 
 def _longrepr(report: pytest.TestReport) -> str:
@@ -103,9 +120,9 @@ class Recorder:
         return self.collected.record(nodeid)
 
     @property
-    def bench(self) -> Workbench:
-        """The session's workbench."""
-        return workbench_of(self.config)
+    def session(self) -> Session:
+        """What the session's benchmarks share."""
+        return session_of(self.config)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -178,17 +195,17 @@ class Recorder:
         from pytest_vdb.privacy import Privacy, settings_in
 
         arguments = [*sys.argv, *map(str, self.config.invocation_params.args), *self.config.getini("addopts")]
-        return Privacy(self.bench.options.root, arguments=arguments, settings=settings_in(self.config.inipath))
+        return Privacy(self.session.options.root, arguments=arguments, settings=settings_in(self.config.inipath))
 
     @property
     def output(self) -> Path:
         """Where reports are written."""
-        return self.bench.options.output
+        return self.session.options.output
 
     @property
     def folder(self) -> Path:
         """The run's own folder."""
-        return self.bench.run_folder
+        return self.session.run_folder
 
     def check_output(self) -> None:
         """Say before the first generation what would fail after it.
@@ -198,7 +215,7 @@ class Recorder:
         """
         from pytest_vdb.results import output
 
-        options = self.bench.options
+        options = self.session.options
         try:
             output.check_writable(options.output, SPARE_MIB)
             if options.cache in {"only-missing", "always"}:
@@ -211,7 +228,7 @@ class Recorder:
         if self._journal is None:
             from pytest_vdb.results.journal import Journal
 
-            self._journal = Journal.create(self.bench.options.output, self.started_run())
+            self._journal = Journal.create(self.session.options.output, self.started_run())
         record = self.privacy.record(record)
         self._journal.append(record)
         self.records[record.nodeid] = record
@@ -225,13 +242,13 @@ class Recorder:
         if self.run is None:
             from pytest_vdb.records import Run
 
-            bench = self.bench
+            session = self.session
             self.run = Run(
                 id=self.config.stash[RUN_ID],
                 started_at=self.started_at.isoformat(timespec="seconds"),
-                environment=bench.environment,
+                environment=session.environment,
                 collected=self._collected(),
-                options=bench.options.plain(self.privacy),
+                options=session.options.plain(self.privacy),
             )
         return self.run
 

@@ -13,8 +13,8 @@ import pytest
 
 from pytest_vdb.errors import VdbError
 from pytest_vdb.plugin.recording import Recorder
+from pytest_vdb.plugin.session import given, import_metrics, options_of
 from pytest_vdb.plugin.timing import is_xdist_controller
-from pytest_vdb.plugin.workbench import given, options_of
 
 if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import ReferenceFeatures
@@ -57,7 +57,7 @@ class SetMetrics:
         collected = self.recorder.collected
         if collected is not None and collected.sets and self.recorder.records and not self.config.option.collectonly:
             if is_xdist_controller(self.config):
-                self.recorder.bench.import_metrics(collected.tagged_in)
+                import_metrics(self.config, collected.tagged_in)
             for of_model in self._groups():
                 self.recorder.append(self._record(of_model))
         return finished
@@ -98,11 +98,11 @@ class SetMetrics:
             return replace(blank, status="failed", failure=Failure(type=type(error).__name__, message=str(error)))
 
     def _measured(self, of_model: list[Record]) -> tuple[Measurement, ...]:
-        bench = self.recorder.bench
-        by_id = {prompt.id: prompt for prompt in bench.suite.prompts}
+        session = self.recorder.session
+        by_id = {prompt.id: prompt for prompt in session.suite.prompts}
         prompts = [by_id[record.prompt] for record in of_model if record.prompt in by_id]
-        needs_clips = any("clips" in spec.inputs for spec in bench.metrics)
-        return bench.engine.measure_set(
+        needs_clips = any("clips" in spec.inputs for spec in session.metrics)
+        return session.engine.measure_set(
             [self._scores(record) for record in of_model],
             prompts=prompts if len(prompts) == len(of_model) else None,
             clips=self._clips(of_model) if needs_clips else None,
@@ -113,7 +113,7 @@ class SetMetrics:
     def _clips(self, of_model: list[Record]) -> list[Clip] | None:
         """The lossless clips, if all of them are still in the cache."""
         keys = [record.clip.lossless for record in of_model if record.clip and record.clip.lossless]
-        found = [cached.clip for key in keys if (cached := self.recorder.bench.cache.get(key))]
+        found = [cached.clip for key in keys if (cached := self.recorder.session.cache.get(key))]
         return found if len(found) == len(of_model) else None
 
     def _scores(self, record: Record) -> Scores:

@@ -48,11 +48,13 @@ class Summary:
             return
         from pytest_vdb import reporters
         from pytest_vdb.analysis import leaderboard
+        from pytest_vdb.reporters import formats
 
         try:
             run = self.recorder.finish(exit_status)
             self.board = leaderboard.build(run, self.recorder.latest())
-            self.written = reporters.write_all(self.board, self.recorder.output, self.recorder.bench.options.reports)
+            wanted = formats.chosen(self.recorder.session.options.report)
+            self.written = reporters.write_all(self.board, self.recorder.output, wanted)
             self._write_step_summary()
         except (OSError, VdbError) as error:
             self.problem = f"the reports were not written: {error}\n  `vdb report {self.recorder.folder}` rebuilds them"

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from pytest_vdb import video
+from pytest_vdb.bench.scoring import Ledger, Scorer, by_name
 from pytest_vdb.cli import main
-from pytest_vdb.cli.scoring import Ledger, Scorer, by_name
 from pytest_vdb.metrics.contract import metric
 from pytest_vdb.metrics.engine import Engine
 from pytest_vdb.metrics.registry import MetricRegistry

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vdb import video
-from pytest_vdb.cli.pool import side_by_side
+from pytest_vdb.bench.pool import side_by_side
 from pytest_vdb.errors import BadClip, ClipFileError, RecordError, VdbError
 from pytest_vdb.files import is_file, is_folder, regular
 from pytest_vdb.metrics import published

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-from _pytest.outcomes import Skipped  # what pytest.skip() raises; a subclass needs its name
+from collections.abc import Callable
+from typing import NoReturn
 
-from pytest_vdb.errors import DoesNotFit, WeightsMissing
+from pytest_vdb.errors import CannotRunHere, DoesNotRun, FailedBefore
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.conformance import Examination, Finding
 from pytest_vdb.models.registry import Model, Registry
@@ -16,18 +16,28 @@ from pytest_vdb.records import Clip, Measurement, Prompt, Recipe
 WARM_UP = Prompt(id="warm-up", text="a warm-up clip that is thrown away")
 
 
-class LoadFailed(Skipped):
-    """The model raised while it was loaded, earlier in this process: that test failed, this one is not run."""
-
-
 class Shelf:
-    """Holds the one model that is open."""
+    """Holds the one model that is open.
 
-    def __init__(self, registry: Registry, source: WeightsSource, profiler: Profiler, memory_gib: float | None) -> None:
+    Args:
+        memory_gib: what the device has; None: nobody knows.
+        cannot_run: called with the reason why a model cannot run here; it must raise.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        source: WeightsSource,
+        profiler: Profiler,
+        memory_gib: float | None,
+        *,
+        cannot_run: Callable[[CannotRunHere], NoReturn],
+    ) -> None:
         self.registry = registry
         self.source = source
         self.profiler = profiler
         self.memory_gib = memory_gib
+        self._cannot_run = cannot_run
         self._name: str | None = None
         self._model: Model | None = None
         self._failures: dict[str, str] = {}
@@ -36,14 +46,16 @@ class Shelf:
         """The open model, and what loading it cost if it was loaded now.
 
         Raises:
-            pytest.skip.Exception: no weights here, known not to fit, broken in the library, or it failed before.
+            Exception: what `cannot_run` raises: no weights here, known not to fit, broken in the library, or it failed
+                before; else what loading it raised.
         """
         if self._model is not None and self._name == card.name:
             return self._model, ()
         if card.broken:
-            pytest.skip(f"{card.name} does not run in the installed libraries: {card.broken}")
+            self._cannot_run(DoesNotRun(f"{card.name} does not run in the installed libraries: {card.broken}"))
         if card.name in self._failures:
-            raise LoadFailed(f"not run: {card.name} did not load earlier in this process: {self._failures[card.name]}")
+            said = f"not run: {card.name} did not load earlier in this process: {self._failures[card.name]}"
+            self._cannot_run(FailedBefore(said))
         self.clear()
         return self._load(card, recipe)
 
@@ -64,8 +76,8 @@ class Shelf:
             with self.profiler.watch() as warming:
                 if model.pipeline is not None:  # a full-shape call: allocator peaks and autotuning belong to it
                     model.generate(WARM_UP, recipe, seed=0)
-        except (WeightsMissing, DoesNotFit) as error:
-            pytest.skip(str(error))
+        except CannotRunHere as error:
+            self._cannot_run(error)
         except Exception as error:
             self._failures[card.name] = f"{type(error).__name__}: {error}"
             raise

@@ -1,0 +1,338 @@
+"""What all benchmarks of one process share: options, models, prompts, metrics, profiler and cache.
+
+Everything is built when it is first asked for; torch comes in with the first model or network that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from pytest_vdb.errors import CannotRunHere, UnknownName
+from pytest_vdb.options import Options
+
+if TYPE_CHECKING:
+    from pytest_vdb.bench.shelf import ModelHandle, Shelf
+    from pytest_vdb.metrics.contract import MetricSpec
+    from pytest_vdb.metrics.engine import Engine
+    from pytest_vdb.metrics.registry import MetricRegistry
+    from pytest_vdb.models.card import ModelCard
+    from pytest_vdb.models.registry import Registry
+    from pytest_vdb.models.weights import WeightsSource
+    from pytest_vdb.profiling.profiler import Profiler
+    from pytest_vdb.records import Environment, Prompt, Recipe, Record, Suite
+    from pytest_vdb.results.cache import ClipCache
+
+RUNS = "runs"
+"""The folder of the output folder in which each session has its own."""
+
+
+def refuse(error: CannotRunHere) -> NoReturn:
+    """What becomes of a model that cannot run here: its error is raised. pytest skips instead."""
+    raise error
+
+
+class Session:
+    """Shared by the benchmarks of one process.
+
+    Args:
+        options: what was asked for.
+        run_id: the name of the run.
+        tagged: the modules in which the user's `@model` and `@metric` stand, as far as they are imported.
+        workers: how many processes share this machine's devices.
+        gpus: how many GPUs they have between them.
+        cannot_run: called with the reason why a model cannot run here; it must raise.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        run_id: str,
+        tagged: Callable[[], Iterable[object]] = tuple,
+        workers: int = 1,
+        gpus: int = 0,
+        cannot_run: Callable[[CannotRunHere], NoReturn] = refuse,
+    ) -> None:
+        self.options = options
+        self.run_id = run_id
+        self.run_folder = options.output / RUNS / run_id
+        self.cannot_run = cannot_run
+        self._tagged = tagged
+        self._workers = workers
+        self._gpus = gpus
+        self._handles: dict[str, ModelHandle] = {}
+
+    # Who is asked what ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The catalogue, the models of installed packages, and those that the user tagged."""
+        from pytest_vdb.models.registry import Registry
+
+        registry = Registry.from_catalog(base_seed=self.options.seed)
+        registry.add_entry_points()
+        for module in self._tagged():
+            registry.add_from(module)
+        return registry
+
+    def look_again(self) -> None:
+        """Add what was tagged in modules that were imported since."""
+        before = len(self.registry.names())
+        for module in self._tagged():
+            self.registry.add_from(module)
+        if len(self.registry.names()) != before:
+            self.__dict__.pop("models", None)
+        for name in ("metric_registry", "metrics", "metrics_of_pairs"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def suite(self) -> Suite:
+        """The prompts of this session."""
+        from pytest_vdb.prompts import suites
+
+        return suites.load(self.options.prompts, root=self.options.prompts_folder)
+
+    @cached_property
+    def suite_digest(self) -> str:
+        """Of the prompts, computed once."""
+        return self.suite.digest()
+
+    @cached_property
+    def environment_digest(self) -> str:
+        """Of the environment, computed once."""
+        return self.environment.digest()
+
+    @cached_property
+    def models(self) -> tuple[ModelCard, ...]:
+        """The models of this session."""
+        return self.registry.select(self.options.models, folder=self.options.models_folder)
+
+    def known_models(self) -> tuple[str, ...] | None:
+        """The names of this session's models; None while a name is unknown: its module may not be imported yet."""
+        try:
+            return tuple(card.name for card in self.models)
+        except UnknownName:
+            return None
+
+    def check_names(self) -> None:
+        """Whether every name that the options hold is known, before anything is generated.
+
+        Raises:
+            VdbError: which option, which name, and what it may have meant.
+        """
+        from pytest_vdb.results.environment import check_device
+
+        check_device(self.options.device, where="--vdb-device")
+        self.check_backbones(where="--vdb-backbone")
+        assert self.metrics is not None
+        assert self.suite.prompts
+        assert self.models
+
+    def check_backbones(self, *, where: str) -> None:
+        """Whether every network that the options name the weights of is one.
+
+        Raises:
+            UnknownName: with the names it may have meant.
+        """
+        if not self.options.backbones:
+            return
+        from pytest_vdb.metrics.features import BACKBONES
+
+        for name, _ in self.options.backbones:
+            if name not in BACKBONES:
+                raise UnknownName("network", name, BACKBONES, where=where, mend="`vdb backbones` lists them all.")
+
+    def about(self, name: str) -> Record:
+        """What every record of a model says, whatever becomes of its test."""
+        from pytest_vdb.records import Record
+
+        handle, suite = self.handle(name), self.suite
+        return Record(
+            run=self.run_id,
+            nodeid="",
+            benchmark="",
+            model=name,
+            status="not_run",
+            task=handle.card.task,
+            weights=handle.recipe.weights,
+            revision=handle.card.revision,
+            recipe=handle.recipe.settings(),
+            recipe_digest=handle.recipe.digest(),
+            suite=f"{suite.name}@{suite.version}",
+            suite_digest=self.suite_digest,
+            hardware=self.environment.hardware,
+            environment=self.environment_digest,
+        )
+
+    def recipe(self, card: ModelCard) -> Recipe:
+        """The session's recipe for one model, every default filled in."""
+        return self.handle(card.name).recipe
+
+    def seed(self, prompt: Prompt | None, sample_index: int = 0) -> int:
+        """The pinned seed of one sample."""
+        from pytest_vdb.records import seed_of
+
+        return seed_of(self.options.seed, prompt.id if prompt else "", sample_index)
+
+    # What measures --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def device(self) -> str:
+        """Where models and metrics run."""
+        from pytest_vdb.results.environment import device_here
+
+        return device_here(self.options.device)
+
+    @cached_property
+    def environment(self) -> Environment:
+        """Where this process runs."""
+        from pytest_vdb.results import environment
+
+        return environment.capture(self.device)
+
+    @cached_property
+    def profiler(self) -> Profiler:
+        """Reads what a generation costs."""
+        from pytest_vdb.profiling.profiler import Profiler
+
+        return Profiler(self.device)
+
+    @cached_property
+    def metric_registry(self) -> MetricRegistry:
+        """Our metrics and those that the user tagged."""
+        from pytest_vdb.metrics.registry import MetricRegistry
+
+        registry = MetricRegistry.builtin()
+        for module in self._tagged():
+            registry.add_from(module)
+        return registry
+
+    @cached_property
+    def metrics(self) -> tuple[MetricSpec, ...]:
+        """The metrics of this session."""
+        return self.metric_registry.select(self.options.metrics, paired=False)
+
+    @cached_property
+    def metrics_of_pairs(self) -> tuple[MetricSpec, ...]:
+        """The default's paired metrics: a generated clip has nothing to be compared with, only some tests' clips do.
+
+        Without those whose tiny random networks would say nothing.
+        """
+        tiny = self.options.weights == "tiny"
+        chosen = self.metric_registry.select(self.options.metrics, paired=True)
+        return tuple(spec for spec in chosen if spec not in self.metrics and not (tiny and spec.backbones))
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Computes the metrics; a `tiny` run gets tiny networks, whose values are marked as wiring only."""
+        return self.engine_of(self.metrics)
+
+    @cached_property
+    def engine_of_pairs(self) -> Engine:
+        """Computes the default's paired metrics."""
+        return self.engine_of(self.metrics_of_pairs)
+
+    def engine_of(self, metrics: Sequence[MetricSpec]) -> Engine:
+        """Computes these metrics, through the session's networks."""
+        from pytest_vdb.metrics.engine import Engine
+
+        self._pin_threads()
+        return Engine(
+            metrics,
+            device=self.device,
+            tiny=self.options.weights == "tiny",
+            backbone_paths=dict(self.options.backbones),
+            cache_dir=self.options.cache_dir,
+            offline=self.options.offline,
+        )
+
+    # What generates -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def cache(self) -> ClipCache:
+        """Finished clips, by what they were made from."""
+        from pytest_vdb.results.cache import ClipCache
+
+        return ClipCache(self.options.cache_dir / "clips")
+
+    @cached_property
+    def source(self) -> WeightsSource:
+        """Where weights come from; tiny ones get one thread."""
+        from pytest_vdb.models.weights import WeightsSource
+
+        self._pin_threads()
+        return WeightsSource(
+            mode=self.options.weights,
+            device=self.device,
+            cache_dir=self.options.cache_dir / "weights",
+            local_dir=self.options.weights_dir,
+            offline=self.options.offline,
+        )
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """The open model."""
+        from pytest_vdb.bench.shelf import Shelf
+
+        return Shelf(self.registry, self.source, self.profiler, self._memory_gib(), cannot_run=self.cannot_run)
+
+    def handle(self, name: str) -> ModelHandle:
+        """One model under the session's recipe; loads nothing."""
+        from pytest_vdb.bench.shelf import ModelHandle
+
+        if name not in self._handles:
+            card = self.registry.get(name)
+            self._handles[name] = ModelHandle(card, card.resolve(self.options.recipe, self.options.weights), self.shelf)
+        return self._handles[name]
+
+    def close(self) -> None:
+        """Free the open model."""
+        if "shelf" in self.__dict__:
+            self.shelf.clear()
+
+    # What a number depends on ---------------------------------------------------------------------------------------
+
+    def clip_identity(self, handle: ModelHandle, prompt: Prompt, seed: int) -> dict[str, object]:
+        """Everything that can change the pixels: two clips with the same identity are the same clip."""
+        from pytest_vdb.records import digest
+
+        return {
+            "model": handle.name,
+            "source": self.registry.fingerprint(handle.card),
+            "weights_dir": str(self.options.weights_dir) if handle.recipe.weights == "local" else None,
+            "prompt": [prompt.id, prompt.text, prompt.negative, *map(_file_digest, (prompt.image, prompt.video))],
+            "seed": seed,
+            "recipe": handle.recipe.digest(),
+            "environment": digest([self.environment.hardware, sorted(self.environment.packages.items())]),
+        }
+
+    @cached_property
+    def why_timings_are_withheld(self) -> str | None:
+        """Workers that share a device slow each other down: their timings would not be the model's."""
+        if self._workers > 1 and not self.device.startswith("cuda"):
+            return f"withheld: {self._workers} workers share this {self.device.upper()}"
+        if self._workers > max(self._gpus, 1):
+            return f"withheld: {self._workers} workers share {self._gpus} GPU(s)"
+        return None
+
+    def _memory_gib(self) -> float | None:
+        gpus = [gpu.memory_mib for gpu in self.environment.gpus if gpu.memory_mib]
+        if self.device.startswith("cuda"):
+            return gpus[0] / 1024 if gpus else None
+        return self.environment.memory_mib / 1024
+
+    def _pin_threads(self) -> None:
+        """Tiny networks are fastest on one thread, and a sum's last bits depend on the number of threads."""
+        if self.options.weights == "tiny":
+            from pytest_vdb.profiling import threads
+
+            threads.use_one_thread()
+
+
+def _file_digest(path: str | None) -> str | None:
+    import hashlib
+
+    return None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
