@@ -46,11 +46,18 @@ def opened(path: Path, *, container: str | None = None) -> Iterator[Any]:
             _Named(file, path.suffix),
             format=container,
             options=options,
-            metadata_errors="replace",
             buffer_size=2**18,
+            **_whatever_its_tags_are_written_in(),
         ) as found,
     ):
         yield found
+
+
+def _whatever_its_tags_are_written_in() -> dict[str, str]:
+    """Tags that are not UTF-8 end no reading: PyAV 19 keeps their bytes by itself, and has no argument for it."""
+    import av
+
+    return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def packets(container: Any, *streams: Any) -> Iterator[Any]:

@@ -215,7 +215,7 @@ def test_a_torn_image_is_refused(tmp_path, name):
     data = path.read_bytes()
     for part in (0.3, 0.6, 0.9):
         path.write_bytes(data[: int(len(data) * part)])
-        with pytest.raises(ClipFileError, match=r"cannot be decoded"):
+        with pytest.raises(ClipFileError, match=r"cannot be decoded|frames could be decoded"):  # Pillow's, or PyAV 19's
             video.read(path)
 
 
