@@ -22,6 +22,10 @@ from pytest_vdb.errors import OutputError, VdbError
 CHECK_THE_PATH = "check the path"
 CHECK_THE_DISK = "check the disk's space and permissions"
 
+_DEEPEST = 256
+"""Levels of JSON. Python itself ends at a thousand up to 3.11 and at tens of thousands since 3.14, and code that walks
+through what it read ends long before."""
+
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISCHR, "a device"),
@@ -151,6 +155,8 @@ def parse_json(text: str | bytes, *, where: str | Path, error: type[VdbError], m
     """
     try:
         value = json.loads(text)
+        if _is_nested_beyond(_DEEPEST, value):
+            raise RecursionError
         json.dumps(value, ensure_ascii=False).encode()  # half a character (a lone surrogate) can be written nowhere
         return value
     except RecursionError:
@@ -159,6 +165,17 @@ def parse_json(text: str | bytes, *, where: str | Path, error: type[VdbError], m
         raise error("not JSON: it holds half a character (a lone surrogate)", where=where, mend=mend) from None
     except ValueError as problem:  # also not UTF-8, and integers of more than 4,300 digits
         raise error(f"not JSON: {problem}", where=where, mend=mend) from None
+
+
+def _is_nested_beyond(most: int, value: Any) -> bool:
+    """Whether lists and dicts lie in each other more often than that: asked level by level, never by recursion."""
+    level = [value]
+    for _ in range(most):
+        inner = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [part for parts in inner for part in parts if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def read_json(path: str | Path, *, error: type[VdbError], mend: str | None = None) -> Any:

@@ -37,6 +37,13 @@ def test_what_is_no_json_is_said(text):
         files.parse_json(text, where="here", error=RecordError)
 
 
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_json_is_read_to_the_same_depth_on_every_python(opening, closing):
+    files.parse_json(opening * 256 + "1" + closing * 256, where="here", error=RecordError)
+    with pytest.raises(RecordError, match=r"here: not JSON: nested too deeply"):
+        files.parse_json(opening * 257 + "1" + closing * 257, where="here", error=RecordError)
+
+
 def test_only_line_feeds_end_a_line():
     assert list(files.lines_of("a\u2028b\x85c\x0cd\r\n\n e\n")) == [(1, "a\u2028b\x85c\x0cd"), (3, " e")]
 

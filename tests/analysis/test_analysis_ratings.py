@@ -35,7 +35,7 @@ def test_null_an_empty_cell_and_nan_are_no_ratings(tmp_path):
     ("name", "content", "why"),
     [
         ("r.json", b"\xff", "r.json:1: not UTF-8"),
-        ("r.json", "[" * 10_000, "r.json: not JSON: nested too deeply"),
+        ("r.json", "[" * 5_000 + "]" * 5_000, "r.json: not JSON: nested too deeply"),
         ("r.json", "[]", "r.json: not a file of ratings: it is no object but []"),
         ("r.json", '{"p": 1}', "r.json: not a file of ratings: the entry 'p' is no object but 1"),
         ("r.json", '{"p": {}}', "r.json: not a file of ratings: `models` of 'p' is missing"),

@@ -278,7 +278,7 @@ def break_run(folder: Path, how: str) -> str:
         return "there is no run.json here"
     name, content, why = {
         "not UTF-8": ("run.json", b"\xff", "run.json: not JSON"),
-        "nested": ("run.json", b"[" * 10_000, "run.json: not JSON"),
+        "nested": ("run.json", b"[" * 5_000 + b"]" * 5_000, "run.json: not JSON"),
         "wrong types": ("run.json", b'{"id": 1}', "run.json: not a Run"),
         "newer": ("records.jsonl", b'{"schema": 99}\n', "records.jsonl:1: schema 99 is newer"),
     }[how]
