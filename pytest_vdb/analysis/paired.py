@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_vdb.analysis.benchmarks import placed_together
-from pytest_vdb.analysis.comparison import once_per_model, other_recipe
+from pytest_vdb.analysis.gate import once_per_model, other_recipe
 from pytest_vdb.analysis.intervals import benjamini_hochberg, paired_t_p_values, t_interval
 from pytest_vdb.analysis.leaderboard import (
     NEUTRAL,

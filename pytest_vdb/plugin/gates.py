@@ -19,7 +19,7 @@ from pytest_vdb.plugin.recording import Recorder
 from pytest_vdb.plugin.session import given, options_of
 
 if TYPE_CHECKING:
-    from pytest_vdb.analysis.comparison import Rule, Verdict
+    from pytest_vdb.analysis.gate import Rule, Verdict
     from pytest_vdb.records import Baseline
 
 GATES_PATH = "vdb-gates"
@@ -46,15 +46,15 @@ class Gates:
             if self.config.option.vdb_fail_on:
                 raise pytest.UsageError("--vdb-fail-on: there is nothing to compare with\n  give --vdb-baseline=PATH")
             return
-        from pytest_vdb.analysis import comparison
+        from pytest_vdb.analysis import gate
         from pytest_vdb.results import baselines
 
         options = options_of(self.config)
         assert options.baseline is not None
         try:
-            self._rules = comparison.parse_rules(options.fail_on or "")
+            self._rules = gate.parse_rules(options.fail_on or "")
             self._baseline = baselines.load(options.baseline)
-            comparison.check_names(self._rules, self._baseline)
+            gate.check_names(self._rules, self._baseline)
         except VdbError as error:
             raise pytest.UsageError(str(error)) from None
         if not self._rules:
@@ -69,10 +69,10 @@ class Gates:
         finished = yield
         if self._baseline is None or self.config.option.collectonly:
             return finished
-        from pytest_vdb.analysis import comparison
+        from pytest_vdb.analysis import gate
 
         run = self.recorder.started_run()
-        self.verdicts = comparison.compare(self.recorder.latest(), run, self._baseline, self._rules)
+        self.verdicts = gate.judge(self.recorder.latest(), run, self._baseline, self._rules)
         session.testscollected += len(self.verdicts)
         for verdict, name in zip(self.verdicts, _names(self.verdicts), strict=True):
             self._report(verdict, name)

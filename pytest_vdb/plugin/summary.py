@@ -65,14 +65,14 @@ class Summary:
             _write(terminalreporter, lines(problem), red=True)
         if self.board is None and not self.gates.verdicts:
             return
-        from pytest_vdb.reporters import terminal, verdicts
+        from pytest_vdb.reporters import gate, terminal
 
         if self.board is not None and terminalreporter.verbosity >= -1:
             terminalreporter.section("vdb leaderboard")
             _write(terminalreporter, terminal.render(self.board, width=terminalreporter._tw.fullwidth))
         if self.gates.verdicts:
             terminalreporter.section("vdb gates")
-            _write(terminalreporter, verdicts.render_terminal(self.gates.verdicts))
+            _write(terminalreporter, gate.render_terminal(self.gates.verdicts))
         for path in self.written:
             if path.suffix == ".html":
                 _write(terminalreporter, f"leaderboard: {visible(_relative(path))}")
@@ -95,9 +95,9 @@ class Summary:
         path = os.environ.get("GITHUB_STEP_SUMMARY")
         if not path or self.board is None:
             return
-        from pytest_vdb.reporters import markdown, verdicts
+        from pytest_vdb.reporters import gate, markdown
 
-        text = "\n".join([verdicts.render_markdown(self.gates.verdicts), markdown.render(self.board)])
+        text = "\n".join([gate.render_markdown(self.gates.verdicts), markdown.render(self.board)])
         with Path(path).open("a", encoding="utf-8") as stream:
             stream.write(text.encode()[: STEP_SUMMARY_LIMIT - 1].decode(errors="ignore") + "\n")
 

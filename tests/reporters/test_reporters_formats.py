@@ -17,11 +17,11 @@ import pytest
 
 from pytest_vdb import reporters
 from pytest_vdb.analysis import Leaderboard, build, ratings
-from pytest_vdb.analysis.comparison import compare, parse_rules
+from pytest_vdb.analysis.gate import judge, parse_rules
 from pytest_vdb.errors import OutputError, UnknownName
 from pytest_vdb.escaping import visible
 from pytest_vdb.records import Baseline, Failure, Measurement, Record, to_json
-from pytest_vdb.reporters import csv, formats, html, latex, markdown, terminal, verdicts
+from pytest_vdb.reporters import csv, formats, gate, html, latex, markdown, terminal
 
 HOSTILE = [
     "../../x",
@@ -545,41 +545,41 @@ def judged(rules: str = "sharpness:-2%,latency:+10%,sharpnes:-1%", name: str = "
         )
         for r in now
     ]
-    return compare(now, run, Baseline(run=run, records=tuple(worse)), parse_rules(rules))
+    return judge(now, run, Baseline(run=run, records=tuple(worse)), parse_rules(rules))
 
 
 def test_verdicts_in_the_terminal_come_worst_first_with_their_figures():
-    lines = verdicts.render_terminal(judged(), width=400).splitlines()
+    lines = gate.render_terminal(judged(), width=400).splitlines()
     assert lines[0].startswith("FAILED regressed    sharpness of wan2.1-t2v-1.3b: 0.0")
     assert "did you mean 'sharpness'" in lines[1]
     assert lines[2].startswith("ok     improved     latency")
     assert lines[3] == "1 regressed, 1 missing, 1 improved"
-    assert max(map(len, verdicts.render_terminal(judged(), width=80).splitlines())) <= 80
+    assert max(map(len, gate.render_terminal(judged(), width=80).splitlines())) <= 80
 
 
 @pytest.mark.parametrize("order", ["::error file=x::y", "##[error]x"])
 def test_no_line_of_a_terminal_report_is_an_order_to_a_ci_runner(order):
-    for text in (terminal.render(hostile_board(order), width=400), verdicts.render_terminal(judged(name=order))):
+    for text in (terminal.render(hostile_board(order), width=400), gate.render_terminal(judged(name=order))):
         assert order in text
         assert not [line for line in text.splitlines() if line.lstrip().startswith(("::", "##["))]
 
 
 def test_verdicts_in_markdown_say_in_the_heading_whether_the_gate_passed():
-    assert verdicts.render_markdown(judged()).startswith("# Gate: failed")
-    assert verdicts.render_markdown(judged("latency:+10%")).startswith("# Gate: passed")
-    assert verdicts.render_markdown(()) == verdicts.render_terminal(()) == ""
+    assert gate.render_markdown(judged()).startswith("# Gate: failed")
+    assert gate.render_markdown(judged("latency:+10%")).startswith("# Gate: passed")
+    assert gate.render_markdown(()) == gate.render_terminal(()) == ""
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_is_markup_among_the_verdicts(name):
-    text = verdicts.render_markdown(judged(name=name))
+    text = gate.render_markdown(judged(name=name))
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {7}
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", text + verdicts.render_terminal(judged(name=name)))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", text + gate.render_terminal(judged(name=name)))
 
 
 def test_the_reporters_import_neither_torch_nor_pytest():
-    code = "import sys, pytest_vdb.reporters.html, pytest_vdb.reporters.terminal, pytest_vdb.reporters.verdicts\n"
+    code = "import sys, pytest_vdb.reporters.html, pytest_vdb.reporters.terminal, pytest_vdb.reporters.gate\n"
     code += "print([m for m in ('torch', 'pytest', 'numpy', 'scipy') if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -11,10 +11,10 @@ import example_run as example
 import pytest
 
 from pytest_vdb.analysis import build
-from pytest_vdb.analysis.comparison import compare, parse_rules
+from pytest_vdb.analysis.gate import judge, parse_rules
 from pytest_vdb.analysis.leaderboard import Leaderboard
 from pytest_vdb.records import Baseline, Record
-from pytest_vdb.reporters import csv, html, latex, markdown, terminal, verdicts
+from pytest_vdb.reporters import csv, gate, html, latex, markdown, terminal
 
 RUN = example.example_run()
 FORMATS: dict[str, Callable[[Leaderboard], str]] = {
@@ -127,9 +127,9 @@ def test_a_verdict_says_in_which_of_two_benchmarks_of_one_name_it_was():
             ]
         return records
 
-    found = compare(made(1.0), RUN, Baseline(run=RUN, records=tuple(made(1.0))), parse_rules("sharpness:-2%"))
-    assert "`fast.py::test_generation calibration-shapes`" in verdicts.render_markdown(found)
-    lines = verdicts.render_terminal(found, width=400).splitlines()
+    found = judge(made(1.0), RUN, Baseline(run=RUN, records=tuple(made(1.0))), parse_rules("sharpness:-2%"))
+    assert "`fast.py::test_generation calibration-shapes`" in gate.render_markdown(found)
+    lines = gate.render_terminal(found, width=400).splitlines()
     assert lines[0].endswith("(fast.py::test_generation)")
     assert lines[1].endswith("(slow.py::test_generation)")
 

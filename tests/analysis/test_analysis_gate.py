@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_vdb.analysis.comparison import Rule, Verdict, compare, parse_rules
+from pytest_vdb.analysis.gate import Rule, Verdict, judge, parse_rules
 from pytest_vdb.errors import OptionError
 from pytest_vdb.records import Baseline, Environment, Failure, Measurement, Record, Run
 
@@ -45,7 +45,7 @@ def asked(model: str, values: list[float | None], *, metric: str = "sharpness", 
 
 
 def judged(now: list[Record], before: list[Record], rules: str = "sharpness:-2%") -> tuple[Verdict, ...]:
-    return compare(now, NOW, Baseline(run=BEFORE, records=tuple(before)), parse_rules(rules))
+    return judge(now, NOW, Baseline(run=BEFORE, records=tuple(before)), parse_rules(rules))
 
 
 def one(now: list[Record], before: list[Record], rules: str = "sharpness:-2%") -> Verdict:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from pytest_vdb.analysis.benchmarks import shown_names
-from pytest_vdb.analysis.comparison import Outcome, Verdict
+from pytest_vdb.analysis.gate import Outcome, Verdict
 from pytest_vdb.escaping import lines, shortened, visible
 from pytest_vdb.figures import notation
 from pytest_vdb.reporters.markdown import code, plain

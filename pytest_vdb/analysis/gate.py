@@ -100,7 +100,7 @@ def check_names(rules: Sequence[Rule], baseline: Baseline, *, where: str = "--vd
             raise UnknownName("metric", rule.metric, known, where=where, mend=mend)
 
 
-def compare(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequence[Rule]) -> tuple[Verdict, ...]:
+def judge(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequence[Rule]) -> tuple[Verdict, ...]:
     """One verdict per rule and per benchmark and model that measures its metric, or that measured it in the baseline.
 
     Args:
@@ -117,7 +117,7 @@ def compare(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequ
             verdicts.append(_unknown(rule, now, before))
         for key in sorted(set(now) | set(before)):
             if key[0] in measuring:
-                verdicts += _judge(rule, key, now.get(key, []), before.get(key, []), (run.id, baseline.run.id))
+                verdicts += _judge_one(rule, key, now.get(key, []), before.get(key, []), (run.id, baseline.run.id))
     return tuple(verdicts)
 
 
@@ -191,7 +191,7 @@ def _verdict(
     )
 
 
-def _judge(
+def _judge_one(
     rule: Rule, key: _Key, now: Sequence[Record], before: Sequence[Record], runs: tuple[str, str]
 ) -> list[Verdict]:
     """The verdicts on one model in one benchmark: one, or one per recipe if it was run with several."""
