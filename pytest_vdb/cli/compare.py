@@ -19,8 +19,8 @@ from pytest_vdb.files import expanded
 from pytest_vdb.records import Record, Run, to_plain
 
 if TYPE_CHECKING:
-    from pytest_vdb.analysis.paired import Comparison, Contrast, Pairs, Side
-    from pytest_vdb.analysis.paired_sets import Swaps
+    from pytest_vdb.analysis.comparison import Comparison, Contrast, Pairs, Side
+    from pytest_vdb.analysis.set_comparison import Swaps
     from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
     from pytest_vdb.metrics.registry import MetricRegistry
 
@@ -69,7 +69,7 @@ def _compare(options: argparse.Namespace) -> int:
     if options.output is not None:
         files.check_writable(options.output)
     comparisons = _comparisons(options)
-    from pytest_vdb.reporters import paired as shown
+    from pytest_vdb.reporters import comparison as shown
 
     if options.output is not None:
         files.write(options.output, "\n".join(map(shown.render_markdown, comparisons)))
@@ -124,7 +124,7 @@ class _Source:
         Raises:
             UnknownName: it has no such model.
         """
-        from pytest_vdb.analysis.paired import Side
+        from pytest_vdb.analysis.comparison import Side
 
         if model not in self.models:
             only = self.models[0] if len(self.models) == 1 else None
@@ -213,27 +213,27 @@ def _comparison(options: argparse.Namespace, first: Side, second: Side) -> Compa
         RecordError: they have no sample in common, or nothing was measured of it.
         OptionError, UnknownName: a metric that was not measured, or that lacks its reference.
     """
-    from pytest_vdb.analysis import paired
+    from pytest_vdb.analysis import comparison
 
-    benchmarks = sorted(_with_pairs(paired.pair_up(first.records, second.records), first, second), key=_costs_only)
+    benchmarks = sorted(_with_pairs(comparison.pair_up(first.records, second.records), first, second), key=_costs_only)
     same_run, same_model = first.run.id == second.run.id, first.model == second.model
     asked = _Asked.of(options, first, second)
     contrasts: list[Contrast] = []
     for pairs in benchmarks:
-        obstacle = paired.obstacle_of_sides(pairs, same_model=same_model, any_recipe=options.any_recipe)
-        of_clips = paired.contrast(pairs, same_run=same_run, obstacle=obstacle)
+        obstacle = comparison.obstacle_of_sides(pairs, same_model=same_model, any_recipe=options.any_recipe)
+        of_clips = comparison.contrast(pairs, same_run=same_run, obstacle=obstacle)
         chosen = [*of_clips, *asked.sets(pairs, obstacle)]
         contrasts += sorted(filter(asked.wants, chosen), key=lambda one: one.kind != "quality")
     asked.check(contrasts, benchmarks)
     shown = [pairs for pairs in benchmarks if any(one.benchmark == pairs.benchmark for one in contrasts)]
-    remarks = paired.remarks_on(first, second, shown)
+    remarks = comparison.remarks_on(first, second, shown)
     if asked.references and any(one.of_set for one in contrasts):
         remarks += (f"reference set: {next(iter(asked.references.values())).source}",)
-    return paired.Comparison(
+    return comparison.Comparison(
         first=first,
         second=second,
         benchmarks=tuple(shown),
-        contrasts=paired.judged(contrasts),
+        contrasts=comparison.judged(contrasts),
         remarks=remarks,
         permutations=options.permutations,
         seed=options.seed,
@@ -276,7 +276,7 @@ class _Asked:
 
     @classmethod
     def of(cls, options: argparse.Namespace, first: Side, second: Side) -> _Asked:
-        from pytest_vdb.analysis.paired_sets import Swaps
+        from pytest_vdb.analysis.set_comparison import Swaps
         from pytest_vdb.cli.sources import imported
         from pytest_vdb.metrics.registry import MetricRegistry
 
@@ -303,22 +303,20 @@ class _Asked:
             RecordError: a file of features is missing or torn.
             OptionError: one that is asked for by name needs a reference set.
         """
-        from pytest_vdb.analysis import paired_sets
+        from pytest_vdb.analysis import set_comparison
         from pytest_vdb.options import cache_folder
 
         if not any(record.features for pair in pairs.pairs for record in pair):
             return []
         names = self._set_names(pairs.benchmark)
         specs = {spec.name: spec for name in names if (spec := self._spec(name)) is not None}
-        scores = (
-            [(paired_sets.seen(a, self.first.folder), paired_sets.seen(b, self.second.folder)) for a, b in pairs.pairs]
-            if specs
-            else []
-        )
-        found = [paired_sets.unknown(name, pairs) for name in names if self._spec(name) is None]
+        folders = self.first.folder, self.second.folder
+        seen = set_comparison.seen
+        scores = [(seen(a, folders[0]), seen(b, folders[1])) for a, b in pairs.pairs] if specs else []
+        found = [set_comparison.unknown(name, pairs) for name in names if self._spec(name) is None]
         for spec in specs.values():
             self._check_reference(spec)
-            found += paired_sets.contrast_sets(
+            found += set_comparison.contrast_sets(
                 spec,
                 pairs,
                 scores,
@@ -398,7 +396,7 @@ def _references(given: Path | None, first: Side, second: Side) -> Mapping[str, R
 
 def _plain(comparison: Comparison) -> dict[str, Any]:
     """For programs."""
-    from pytest_vdb.reporters.paired import summary
+    from pytest_vdb.reporters.comparison import summary
 
     return {
         "a": _plain_side(comparison.first),

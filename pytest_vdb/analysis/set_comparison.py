@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_vdb.analysis.comparison import Contrast, Pairs, of_another_definition, why_meaningless
 from pytest_vdb.analysis.leaderboard import SIGNIFICANCE
-from pytest_vdb.analysis.paired import Contrast, Pairs, of_another_definition, why_meaningless
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
 from pytest_vdb.metrics.engine import Engine, Scores

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import get_args
 
 from pytest_vdb.analysis.benchmarks import shown_names
-from pytest_vdb.analysis.paired import Comparison, Contrast, Finding, Pairs, Side
+from pytest_vdb.analysis.comparison import Comparison, Contrast, Finding, Pairs, Side
 from pytest_vdb.escaping import lines, shortened, visible
 from pytest_vdb.figures import MISSING, notation
 from pytest_vdb.reporters.grid import Side as Edge
