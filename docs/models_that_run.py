@@ -21,8 +21,9 @@ from pathlib import Path
 from pytest_vdb.errors import VdbError
 from pytest_vdb.models import architectures, blueprints, parameter_counts, tiny, unfit
 from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.weights import WeightsSource
+from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Prompt, Recipe
 
 PROMPT = Prompt(id="p001", text="a red cat walks on grass", negative="blurry")
@@ -62,7 +63,7 @@ def _try(registry: Registry, card: ModelCard, source: WeightsSource) -> Outcome:
         return Outcome(card=card, failure=card.broken)
     print(card.pipeline, file=sys.stderr, flush=True)
     try:
-        recipe = card.resolve(Recipe(), "tiny")
+        recipe = resolve(card, Recipe(), "tiny")
         start = time.process_time()
         tiny.ensure(card.pipeline or "", source.cache_dir)
         built = time.process_time()

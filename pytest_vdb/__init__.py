@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_vdb.errors import CannotMeasure, VdbError
     from pytest_vdb.metrics.contract import Score, metric
-    from pytest_vdb.models.registry import model
+    from pytest_vdb.models.contract import model
     from pytest_vdb.records import Clip, Measurement, Prompt, Recipe
 
 __version__ = "0.1.0"
@@ -21,7 +21,7 @@ __all__ = ["CannotMeasure", "Clip", "Measurement", "Prompt", "Recipe", "Score", 
 _HOMES = {
     "pytest_vdb.errors": ("CannotMeasure", "VdbError"),
     "pytest_vdb.metrics.contract": ("Score", "metric"),
-    "pytest_vdb.models.registry": ("model",),
+    "pytest_vdb.models.contract": ("model",),
     "pytest_vdb.records": ("Clip", "Measurement", "Prompt", "Recipe"),
 }
 

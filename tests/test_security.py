@@ -26,8 +26,10 @@ from pytest_vdb.errors import ClipFileError, TooLarge, VdbError, WeightsBroken
 from pytest_vdb.metrics.features import BACKBONES, BackboneSource
 from pytest_vdb.metrics.weights import read_state
 from pytest_vdb.models import tiny
+from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.weights import WeightsSource, load_pipeline
+from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.models.weights import load_pipeline
 from pytest_vdb.records import Clip, Recipe
 
 ROOT = Path(__file__).parent.parent
@@ -223,7 +225,7 @@ def test_a_pipeline_cannot_name_code_to_run(index, pipeline_folder, tmp_path, ca
     path.write_text(json.dumps({**json.loads(path.read_text()), **index}))
     card = Registry.from_catalog().get("wan2.1-t2v-1.3b")
     source = WeightsSource(mode="local", device="cpu", cache_dir=tmp_path, local_dir=tmp_path, offline=True)
-    recipe = card.resolve(Recipe(dtype="float32", frames=9, height=32, width=32), "local")
+    recipe = resolve(card, Recipe(dtype="float32", frames=9, height=32, width=32), "local")
     try:
         opened = load_pipeline(card, recipe, source).pipeline
     except VdbError:

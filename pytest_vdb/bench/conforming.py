@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pytest_vdb.bench.session import Session
     from pytest_vdb.models.card import ModelCard
     from pytest_vdb.models.conformance import Finding
-    from pytest_vdb.models.registry import Model
+    from pytest_vdb.models.contract import Model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

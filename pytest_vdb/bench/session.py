@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_vdb.metrics.registry import MetricRegistry
     from pytest_vdb.models.card import ModelCard
     from pytest_vdb.models.registry import Registry
-    from pytest_vdb.models.weights import WeightsSource
+    from pytest_vdb.models.source import WeightsSource
     from pytest_vdb.profiling.profiler import Profiler
     from pytest_vdb.records import Environment, Prompt, Recipe, Record, Suite
     from pytest_vdb.results.cache import ClipCache
@@ -261,7 +261,7 @@ class Session:
     @cached_property
     def source(self) -> WeightsSource:
         """Where weights come from; tiny ones get one thread."""
-        from pytest_vdb.models.weights import WeightsSource
+        from pytest_vdb.models.source import WeightsSource
 
         self._pin_threads()
         return WeightsSource(
@@ -282,10 +282,13 @@ class Session:
     def handle(self, name: str) -> ModelHandle:
         """One model under the session's recipe; loads nothing."""
         from pytest_vdb.bench.shelf import ModelHandle
+        from pytest_vdb.models.recipes import resolve
 
         if name not in self._handles:
             card = self.registry.get(name)
-            self._handles[name] = ModelHandle(card, card.resolve(self.options.recipe, self.options.weights), self.shelf)
+            self._handles[name] = ModelHandle(
+                card, resolve(card, self.options.recipe, self.options.weights), self.shelf
+            )
         return self._handles[name]
 
     def close(self) -> None:

@@ -8,8 +8,11 @@ from typing import NoReturn
 from pytest_vdb.errors import CannotRunHere, DoesNotRun, FailedBefore
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.conformance import Examination, Finding
-from pytest_vdb.models.registry import Model, Registry
-from pytest_vdb.models.weights import WeightsSource, pipeline_class
+from pytest_vdb.models.contract import Model
+from pytest_vdb.models.recipes import require_memory
+from pytest_vdb.models.registry import Registry
+from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.models.weights import pipeline_class
 from pytest_vdb.profiling.profiler import Profiler
 from pytest_vdb.records import Clip, Measurement, Prompt, Recipe
 
@@ -68,7 +71,7 @@ class Shelf:
     def _load(self, card: ModelCard, recipe: Recipe) -> tuple[Model, tuple[Measurement, ...]]:
         try:
             if self.memory_gib is not None and recipe.weights in {"hub", "local", "random"} and not recipe.offload:
-                card.require_memory(self.memory_gib)
+                require_memory(card, self.memory_gib)
             if card.pipeline is not None:
                 pipeline_class(card)  # what its libraries take to be imported is no cost of the model's
             with self.profiler.watch() as loading:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pytest_vdb.degradations import box_blur
 from pytest_vdb.errors import RecipeError
-from pytest_vdb.models.registry import model
+from pytest_vdb.models.contract import model
 from pytest_vdb.records import Clip, Prompt, Recipe, digest
 from pytest_vdb.shapes import moving_shapes
 
@@ -69,7 +69,7 @@ def _size(recipe: Recipe) -> tuple[int, int, int, float]:
     """Frames, height, width and rate.
 
     Raises:
-        RecipeError: one is not set; a card's `resolve` sets them all.
+        RecipeError: one is not set; `recipes.resolve` sets them all.
     """
     if recipe.frames is None or recipe.height is None or recipe.width is None or recipe.fps is None:
         raise RecipeError(f"no full size in {recipe.settings()}", mend="resolve the recipe with the model's card")

@@ -15,8 +15,10 @@ from typing import Any, Literal
 
 from pytest_vdb.errors import RecipeError
 from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.contract import DETERMINISTIC, Model
 from pytest_vdb.models.frame_rule import FrameRule
-from pytest_vdb.models.registry import Model
+from pytest_vdb.models.recipes import resolve
+from pytest_vdb.models.recorded import FAMILY as RECORDINGS
 from pytest_vdb.records import Clip, Prompt, Recipe
 
 Outcome = Literal["passed", "failed", "not_applicable"]
@@ -30,12 +32,6 @@ CHECKS: Mapping[str, str] = {
     "memory": "unloading gives the memory back",
 }
 """Every check and what it asks, in the order that costs the fewest generations."""
-
-RECORDINGS = "recordings"
-"""Family of the models that answer from a folder of clips: they generate nothing."""
-
-DETERMINISTIC = "deterministic"
-"""Tag of a model whose clip does not depend on the seed."""
 
 MEMORY_TOLERANCE_MIB = 64.0
 MEMORY_TOLERANCE_SHARE = 0.05
@@ -83,7 +79,7 @@ class Examination:
 
     Args:
         card: the model's card.
-        recipe: what `card.resolve` returned.
+        recipe: what `recipes.resolve` returned.
         load: gives the open model, loading it where it is not open.
         unload: frees it, so that the next `load` loads it anew.
         device: where the model runs, e.g. `cpu`, `cuda:0`.
@@ -227,7 +223,7 @@ class Examination:
 
     def _refuses(self, illegal: int, nearest: tuple[int, ...]) -> bool:
         try:
-            self.card.resolve(Recipe(frames=illegal), self.recipe.weights or "none")
+            resolve(self.card, Recipe(frames=illegal), self.recipe.weights or "none")
         except RecipeError as refusal:
             return all(str(count) in str(refusal.mend) for count in nearest)
         return False

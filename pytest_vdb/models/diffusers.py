@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pytest_vdb.errors import VdbError
 from pytest_vdb.models import calls, modular, outputs, signatures, switches, weights
 from pytest_vdb.models.card import ModelCard
-from pytest_vdb.models.weights import WeightsSource
+from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Clip, Prompt, Recipe
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class DiffusersModel:
 
         Args:
             prompt: its text, and its image or clip where the model needs one.
-            recipe: as `card.resolve` returned it.
+            recipe: as `recipes.resolve` returned it.
             seed: pins the generator, which lives on the CPU so that every device starts from the same noise.
 
         Raises:

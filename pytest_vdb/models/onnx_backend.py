@@ -118,7 +118,7 @@ def use(model: DiffusersModel, recipe: Recipe, *, cache_dir: Path, device: str) 
 
     Args:
         model: loaded, with every switch set.
-        recipe: as `card.resolve` returned it.
+        recipe: as `recipes.resolve` returned it.
         cache_dir: where exported files are kept between runs.
         device: of the model.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_vdb.errors import BadClip
+from pytest_vdb.models.contract import described
 from pytest_vdb.records import Clip
 
 SOUND = ("audio", "sound")
@@ -40,19 +41,6 @@ def clip_of(output: Any, fps: float, *, where: str) -> Clip:
     except (TypeError, ValueError, OverflowError) as error:  # images of several sizes, objects that are no frames
         raise BadClip(f"returned {described(found)} for frames: {error}", where=where) from None
     return Clip(np.ascontiguousarray(_eight_bits(_one_clip(frames, where), where)), fps)
-
-
-def described(value: object) -> str:
-    """A value in a few words, for a sentence that says what was returned: its type, and how much of what it is."""
-    name = type(value).__name__
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if shape is not None and dtype is not None:
-        return f"{name} ({dtype} of shape {tuple(shape)})"
-    if isinstance(value, list | tuple):
-        return (
-            f"{name} ({len(value)} of {', '.join(dict.fromkeys(type(item).__name__ for item in value)) or 'nothing'})"
-        )
-    return name
 
 
 def has_sound(output: Any) -> bool:

@@ -13,12 +13,16 @@ from pytest_vdb.errors import ClipFileError
 from pytest_vdb.escaping import encodable
 from pytest_vdb.files import expanded
 from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.contract import DETERMINISTIC
 from pytest_vdb.models.recordings import Found, Recording, clips_in, find, recordings
 from pytest_vdb.records import Clip, Prompt, Recipe, digest, seed_of
 from pytest_vdb.video import decode
 
 PREFIX = "recordings:"
 """How a selection names a folder of clips."""
+
+FAMILY = "recordings"
+"""Of the models that answer from a folder of clips: they generate nothing."""
 
 _MOST_SAMPLES = 1000
 
@@ -38,8 +42,8 @@ def card_of(term: str, beside: Path | None = None) -> ModelCard:
     clips_in(folder)
     return ModelCard(
         name=name if equals else folder.name,
-        family="recordings",
-        tags=("deterministic",),
+        family=FAMILY,
+        tags=(DETERMINISTIC,),
         defaults=Recipe(),
         notes="Clips as they were recorded: the recipe does not change them.",
         where=str(folder),

@@ -2,114 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 import importlib.metadata
-import importlib.util
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
+from typing import Any, Self
 
-import msgspec
-
-from pytest_vdb.errors import BadClip, CardError, UnknownName
-from pytest_vdb.models import recorded
-from pytest_vdb.models.card import CALLABLE, ModelCard, read_cards
-from pytest_vdb.models.frame_rule import FrameRule
-from pytest_vdb.models.outputs import described
-from pytest_vdb.places import where_is
-from pytest_vdb.records import Clip, Prompt, Recipe, Task, digest
-
-if TYPE_CHECKING:
-    from pytest_vdb.models.weights import WeightsSource
+from pytest_vdb.errors import CardError, UnknownName
+from pytest_vdb.models import calibration, recorded
+from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.catalog import catalog
+from pytest_vdb.models.contract import CallableModel, Model, tagged
+from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.records import Recipe, digest
 
 ENTRY_POINTS = "pytest_vdb.models"
 """Entry-point group: each entry names a module (or a single tagged object) that is scanned."""
-
-CATALOG = Path(__file__).parent / "catalog"
-_TAG = "__vdb_model__"
-
-Target = TypeVar("Target", bound=Callable[..., Any])
-
-
-class Model(Protocol):
-    """What a loaded model can do."""
-
-    @property
-    def revision(self) -> str | None:
-        """Commit of the weights that were loaded, where there is one."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the last generation did otherwise than asked, e.g. another frame count."""
-
-    @property
-    def pipeline(self) -> Any:
-        """The diffusers pipeline, for the profiler's stage hooks; None for other models."""
-
-    def generate(self, prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
-        """Answer one prompt."""
-
-    def close(self) -> None:
-        """Free its memory."""
-
-
-def model(
-    name: str,
-    *,
-    task: Task = "t2v",
-    tags: tuple[str, ...] = (),
-    frame_rule: str = "any",
-    size_multiple: int = 1,
-    **recipe_defaults: Any,
-) -> Callable[[Target], Target]:
-    """Tag a class or function as a model; it stays the plain class or function that it was.
-
-    A class is constructed once (without arguments) and needs `generate(prompt, recipe, seed) -> Clip`; a function takes
-    the same arguments.
-
-    Args:
-        name: how it is selected and reported.
-        task: `t2v`, `i2v` or `v2v`.
-        tags: further labels that `tag:` selects it by.
-        frame_rule: the frame counts that it can make, e.g. `4k+1`; others are refused before it is constructed.
-        size_multiple: its height and width must be multiples of it.
-        recipe_defaults: settings of `Recipe` that it is asked for unless the user says otherwise.
-
-    Raises:
-        UnknownName: a default that is no setting of a recipe.
-        CardError: a frame rule that cannot be read.
-    """
-    known = [f.name for f in dataclasses.fields(Recipe)]
-    for key in recipe_defaults:
-        if key not in known:
-            raise UnknownName("recipe setting", key, known, where=f"@model({name!r})")
-    try:
-        defaults = msgspec.convert(recipe_defaults, Recipe).over(CALLABLE)
-        rule = FrameRule.parse(frame_rule)
-    except (msgspec.ValidationError, ValueError, AttributeError) as error:
-        raise CardError(str(error).replace(" - at `$.", ", in `"), where=f"@model({name!r})") from None
-
-    def tag(target: Target) -> Target:
-        family = target.__module__.rpartition(".")[2]
-        card = ModelCard(
-            name=name,
-            family=family,
-            task=task,
-            tags=tags,
-            frame_rule=rule,
-            size_multiple=size_multiple,
-            defaults=defaults,
-            notes=(inspect.getdoc(target) or "").partition("\n")[0],
-            where=where_is(target),
-        )
-        setattr(target, _TAG, card)
-        return target
-
-    return tag
 
 
 class Registry:
@@ -128,10 +38,9 @@ class Registry:
     def from_catalog(cls, *, base_seed: int = 0) -> Self:
         """The shipped catalogue and the calibration models."""
         registry = cls(base_seed=base_seed)
-        for card in _catalog():
+        for card in catalog():
             registry._add(card)
-        if importlib.util.find_spec("pytest_vdb.models.calibration"):
-            registry.add_from(importlib.import_module("pytest_vdb.models.calibration"))
+        registry.add_from(calibration)
         return registry
 
     def add_from(self, source: ModuleType | object) -> None:
@@ -140,8 +49,8 @@ class Registry:
         Raises:
             CardError: another model has the name already.
         """
-        for target in _tagged(source):
-            self._add(getattr(target, _TAG), target)
+        for card, target in tagged(source):
+            self._add(card, target)
 
     def add_entry_points(self) -> None:
         """Add the models of installed packages: entry points of the group `pytest_vdb.models`.
@@ -157,10 +66,6 @@ class Registry:
                 where = f"entry point {entry.name} = {entry.value} of {package}"
                 raise CardError(str(error), where=where, mend="mend or uninstall that package") from error
             self.add_from(loaded)
-
-    def add_card(self, card: ModelCard) -> None:
-        """Add one more diffusers model, e.g. from the user's own TOML through `read_cards`."""
-        self._add(card)
 
     def names(self) -> tuple[str, ...]:
         """Every model, in the catalogue's order."""
@@ -198,7 +103,7 @@ class Registry:
 
         Args:
             card: one of this registry's.
-            recipe: what `card.resolve` returned.
+            recipe: what `recipes.resolve` returned.
             source: where its weights come from.
 
         Raises:
@@ -208,7 +113,7 @@ class Registry:
             from pytest_vdb.models.diffusers import DiffusersModel
 
             return DiffusersModel.load(card, recipe, source)
-        return CallableModel(self._targets[card.name])
+        return CallableModel(card.name, self._targets[card.name])
 
     def fingerprint(self, card: ModelCard) -> str:
         """Changes with the model's source: its code, or the repositories and revisions that its weights come from.
@@ -265,80 +170,9 @@ class Registry:
             self._targets[card.name] = target
 
 
-class CallableModel:
-    """A user's class or function behind the `Model` protocol."""
-
-    revision: str | None = None
-    pipeline: Any = None
-
-    def __init__(self, target: Callable[..., Any] | recorded.RecordedModel) -> None:
-        self._name = getattr(target, _TAG).name if hasattr(target, _TAG) else type(target).__name__
-        self._object = cast(Any, target() if inspect.isclass(target) else target)
-        self._generate: Callable[..., Any] = getattr(self._object, "generate", self._object)
-        if not callable(self._generate):
-            raise CardError(
-                f"{type(self._object).__qualname__} has no method `generate`",
-                where=f"model {self._name}",
-                mend="give it generate(self, prompt, recipe, seed) -> Clip",
-            )
-
-    @property
-    def instance(self) -> Any:
-        """The object that was constructed for this session; None for a function, which outlives every session."""
-        return None if inspect.isfunction(self._object) else self._object
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """The object's own `notes`, if it keeps any."""
-        kept = getattr(self._object, "notes", None) or ()
-        return tuple(map(str, (kept,) if isinstance(kept, str) or not isinstance(kept, Iterable) else kept))
-
-    def generate(self, prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
-        """Call the user's code.
-
-        Raises:
-            BadClip: what it made or returned is no clip, with the model's name and what it is instead.
-        """
-        where = f"model {self._name}"
-        try:
-            made = self._generate(prompt, recipe, seed)
-        except BadClip as error:
-            if error.where is not None:
-                raise
-            raise BadClip(error.what, where=where, mend=error.mend) from error
-        if not isinstance(made, Clip):
-            raise BadClip(
-                f"returned {described(made)} instead of a Clip",
-                where=where,
-                mend="return pytest_vdb.Clip(frames, fps), with frames as uint8 (T, H, W, 3)",
-            )
-        return made
-
-    def close(self) -> None:
-        """Call the object's `close`, if it has one."""
-        close = getattr(self._object, "close", None)
-        if callable(close):
-            close()
-
-
 def _same(known: object, known_card: ModelCard, target: object, card: ModelCard) -> bool:
     """Whether two models of one name are one: the same object, or the same line of a file that was imported twice."""
     if known is None or target is None:
         return False
     modules = getattr(known, "__module__", None), getattr(target, "__module__", None)
     return known is target or (known_card == card and modules[0] != modules[1])
-
-
-@lru_cache(maxsize=1)
-def _catalog() -> tuple[ModelCard, ...]:
-    return tuple(card for path in sorted(CATALOG.glob("*.toml")) for card in read_cards(path))
-
-
-def _tagged(source: object) -> Iterator[Callable[..., Any]]:
-    """The tagged object itself, or those among its public and private attributes."""
-    if isinstance(vars(source).get(_TAG) if hasattr(source, "__dict__") else None, ModelCard):
-        yield source  # type: ignore[misc]
-        return
-    for value in list(vars(source).values()) if hasattr(source, "__dict__") else []:
-        if (inspect.isclass(value) or inspect.isfunction(value)) and isinstance(vars(value).get(_TAG), ModelCard):
-            yield value

@@ -24,7 +24,7 @@ from pytest_vdb.models.card import ModelCard
 from pytest_vdb.records import Recipe
 
 if TYPE_CHECKING:
-    from pytest_vdb.models.weights import WeightsSource
+    from pytest_vdb.models.source import WeightsSource
 
 DENOISERS = ("transformer", "transformer_2", "unet")
 """Components that predict noise: what attention, casting, caching, compiling and quantisation act on."""

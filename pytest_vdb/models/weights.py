@@ -18,28 +18,12 @@ from pytest_vdb.errors import CardError, LibraryMissing, VdbError, WeightsBroken
 from pytest_vdb.files import is_folder, is_there
 from pytest_vdb.models import calls, folders, modular, signatures
 from pytest_vdb.models.card import ModelCard, Part
-from pytest_vdb.records import Recipe, WeightsMode
+from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.records import Recipe
 
 _LONGEST_REASON = 500
 _MOST_PARTS = 100_000
 """Modules of one pipeline. The largest models have ten thousand."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsSource:
-    """Where a model's weights are taken from and where they go."""
-
-    mode: WeightsMode
-    device: str
-    """A torch device, e.g. `cpu` or `cuda:0`."""
-    cache_dir: Path
-    """Where `tiny` weights are kept between runs, and what was verified of the downloaded ones."""
-    local_dir: Path | None = None
-    """For `local`: a folder with one folder per model, or one model's own folder."""
-    offline: bool = False
-    """Never ask the hub, even for `hub` weights: what is not on this machine is missing."""
-    trust_remote_code: bool = False
-    """Let a repository's own Python code run. Off, and there is no need for it in the catalogue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +51,7 @@ def load_pipeline(card: ModelCard, recipe: Recipe, source: WeightsSource) -> Loa
 
     Args:
         card: a card with a pipeline class.
-        recipe: as `card.resolve` returned it.
+        recipe: as `recipes.resolve` returned it.
         source: where the weights come from.
 
     Raises:

@@ -11,7 +11,7 @@ import pytest
 from pytest_vdb.bench.answering import answered
 from pytest_vdb.bench.session import Session
 from pytest_vdb.errors import CannotRunHere, UnknownName
-from pytest_vdb.models.registry import model
+from pytest_vdb.models.contract import model
 from pytest_vdb.options import Given, read
 from pytest_vdb.records import Clip, Prompt
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from pytest_vdb.errors import VdbError
 from pytest_vdb.models.card import ModelCard, Part
-from pytest_vdb.models.weights import WeightsSource, load_pipeline
+from pytest_vdb.models.recipes import resolve
+from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.models.weights import load_pipeline
 from pytest_vdb.records import Recipe
 
 for line in sys.stdin:
@@ -27,7 +29,7 @@ for line in sys.stdin:
     )
     source = WeightsSource(mode="hub", device="cpu", cache_dir=Path(sys.argv[1]), offline=ask.get("offline", False))
     try:
-        loaded = load_pipeline(card, card.resolve(Recipe(), "hub"), source)
+        loaded = load_pipeline(card, resolve(card, Recipe(), "hub"), source)
         answer = {"revision": loaded.revision, "class": type(loaded.pipeline).__name__}
         if ask.get("components"):
             answer["components"] = sorted(k for k, part in loaded.pipeline.components.items() if part is not None)

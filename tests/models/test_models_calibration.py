@@ -6,6 +6,7 @@ import pytest
 
 from pytest_vdb.errors import RecipeError
 from pytest_vdb.models import calibration
+from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.records import Prompt, Recipe
 
@@ -22,7 +23,7 @@ def registry():
 
 
 def resolved(registry, name, **settings):
-    return registry.get(f"calibration-{name}").resolve(Recipe(**settings), "hub")
+    return resolve(registry.get(f"calibration-{name}"), Recipe(**settings), "hub")
 
 
 def made(registry, name, prompt=KITE, seed=3, **settings):

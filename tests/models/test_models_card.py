@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from pytest_vdb.errors import CardError, DoesNotFit, RecipeError
-from pytest_vdb.models.card import read_cards
+from pytest_vdb.models.catalog import read_cards
 from pytest_vdb.models.frame_rule import FrameRule
+from pytest_vdb.models.recipes import require_memory, resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.records import Recipe
 
@@ -109,54 +110,54 @@ def test_what_is_not_utf8_names_the_line(tmp_path):
 
 
 def test_unset_settings_come_from_the_card(card):
-    recipe = card.resolve(Recipe(frames=17), "hub")
+    recipe = resolve(card, Recipe(frames=17), "hub")
     assert (recipe.frames, recipe.height, recipe.steps, recipe.weights) == (17, 480, 50, "hub")
 
 
 def test_tiny_weights_have_a_tiny_recipe_and_keep_the_guidance(card):
-    recipe = card.resolve(Recipe(), "tiny")
+    recipe = resolve(card, Recipe(), "tiny")
     assert (recipe.frames, recipe.height, recipe.width, recipe.steps, recipe.fps) == (9, 32, 32, 2, 8)
     assert (recipe.guidance, recipe.dtype) == (5.0, "float32")
 
 
 def test_an_illegal_frame_count_names_the_nearest_legal_ones(card):
     with pytest.raises(RecipeError, match=r"frames=80.*\n.*4k\+1; nearest: 77 or 81"):
-        card.resolve(Recipe(frames=80), "hub")
+        resolve(card, Recipe(frames=80), "hub")
 
 
 def test_an_illegal_size_names_the_nearest_legal_ones(card):
     with pytest.raises(RecipeError, match=r"width=100.*\n.*multiple of 16; nearest: 96 or 112"):
-        card.resolve(Recipe(width=100), "tiny")
+        resolve(card, Recipe(width=100), "tiny")
     with pytest.raises(RecipeError, match=r"nearest: 16$"):
-        card.resolve(Recipe(height=7), "tiny")
+        resolve(card, Recipe(height=7), "tiny")
 
 
 def test_a_clip_beyond_the_budget_is_refused_before_it_is_generated(card, monkeypatch):
     monkeypatch.setenv("VDB_BUDGET", "1MiB")
     with pytest.raises(RecipeError, match=r"width=832\n.*take 93 MiB, more than 1.0 MiB.*--vdb-budget"):
-        card.resolve(Recipe(), "hub")
+        resolve(card, Recipe(), "hub")
 
 
 @pytest.mark.parametrize("setting", [{"steps": 0}, {"frames": -3}, {"fps": 0.0}, {"height": 0}])
 def test_what_must_be_positive_is_refused_otherwise(card, setting):
     with pytest.raises(RecipeError, match="must be positive"):
-        card.resolve(Recipe(**setting), "hub")
+        resolve(card, Recipe(**setting), "hub")
 
 
 def test_a_dtype_is_recorded_by_one_name_and_a_typo_gets_a_hint(card):
-    assert card.resolve(Recipe(dtype="bf16"), "hub") == card.resolve(Recipe(), "hub")
+    assert resolve(card, Recipe(dtype="bf16"), "hub") == resolve(card, Recipe(), "hub")
     with pytest.raises(RecipeError, match="did you mean 'float16'"):
-        card.resolve(Recipe(dtype="flaot16"), "hub")
+        resolve(card, Recipe(dtype="flaot16"), "hub")
 
 
 def test_a_device_below_the_published_memory_is_refused(card):
     import dataclasses
 
     large = dataclasses.replace(card, minimum_memory_gib=60.0, minimum_memory_source="the paper")
-    large.require_memory(79.0)
-    card.require_memory(1.0)
+    require_memory(large, 79.0)
+    require_memory(card, 1.0)
     with pytest.raises(DoesNotFit, match=r"needs 60 GiB, the device has 23\.5 GiB \(the paper\)"):
-        large.require_memory(23.5)
+        require_memory(large, 23.5)
 
 
 @pytest.mark.parametrize(
@@ -195,5 +196,5 @@ def test_every_default_recipe_of_the_catalogue_follows_its_own_rules():
     for name in registry.names():
         card = registry.get(name)
         for weights in ("random", "tiny"):
-            recipe = card.resolve(Recipe(), weights)
+            recipe = resolve(card, Recipe(), weights)
             assert None not in (recipe.frames, recipe.height, recipe.width, recipe.fps), name

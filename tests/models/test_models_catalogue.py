@@ -8,8 +8,11 @@ import pytest
 
 from pytest_vdb.errors import LibraryMissing
 from pytest_vdb.models import architectures, inventory, signatures, switches, tiny, unfit
-from pytest_vdb.models.registry import CATALOG, Registry
-from pytest_vdb.models.weights import WeightsSource, part_class, pipeline_class
+from pytest_vdb.models.catalog import FOLDER as CATALOG
+from pytest_vdb.models.recipes import resolve
+from pytest_vdb.models.registry import Registry
+from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.models.weights import part_class, pipeline_class
 from pytest_vdb.records import Prompt, Recipe
 
 REGISTRY = Registry.from_catalog()
@@ -83,13 +86,13 @@ def test_the_class_exists_and_takes_the_settings_of_the_card(card):
     assert all(hasattr(part_class(part), "from_pretrained") for part in card.parts)
     assert set(card.float32) <= set(constructor)
     asked = set(card.defaults.settings()) - {"frames", "height", "width", "fps", "dtype", "weights"}
-    switches.check(card, card.resolve(Recipe(), "random"), asked)
+    switches.check(card, resolve(card, Recipe(), "random"), asked)
 
 
 @of_each_card
 def test_the_default_recipe_is_complete_and_legal_in_every_mode(card):
     for weights in ("hub", "random", "tiny"):
-        recipe = card.resolve(Recipe(), weights)
+        recipe = resolve(card, Recipe(), weights)
         assert None not in (recipe.frames, recipe.height, recipe.width, recipe.fps, recipe.dtype)
 
 
@@ -121,7 +124,7 @@ def source(tmp_path_factory):
 def test_every_class_is_driven_end_to_end(name, source):
     card = BY_CLASS[name]
     class_of(card)
-    recipe = card.resolve(Recipe(), "tiny")
+    recipe = resolve(card, Recipe(), "tiny")
 
     def generate(prompt, seed):
         model = REGISTRY.open(card, recipe, source)

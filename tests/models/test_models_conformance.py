@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from pytest_vdb import Clip, model
-from pytest_vdb.models.conformance import CHECKS, DETERMINISTIC, Examination
+from pytest_vdb.models.conformance import CHECKS, Examination
+from pytest_vdb.models.contract import DETERMINISTIC
+from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.recorded import PREFIX
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.weights import WeightsSource
+from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Recipe, digest
 from pytest_vdb.video import write_lossless
 
@@ -139,7 +141,7 @@ def examination(weights_dir):
 
     def examine(name):
         card = registry.select(name)[0]
-        recipe = card.resolve(Recipe(), "tiny")
+        recipe = resolve(card, Recipe(), "tiny")
 
         def load():
             if not opened:

@@ -11,8 +11,9 @@ from PIL import Image
 
 from pytest_vdb.errors import BadClip, PromptError
 from pytest_vdb.models.outputs import clip_of
+from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.weights import WeightsSource
+from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Prompt, Recipe
 from pytest_vdb.shapes import moving_shapes
 
@@ -36,7 +37,7 @@ def opened(registry, source):
 
     def open_(name, **settings):
         card = registry.get(name)
-        recipe = card.resolve(Recipe(**settings), "tiny")
+        recipe = resolve(card, Recipe(**settings), "tiny")
         model = registry.open(card, recipe, source)
         models.append(model)
         return model, recipe

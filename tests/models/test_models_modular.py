@@ -8,8 +8,10 @@ import pytest
 
 from pytest_vdb.errors import RecipeError, WeightsBroken
 from pytest_vdb.models import folders, modular, signatures, switches, tiny
+from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.weights import WeightsSource, load_pipeline
+from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.models.weights import load_pipeline
 from pytest_vdb.records import Prompt, Recipe
 
 REGISTRY = Registry.from_catalog()
@@ -28,7 +30,7 @@ def opened(source):
 
     def open_(name, **settings):
         card = REGISTRY.get(name)
-        recipe = card.resolve(Recipe(**settings), "tiny")
+        recipe = resolve(card, Recipe(**settings), "tiny")
         models.append(REGISTRY.open(card, recipe, source))
         return models[-1], recipe
 
@@ -46,7 +48,7 @@ def local(source, tmp_path):
     here = dataclasses.replace(source, mode="local", local_dir=folder.parent)
 
     def load():
-        recipe = card.resolve(Recipe(dtype="float32", frames=9, height=32, width=32), "local")
+        recipe = resolve(card, Recipe(dtype="float32", frames=9, height=32, width=32), "local")
         return load_pipeline(card, recipe, here).pipeline
 
     load.folder = folder
@@ -123,7 +125,7 @@ def test_another_scheduler_is_taken_by_blocks_that_ask_for_none_in_particular(op
 )
 def test_what_blocks_cannot_follow_is_refused_before_anything_is_loaded(name, settings, said):
     with pytest.raises(RecipeError, match=said):
-        REGISTRY.get(name).resolve(Recipe(**settings), "tiny")
+        resolve(REGISTRY.get(name), Recipe(**settings), "tiny")
 
 
 def test_offloading_by_groups_makes_the_same_clip(opened, monkeypatch):

@@ -9,8 +9,9 @@ import pytest
 from pytest_vdb.cli import main
 from pytest_vdb.errors import OutputError, RecipeError
 from pytest_vdb.models import onnx_backend, onnx_export
+from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.weights import WeightsSource
+from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Prompt, Recipe
 
 pytest.importorskip("onnxruntime")
@@ -32,7 +33,7 @@ def opened(source):
 
     def open_(name, **settings):
         card = REGISTRY.get(name)
-        recipe = card.resolve(Recipe(**settings), "tiny")
+        recipe = resolve(card, Recipe(**settings), "tiny")
         models.append(REGISTRY.open(card, recipe, source))
         return models[-1], recipe
 

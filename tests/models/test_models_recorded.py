@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from pytest_vdb.errors import ClipFileError
+from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.weights import WeightsSource
+from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Clip, Prompt, Recipe, seed_of
 from pytest_vdb.shapes import moving_shapes
 from pytest_vdb.video import write_lossless
@@ -37,7 +38,7 @@ def opened(folder, tmp_path):
 
     def open_():
         (card,) = registry.select(f"recordings:{folder}")
-        recipe = card.resolve(Recipe(), "hub")
+        recipe = resolve(card, Recipe(), "hub")
         return card, recipe, registry.open(card, recipe, WeightsSource(mode="hub", device="cpu", cache_dir=tmp_path))
 
     open_.registry = registry
@@ -65,7 +66,7 @@ def test_the_seed_says_which_sample(opened):
 def test_each_sample_is_found_whatever_the_base_seed(folder, tmp_path, base_seed):
     registry = Registry.from_catalog(base_seed=base_seed)
     (card,) = registry.select(f"recordings:{folder}")
-    recipe = card.resolve(Recipe(), "hub")
+    recipe = resolve(card, Recipe(), "hub")
     model = registry.open(card, recipe, WeightsSource(mode="hub", device="cpu", cache_dir=tmp_path))
     for sample, shown in enumerate(("first", "second")):
         clip = model.generate(CAT, recipe, seed_of(base_seed, CAT.id, sample))

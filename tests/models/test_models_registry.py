@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from pytest_vdb.errors import BadClip, CardError, UnknownName
-from pytest_vdb.models.registry import Registry, model
-from pytest_vdb.models.weights import WeightsSource
+from pytest_vdb.models.contract import model
+from pytest_vdb.models.recipes import resolve
+from pytest_vdb.models.registry import Registry
+from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Clip, Prompt, Recipe
 
 
@@ -82,7 +84,7 @@ def test_a_tagged_class_or_function_stays_what_it_was():
 
 def test_a_users_model_generates_by_its_own_defaults_and_is_closed(registry, source):
     card = registry.get("noise")
-    recipe = card.resolve(Recipe(width=16), "tiny")
+    recipe = resolve(card, Recipe(width=16), "tiny")
     assert recipe.weights == "none"
     opened = registry.open(card, recipe, source)
     clip = opened.generate(Prompt(id="p", text="a cat"), recipe, 3)
@@ -127,7 +129,7 @@ def test_what_is_no_clip_is_refused_with_the_models_name_and_what_it_is(registry
     registry.add_from(odd)
     card = registry.get("odd")
     with pytest.raises(BadClip, match=f"^model odd: {said}"):
-        registry.open(card, card.resolve(Recipe(), "tiny"), source).generate(Prompt(id="p", text=""), Recipe(), 0)
+        registry.open(card, resolve(card, Recipe(), "tiny"), source).generate(Prompt(id="p", text=""), Recipe(), 0)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_notes_of_any_form_are_texts(registry, source, notes, kept):
 
     registry.add_from(Remarks)
     card = registry.get("remarks")
-    opened = registry.open(card, card.resolve(Recipe(), "tiny"), source)
+    opened = registry.open(card, resolve(card, Recipe(), "tiny"), source)
     opened.generate(Prompt(id="p", text=""), Recipe(), 0)
     assert opened.notes == kept
 
@@ -223,7 +225,7 @@ def test_a_default_that_is_no_setting_is_refused():
 
 def test_entry_points_bring_models(registry, tmp_path, monkeypatch):
     (tmp_path / "other_package.py").write_text(
-        "from pytest_vdb.models.registry import model\n@model('theirs')\ndef theirs(prompt, recipe, seed): ...\n"
+        "from pytest_vdb.models.contract import model\n@model('theirs')\ndef theirs(prompt, recipe, seed): ...\n"
     )
     info = tmp_path / "other_package-1.0.dist-info"
     info.mkdir()

@@ -8,8 +8,10 @@ import pytest
 
 from pytest_vdb.errors import RecipeError, WeightsBroken
 from pytest_vdb.models import signatures, switches, unfit
+from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.weights import WeightsSource, load_pipeline, pipeline_class
+from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.models.weights import load_pipeline, pipeline_class
 from pytest_vdb.records import Prompt, Recipe
 
 REGISTRY = Registry.from_catalog()
@@ -29,7 +31,7 @@ def made(source):
 
     def made_(name=WAN.name, **settings):
         card = REGISTRY.get(name)
-        recipe = card.resolve(Recipe(**settings), "tiny")
+        recipe = resolve(card, Recipe(**settings), "tiny")
         model = REGISTRY.open(card, recipe, source)
         models.append(model)
         return model.generate(CAT, recipe, 1), model
@@ -92,7 +94,7 @@ def made(source):
 )
 def test_what_a_pipeline_lacks_is_refused_by_name_before_loading(name, settings, said):
     with pytest.raises(RecipeError) as caught:
-        REGISTRY.get(name).resolve(Recipe(**settings), "tiny")
+        resolve(REGISTRY.get(name), Recipe(**settings), "tiny")
     assert f"model {name}: cannot follow {next(iter(settings))}" in str(caught.value)
     assert said in str(caught.value)
 
@@ -101,7 +103,7 @@ def test_what_a_pipeline_lacks_is_refused_by_name_before_loading(name, settings,
     "settings", [{"vae_tiling": False}, {"offload": "none"}, {"compile": "none"}, {"backend": "torch"}]
 )
 def test_what_is_switched_off_needs_no_support(settings):
-    REGISTRY.get("svd-xt").resolve(Recipe(**settings), "tiny")
+    resolve(REGISTRY.get("svd-xt"), Recipe(**settings), "tiny")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_what_is_switched_off_needs_no_support(settings):
     ],
 )
 def test_what_the_device_or_the_weights_cannot_follow_is_refused_before_loading(source, settings, mode, said):
-    recipe = WAN.resolve(Recipe(**settings), mode)
+    recipe = resolve(WAN, Recipe(**settings), mode)
     with pytest.raises(RecipeError, match=said):
         load_pipeline(WAN, recipe, dataclasses.replace(source, mode=mode))
 
@@ -126,7 +128,7 @@ def test_a_package_that_is_not_installed_is_named(source, monkeypatch, quantizat
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(switches, "version", absent)
-    recipe = WAN.resolve(Recipe(quantization=quantization), "tiny")
+    recipe = resolve(WAN, Recipe(quantization=quantization), "tiny")
     with pytest.raises(RecipeError, match=f"pip install {package}"):
         load_pipeline(WAN, recipe, source)
 
@@ -190,7 +192,7 @@ def test_a_scheduler_of_another_kind_is_refused_when_it_meets_the_published_one_
 
 def test_the_full_size_scheduler_is_compared_before_anything_is_made():
     with pytest.raises(RecipeError, match="DDIMScheduler cannot follow a flow-matching model"):
-        REGISTRY.get("cosmos-predict2.5-2b").resolve(Recipe(scheduler="DDIMScheduler"), "hub")
+        resolve(REGISTRY.get("cosmos-predict2.5-2b"), Recipe(scheduler="DDIMScheduler"), "hub")
 
 
 def test_every_case_that_is_known_to_fail_names_a_class_of_the_catalogue():
@@ -211,7 +213,7 @@ def test_every_case_that_is_known_to_fail_names_a_class_of_the_catalogue():
 )
 def test_what_fails_on_a_cpu_only_is_refused_there_only(source, name, settings, said):
     card = REGISTRY.get(name)
-    recipe = card.resolve(Recipe(**settings), "tiny")
+    recipe = resolve(card, Recipe(**settings), "tiny")
     with pytest.raises(RecipeError, match=said):
         load_pipeline(card, recipe, source)
     switches.check_environment(card, recipe, dataclasses.replace(source, device="cuda"))
@@ -234,7 +236,7 @@ def test_sequential_offloading_leaves_nothing_of_the_model_in_memory(made, monke
     """It cannot generate with the CPU for an accelerator: accelerate mistakes stored weights for placed ones."""
     pytest.importorskip("accelerate")
     monkeypatch.setattr(switches, "check_environment", lambda *_: None)
-    loaded = load_pipeline(WAN, WAN.resolve(Recipe(offload="sequential"), "tiny"), source)
+    loaded = load_pipeline(WAN, resolve(WAN, Recipe(offload="sequential"), "tiny"), source)
     for part in (loaded.pipeline.transformer, loaded.pipeline.vae):
         assert {parameter.device.type for parameter in part.parameters()} == {"meta"}
 
@@ -260,7 +262,7 @@ def test_a_lora_that_is_torn_or_no_safetensors_is_named(source, tmp_path, conten
     path = tmp_path / "style.safetensors"
     path.write_bytes(content)
     for lora in (path, tmp_path):
-        recipe = WAN.resolve(Recipe(lora=str(lora)), "tiny")
+        recipe = resolve(WAN, Recipe(lora=str(lora)), "tiny")
         with pytest.raises(WeightsBroken, match=r"style.safetensors: is not a safetensors file"):
             load_pipeline(WAN, recipe, source)
 
@@ -273,14 +275,14 @@ def test_a_lora_of_another_model_is_refused(source, tmp_path):
     path = tmp_path / "style.safetensors"
     save_file({"unet.down.lora_A.weight": torch.zeros(2, 2)}, path)
     with pytest.raises(RecipeError, match=r"cannot follow lora="):
-        load_pipeline(WAN, WAN.resolve(Recipe(lora=str(path)), "tiny"), source)
+        load_pipeline(WAN, resolve(WAN, Recipe(lora=str(path)), "tiny"), source)
 
 
 def test_a_lora_is_loaded_and_scaled(made, tmp_path, source):
     peft = pytest.importorskip("peft")
     import torch
 
-    loaded = load_pipeline(WAN, WAN.resolve(Recipe(), "tiny"), source).pipeline
+    loaded = load_pipeline(WAN, resolve(WAN, Recipe(), "tiny"), source).pipeline
     loaded.transformer.add_adapter(peft.LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
     state = peft.get_peft_model_state_dict(loaded.transformer)
     type(loaded).save_lora_weights(tmp_path, transformer_lora_layers={k: torch.ones_like(v) for k, v in state.items()})

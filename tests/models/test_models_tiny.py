@@ -14,8 +14,10 @@ import pytest
 
 from pytest_vdb.errors import OutputError, UnknownName
 from pytest_vdb.models import blueprints, signatures, tiny, tokenizers
+from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.weights import WeightsSource, load_pipeline
+from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.models.weights import load_pipeline
 from pytest_vdb.records import Recipe
 
 FAST = ("WanPipeline", "CogVideoXPipeline", "AnimateDiffPipeline", "EchoModularPipeline")
@@ -176,7 +178,7 @@ def test_weights_that_are_torn_are_made_anew(tmp_path, tear):
     folder = tiny.ensure("WanPipeline", tmp_path)
     whole = files(folder)
     tear(folder)
-    assert type(load_pipeline(card, card.resolve(Recipe(), "tiny"), source).pipeline).__name__ == "WanPipeline"
+    assert type(load_pipeline(card, resolve(card, Recipe(), "tiny"), source).pipeline).__name__ == "WanPipeline"
     assert files(folder) == whole
     assert list(tmp_path.iterdir()) == [folder]
 

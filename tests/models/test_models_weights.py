@@ -10,8 +10,10 @@ import pytest
 from pytest_vdb.errors import CardError, RecipeError, WeightsBroken, WeightsMissing
 from pytest_vdb.models import tiny
 from pytest_vdb.models.card import Part
+from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.weights import WeightsSource, load_pipeline, part_class
+from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.models.weights import load_pipeline, part_class
 from pytest_vdb.records import Prompt, Recipe
 
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
@@ -32,7 +34,7 @@ def local(pipeline_folder, tmp_path):
     source = WeightsSource(mode="local", device="cpu", cache_dir=tmp_path, local_dir=folder.parent, offline=True)
 
     def load(card=card, source=source, **settings):
-        recipe = card.resolve(Recipe(dtype="float32", frames=9, height=32, width=32, **settings), "local")
+        recipe = resolve(card, Recipe(dtype="float32", frames=9, height=32, width=32, **settings), "local")
         return load_pipeline(card, recipe, source)
 
     load.folder, load.card, load.source = folder, card, source
@@ -47,7 +49,7 @@ def test_a_folder_of_models_or_one_models_own_folder_is_found(local):
 
 def test_local_weights_are_driven_like_all_others(local):
     registry = Registry.from_catalog()
-    recipe = local.card.resolve(Recipe(dtype="float32", frames=9, height=32, width=32, steps=2), "local")
+    recipe = resolve(local.card, Recipe(dtype="float32", frames=9, height=32, width=32, steps=2), "local")
     model = registry.open(local.card, recipe, local.source)
     assert model.generate(Prompt(id="p", text="a cat"), recipe, 1).frames.shape == (9, 32, 32, 3)
     model.close()
@@ -56,18 +58,18 @@ def test_local_weights_are_driven_like_all_others(local):
 def test_a_part_may_lie_in_the_models_own_folder(local):
     card = Registry.from_catalog().get("animatediff")
     shutil.copytree(tiny.ensure("AnimateDiffPipeline", local.source.cache_dir), local.folder.parent / card.name)
-    loaded = load_pipeline(card, card.resolve(Recipe(dtype="float32"), "local"), local.source)
+    loaded = load_pipeline(card, resolve(card, Recipe(dtype="float32"), "local"), local.source)
     assert type(loaded.pipeline.motion_adapter).__name__ == "MotionAdapter"
     assert type(loaded.pipeline.scheduler).__name__ == card.scheduler["class"]
     shutil.rmtree(local.folder.parent / card.name / "motion_adapter")
     with pytest.raises(WeightsMissing, match=r"not in it: motion_adapter \(guoyww/animatediff-motion-adapter-v1-5-2\)"):
-        load_pipeline(card, card.resolve(Recipe(), "local"), local.source)
+        load_pipeline(card, resolve(card, Recipe(), "local"), local.source)
 
 
 def test_the_dtype_is_followed_but_for_what_the_card_keeps_in_float32(local):
     import torch
 
-    recipe = local.card.resolve(Recipe(frames=9, height=32, width=32), "local")
+    recipe = resolve(local.card, Recipe(frames=9, height=32, width=32), "local")
     loaded = load_pipeline(dataclasses.replace(local.card, float32=("vae",)), recipe, local.source)
     assert loaded.pipeline.transformer.dtype == torch.bfloat16
     assert loaded.pipeline.text_encoder.dtype == torch.bfloat16
@@ -231,7 +233,7 @@ def test_a_class_that_diffusers_lacks_is_named_with_the_version(local):
 
 def test_a_repository_is_needed_for_the_hub_and_a_preset_for_random_weights(local):
     with pytest.raises(RecipeError, match="no repository is known"):
-        dataclasses.replace(local.card, repository=None).resolve(Recipe(), "hub")
+        resolve(dataclasses.replace(local.card, repository=None), Recipe(), "hub")
     card = dataclasses.replace(local.card, architecture=None)
     with pytest.raises(WeightsMissing, match="not published where we could read it"):
-        load_pipeline(card, card.resolve(Recipe(), "random"), dataclasses.replace(local.source, mode="random"))
+        load_pipeline(card, resolve(card, Recipe(), "random"), dataclasses.replace(local.source, mode="random"))

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vdb.models.recipes import resolve
 from pytest_vdb.profiling.profiler import Profiler
 
 
@@ -91,14 +92,14 @@ def test_the_hooks_are_taken_off_even_when_the_call_raises():
 @pytest.mark.parametrize("name", ["wan2.1-t2v-1.3b", "cogvideox-2b"])
 def test_a_real_tiny_pipeline_makes_the_same_clip_when_watched(name, tmp_path):
     from pytest_vdb.models.registry import Registry
-    from pytest_vdb.models.weights import WeightsSource
+    from pytest_vdb.models.source import WeightsSource
     from pytest_vdb.records import Prompt, Recipe
 
     registry = Registry.from_catalog()
     if name not in registry.names():
         pytest.skip(f"no card {name}")
     card = registry.get(name)
-    recipe = card.resolve(Recipe(), "tiny")
+    recipe = resolve(card, Recipe(), "tiny")
     source = WeightsSource(mode="tiny", device="cpu", cache_dir=Path(tmp_path), local_dir=None, offline=True)
     model = registry.open(card, recipe, source)
     prompt = Prompt(id="p", text="A kite.")
