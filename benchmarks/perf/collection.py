@@ -14,6 +14,8 @@ import textwrap
 import time
 from pathlib import Path
 
+from pytest_vdb import files
+
 BARE = """
     def pytest_generate_tests(metafunc):
         cases = [(m, p) for m in range({models}) for p in range({prompts})]
@@ -80,8 +82,7 @@ def write_suites(folder: Path, models: int, prompts: int) -> tuple[Path, Path]:
 
 
 def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(textwrap.dedent(text))
+    files.write(path, textwrap.dedent(text))
 
 
 def vdb_options() -> list[str]:

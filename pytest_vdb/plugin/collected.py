@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_vdb.plugin.cases import Case
-from pytest_vdb.plugin.session import COLLECTED
+from pytest_vdb.plugin.session import COLLECTED, TOLD
 from pytest_vdb.plugin.telling import tell
 from pytest_vdb.records import Prompt, Record, from_json, seed_of, to_json
 
@@ -106,10 +106,19 @@ def take_stock(config: pytest.Config, items: Iterable[pytest.Item], session: Ses
         tell(config, TOPIC, to_json(config.stash[COLLECTED]))
 
 
-def hear_of(config: pytest.Config, told: str) -> None:
-    """What a worker collected, on the controller: all workers tell the same, the first is believed."""
+def keep(config: pytest.Config, told: str) -> None:
+    """What a worker collected, as it came to the controller: all workers tell the same, the first is believed.
+
+    Nothing is read here: each worker is heard on a thread of its own, and msgspec's first look at a class crashes
+    the process if two threads have it at once.
+    """
+    config.stash.setdefault(TOLD, told)
+
+
+def believe(config: pytest.Config) -> None:
+    """Read what was kept, on the main thread."""
     if COLLECTED not in config.stash:
-        config.stash[COLLECTED] = from_json(told, Collected, where="what a worker collected")
+        config.stash[COLLECTED] = from_json(config.stash[TOLD], Collected, where="what a worker collected")
 
 
 def _asks_a_model(item: pytest.Item) -> bool:

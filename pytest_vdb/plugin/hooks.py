@@ -121,7 +121,7 @@ def pytest_configure_node(node: WorkerController) -> None:
         if topic != PROCESS:
             from pytest_vdb.plugin import collected
 
-            collected.hear_of(config, text)
+            collected.keep(config, text)
         elif node.gateway.spec.popen:  # of this machine
             stopping.hear_of(node.gateway.id, text)
 
@@ -147,9 +147,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: WorkerController) -> None:
     """The controller of benchmarks ends on SIGTERM as on Ctrl-C; that of other tests is left alone."""
-    from pytest_vdb.plugin.session import COLLECTED
+    from pytest_vdb.plugin.session import TOLD
 
-    if COLLECTED in node.config.stash:
+    if TOLD in node.config.stash:
+        from pytest_vdb.plugin.collected import believe
+
+        believe(node.config)
         _stopping(node.config).watch()
 
 

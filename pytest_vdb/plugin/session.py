@@ -25,6 +25,8 @@ OPTIONS = pytest.StashKey[Options]()
 SESSION = pytest.StashKey[Session]()
 COLLECTED: pytest.StashKey[Collected] = pytest.StashKey()
 """The session's benchmarks: there once the collection has ended and found any."""
+TOLD = pytest.StashKey[str]()
+"""The same as a worker told the controller, unread."""
 MODULES = pytest.StashKey[dict[str, ModuleType]]()
 """Test modules, which may tag models and metrics, too."""
 

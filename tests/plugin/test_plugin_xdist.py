@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_vdb.plugin.collected import Collected, believe, keep
+from pytest_vdb.plugin.session import COLLECTED
 
 
 def test_workers_give_the_same_records_as_one_process(project):
@@ -78,3 +84,13 @@ def test_the_scheduler_loads_each_model_on_few_workers(project):
         switches += held.get(record.worker) != record.model
         held[record.worker] = record.model
     assert switches <= 4
+
+
+def test_what_workers_tell_is_read_on_the_main_thread_alone():
+    """Each worker is heard on a thread of its own; two of them reading at once crashed the controller."""
+    config = SimpleNamespace(stash=pytest.Stash())
+    keep(config, "{}")
+    keep(config, "a second worker tells what nobody needs to read")
+    assert COLLECTED not in config.stash
+    believe(config)
+    assert config.stash[COLLECTED] == Collected()
