@@ -1,4 +1,6 @@
-"""The lowest versions that pyproject.toml claims, as a constraints file for pip on standard output.
+"""Write the lowest versions that pyproject.toml claims as a constraints file for pip.
+
+    python .ci/lowest.py FILE
 
 Read from the claims themselves, so that the two cannot part: `accelerate>=1.10` becomes `accelerate==1.10`, what a
 user may have. What only the tests need is held to its claim, too.
@@ -7,6 +9,7 @@ user may have. What only the tests need is held to its claim, too.
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,4 +33,5 @@ def constraints(text: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(dict.fromkeys(constraints(PROJECT.read_text(encoding="utf-8")))))
+    lines = dict.fromkeys(constraints(PROJECT.read_text(encoding="utf-8")))
+    Path(sys.argv[1]).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
