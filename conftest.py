@@ -15,6 +15,20 @@ pytest_plugins = ["pytester"]
 SHARED = Path(__file__).parent.parent / "shared"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What takes minutes is asked for."""
+    parser.addoption("--heavy", action="store_true", help="run the tests that take minutes, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what nobody asked for."""
+    if not config.getoption("--heavy"):
+        skipped = pytest.mark.skip(reason="takes minutes: pytest --heavy")
+        for item in items:
+            if item.get_closest_marker("heavy"):
+                item.add_marker(skipped)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Oracles, real clips and human ratings; not part of the repository."""

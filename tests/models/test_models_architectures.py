@@ -131,7 +131,7 @@ def test_modules_that_a_model_keeps_in_float32_are_kept():
     assert transformer.blocks[0].attn1.to_q.weight.dtype == torch.bfloat16
 
 
-@pytest.mark.slow
+@pytest.mark.heavy  # bfloat16 on a CPU that cannot multiply it: 20 minutes; half a minute where it can
 def test_wan_is_built_at_its_full_size_and_generates_finite_frames():
     # Without its text encoder, which would take another 11 GiB: the prompt comes as an embedding.
     import diffusers
