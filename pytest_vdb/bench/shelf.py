@@ -7,12 +7,12 @@ from typing import NoReturn
 
 from pytest_vdb.errors import CannotRunHere, DoesNotRun, FailedBefore
 from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.classes import pipeline_class
 from pytest_vdb.models.conformance import Examination, Finding
 from pytest_vdb.models.contract import Model
 from pytest_vdb.models.recipes import require_memory
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
-from pytest_vdb.models.weights import pipeline_class
 from pytest_vdb.profiling.profiler import Profiler
 from pytest_vdb.records import Clip, Measurement, Prompt, Recipe
 

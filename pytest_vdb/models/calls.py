@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.models import signatures
+from pytest_vdb.models import classes
 from pytest_vdb.models.conditioning import clip_for, image_for
 from pytest_vdb.records import Prompt, Recipe, Task
 
@@ -99,12 +99,12 @@ class Ask:
 
 def has_guider(pipeline_class: type) -> bool:
     """Whether guidance is a component of the pipeline rather than an argument of its call."""
-    return "guider" in signatures.components(pipeline_class)
+    return "guider" in classes.components(pipeline_class)
 
 
 def conditions(pipeline_class: type, task: Task) -> tuple[str, ...]:
     """The arguments that carry the prompt's text, image and clip: those of the task, and those that must be given."""
-    known = signatures.inputs(pipeline_class)
+    known = classes.inputs(pipeline_class)
     of_task = {"i2v": IMAGES, "v2v": CLIPS}.get(task, ())
     names = ("prompt", *IMAGES, *CLIPS)
     needed = [name for name in names if name in known and known[name].default is inspect.Parameter.empty]
@@ -113,7 +113,7 @@ def conditions(pipeline_class: type, task: Task) -> tuple[str, ...]:
 
 def settable(pipeline_class: type) -> frozenset[str]:
     """The settings in `NAMES` that the class can follow."""
-    known = signatures.inputs(pipeline_class)
+    known = classes.inputs(pipeline_class)
     found = {setting for setting, names in NAMES.items() if any(name in known for name in names)}
     if has_guider(pipeline_class):
         found.add("guidance")
@@ -128,7 +128,7 @@ def arguments_for(pipe: Any, ask: Ask, extra: Mapping[str, Any]) -> Arguments:
         ask: what is asked for.
         extra: arguments from the model's card, or those that a tiny pipeline needs.
     """
-    known = signatures.inputs(type(pipe))
+    known = classes.inputs(type(pipe))
     made: Arguments = {name: value for name, value in STANDING.items() if name in known}
     made.update((name, value) for name, value in extra.items() if name in known)
     made.update(_from_recipe(known, ask))
@@ -139,7 +139,7 @@ def arguments_for(pipe: Any, ask: Ask, extra: Mapping[str, Any]) -> Arguments:
     return {name: value for name, value in made.items() if value is not OMITTED}
 
 
-def _from_recipe(known: signatures.Parameters, ask: Ask) -> Arguments:
+def _from_recipe(known: classes.Parameters, ask: Ask) -> Arguments:
     made: Arguments = {}
     for setting, names in NAMES.items():
         value = ask.negative if setting == "negative_prompt" else getattr(ask.recipe, setting)
@@ -150,7 +150,7 @@ def _from_recipe(known: signatures.Parameters, ask: Ask) -> Arguments:
     return made
 
 
-def _from_prompt(kind: type, known: signatures.Parameters, ask: Ask) -> Arguments:
+def _from_prompt(kind: type, known: classes.Parameters, ask: Ask) -> Arguments:
     """Text always; an image or a clip where the task or the pipeline needs it."""
     makers: Mapping[str, Callable[[], Any]] = {
         "prompt": lambda: ask.prompt.text,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_vdb.errors import VdbError
-from pytest_vdb.models import calls, modular, outputs, signatures, switches, weights
+from pytest_vdb.models import calls, classes, modular, outputs, switches, weights
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Clip, Prompt, Recipe
@@ -39,7 +39,7 @@ class DiffusersModel:
         Raises:
             WeightsMissing, WeightsBroken, RecipeError, CardError: see `weights.load_pipeline`.
         """
-        weights.pipeline_class(card)  # brings the libraries in, before what lives is set aside
+        classes.pipeline_class(card)  # brings the libraries in, before what lives is set aside
         _set_aside_what_lives()
         loaded = weights.load_pipeline(card, recipe, source)
         model = cls(card, loaded.pipeline, revision=loaded.revision, extra=loaded.call)
@@ -96,7 +96,7 @@ class DiffusersModel:
             torch.cuda.empty_cache()
 
     def _call(self, arguments: dict[str, Any]) -> Any:
-        if signatures.is_modular(type(self.pipeline)):
+        if classes.is_modular(type(self.pipeline)):
             return modular.call(self.pipeline, arguments)
         return self.pipeline(**arguments)
 

@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from pytest_vdb.models import signatures
+from pytest_vdb.models import classes
 from pytest_vdb.models.outputs import PLACES
 
 ROOTS = ("DiffusionPipeline", "ModularPipeline")
@@ -127,7 +127,7 @@ def _of_blocks(name: str) -> str | None:
     kind = getattr(diffusers, name, None)
     if kind is None or getattr(kind, "default_blocks_name", None) is None:
         return None
-    return _made_by(signatures.blocks(kind))
+    return _made_by(classes.blocks(kind))
 
 
 def _made_by(blocks: Any) -> str | None:

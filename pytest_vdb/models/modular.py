@@ -17,11 +17,8 @@ from typing import Any
 
 from pytest_vdb import files
 from pytest_vdb.errors import LibraryMissing, WeightsBroken
-from pytest_vdb.models import folders, signatures
+from pytest_vdb.models import classes, folders
 from pytest_vdb.models.folders import MODULAR_INDEX, Index
-
-LIBRARIES = ("diffusers", "transformers")
-"""Where the classes of components come from."""
 
 
 def assemble(kind: Any, parts: Mapping[str, Any], *, inputs: Collection[str] | None = None) -> Any:
@@ -69,7 +66,7 @@ def load(kind: Any, folder: Path, index: Index, settings: Mapping[str, Any], *, 
         WeightsBroken: a component is missing, or of a class that the blocks do not ask for.
         LibraryMissing: it needs a library that is not installed.
     """
-    parts = {name: value for name, value in index.settings.items() if name in signatures.components(kind)}
+    parts = {name: value for name, value in index.settings.items() if name in classes.components(kind)}
     for name in needed(kind, inputs):
         parts[name] = settings[name] if name in settings else _component(kind, name, folder, index, settings)
     return assemble(kind, parts, inputs=inputs)
@@ -77,7 +74,7 @@ def load(kind: Any, folder: Path, index: Index, settings: Mapping[str, Any], *, 
 
 def call(pipeline: Any, arguments: Mapping[str, Any]) -> Any:
     """Call a pipeline; what it made, as attributes by name."""
-    made = signatures.outputs(type(pipeline))
+    made = classes.outputs(type(pipeline))
     with _without_bars():
         return SimpleNamespace(**pipeline(**arguments, output=list(made)))
 
@@ -86,7 +83,7 @@ def _empty(kind: Any, inputs: Collection[str] | None) -> Any:
     """A pipeline without the components that are read from files."""
     if inputs is None:
         return kind()
-    return kind(blocks=signatures.blocks(kind).get_execution_blocks(**dict.fromkeys(inputs, True)))
+    return kind(blocks=classes.blocks(kind).get_execution_blocks(**dict.fromkeys(inputs, True)))
 
 
 def _complete(pipeline: Any) -> None:
@@ -115,7 +112,7 @@ def _class_of(kind: Any, name: str, index: Index) -> Any:
     import transformers
 
     library, class_name = index.components[name]
-    asked = signatures.component_classes(kind, name)
+    asked = classes.component_classes(kind, name)
     exported = {"diffusers": diffusers, "transformers": transformers}
     named = getattr(exported[library], class_name, None) if library in exported else None
     left_open = {transformers.AutoTokenizer, transformers.AutoProcessor} & set(asked)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
 from pytest_vdb.errors import OptionError, RecipeError
-from pytest_vdb.models import onnx_export, switches, workshop
+from pytest_vdb.models import classes, onnx_export, workshop
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.onnx_export import ABOUT, Graph, NotExportable
 from pytest_vdb.records import Prompt, Recipe, digest
@@ -157,7 +157,7 @@ def install(
     """
     onnx_export.require_packages()
     pipeline = model.pipeline
-    found = {name: (network, "forward") for name in switches.DENOISERS if (network := getattr(pipeline, name, None))}
+    found = {name: (network, "forward") for name in classes.DENOISERS if (network := getattr(pipeline, name, None))}
     wanted = found if DENOISER in names else {}
     vae = getattr(pipeline, "vae", None)
     if VAE_DECODER in names and hasattr(vae, "decode"):

@@ -7,15 +7,13 @@ from functools import lru_cache
 
 from pytest_vdb.models import architectures
 from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.classes import DENOISERS
 
 TOLERANCE = 0.02
 """Difference up to which a card counts as right: published figures are rounded."""
 
-DENOISERS = frozenset({"transformer", "transformer_2", "unet"})
-"""Components that a card's figure is about: the denoiser, with all of its experts."""
-
 SECOND_STAGES = frozenset({"latent_upsampler", "diffusion_decoder"})
-"""What it is about where a pipeline has no denoiser: it makes clips larger, or decodes them, in one pass."""
+"""What a figure is about where a pipeline has no denoiser: it makes clips larger, or decodes them, in one pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,5 +60,5 @@ def count(card: ModelCard) -> ParameterCount:
 @lru_cache
 def _denoiser_billions(architecture: str) -> float:
     counted = architectures.count_parameters(architecture)
-    roles = counted.keys() & DENOISERS or SECOND_STAGES
+    roles = counted.keys() & set(DENOISERS) or SECOND_STAGES
     return sum(number for role, number in counted.items() if role in roles) / 1e9

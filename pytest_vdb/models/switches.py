@@ -19,15 +19,12 @@ from typing import TYPE_CHECKING, Any
 from pytest_vdb import files
 from pytest_vdb.errors import RecipeError, VdbError, near_misses
 from pytest_vdb.files import is_folder, is_there
-from pytest_vdb.models import calls, folders, onnx_export, signatures, unfit
+from pytest_vdb.models import calls, classes, folders, onnx_export, unfit
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.records import Recipe
 
 if TYPE_CHECKING:
     from pytest_vdb.models.source import WeightsSource
-
-DENOISERS = ("transformer", "transformer_2", "unet")
-"""Components that predict noise: what attention, casting, caching, compiling and quantisation act on."""
 
 OFF = (None, False, "none", "torch")
 """Values that switch nothing on, so every class can follow them."""
@@ -141,9 +138,7 @@ def check(card: ModelCard, recipe: Recipe, asked: Collection[str]) -> None:
     Raises:
         RecipeError: naming the setting and the reason.
     """
-    from pytest_vdb.models.weights import pipeline_class
-
-    kind = pipeline_class(card)
+    kind = classes.pipeline_class(card)
     for setting in sorted(asked):
         value = getattr(recipe, setting)
         if value in OFF:
@@ -191,7 +186,7 @@ def loading_settings(kind: Any, recipe: Recipe) -> dict[str, Any]:
     from diffusers import PipelineQuantizationConfig
 
     config = _QUANTIZATIONS[recipe.quantization].config
-    mapping = {name: config() for name in DENOISERS if name in signatures.components(kind)}
+    mapping = {name: config() for name in classes.DENOISERS if name in classes.components(kind)}
     return {"quantization_config": PipelineQuantizationConfig(quant_mapping=mapping)}
 
 
@@ -243,7 +238,7 @@ def notes(recipe: Recipe) -> tuple[str, ...]:
 
 def denoisers(pipeline: Any) -> Iterator[Any]:
     """The networks of a loaded pipeline that predict noise."""
-    for name in DENOISERS:
+    for name in classes.DENOISERS:
         if getattr(pipeline, name, None) is not None:
             yield getattr(pipeline, name)
 
@@ -259,14 +254,14 @@ def _lacking(kind: Any, setting: str, value: Any) -> Reason:
 
 
 def _denoiser_classes(kind: Any) -> tuple[Any, ...]:
-    return tuple(option for name in DENOISERS for option in signatures.component_classes(kind, name))
+    return tuple(option for name in classes.DENOISERS for option in classes.component_classes(kind, name))
 
 
 def _vae_without(attribute: str) -> Callable[[Any, Any], Reason]:
     """The VAE's class has a switch if its own code reads the attribute that the switch sets."""
 
     def lacking(kind: Any, _value: Any) -> Reason:
-        options = signatures.component_classes(kind, "vae")
+        options = classes.component_classes(kind, "vae")
         if any(f"self.{attribute}" in inspect.getsource(option) for option in options):
             return None
         return f"its VAE ({_names(options) or 'none'}) has no {attribute.removeprefix('use_')}"
@@ -275,7 +270,7 @@ def _vae_without(attribute: str) -> Callable[[Any, Any], Reason]:
 
 
 def _no_offload(kind: Any, value: str) -> Reason:
-    if value != "group" and signatures.is_modular(kind):
+    if value != "group" and classes.is_modular(kind):
         return f"{kind.__name__} is put together of blocks, which diffusers offloads by groups only; try offload=group"
     if value == "model" and not kind.model_cpu_offload_seq:
         return f"{kind.__name__} says no order to offload in (model_cpu_offload_seq); try offload=group"
@@ -320,7 +315,7 @@ def _no_cache(kind: Any, value: str) -> Reason:
         return f"its denoiser ({_names(options) or 'none'}) has no cache"
     if kind.__name__ in UNFIT_CACHES.get(name, ()) or (name == "faster-cache" and kind.__name__ not in FASTER_CACHE):
         return f"{kind.__name__} fails with it in diffusers"
-    if name in ("first-block", "taylorseer") and "cache_context" not in signatures.code_of_call(kind):
+    if name in ("first-block", "taylorseer") and "cache_context" not in classes.code_of_call(kind):
         return f"{kind.__name__} gives its denoiser no cache context"
     if name in ("first-block", "magcache") and not any(_has_known_blocks(option) for option in options):
         return f"diffusers does not know where its denoiser's blocks ({_names(options)}) keep their states"
@@ -384,7 +379,7 @@ def _no_quantization(kind: Any, value: str) -> Reason:
 def _no_scheduler(kind: Any, value: str) -> Reason:
     import diffusers
 
-    if "scheduler" not in signatures.components(kind):
+    if "scheduler" not in classes.components(kind):
         return f"{kind.__name__} has no scheduler"
     if kind.__name__ in OWN_SCHEDULER or _insists_on_a_scheduler(kind):
         return f"{kind.__name__} works with its own scheduler only"
@@ -401,9 +396,7 @@ def _insists_on_a_scheduler(kind: Any) -> bool:
     """Blocks that work with any scheduler ask for their base class; others name the one that they call."""
     import diffusers
 
-    return signatures.is_modular(kind) and diffusers.SchedulerMixin not in signatures.component_classes(
-        kind, "scheduler"
-    )
+    return classes.is_modular(kind) and diffusers.SchedulerMixin not in classes.component_classes(kind, "scheduler")
 
 
 def _unlike_the_described(card: ModelCard, recipe: Recipe) -> Reason:
@@ -484,7 +477,7 @@ def change_scheduler(pipeline: Any, changes: Mapping[str, Any]) -> None:
     elif flow_now and "flow_shift" in old.config and "shift" in takes:
         settings = {"shift": old.config["flow_shift"]}
     settings |= {name: value for name, value in changes.items() if name != "class"}
-    put = pipeline.update_components if signatures.is_modular(type(pipeline)) else pipeline.register_modules
+    put = pipeline.update_components if classes.is_modular(type(pipeline)) else pipeline.register_modules
     put(scheduler=kind.from_config(old.config, **settings))
 
 
@@ -582,7 +575,7 @@ def _set_offload(pipeline: Any, recipe: Recipe, device: str) -> None:
         pipeline.enable_sequential_cpu_offload(device=device)
     elif recipe.offload == "group":
         how = {"onload_device": torch.device(device), "offload_type": "leaf_level", "use_stream": "cuda" in device}
-        if signatures.is_modular(type(pipeline)):
+        if classes.is_modular(type(pipeline)):
             _offload_each(pipeline, how)
         else:
             pipeline.enable_group_offload(**how)

@@ -110,7 +110,7 @@ def _without_progress_bars() -> Iterator[None]:
 def _build(plan: blueprints.Blueprint) -> Any:
     import diffusers
 
-    from pytest_vdb.models import modular, random_weights, signatures
+    from pytest_vdb.models import classes, modular, random_weights
 
     kind = getattr(diffusers, plan.pipeline, None)
     if kind is None:
@@ -123,7 +123,7 @@ def _build(plan: blueprints.Blueprint) -> Any:
     # Some pipelines make a network of their own from the parts, e.g. AnimateDiff its motion UNet.
     with random_weights.seeded(plan.pipeline):
         try:
-            if signatures.is_modular(kind):
+            if classes.is_modular(kind):
                 return modular.assemble(kind, components)
             return kind(**components)
         except ImportError as error:
@@ -132,9 +132,9 @@ def _build(plan: blueprints.Blueprint) -> Any:
 
 
 def _save(pipeline: Any, folder: Path) -> None:
-    from pytest_vdb.models import modular, signatures
+    from pytest_vdb.models import classes, modular
 
-    if signatures.is_modular(type(pipeline)):
+    if classes.is_modular(type(pipeline)):
         modular.save(pipeline, folder)
     else:
         pipeline.save_pretrained(folder, safe_serialization=True)

@@ -7,7 +7,6 @@ full-size pipeline in memory; it is then dressed and placed exactly as the other
 from __future__ import annotations
 
 import contextlib
-import importlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import Any
 
 from pytest_vdb.errors import CardError, LibraryMissing, VdbError, WeightsBroken, WeightsMissing
 from pytest_vdb.files import is_folder, is_there
-from pytest_vdb.models import calls, folders, modular, signatures
+from pytest_vdb.models import calls, classes, folders, modular
 from pytest_vdb.models.card import ModelCard, Part
 from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Recipe
@@ -62,7 +61,7 @@ def load_pipeline(card: ModelCard, recipe: Recipe, source: WeightsSource) -> Loa
     """
     from pytest_vdb.models import switches
 
-    kind = pipeline_class(card)
+    kind = classes.pipeline_class(card)
     switches.check_environment(card, recipe, source)
     with _quietly():
         make = _random if source.mode == "random" else _from_folder
@@ -74,56 +73,9 @@ def load_pipeline(card: ModelCard, recipe: Recipe, source: WeightsSource) -> Loa
     return loaded
 
 
-def pipeline_class(card: ModelCard) -> Any:
-    """The card's class in the installed diffusers.
-
-    Raises:
-        CardError: there is none.
-        LibraryMissing: it needs a package that is not installed.
-    """
-    import diffusers
-
-    kind = getattr(diffusers, card.pipeline or "", None)
-    if kind is None:
-        raise CardError(
-            f"diffusers {diffusers.__version__} has no {card.pipeline}",
-            where=f"model {card.name}",
-            mend="pip install --upgrade diffusers",
-        )
-    if not signatures.is_pipeline(kind):  # diffusers exports a stand-in where a package is missing
-        if not (needed := ", ".join(getattr(kind, "_backends", ()))):
-            raise CardError(f"{card.pipeline} of diffusers is no pipeline", where=f"model {card.name}")
-        raise LibraryMissing(
-            f"{card.pipeline} needs packages that are not all installed: {needed}",
-            where=f"model {card.name}",
-            mend="install them with pip (OpenCV is opencv-python-headless)",
-        )
-    return kind
-
-
-def part_class(part: Part) -> Any:
-    """The class of a part: a name in diffusers or transformers, or the full path of one that they do not export.
-
-    Raises:
-        CardError: there is no such class.
-    """
-    module, _, name = part.type.rpartition(".")
-    homes = modular.LIBRARIES if not module else (module,) if module.split(".")[0] in modular.LIBRARIES else ()
-    for home in homes:
-        try:
-            return getattr(importlib.import_module(home), name)
-        except (ImportError, AttributeError):
-            continue
-    raise CardError(
-        f"the installed libraries have no {part.type}",
-        where=f"component {part.component}",
-        mend="pip install --upgrade diffusers transformers",
-    )
-
-
 def index_names(kind: Any) -> tuple[str, ...]:
     """What the index in a folder of this pipeline class is called; the preferred name first."""
-    return (folders.MODULAR_INDEX, folders.INDEX) if signatures.is_modular(kind) else (folders.INDEX,)
+    return (folders.MODULAR_INDEX, folders.INDEX) if classes.is_modular(kind) else (folders.INDEX,)
 
 
 def dtypes_of(card: ModelCard, recipe: Recipe) -> Any:
@@ -155,7 +107,7 @@ def _from_folder_as_it_is(card: ModelCard, kind: Any, recipe: Recipe, source: We
     found = _FINDERS[source.mode](card, kind, recipe, source)
     index = folders.read_index(found.folder, index_names(kind))
     inputs = calls.conditions(kind, card.task)
-    only = modular.needed(kind, inputs) if signatures.is_modular(kind) else None
+    only = modular.needed(kind, inputs) if classes.is_modular(kind) else None
     folders.check(found.folder, index, given=found.given, only=only)
     settings = {
         "dtype": dtypes_of(card, recipe),
@@ -168,7 +120,7 @@ def _from_folder_as_it_is(card: ModelCard, kind: Any, recipe: Recipe, source: We
     }
 
     def read() -> Any:
-        if signatures.is_modular(kind):
+        if classes.is_modular(kind):
             return modular.load(kind, found.folder, index, settings, inputs=inputs)
         return kind.from_pretrained(found.folder, **settings)
 
@@ -195,10 +147,10 @@ def _random(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSource) -
     plan = architectures.preset(card.architecture)
     device = source.device if recipe.offload in (None, "none") else "cpu"
     components = architectures.build(card.architecture, dtype=getattr(torch, recipe.dtype or "float32"), device=device)
-    if signatures.is_modular(kind):
+    if classes.is_modular(kind):
         pipeline = modular.assemble(kind, components, inputs=calls.conditions(kind, card.task))
     else:
-        known = signatures.components(kind)
+        known = classes.components(kind)
         pipeline = kind(**{name: component for name, component in components.items() if name in known})
     for name in card.float32:
         if (part := getattr(pipeline, name, None)) is None:
@@ -250,7 +202,7 @@ def _find_on_hub(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSour
         snapshot = hub.part(part, offline=source.offline)
         folders.verify_downloads(snapshot.folder, ledger)
         given[part.component] = _read_part(part, snapshot.folder / (part.subfolder or ""), recipe)
-    if signatures.is_modular(kind):
+    if classes.is_modular(kind):
         names = modular.needed(kind, calls.conditions(kind, card.task)) - set(given)
         snapshot = hub.components(card, names, indexes=index_names(kind), offline=source.offline)
     else:
@@ -265,7 +217,7 @@ _FINDERS = {"tiny": _find_tiny, "local": _find_local, "hub": _find_on_hub}
 def _read_part(part: Part, folder: Path, recipe: Recipe) -> Any:
     import torch
 
-    kind = part_class(part)
+    kind = classes.part_class(part)
     folders.check_part(folder)
     settings: dict[str, Any] = {"local_files_only": True}
     if issubclass(kind, torch.nn.Module):

@@ -7,12 +7,12 @@ import diffusers
 import pytest
 
 from pytest_vdb.errors import LibraryMissing
-from pytest_vdb.models import architectures, inventory, signatures, switches, tiny, unfit
+from pytest_vdb.models import architectures, classes, inventory, switches, tiny, unfit
 from pytest_vdb.models.catalog import FOLDER as CATALOG
+from pytest_vdb.models.classes import part_class, pipeline_class
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
-from pytest_vdb.models.weights import part_class, pipeline_class
 from pytest_vdb.records import Prompt, Recipe
 
 REGISTRY = Registry.from_catalog()
@@ -58,7 +58,7 @@ def test_every_preset_of_blocks_that_makes_video_belongs_to_a_pipeline():
 def test_what_has_no_card_because_another_pipeline_drives_the_same_model_has_the_same_denoiser(modular, other):
     assert other in CLASSES
     theirs, ours = (
-        set(signatures.component_classes(getattr(diffusers, name), "transformer")) for name in (modular, other)
+        set(classes.component_classes(getattr(diffusers, name), "transformer")) for name in (modular, other)
     )
     assert theirs & ours
 
@@ -79,8 +79,8 @@ def test_every_file_of_the_catalogue_says_what_it_holds():
 @of_each_card
 def test_the_class_exists_and_takes_the_settings_of_the_card(card):
     kind = class_of(card)
-    known = signatures.inputs(kind)
-    constructor = signatures.components(kind)
+    known = classes.inputs(kind)
+    constructor = classes.components(kind)
     assert set(card.call) <= set(known)
     assert {part.component for part in card.parts} <= set(constructor)
     assert all(hasattr(part_class(part), "from_pretrained") for part in card.parts)
@@ -109,7 +109,7 @@ def test_the_card_says_where_the_weights_are_and_under_what_licence(card):
 @pytest.mark.parametrize("card", [card for card in CARDS if card.architecture], ids=lambda card: card.name)
 def test_the_full_size_architecture_has_what_the_class_needs(card):
     given = set(architectures.preset(card.architecture).components)
-    constructor = signatures.components(class_of(card))
+    constructor = classes.components(class_of(card))
     needed = {name for name, parameter in constructor.items() if parameter.default is inspect.Parameter.empty}
     assert needed <= given
 

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from pytest_vdb.errors import RecipeError, WeightsBroken
-from pytest_vdb.models import folders, modular, signatures, switches, tiny
+from pytest_vdb.models import classes, folders, modular, switches, tiny
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
@@ -227,11 +227,11 @@ def test_a_class_says_what_it_is_called_with_made_of_and_makes():
     import diffusers
 
     kind = diffusers.EchoModularPipeline
-    assert signatures.inputs(kind)["prompt"].default is signatures.inputs(kind)["prompt"].empty
-    assert signatures.inputs(kind)["num_frames"].default == 241
-    assert [each.__name__ for each in signatures.component_classes(kind, "vae")] == ["AutoencoderKLLTX2Video"]
-    assert signatures.outputs(kind) == ("videos", "audio")
+    assert classes.inputs(kind)["prompt"].default is classes.inputs(kind)["prompt"].empty
+    assert classes.inputs(kind)["num_frames"].default == 241
+    assert [each.__name__ for each in classes.component_classes(kind, "vae")] == ["AutoencoderKLLTX2Video"]
+    assert classes.outputs(kind) == ("videos", "audio")
     assert "vae" in modular.needed(kind, ("prompt",))
     assert "video_processor" not in modular.needed(kind, ("prompt",))
-    assert signatures.inputs(diffusers.WanPipeline)["num_frames"].default == 81
-    assert not signatures.is_pipeline(diffusers.AutoencoderKLWan)
+    assert classes.inputs(diffusers.WanPipeline)["num_frames"].default == 81
+    assert not classes.is_pipeline(diffusers.AutoencoderKLWan)

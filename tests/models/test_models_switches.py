@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from pytest_vdb.errors import RecipeError, WeightsBroken
-from pytest_vdb.models import signatures, switches, unfit
+from pytest_vdb.models import classes, switches, unfit
+from pytest_vdb.models.classes import pipeline_class
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
-from pytest_vdb.models.weights import load_pipeline, pipeline_class
+from pytest_vdb.models.weights import load_pipeline
 from pytest_vdb.records import Prompt, Recipe
 
 REGISTRY = Registry.from_catalog()
@@ -311,8 +312,8 @@ def test_a_compiled_model_makes_nearly_the_same_clip(made):
 
 def test_components_are_found_by_their_annotations():
     kind = pipeline_class(REGISTRY.get("animatediff"))
-    assert {option.__name__ for option in signatures.component_classes(kind, "unet")} == {
+    assert {option.__name__ for option in classes.component_classes(kind, "unet")} == {
         "UNet2DConditionModel",
         "UNetMotionModel",
     }
-    assert signatures.component_classes(kind, "transformer") == ()
+    assert classes.component_classes(kind, "transformer") == ()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vdb.errors import OutputError, UnknownName
-from pytest_vdb.models import blueprints, signatures, tiny, tokenizers
+from pytest_vdb.models import blueprints, classes, tiny, tokenizers
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
@@ -42,7 +42,7 @@ def reload(pipeline_class: str, folder: Path):
     import diffusers
 
     kind = getattr(diffusers, pipeline_class)
-    if signatures.is_modular(kind):
+    if classes.is_modular(kind):
         pipe = kind.from_pretrained(folder, local_files_only=True)
         pipe.load_components()
     else:

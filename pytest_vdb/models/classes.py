@@ -1,4 +1,4 @@
-"""What a pipeline class is called with, made of and gives back: read off the class, of either kind that diffusers has.
+"""The pipeline class of a card, and what it is called with, made of and gives back: read off the installed diffusers.
 
 A `DiffusionPipeline` says it in the signatures of its `__call__` and its constructor. A `ModularPipeline` is put
 together of blocks, and each block says what it reads, which components it uses and what it makes.
@@ -6,6 +6,7 @@ together of blocks, and each block says what it reads, which components it uses 
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 import typing
@@ -13,7 +14,63 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from pytest_vdb.errors import CardError, LibraryMissing
+from pytest_vdb.models.card import ModelCard, Part
+
+LIBRARIES = ("diffusers", "transformers")
+"""Where the classes of components come from."""
+
+DENOISERS = ("transformer", "transformer_2", "unet")
+"""Components that predict noise: what attention, casting, caching, compiling, quantisation and export act on."""
+
 Parameters = Mapping[str, inspect.Parameter]
+
+
+def pipeline_class(card: ModelCard) -> Any:
+    """The card's class in the installed diffusers.
+
+    Raises:
+        CardError: there is none.
+        LibraryMissing: it needs a package that is not installed.
+    """
+    import diffusers
+
+    kind = getattr(diffusers, card.pipeline or "", None)
+    if kind is None:
+        raise CardError(
+            f"diffusers {diffusers.__version__} has no {card.pipeline}",
+            where=f"model {card.name}",
+            mend="pip install --upgrade diffusers",
+        )
+    if not is_pipeline(kind):  # diffusers exports a stand-in where a package is missing
+        if not (needed := ", ".join(getattr(kind, "_backends", ()))):
+            raise CardError(f"{card.pipeline} of diffusers is no pipeline", where=f"model {card.name}")
+        raise LibraryMissing(
+            f"{card.pipeline} needs packages that are not all installed: {needed}",
+            where=f"model {card.name}",
+            mend="install them with pip (OpenCV is opencv-python-headless)",
+        )
+    return kind
+
+
+def part_class(part: Part) -> Any:
+    """The class of a part: a name in diffusers or transformers, or the full path of one that they do not export.
+
+    Raises:
+        CardError: there is no such class.
+    """
+    module, _, name = part.type.rpartition(".")
+    homes = LIBRARIES if not module else (module,) if module.split(".")[0] in LIBRARIES else ()
+    for home in homes:
+        try:
+            return getattr(importlib.import_module(home), name)
+        except (ImportError, AttributeError):
+            continue
+    raise CardError(
+        f"the installed libraries have no {part.type}",
+        where=f"component {part.component}",
+        mend="pip install --upgrade diffusers transformers",
+    )
 
 
 def is_pipeline(kind: Any) -> bool:
