@@ -19,7 +19,7 @@ from pytest_vdb.files import expanded, is_file, is_there
 if TYPE_CHECKING:
     from pytest_vdb.bench.session import Session
     from pytest_vdb.models.card import ModelCard
-    from pytest_vdb.models.onnx_backend import Part
+    from pytest_vdb.models.onnx.backend import Part
 
 
 def add_to(commands: Any) -> None:
@@ -62,13 +62,13 @@ class Exported:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from pytest_vdb.models import onnx_export, tensorrt_export
+    from pytest_vdb.models.onnx import graphs, tensorrt
 
     names = _parts(options.parts)
     if options.to == "tensorrt":
-        tensorrt_export.require_tensorrt()
-        warn(tensorrt_export.WARNING)
-    onnx_export.require_packages()
+        tensorrt.require_tensorrt()
+        warn(tensorrt.WARNING)
+    graphs.require_packages()
     session = session_of(options)
     card = session.registry.get(session.options.models)
     if card.pipeline is None:
@@ -80,13 +80,13 @@ def _export(options: argparse.Namespace) -> int:
     if options.to == "tensorrt":
         for found in exported:
             if found.file is not None:
-                tensorrt_export.build(found.file, found.file.with_name("model.engine"))
+                tensorrt.build(found.file, found.file.with_name("model.engine"))
     _print(exported, as_json=options.json)
     return 0 if all(found.reason is None for found in exported) else 1
 
 
 def _parts(text: str) -> tuple[str, ...]:
-    from pytest_vdb.models.onnx_backend import PARTS
+    from pytest_vdb.models.onnx.backend import PARTS
 
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
@@ -97,21 +97,22 @@ def _parts(text: str) -> tuple[str, ...]:
 
 def _run(session: Session, card: ModelCard, names: Sequence[str], output: Path) -> list[Exported]:
     """Export through the cache, so that a later `backend=onnx` finds the files there, and copy them."""
-    from pytest_vdb.models import onnx_backend
     from pytest_vdb.models.diffusers import DiffusersModel
+    from pytest_vdb.models.onnx import backend
 
     recipe, source = session.recipe(card), session.source
     model = session.registry.open(card, recipe, source)
     assert isinstance(model, DiffusersModel)
     try:
-        parts = onnx_backend.install(
-            model,
+        parts = backend.install(
+            model.pipeline,
+            card,
             recipe,
-            cache_dir=source.cache_dir / onnx_backend.FOLDER,
+            cache_dir=source.cache_dir / backend.FOLDER,
             device=source.device,
             names=names,
         )
-        onnx_backend.try_out(model, recipe, parts)
+        backend.try_out(model.generate, recipe, parts)
         return [found for part in parts for found in _copied(part, output)]
     finally:
         model.close()

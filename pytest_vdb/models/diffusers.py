@@ -15,7 +15,7 @@ from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Clip, Prompt, Recipe
 
 if TYPE_CHECKING:
-    from pytest_vdb.models.onnx_backend import Part
+    from pytest_vdb.models.onnx.backend import Part
 
 
 class DiffusersModel:
@@ -44,11 +44,13 @@ class DiffusersModel:
         loaded = weights.load_pipeline(card, recipe, source)
         model = cls(card, loaded.pipeline, revision=loaded.revision, extra=loaded.call)
         if recipe.backend == "onnx":
-            from pytest_vdb.models import onnx_backend
+            from pytest_vdb.models.onnx import backend
 
-            folder = source.cache_dir / onnx_backend.FOLDER
+            folder = source.cache_dir / backend.FOLDER
             try:
-                model.onnx_parts = onnx_backend.use(model, recipe, cache_dir=folder, device=source.device)
+                model.onnx_parts = backend.use(
+                    model.pipeline, card, recipe, generate=model.generate, cache_dir=folder, device=source.device
+                )
             except VdbError:
                 model.close()
                 raise

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_vdb import files
 from pytest_vdb.errors import RecipeError, VdbError, near_misses
 from pytest_vdb.files import is_folder, is_there
-from pytest_vdb.models import calls, classes, folders, onnx_export, unfit
+from pytest_vdb.models import calls, classes, folders, unfit
 from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.onnx import graphs
 from pytest_vdb.records import Recipe
 
 if TYPE_CHECKING:
@@ -432,8 +433,8 @@ def _no_backend(kind: Any, _value: str) -> Reason:
 
 def _unfit_for_onnx(recipe: Recipe) -> Reason:
     """What the environment or the recipe's other settings have against `backend=onnx`."""
-    if missing := onnx_export.missing_packages():
-        return f"{', '.join(missing)} not installed: {onnx_export.INSTALL}"
+    if missing := graphs.missing_packages():
+        return f"{', '.join(missing)} not installed: {graphs.INSTALL}"
     if recipe.dtype == "bfloat16":
         return "onnxruntime takes no bfloat16: add dtype=float32"
     acting = [name for name in _ON_TORCH_ONLY if getattr(recipe, name) not in OFF]

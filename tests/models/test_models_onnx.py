@@ -8,7 +8,7 @@ import pytest
 
 from pytest_vdb.cli import main
 from pytest_vdb.errors import OutputError, RecipeError
-from pytest_vdb.models import onnx_backend, onnx_export
+from pytest_vdb.models.onnx import backend, graphs
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
@@ -122,7 +122,7 @@ class _Network:
 
 
 def _part(network, folder, *, required=False):
-    part = onnx_backend.Part("transformer", network, network.forward, folder, "cpu")
+    part = backend.Part("transformer", network, network.forward, folder, "cpu")
     part.required = required
     return part
 
@@ -162,7 +162,7 @@ def test_what_cannot_be_exported_stays_in_torch_or_is_refused_with_the_reason(tm
     assert part.refused
     assert "torch.onnx.export" in part.refused
     assert part.notes() == (f"transformer stayed in torch: {part.refused}",)
-    with pytest.raises(onnx_export.NotExportable, match=r"Own: torch\.onnx\.export"):
+    with pytest.raises(graphs.NotExportable, match=r"Own: torch\.onnx\.export"):
         _part(network, tmp_path, required=True)(x)
 
 

@@ -29,7 +29,7 @@ def build(onnx_file: Path, engine: Path) -> None:
     """Build an engine for the GPU of this machine.
 
     Args:
-        onnx_file: what `onnx_export` wrote; weights beside it are found there.
+        onnx_file: what `graphs` wrote; weights beside it are found there.
         engine: where the serialised engine goes.
 
     Raises:

@@ -23,7 +23,8 @@ from typing import Any
 
 from pytest_vdb import files
 from pytest_vdb.errors import LibraryMissing, OutputError, VdbError
-from pytest_vdb.models import onnx_operators, workshop
+from pytest_vdb.models import workshop
+from pytest_vdb.models.onnx import operators
 from pytest_vdb.records import digest
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -201,7 +202,7 @@ def _write(method: Callable[..., Any], network: Any, call: Call, folder: Path, d
             input_names=call.names,
             dynamo=True,
             verbose=False,
-            custom_translation_table=onnx_operators.corrections(),
+            custom_translation_table=operators.corrections(),
         )
         assert program is not None
         program.save(folder / MODEL)

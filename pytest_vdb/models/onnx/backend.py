@@ -13,17 +13,18 @@ import inspect
 import json
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_vdb import files
 from pytest_vdb.errors import OptionError, RecipeError
-from pytest_vdb.models import classes, onnx_export, workshop
+from pytest_vdb.models import classes, workshop
 from pytest_vdb.models.card import ModelCard
-from pytest_vdb.models.onnx_export import ABOUT, Graph, NotExportable
+from pytest_vdb.models.onnx import graphs
+from pytest_vdb.models.onnx.graphs import ABOUT, Graph, NotExportable
 from pytest_vdb.records import Prompt, Recipe, digest
 
-if TYPE_CHECKING:
-    from pytest_vdb.models.diffusers import DiffusersModel
+Generate = Callable[[Prompt, Recipe, int], Any]
+"""A model's `generate`."""
 
 DENOISER, VAE_DECODER = "denoiser", "vae-decoder"
 PARTS = (DENOISER, VAE_DECODER)
@@ -34,7 +35,7 @@ TRIAL_STEPS = 4
 MOST_CALLS = 8
 """Files for one part. A pipeline that needs more passes something new at every step."""
 
-_FILES = ("onnx_export.py", "onnx_backend.py", "onnx_operators.py")
+_FILES = ("graphs.py", "backend.py", "operators.py")
 """Files of this room whose change may change what is exported."""
 
 
@@ -63,7 +64,7 @@ class Part:
             NotExportable: it cannot be exported, and the part is required.
         """
         try:
-            call = onnx_export.call_of(self.__signature__, args, kwargs)
+            call = graphs.call_of(self.__signature__, args, kwargs)
             graph = self._graph(call)
         except NotExportable as error:
             self.refused = str(error)
@@ -75,7 +76,7 @@ class Part:
 
     def exports(self) -> list[tuple[Path, dict[str, Any]]]:
         """The folders and descriptions of what was exported, in the order of their names."""
-        found = {path.parent: onnx_export.read_about(path.parent) for path in self.folder.glob(f"[!.]*/{ABOUT}")}
+        found = {path.parent: graphs.read_about(path.parent) for path in self.folder.glob(f"[!.]*/{ABOUT}")}
         return [(folder, found[folder]) for folder in sorted(found) if "refused" not in found[folder]]
 
     def notes(self) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ class Part:
         ran = (f"{self.name} ran in onnxruntime ({self.provider})",) if self.provider is not None else ()
         return ran if self.refused is None else (*ran, f"{self.name} stayed in torch: {self.refused}")
 
-    def _graph(self, call: onnx_export.Call) -> Graph:
+    def _graph(self, call: graphs.Call) -> Graph:
         if call.identity not in self._graphs:
             if len(self._graphs) >= MOST_CALLS:
                 raise NotExportable(f"it is called in more than {MOST_CALLS} ways, and shapes are static")
@@ -93,7 +94,7 @@ class Part:
             raise NotExportable(graph)
         return graph
 
-    def _found_or_made(self, call: onnx_export.Call) -> Graph | str:
+    def _found_or_made(self, call: graphs.Call) -> Graph | str:
         """From the cache or exported now; the reason, where it was or is refused. What is torn is exported anew."""
         folder = self.folder / call.identity
         if files.is_there(folder):
@@ -102,49 +103,53 @@ class Part:
             except Exception:  # noqa: BLE001 - onnxruntime raises anything of a file that is torn
                 workshop.discard(folder)
         try:
-            return onnx_export.export(self.method, self.network, call, folder, device=self._device)
+            return graphs.export(self.method, self.network, call, folder, device=self._device)
         except NotExportable as error:
             with workshop.finished_as(folder) as made:  # so that later runs need not try again; other versions do
                 files.write(made / ABOUT, json.dumps({"refused": str(error)}) + "\n")
             return str(error)
 
     def _found(self, folder: Path) -> Graph | str:
-        refused: str | None = onnx_export.read_about(folder).get("refused")
+        refused: str | None = graphs.read_about(folder).get("refused")
         return Graph(folder, self._device) if refused is None else refused
 
 
-def use(model: DiffusersModel, recipe: Recipe, *, cache_dir: Path, device: str) -> tuple[Part, ...]:
-    """Move a loaded model's denoiser, and its VAE decoder if that can be exported, to onnxruntime.
+def use(
+    pipeline: Any, card: ModelCard, recipe: Recipe, *, generate: Generate, cache_dir: Path, device: str
+) -> tuple[Part, ...]:
+    """Move a loaded pipeline's denoiser, and its VAE decoder if that can be exported, to onnxruntime.
 
     Args:
-        model: loaded, with every switch set.
+        pipeline: loaded, with every switch set.
+        card: of the model.
         recipe: as `recipes.resolve` returned it.
+        generate: answers a prompt with the pipeline; asked once where nothing is exported yet.
         cache_dir: where exported files are kept between runs.
-        device: of the model.
+        device: of the pipeline.
 
     Raises:
         RecipeError: the denoiser cannot be exported, with the reason.
     """
-    parts = install(model, recipe, cache_dir=cache_dir, device=device, names=PARTS)
+    parts = install(pipeline, card, recipe, cache_dir=cache_dir, device=device, names=PARTS)
     for part in parts:
         part.required = part.name != VAE_DECODER
     try:
         if not all(files.is_folder(part.folder) for part in parts):
-            try_out(model, recipe, parts)
+            try_out(generate, recipe, parts)
         for part in parts:
             if part.required:
                 _refuse_what_was_refused(part)
     except NotExportable as error:
         raise RecipeError(
             "cannot follow backend=onnx",
-            where=f"model {model.card.name}",
+            where=f"model {card.name}",
             mend=f"the denoiser cannot be exported: {error}",
         ) from error
     return parts
 
 
 def install(
-    model: DiffusersModel, recipe: Recipe, *, cache_dir: Path, device: str, names: Collection[str]
+    pipeline: Any, card: ModelCard, recipe: Recipe, *, cache_dir: Path, device: str, names: Collection[str]
 ) -> tuple[Part, ...]:
     """Put parts in the place of a pipeline's methods; nothing is exported yet.
 
@@ -155,35 +160,34 @@ def install(
         LibraryMissing: a package is not installed.
         OptionError: the pipeline has none of the parts.
     """
-    onnx_export.require_packages()
-    pipeline = model.pipeline
+    graphs.require_packages()
     found = {name: (network, "forward") for name in classes.DENOISERS if (network := getattr(pipeline, name, None))}
     wanted = found if DENOISER in names else {}
     vae = getattr(pipeline, "vae", None)
     if VAE_DECODER in names and hasattr(vae, "decode"):
         wanted = {**wanted, VAE_DECODER: (vae, "decode")}
     if not wanted:
-        raise OptionError(f"{type(pipeline).__name__} has none of {', '.join(names)}", where=f"model {model.card.name}")
+        raise OptionError(f"{type(pipeline).__name__} has none of {', '.join(names)}", where=f"model {card.name}")
     parts = []
     for name, (network, method) in wanted.items():
-        folder = cache_dir / f"{model.card.name}-{name}-{_identity(model.card, recipe, network)}"
+        folder = cache_dir / f"{card.name}-{name}-{_identity(card, recipe, network)}"
         part = Part(name, network, getattr(network, method), folder, device)
         setattr(network, method, part)
         parts.append(part)
     return tuple(parts)
 
 
-def try_out(model: DiffusersModel, recipe: Recipe, parts: Collection[Part]) -> None:
+def try_out(generate: Generate, recipe: Recipe, parts: Collection[Part]) -> None:
     """Generate once with few steps, so that every part sees its calls and exports them."""
     steps = min(recipe.steps or TRIAL_STEPS, TRIAL_STEPS)
-    model.generate(TRIAL, dataclasses.replace(recipe, steps=steps), 0)
+    generate(TRIAL, dataclasses.replace(recipe, steps=steps), 0)
     for part in parts:
         files.make_folder(part.folder)  # also of one that few steps do not reach
 
 
 def _refuse_what_was_refused(part: Part) -> None:
     for path in part.folder.glob(f"[!.]*/{ABOUT}"):
-        about = onnx_export.read_about(path.parent)
+        about = graphs.read_about(path.parent)
         if "refused" in about:
             raise NotExportable(f"{type(part.network).__name__}: {about['refused']}")
 
@@ -198,7 +202,7 @@ def _identity(card: ModelCard, recipe: Recipe, network: Any) -> str:
             "network": [type(network).__name__, repr(sorted(dict(network.config).items()))],
             "weights": _digest_of_weights(network),
             "code": [hashlib.sha256(source.read_bytes()).hexdigest() for source in sources],
-            "versions": onnx_export.versions(),
+            "versions": graphs.versions(),
         }
     )
 
