@@ -19,11 +19,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pytest_vdb.errors import VdbError
-from pytest_vdb.models import architectures, blueprints, parameter_counts, tiny, unfit
 from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.pipelines import unfit
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.models.weights import architectures, blueprints, parameter_counts, tiny
 from pytest_vdb.records import Prompt, Recipe
 
 PROMPT = Prompt(id="p001", text="a red cat walks on grass", negative="blurry")

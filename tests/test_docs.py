@@ -13,7 +13,7 @@ import pytest
 from pytest_vdb.cli import _parser
 from pytest_vdb.metrics.features import BACKBONES
 from pytest_vdb.metrics.registry import MetricRegistry
-from pytest_vdb.models import unfit
+from pytest_vdb.models.pipelines import unfit
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.options import FLAGS
 from pytest_vdb.records import Recipe

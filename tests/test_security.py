@@ -25,11 +25,11 @@ from pytest_vdb.cli import main
 from pytest_vdb.errors import ClipFileError, TooLarge, VdbError, WeightsBroken
 from pytest_vdb.metrics.features import BACKBONES, BackboneSource
 from pytest_vdb.metrics.weights import read_state
-from pytest_vdb.models import tiny
+from pytest_vdb.models.pipelines.loading import load_pipeline
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
-from pytest_vdb.models.weights import load_pipeline
+from pytest_vdb.models.weights import tiny
 from pytest_vdb.records import Clip, Recipe
 
 ROOT = Path(__file__).parent.parent

@@ -22,7 +22,7 @@ from pytest_vdb.metrics.engine import Engine
 from pytest_vdb.metrics.features import BackboneSource
 from pytest_vdb.metrics.picture import sharpness
 from pytest_vdb.metrics.registry import MetricRegistry
-from pytest_vdb.models import tokenizers
+from pytest_vdb.models.weights import tokenizers
 from pytest_vdb.records import Clip, Prompt
 
 PROMPT = Prompt(id="perf", text="a red ball rolls over the grass")

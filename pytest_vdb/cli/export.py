@@ -97,8 +97,8 @@ def _parts(text: str) -> tuple[str, ...]:
 
 def _run(session: Session, card: ModelCard, names: Sequence[str], output: Path) -> list[Exported]:
     """Export through the cache, so that a later `backend=onnx` finds the files there, and copy them."""
-    from pytest_vdb.models.diffusers import DiffusersModel
     from pytest_vdb.models.onnx import backend
+    from pytest_vdb.models.pipelines.diffusers import DiffusersModel
 
     recipe, source = session.recipe(card), session.source
     model = session.registry.open(card, recipe, source)

@@ -12,7 +12,7 @@ from pytest_vdb.cli.printing import print_json, print_table, show, warn
 
 if TYPE_CHECKING:
     from pytest_vdb.models.card import ModelCard
-    from pytest_vdb.models.parameter_counts import ParameterCount
+    from pytest_vdb.models.weights.parameter_counts import ParameterCount
 
 
 def add_to(commands: Any) -> None:
@@ -57,7 +57,7 @@ def _models(options: argparse.Namespace) -> int:
 
 def check_parameters(cards: Sequence[ModelCard], *, as_json: bool) -> int:
     """Counted parameters beside the cards' own; 1 if any card is wrong."""
-    from pytest_vdb.models import parameter_counts
+    from pytest_vdb.models.weights import parameter_counts
 
     counts = [parameter_counts.count(card) for card in cards if card.pipeline is not None]
     wrong = [count.model for count in counts if count.agrees is False]

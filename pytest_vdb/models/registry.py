@@ -107,10 +107,10 @@ class Registry:
             source: where its weights come from.
 
         Raises:
-            WeightsMissing, WeightsBroken, RecipeError: see `pytest_vdb.models.weights`.
+            WeightsMissing, WeightsBroken, RecipeError: see `pytest_vdb.models.pipelines.loading`.
         """
         if card.pipeline is not None:
-            from pytest_vdb.models.diffusers import DiffusersModel
+            from pytest_vdb.models.pipelines.diffusers import DiffusersModel
 
             return DiffusersModel.load(card, recipe, source)
         return CallableModel(card.name, self._targets[card.name])

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from pytest_vdb.cli import listings, main
-from pytest_vdb.models import parameter_counts
 from pytest_vdb.models.conformance import CHECKS
 from pytest_vdb.models.registry import Registry
+from pytest_vdb.models.weights import parameter_counts
 
 OWN = """
 import numpy as np

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pytest_vdb.errors import VdbError
 from pytest_vdb.models.card import ModelCard, Part
+from pytest_vdb.models.pipelines.loading import load_pipeline
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.source import WeightsSource
-from pytest_vdb.models.weights import load_pipeline
 from pytest_vdb.records import Recipe
 
 for line in sys.stdin:

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from pytest_vdb.errors import UnknownName
-from pytest_vdb.models import architectures, blueprints
+from pytest_vdb.models.weights import architectures, blueprints
 
 torch = pytest.importorskip("torch")
 
@@ -111,7 +111,7 @@ def test_two_builds_are_equal_and_leave_torch_as_it_was(small):
 
 
 def test_no_two_rows_of_a_large_matrix_are_alike():
-    from pytest_vdb.models.random_weights import POOL_SIZE, Filler
+    from pytest_vdb.models.weights.random_weights import POOL_SIZE, Filler
 
     filler = Filler(torch.float32, torch.device("cpu"))
     layer = torch.nn.Linear(1024, 2 * POOL_SIZE // 1024, bias=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_vdb.errors import CardError, UnknownName
-from pytest_vdb.models import blueprints
+from pytest_vdb.models.weights import blueprints
 
 PARTS = """
 [parts.engine]
@@ -91,7 +91,7 @@ def test_reading_the_data_imports_no_torch():
     import sys
 
     program = (
-        "import sys; from pytest_vdb.models import architectures, tiny\n"
+        "import sys; from pytest_vdb.models.weights import architectures, tiny\n"
         "assert tiny.pipeline_classes() and architectures.names()\n"
         "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)"
     )

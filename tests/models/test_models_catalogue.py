@@ -7,12 +7,14 @@ import diffusers
 import pytest
 
 from pytest_vdb.errors import LibraryMissing
-from pytest_vdb.models import architectures, classes, inventory, switches, tiny, unfit
+from pytest_vdb.models import classes
 from pytest_vdb.models.catalog import FOLDER as CATALOG
 from pytest_vdb.models.classes import part_class, pipeline_class
+from pytest_vdb.models.pipelines import inventory, switches, unfit
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.models.weights import architectures, tiny
 from pytest_vdb.records import Prompt, Recipe
 
 REGISTRY = Registry.from_catalog()

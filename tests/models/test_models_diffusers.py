@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pytest_vdb.errors import BadClip, PromptError
-from pytest_vdb.models.outputs import clip_of
+from pytest_vdb.models.pipelines.outputs import clip_of
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource

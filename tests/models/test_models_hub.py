@@ -13,7 +13,7 @@ import pytest
 from local_hub import Repository, serve
 from safetensors.numpy import load_file, save_file
 
-from pytest_vdb.models import tiny
+from pytest_vdb.models.weights import tiny
 
 pytestmark = pytest.mark.slow  # a process of its own that imports diffusers
 

@@ -7,11 +7,13 @@ import shutil
 import pytest
 
 from pytest_vdb.errors import RecipeError, WeightsBroken
-from pytest_vdb.models import classes, folders, modular, switches, tiny
+from pytest_vdb.models import classes
+from pytest_vdb.models.pipelines import switches
+from pytest_vdb.models.pipelines.loading import load_pipeline
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
-from pytest_vdb.models.weights import load_pipeline
+from pytest_vdb.models.weights import folders, modular, tiny
 from pytest_vdb.records import Prompt, Recipe
 
 REGISTRY = Registry.from_catalog()

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from pytest_vdb.errors import RecipeError, WeightsBroken
-from pytest_vdb.models import classes, switches, unfit
+from pytest_vdb.models import classes
 from pytest_vdb.models.classes import pipeline_class
+from pytest_vdb.models.pipelines import switches, unfit
+from pytest_vdb.models.pipelines.loading import load_pipeline
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
-from pytest_vdb.models.weights import load_pipeline
 from pytest_vdb.records import Prompt, Recipe
 
 REGISTRY = Registry.from_catalog()

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from pytest_vdb.errors import OutputError, UnknownName
-from pytest_vdb.models import blueprints, classes, tiny, tokenizers
+from pytest_vdb.models import classes
+from pytest_vdb.models.pipelines.loading import load_pipeline
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
-from pytest_vdb.models.weights import load_pipeline
+from pytest_vdb.models.weights import blueprints, tiny, tokenizers
 from pytest_vdb.records import Recipe
 
 FAST = ("WanPipeline", "CogVideoXPipeline", "AnimateDiffPipeline", "EchoModularPipeline")
@@ -62,7 +63,7 @@ def files(folder: Path) -> dict[str, str]:
 
 def build_elsewhere(cache_dir: Path, *pipeline_classes: str) -> subprocess.Popen[str]:
     program = (
-        "import sys, pathlib; from pytest_vdb.models import tiny\n"
+        "import sys, pathlib; from pytest_vdb.models.weights import tiny\n"
         "for name in sys.argv[2:]: tiny.ensure(name, pathlib.Path(sys.argv[1]))"
     )
     command = [sys.executable, "-c", program, str(cache_dir), *pipeline_classes]
@@ -144,7 +145,7 @@ def test_an_interrupted_build_leaves_nothing_behind(tmp_path, monkeypatch):
 def test_a_disk_that_takes_no_more_leaves_nothing_behind(tmp_path):
     program = (
         "import resource, signal, sys, pathlib\n"
-        "from pytest_vdb.models import tiny\nfrom pytest_vdb.errors import OutputError\n"
+        "from pytest_vdb.errors import OutputError\nfrom pytest_vdb.models.weights import tiny\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "try: tiny.ensure('WanPipeline', pathlib.Path(sys.argv[1]))\n"

@@ -8,13 +8,13 @@ import shutil
 import pytest
 
 from pytest_vdb.errors import CardError, RecipeError, WeightsBroken, WeightsMissing
-from pytest_vdb.models import tiny
 from pytest_vdb.models.card import Part
 from pytest_vdb.models.classes import part_class
+from pytest_vdb.models.pipelines.loading import load_pipeline
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
-from pytest_vdb.models.weights import load_pipeline
+from pytest_vdb.models.weights import tiny
 from pytest_vdb.records import Prompt, Recipe
 
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"

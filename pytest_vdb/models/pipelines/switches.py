@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_vdb import files
 from pytest_vdb.errors import RecipeError, VdbError, near_misses
 from pytest_vdb.files import is_folder, is_there
-from pytest_vdb.models import calls, classes, folders, unfit
+from pytest_vdb.models import classes
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.onnx import graphs
+from pytest_vdb.models.pipelines import calls, unfit
+from pytest_vdb.models.weights import blueprints, folders
 from pytest_vdb.records import Recipe
 
 if TYPE_CHECKING:
@@ -403,8 +405,6 @@ def _insists_on_a_scheduler(kind: Any) -> bool:
 def _unlike_the_described(card: ModelCard, recipe: Recipe) -> Reason:
     """Why a scheduler cannot follow the model, as far as the model's own one is described in `architectures/`."""
     import diffusers
-
-    from pytest_vdb.models import blueprints
 
     tiny = recipe.weights == "tiny"
     scale, name = ("tiny", card.pipeline) if tiny else ("full", card.architecture)

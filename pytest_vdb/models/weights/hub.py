@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from pytest_vdb.errors import WeightsBroken, WeightsMissing
 from pytest_vdb.files import is_there
-from pytest_vdb.models import folders
 from pytest_vdb.models.card import ModelCard, Part
-from pytest_vdb.models.folders import PICKLES, TENSORS
+from pytest_vdb.models.weights import folders
+from pytest_vdb.models.weights.folders import PICKLES, TENSORS
 
 T = TypeVar("T")
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import gc
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_vdb.errors import VdbError
-from pytest_vdb.models import calls, classes, modular, outputs, switches, weights
+from pytest_vdb.models import classes
 from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.pipelines import calls, loading, outputs, switches
 from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Clip, Prompt, Recipe
 
@@ -37,11 +40,11 @@ class DiffusersModel:
         """Load the weights and set every switch of the recipe.
 
         Raises:
-            WeightsMissing, WeightsBroken, RecipeError, CardError: see `weights.load_pipeline`.
+            WeightsMissing, WeightsBroken, RecipeError, CardError: see `loading.load_pipeline`.
         """
         classes.pipeline_class(card)  # brings the libraries in, before what lives is set aside
         _set_aside_what_lives()
-        loaded = weights.load_pipeline(card, recipe, source)
+        loaded = loading.load_pipeline(card, recipe, source)
         model = cls(card, loaded.pipeline, revision=loaded.revision, extra=loaded.call)
         if recipe.backend == "onnx":
             from pytest_vdb.models.onnx import backend
@@ -98,9 +101,11 @@ class DiffusersModel:
             torch.cuda.empty_cache()
 
     def _call(self, arguments: dict[str, Any]) -> Any:
-        if classes.is_modular(type(self.pipeline)):
-            return modular.call(self.pipeline, arguments)
-        return self.pipeline(**arguments)
+        if not classes.is_modular(type(self.pipeline)):
+            return self.pipeline(**arguments)
+        made = classes.outputs(type(self.pipeline))
+        with _without_bars():
+            return SimpleNamespace(**self.pipeline(**arguments, output=list(made)))
 
     def _guide(self, guidance: float | None) -> None:
         """Where guidance is a component, it is replaced by one of that scale."""
@@ -119,6 +124,19 @@ class DiffusersModel:
         if ask.negative and "negative_prompt" not in calls.settable(type(self.pipeline)):
             notes.append("the negative prompt is ignored: the pipeline takes none")
         return notes
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    """Some blocks draw a bar of their own, which no setting takes away."""
+    from tqdm import std
+
+    init = std.tqdm.__init__
+    std.tqdm.__init__ = functools.partialmethod(init, disable=True)
+    try:
+        yield
+    finally:
+        std.tqdm.__init__ = init
 
 
 @contextlib.contextmanager

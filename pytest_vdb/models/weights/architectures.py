@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.models import blueprints
+from pytest_vdb.models.weights import blueprints
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +49,7 @@ def build(
     """
     import torch
 
-    from pytest_vdb.models.random_weights import Filler
+    from pytest_vdb.models.weights.random_weights import Filler
 
     filler = Filler(dtype, torch.device(device))
     built = {}
@@ -77,7 +77,7 @@ def _models(plan: blueprints.Blueprint) -> Iterator[tuple[str, Any]]:
 
 
 def _skeleton(role: str, component: Any, dtype: torch.dtype) -> Any:
-    from pytest_vdb.models import random_weights
+    from pytest_vdb.models.weights import random_weights
 
     with random_weights.seeded(role), random_weights.skeletons(dtype):
         return blueprints.construct(component)

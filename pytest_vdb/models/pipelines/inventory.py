@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vdb.models import classes
-from pytest_vdb.models.outputs import PLACES
+from pytest_vdb.models.pipelines.outputs import PLACES
 
 ROOTS = ("DiffusionPipeline", "ModularPipeline")
 """What every pipeline of diffusers descends from."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.models import classes
-from pytest_vdb.models.conditioning import clip_for, image_for
+from pytest_vdb.models.pipelines.conditioning import clip_for, image_for
 from pytest_vdb.records import Prompt, Recipe, Task
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pytest_vdb.models import architectures
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.classes import DENOISERS
+from pytest_vdb.models.weights import architectures
 
 TOLERANCE = 0.02
 """Difference up to which a card counts as right: published figures are rounded."""

@@ -1,4 +1,4 @@
-"""Modular pipelines: put together of their parts, saved, read from a folder, called.
+"""Modular pipelines: put together of their parts, saved, read from a folder.
 
 A `ModularPipeline` of diffusers has no `from_pretrained` that we could trust: it takes classes, places and revisions
 from the folder's index, runs the folder's own code if told to, and only warns of a component that it could not load.
@@ -7,18 +7,16 @@ Here each component is read from the folder of its name, as a class that the blo
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from pytest_vdb import files
 from pytest_vdb.errors import LibraryMissing, WeightsBroken
-from pytest_vdb.models import classes, folders
-from pytest_vdb.models.folders import MODULAR_INDEX, Index
+from pytest_vdb.models import classes
+from pytest_vdb.models.weights import folders
+from pytest_vdb.models.weights.folders import MODULAR_INDEX, Index
 
 
 def assemble(kind: Any, parts: Mapping[str, Any], *, inputs: Collection[str] | None = None) -> Any:
@@ -70,13 +68,6 @@ def load(kind: Any, folder: Path, index: Index, settings: Mapping[str, Any], *, 
     for name in needed(kind, inputs):
         parts[name] = settings[name] if name in settings else _component(kind, name, folder, index, settings)
     return assemble(kind, parts, inputs=inputs)
-
-
-def call(pipeline: Any, arguments: Mapping[str, Any]) -> Any:
-    """Call a pipeline; what it made, as attributes by name."""
-    made = classes.outputs(type(pipeline))
-    with _without_bars():
-        return SimpleNamespace(**pipeline(**arguments, output=list(made)))
 
 
 def _empty(kind: Any, inputs: Collection[str] | None) -> Any:
@@ -145,16 +136,3 @@ def _settings_of(part: Any, name: str, settings: Mapping[str, Any]) -> dict[str,
         told["variant"] = settings["variant"]
     quantised = getattr(settings.get("quantization_config"), "quant_mapping", None) or {}
     return {**told, **({"quantization_config": quantised[name]} if name in quantised else {})}
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Some blocks draw a bar of their own, which no setting takes away."""
-    from tqdm import std
-
-    init = std.tqdm.__init__
-    std.tqdm.__init__ = functools.partialmethod(init, disable=True)
-    try:
-        yield
-    finally:
-        std.tqdm.__init__ = init

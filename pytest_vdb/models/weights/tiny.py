@@ -17,7 +17,8 @@ from typing import Any
 
 from pytest_vdb.errors import CardError, LibraryMissing
 from pytest_vdb.files import is_there
-from pytest_vdb.models import blueprints, workshop
+from pytest_vdb.models import classes, workshop
+from pytest_vdb.models.weights import blueprints, modular
 from pytest_vdb.records import digest
 
 _CODE = ("tiny.py", "blueprints.py", "random_weights.py", "tokenizers.py", "stand_ins.py", "modular.py")
@@ -110,7 +111,7 @@ def _without_progress_bars() -> Iterator[None]:
 def _build(plan: blueprints.Blueprint) -> Any:
     import diffusers
 
-    from pytest_vdb.models import classes, modular, random_weights
+    from pytest_vdb.models.weights import random_weights
 
     kind = getattr(diffusers, plan.pipeline, None)
     if kind is None:
@@ -132,8 +133,6 @@ def _build(plan: blueprints.Blueprint) -> Any:
 
 
 def _save(pipeline: Any, folder: Path) -> None:
-    from pytest_vdb.models import classes, modular
-
     if classes.is_modular(type(pipeline)):
         modular.save(pipeline, folder)
     else:
@@ -144,7 +143,7 @@ def _seeded(role: str, component: Any) -> Any:
     """Build a component from a seed of its own, whatever was built before it."""
     import torch
 
-    from pytest_vdb.models import random_weights
+    from pytest_vdb.models.weights import random_weights
 
     with random_weights.seeded(role):
         built = blueprints.construct(component)
