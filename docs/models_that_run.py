@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pytest_vdb.errors import VdbError
 from pytest_vdb.models.card import ModelCard
-from pytest_vdb.models.pipelines import unfit
+from pytest_vdb.models.pipelines import quirks
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
@@ -113,7 +113,7 @@ def _page(
         "",
         "Pipelines of diffusers that take or make video and are not in the catalogue:",
         "",
-        *(f"- `{name}`: {reason}" for name, reason in unfit.WITHOUT_CARD.items()),
+        *(f"- `{name}`: {reason}" for name, reason in quirks.without_card().items()),
         "",
         "## Parameters",
         "",

@@ -13,7 +13,7 @@ import pytest
 from pytest_vdb.cli import _parser
 from pytest_vdb.metrics.features import BACKBONES
 from pytest_vdb.metrics.registry import MetricRegistry
-from pytest_vdb.models.pipelines import unfit
+from pytest_vdb.models.pipelines import quirks
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.options import FLAGS
 from pytest_vdb.records import Recipe
@@ -110,7 +110,7 @@ def test_models_that_run_lists_every_class_with_its_models_or_why_it_has_none():
         name: str(number) for name, number in models.items() if name not in broken
     }
     assert f"{len(models) - len(broken)} of {len(models)} pipeline classes" in text
-    for heading, names in (("Do not run", broken), ("Have no card", set(unfit.WITHOUT_CARD))):
+    for heading, names in (("Do not run", broken), ("Have no card", set(quirks.without_card()))):
         section = text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
         assert set(re.findall(r"^- `(\w+)`", section, re.MULTILINE)) == names
 

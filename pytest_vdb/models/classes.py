@@ -116,6 +116,18 @@ def component_classes(kind: Any, name: str) -> tuple[Any, ...]:
     return tuple(option for option in options if inspect.isclass(option) and option is not type(None))
 
 
+def denoiser_classes(kind: Any) -> tuple[Any, ...]:
+    """The classes that a pipeline class accepts as networks that predict noise."""
+    return tuple(option for name in DENOISERS for option in component_classes(kind, name))
+
+
+def denoisers(pipeline: Any) -> Iterator[Any]:
+    """The networks of a loaded pipeline that predict noise."""
+    for name in DENOISERS:
+        if getattr(pipeline, name, None) is not None:
+            yield getattr(pipeline, name)
+
+
 def outputs(kind: Any) -> tuple[str, ...]:
     """What the blocks of a modular pipeline say that they make, by name."""
     return tuple(made.name for made in blocks(kind).outputs if made.name is not None)

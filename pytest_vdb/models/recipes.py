@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pytest_vdb.budget import budget, in_words
 from pytest_vdb.errors import DoesNotFit, RecipeError, near_misses
 from pytest_vdb.models.card import ModelCard
-from pytest_vdb.models.pipelines import unfit
+from pytest_vdb.models.pipelines import quirks
 from pytest_vdb.records import Recipe, WeightsMode
 
 DTYPES: Mapping[str, str] = {
@@ -46,9 +46,11 @@ def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
     _check_size(card, full)
     _check_budget(card, full)
     asked = set(recipe.settings())
-    if card.pipeline is not None and (known := unfit.first(card.pipeline, full, asked)) is not None:
+    if card.pipeline is None:
+        return full
+    if (known := quirks.first_unfit(quirks.of(card.pipeline).unfit, full, asked)) is not None:
         raise _refused(card, f"{known[0]}={getattr(full, known[0])}", f"{card.pipeline}: {known[1]}")
-    if card.pipeline is not None and (asked := asked - OF_THE_CARD):
+    if asked := asked - OF_THE_CARD:
         from pytest_vdb.models.pipelines import switches  # imports diffusers, so only when a switch was asked for
 
         switches.check(card, full, asked)

@@ -10,7 +10,7 @@ from pytest_vdb.errors import LibraryMissing
 from pytest_vdb.models import classes
 from pytest_vdb.models.catalog import FOLDER as CATALOG
 from pytest_vdb.models.classes import part_class, pipeline_class
-from pytest_vdb.models.pipelines import inventory, switches, unfit
+from pytest_vdb.models.pipelines import inventory, quirks, switches
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
@@ -21,6 +21,8 @@ REGISTRY = Registry.from_catalog()
 CARDS = [card for card in REGISTRY.select("all") if card.pipeline is not None]
 RUNNABLE = [card for card in CARDS if card.broken is None]
 CLASSES = {card.pipeline for card in CARDS}
+WITHOUT_CARD = set(quirks.without_card())
+BLOCKS_OF = [(name, each.blocks_of) for name, each in quirks.QUIRKS.items() if each.blocks_of]
 BY_CLASS = {card.pipeline: card for card in reversed(RUNNABLE)}
 READ_NO_PROMPT = {
     "Kandinsky6SRPipeline",
@@ -44,19 +46,19 @@ def class_of(card):
 
 def test_every_video_pipeline_of_diffusers_has_a_card_or_a_reason():
     found = inventory.video_pipelines()
-    assert {name: why for name, why in found.items() if name not in CLASSES | set(unfit.WITHOUT_CARD)} == {}
+    assert {name: why for name, why in found.items() if name not in CLASSES | WITHOUT_CARD} == {}
 
 
 def test_every_card_and_every_reason_is_of_a_video_pipeline_that_diffusers_has():
-    assert (CLASSES | set(unfit.WITHOUT_CARD)) - set(inventory.video_pipelines()) == set()
-    assert CLASSES & set(unfit.WITHOUT_CARD) == set()
+    assert (CLASSES | WITHOUT_CARD) - set(inventory.video_pipelines()) == set()
+    assert set() == CLASSES & WITHOUT_CARD
 
 
 def test_every_preset_of_blocks_that_makes_video_belongs_to_a_pipeline():
     assert inventory.presets_without_pipeline() == {}
 
 
-@pytest.mark.parametrize(("modular", "other"), sorted(unfit.BLOCKS_OF.items()))
+@pytest.mark.parametrize(("modular", "other"), BLOCKS_OF)
 def test_what_has_no_card_because_another_pipeline_drives_the_same_model_has_the_same_denoiser(modular, other):
     assert other in CLASSES
     theirs, ours = (

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Self
 from pytest_vdb.errors import VdbError
 from pytest_vdb.models import classes
 from pytest_vdb.models.card import ModelCard
-from pytest_vdb.models.pipelines import calls, loading, outputs, switches
+from pytest_vdb.models.pipelines import caches, calls, computing, loading, outputs
+from pytest_vdb.models.pipelines.ask import Ask
+from pytest_vdb.models.pipelines.reasons import OFF
 from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Clip, Prompt, Recipe
 
@@ -73,7 +75,7 @@ class DiffusersModel:
         """
         import torch
 
-        ask = calls.Ask(prompt=prompt, recipe=recipe, seed=seed, task=self.card.task)
+        ask = Ask(prompt=prompt, recipe=recipe, seed=seed, task=self.card.task)
         arguments = calls.arguments_for(self.pipeline, ask, self._extra)
         self._guide(recipe.guidance)
         # Some pipelines also draw from the global generator (I2VGen-XL samples its VAE so): pinned, then restored.
@@ -83,7 +85,7 @@ class DiffusersModel:
         where = f"model {self.card.name}, prompt {prompt.id}"
         assert recipe.fps is not None
         clip = outputs.clip_of(output, recipe.fps, where=where)
-        self.notes = (*self._differences(ask, clip, outputs.has_sound(output)), *switches.notes(recipe))
+        self.notes = (*self._differences(ask, clip, outputs.has_sound(output)), *caches.notes(recipe))
         self.notes += tuple(note for part in self.onnx_parts for note in part.notes())
         return clip
 
@@ -96,7 +98,7 @@ class DiffusersModel:
         self.pipeline = None
         self.onnx_parts = ()
         gc.collect()
-        switches.restore()
+        computing.restore()
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
 
@@ -112,7 +114,7 @@ class DiffusersModel:
         if guidance is not None and calls.has_guider(type(self.pipeline)):
             self.pipeline.guider = self.pipeline.guider.new(guidance_scale=guidance)
 
-    def _differences(self, ask: calls.Ask, clip: Clip, sound: bool) -> list[str]:
+    def _differences(self, ask: Ask, clip: Clip, sound: bool) -> list[str]:
         made, height, width, _ = clip.frames.shape
         notes = []
         if made != ask.frames:
@@ -148,7 +150,7 @@ def _as_written(pipeline: Any, recipe: Recipe) -> Iterator[None]:
     """
     import torch
 
-    if recipe.compile not in switches.OFF or pipeline._execution_device.type != "cpu":
+    if recipe.compile not in OFF or pipeline._execution_device.type != "cpu":
         yield
         return
     with torch.compiler.set_stance("force_eager"):

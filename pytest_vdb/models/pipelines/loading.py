@@ -14,7 +14,7 @@ from typing import Any
 from pytest_vdb.errors import CardError, WeightsBroken, WeightsMissing
 from pytest_vdb.models import classes
 from pytest_vdb.models.card import ModelCard
-from pytest_vdb.models.pipelines import calls, switches
+from pytest_vdb.models.pipelines import calls, quantizations, schedulers, switches
 from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.models.weights import architectures, blueprints, finding, folders, modular, tiny
 from pytest_vdb.models.weights.reading import read_folder
@@ -53,7 +53,7 @@ def load_pipeline(card: ModelCard, recipe: Recipe, source: WeightsSource) -> Loa
         loaded = make(card, kind, recipe, source)
         loaded.pipeline.set_progress_bar_config(disable=True)
         if card.scheduler and source.mode != "tiny":
-            switches.change_scheduler(loaded.pipeline, card.scheduler)
+            schedulers.change_scheduler(loaded.pipeline, card.scheduler)
         switches.apply(card, loaded.pipeline, recipe, source.device)
     return loaded
 
@@ -91,7 +91,7 @@ def _from_folder_as_it_is(card: ModelCard, kind: Any, recipe: Recipe, source: We
         "local_files_only": True,
         "variant": card.variant if source.mode == "hub" else None,
         "trust_remote_code": source.trust_remote_code,
-        **switches.loading_settings(kind, recipe),
+        **quantizations.loading_settings(kind, recipe),
         **found.given,
     }
 
