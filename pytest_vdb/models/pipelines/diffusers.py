@@ -8,19 +8,17 @@ import functools
 import gc
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from pytest_vdb.errors import VdbError
 from pytest_vdb.models import classes
 from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.onnx import backend
 from pytest_vdb.models.pipelines import caches, calls, computing, loading, outputs
 from pytest_vdb.models.pipelines.ask import Ask
 from pytest_vdb.models.pipelines.reasons import OFF
 from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Clip, Prompt, Recipe
-
-if TYPE_CHECKING:
-    from pytest_vdb.models.onnx.backend import Part
 
 
 class DiffusersModel:
@@ -33,7 +31,7 @@ class DiffusersModel:
         self.pipeline = pipeline
         self.revision = revision
         self.notes: tuple[str, ...] = ()
-        self.onnx_parts: tuple[Part, ...] = ()
+        self.onnx_parts: tuple[backend.Part, ...] = ()
         """What onnxruntime answers in the pipeline's stead."""
         self._extra = dict(extra or {})
 
@@ -49,8 +47,6 @@ class DiffusersModel:
         loaded = loading.load_pipeline(card, recipe, source)
         model = cls(card, loaded.pipeline, revision=loaded.revision, extra=loaded.call)
         if recipe.backend == "onnx":
-            from pytest_vdb.models.onnx import backend
-
             folder = source.cache_dir / backend.FOLDER
             try:
                 model.onnx_parts = backend.use(
