@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vdb.backbones.contract import BACKBONES
 from pytest_vdb.cli import _parser
-from pytest_vdb.metrics.features import BACKBONES
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.models.pipelines import quirks
 from pytest_vdb.models.registry import Registry

@@ -21,10 +21,10 @@ from safetensors.torch import save_file
 
 import pytest_vdb
 from pytest_vdb import video
+from pytest_vdb.backbones.contract import BACKBONES, BackboneSource
+from pytest_vdb.backbones.weights import read_state
 from pytest_vdb.cli import main
 from pytest_vdb.errors import ClipFileError, TooLarge, VdbError, WeightsBroken
-from pytest_vdb.metrics.features import BACKBONES, BackboneSource
-from pytest_vdb.metrics.weights import read_state
 from pytest_vdb.models.pipelines.loading import load_pipeline
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry

@@ -16,10 +16,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from pytest_vdb.metrics import frames, openclip
+from pytest_vdb.backbones import openclip
+from pytest_vdb.backbones.contract import BackboneSource
+from pytest_vdb.backbones.networks import frames
 from pytest_vdb.metrics.change import temporal_flicker
 from pytest_vdb.metrics.engine import Engine
-from pytest_vdb.metrics.features import BackboneSource
 from pytest_vdb.metrics.picture import sharpness
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.models.weights import tokenizers

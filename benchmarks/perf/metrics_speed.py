@@ -26,9 +26,11 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from pytest_vdb.metrics import i3d, perceptual
-from pytest_vdb.metrics.backbones import seeded
-from pytest_vdb.metrics.features import BackboneSource
+from pytest_vdb.backbones import i3d, perceptual
+from pytest_vdb.backbones.contract import BackboneSource
+from pytest_vdb.backbones.networks import i3d as layers
+from pytest_vdb.backbones.networks import perceptual as images
+from pytest_vdb.backbones.networks.batches import seeded
 from pytest_vdb.metrics.frechet import frechet_distance
 from pytest_vdb.metrics.fsim import fsim_frames
 from pytest_vdb.metrics.kernels import KVD_KERNEL, jedi_distance, mmd2
@@ -178,9 +180,9 @@ def networks() -> None:
     heading("against a reference, through a network: one pair of 256x256")
     first, second = pair_of_clips(1, 256, 256)
     levels = as_levels(first), as_levels(second)
-    trunk = seeded(perceptual.alexnet)
+    trunk = seeded(images.alexnet)
     heads = [torch.full((width,), 1 / width) for width in (64, 192, 384, 256, 256)]
-    ours = perceptual._Pairwise(perceptual.Lpips(trunk, heads), "seeded", "cpu")
+    ours = perceptual._Pairwise(images.Lpips(trunk, heads), "seeded", "cpu")
     package = optional("lpips")
     theirs = package and package.LPIPS(net="alex", pnet_rand=True, pretrained=False, verbose=False)
     peers = {"lpips": theirs and quietly(lambda: theirs(levels[0] * 2 - 1, levels[1] * 2 - 1))}
@@ -188,9 +190,9 @@ def networks() -> None:
     ours.between(first, second, reference="kept")
     compare("LPIPS, reference kept", lambda: ours.between(first, second, reference="kept"), peers, target=1.7)
 
-    trunk = seeded(lambda: perceptual.vgg16(perceptual.L2Pool))
+    trunk = seeded(lambda: images.vgg16(images.L2Pool))
     even = torch.ones(1475)
-    ours_too = perceptual._Pairwise(perceptual.Dists(trunk, even, even), "seeded", "cpu")
+    ours_too = perceptual._Pairwise(images.Dists(trunk, even, even), "seeded", "cpu")
     peers = {"piq": optional("piq") and quietly(piq_dists(*levels))}
     compare("DISTS", lambda: ours_too.between(first, second), peers, target=1)
     ours_too.between(first, second, reference="kept")
@@ -229,7 +231,7 @@ def quietly(function: Timed) -> Timed:
 class StockUnit(nn.Module):
     """A convolution as ports have it: padded by hand, then batch normalisation, then the rectifier."""
 
-    def __init__(self, unit: i3d.Unit) -> None:
+    def __init__(self, unit: layers.Unit) -> None:
         super().__init__()
         channels, inputs, kernel = unit.out_channels, unit.in_channels, unit.kernel_size
         self.conv = nn.Conv3d(inputs, channels, kernel, unit.stride, bias=False)
@@ -239,7 +241,7 @@ class StockUnit(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         axes = zip(x.shape[2:], self.conv.kernel_size, self.conv.stride, strict=True)
-        ends = [end for axis in reversed(list(axes)) for end in i3d.same_padding(*axis)]
+        ends = [end for axis in reversed(list(axes)) for end in layers.same_padding(*axis)]
         return functional.relu(self.norm(self.conv(functional.pad(x, ends))))
 
 
@@ -248,20 +250,20 @@ def fvd() -> None:
     rng = np.random.default_rng(0)
     clips = rng.integers(0, 256, (16, 16, 128, 128, 3), np.uint8)
     reference = sample(256, 400, 0)
-    stock = seeded(lambda: i3d.InceptionI3d().eval().requires_grad_(False))
+    stock = seeded(lambda: layers.InceptionI3d().eval().requires_grad_(False))
     with tempfile.TemporaryDirectory() as folder:
         torch.save(stock.state_dict(), Path(folder) / "i3d.pt")
         ours = i3d.I3D(BackboneSource(path=Path(folder) / "i3d.pt"))
-    for name, unit in [(name, part) for name, part in stock.named_modules() if isinstance(part, i3d.Unit)]:
+    for name, unit in [(name, part) for name, part in stock.named_modules() if isinstance(part, layers.Unit)]:
         parent, _, leaf = name.rpartition(".")
         setattr(stock.get_submodule(parent), leaf, StockUnit(unit).eval().requires_grad_(False))
 
     def by_us() -> float:
-        return frechet_distance(np.concatenate([ours.logits(i3d.as_styleganv(clip)) for clip in clips]), reference)
+        return frechet_distance(np.concatenate([ours.logits(layers.as_styleganv(clip)) for clip in clips]), reference)
 
     def by_stock() -> float:
         with torch.no_grad():
-            features = [stock(i3d.as_styleganv(clip)).numpy() for clip in clips]
+            features = [stock(layers.as_styleganv(clip)).numpy() for clip in clips]
         return by_sqrtm(np.concatenate(features).astype(np.float64), reference)
 
     if not np.isclose(by_us(), by_stock(), rtol=1e-3):

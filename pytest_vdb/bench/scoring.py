@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vdb import video
+from pytest_vdb.backbones import published
+from pytest_vdb.backbones.contract import BACKBONES, FEATURES
 from pytest_vdb.bench.pool import side_by_side
 from pytest_vdb.errors import BadClip, ClipFileError, RecordError, VdbError
 from pytest_vdb.files import is_file, is_folder, regular
-from pytest_vdb.metrics import published
 from pytest_vdb.metrics.contract import MetricSpec
 from pytest_vdb.metrics.engine import Engine, Scores
-from pytest_vdb.metrics.features import BACKBONES, FEATURES
 from pytest_vdb.models.recordings import Recording
 from pytest_vdb.records import Clip, ClipFiles, Failure, Measurement, Record, digest
 from pytest_vdb.results import features, ledger

@@ -139,7 +139,7 @@ class Session:
         """
         if not self.options.backbones:
             return
-        from pytest_vdb.metrics.features import BACKBONES
+        from pytest_vdb.backbones.contract import BACKBONES
 
         for name, _ in self.options.backbones:
             if name not in BACKBONES:

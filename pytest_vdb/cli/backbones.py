@@ -11,7 +11,7 @@ from pytest_vdb.cli.printing import print_json, print_table, show, warn
 from pytest_vdb.errors import UnknownName, VdbError, WeightsMissing
 
 if TYPE_CHECKING:
-    from pytest_vdb.metrics.features import BackboneSpec
+    from pytest_vdb.backbones.contract import BackboneSpec
 
 
 def add_to(commands: Any) -> None:
@@ -27,7 +27,7 @@ def add_to(commands: Any) -> None:
 
 
 def _backbones(options: argparse.Namespace) -> int:
-    from pytest_vdb.metrics import published
+    from pytest_vdb.backbones import published
     from pytest_vdb.metrics.registry import MetricRegistry
     from pytest_vdb.options import cache_folder
 
@@ -76,7 +76,7 @@ def _source(row: dict[str, Any]) -> str:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from pytest_vdb.metrics import published
+    from pytest_vdb.backbones import published
     from pytest_vdb.options import cache_folder, is_offline
 
     cache_dir = cache_folder()
@@ -113,7 +113,7 @@ def _select(names: Sequence[str]) -> tuple[BackboneSpec, ...]:
     Raises:
         UnknownName: with the names it may have meant.
     """
-    from pytest_vdb.metrics.features import BACKBONES
+    from pytest_vdb.backbones.contract import BACKBONES
 
     chosen: dict[str, BackboneSpec] = {}
     for term in (term.strip() for given in names for term in given.split(",") if term.strip()):

@@ -193,8 +193,8 @@ def _that_can_compare(options: argparse.Namespace, session: Session) -> tuple[Me
 
 def _can_compare(spec: MetricSpec, options: argparse.Namespace, session: Session) -> bool:
     """Whether a default paired metric has clips to compare with and the network that it looks through."""
-    from pytest_vdb.metrics import published
-    from pytest_vdb.metrics.features import BACKBONES
+    from pytest_vdb.backbones import published
+    from pytest_vdb.backbones.contract import BACKBONES
 
     named = {name for name, _ in session.options.backbones}
     here = (

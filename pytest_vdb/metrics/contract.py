@@ -25,8 +25,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from pytest_vdb.backbones.contract import FEATURES
 from pytest_vdb.errors import MetricError, near_misses
-from pytest_vdb.metrics.features import FEATURES
 from pytest_vdb.places import where_is
 from pytest_vdb.records import Better
 

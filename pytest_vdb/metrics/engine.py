@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_vdb.backbones.contract import BACKBONES, FEATURES, Backbone, BackboneSource, Subject
 from pytest_vdb.errors import CannotMeasure, ClipTooShort, MetricError, VdbError, WeightsMissing
 from pytest_vdb.metrics.contract import (
     REFERENCE_SUFFIX,
@@ -27,7 +28,6 @@ from pytest_vdb.metrics.contract import (
     Score,
     spec_of,
 )
-from pytest_vdb.metrics.features import BACKBONES, FEATURES, Backbone, BackboneSource, Subject
 from pytest_vdb.metrics.pixels import remembering
 from pytest_vdb.records import Clip, Measurement, Prompt
 

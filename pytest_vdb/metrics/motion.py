@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_vdb.backbones.raft import PAIR_COLUMNS
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import Score, metric
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-PAIR_COLUMNS = ("speed", "fastest", "warped", "visible", "roughness")
-"""Of `flow_pairs`: mean flow and mean of its largest 5% in px at a short side of 256; squared error of the warped next
-frame (in [0, 1], mean of channels), 0 where not visible; share of pixels visible in both; distance from smooth flow."""
-TURN_COLUMNS = ("turn", "visible")
-"""Of `flow_turns`: change of the motion relative to its size, 0 where not visible; share of visible pixels."""
 
 
 @metric("dynamic_degree", unit="px/frame", better="neutral", default=False)

@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from pytest_vdb.backbones.pairs import SHORT_SIDES, need_same_length, need_same_size, to_short_side
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import Score
 from pytest_vdb.records import Clip
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-SHORT_SIDES = (256, 512, 1024)
 PARTS = ("", *(str(side) for side in SHORT_SIDES))
 """What a paired metric declares: its own size first."""
 
@@ -44,48 +43,6 @@ def at_each_size(clip: Clip, reference: Clip, compare: Comparison) -> dict[str, 
     return {part: _at(int(part) if part else None, clip, reference, compare) for part in PARTS}
 
 
-def need_same_length(clip: Clip, reference: Clip) -> None:
-    """Refuse to pair clips of different lengths.
-
-    Raises:
-        CannotMeasure: with both lengths.
-    """
-    if len(clip.frames) != len(reference.frames):
-        raise CannotMeasure(
-            f"the clip has {len(clip.frames)} frames and its reference {len(reference.frames)}",
-            mend="give a reference of as many frames",
-        )
-
-
-def need_same_size(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> None:
-    """Refuse to pair frames of different sizes.
-
-    Raises:
-        CannotMeasure: with both sizes.
-    """
-    if first.shape[1:3] != second.shape[1:3]:
-        raise CannotMeasure(
-            f"frames of {_size(first)} and of {_size(second)} pixels", mend="give a reference of the same resolution"
-        )
-
-
-def to_short_side(frames: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """`uint8 (T, H, W, 3)` -> the same frames with a short side of `side`; the very array if it is that already.
-
-    Raises:
-        CannotMeasure: the frames are smaller.
-    """
-    short = min(frames.shape[1:3])
-    if short == side:
-        return frames
-    if short < side:
-        raise CannotMeasure(f"frames of {_size(frames)} pixels are smaller than {side}: enlarging adds nothing")
-    from pytest_vdb.metrics import frames as framing
-
-    smaller = framing.resize_short_side(framing.to_device(frames, "cpu"), side)
-    return np.ascontiguousarray(smaller.permute(0, 2, 3, 1).numpy())
-
-
 def _at(side: int | None, clip: Clip, reference: Clip, compare: Comparison) -> Score:
     try:
         both = clip.frames, reference.frames
@@ -94,7 +51,3 @@ def _at(side: int | None, clip: Clip, reference: Clip, compare: Comparison) -> S
         return compare(first, second)
     except CannotMeasure as error:
         return Score(None, reason="; ".join(line.strip() for line in str(error).splitlines()))
-
-
-def _size(frames: NDArray[np.uint8]) -> str:
-    return f"{frames.shape[2]}x{frames.shape[1]}"

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from pytest_vdb.backbones.contract import BACKBONES
 from pytest_vdb.cli import main
-from pytest_vdb.metrics.features import BACKBONES
 
 
 @pytest.fixture(autouse=True)

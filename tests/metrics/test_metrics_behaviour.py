@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vdb.metrics import backbones, kernels, musiq, perceptual, pixels, raft, ssim
+from pytest_vdb.backbones import perceptual
+from pytest_vdb.backbones.contract import FEATURES
+from pytest_vdb.backbones.networks import batches, flow, musiq
+from pytest_vdb.metrics import kernels, pixels, ssim
 from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures, metric
 from pytest_vdb.metrics.engine import Engine, Scores
-from pytest_vdb.metrics.features import FEATURES
 from pytest_vdb.metrics.moments import Moments
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.records import Clip, Measurement, Prompt
@@ -253,10 +255,10 @@ def test_the_size_of_a_batch_changes_no_value(engine, monkeypatch):
     clip, reference = Clip(noise(5, 36, 44), 8.0), Clip(noise(5, 36, 44, seed=1), 8.0)
     usual = values(engine.measure(clip, PROMPT, reference).measurements)
     for module, name, few in (
-        (backbones, "BATCH_ON_CPU", 2),
+        (batches, "BATCH_ON_CPU", 2),
         (musiq, "BATCH", 2),
-        (raft, "PAIRS", 3),
-        (raft, "FRAMES", 2),
+        (flow, "PAIRS", 3),
+        (flow, "FRAMES", 2),
         (ssim, "FRAMES", 2),
         (ssim, "STRIP", 8 * 44 * 6),
         (pixels, "BLOCK", 1000),

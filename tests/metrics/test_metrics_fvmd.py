@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from pytest_vdb.backbones.tracks import direction_histogram, follow, histogram, histogram_of_flow
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import ReferenceFeatures
-from pytest_vdb.metrics.fvmd import direction_histogram, follow, fvmd, histogram, histogram_of_flow
+from pytest_vdb.metrics.fvmd import fvmd
 
 GOLDEN_SUM = 2359.5
 GOLDEN_FIRST = [3.125, 4.75, 6.5, 4.375, 4.25, 6.25, 3.75, 3.875]

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from pytest_vdb.backbones.pairs import to_short_side
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.fsim import fsim, fsim_frames, fsimc
 from pytest_vdb.metrics.psnr import psnr, psnr_frames
-from pytest_vdb.metrics.resize import PARTS, to_short_side
+from pytest_vdb.metrics.resize import PARTS
 from pytest_vdb.metrics.ssim import ms_ssim, ms_ssim_frames, ssim, ssim_frames
 from pytest_vdb.records import Clip
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pytest_vdb.backbones import i3d
+from pytest_vdb.backbones.contract import BackboneSource, Subject
 from pytest_vdb.errors import CannotMeasure
-from pytest_vdb.metrics import i3d
 from pytest_vdb.metrics.change import temporal_flicker
 from pytest_vdb.metrics.contract import ReferenceFeatures
-from pytest_vdb.metrics.features import BackboneSource, Subject
 from pytest_vdb.metrics.fsim import fsim_frames
 from pytest_vdb.metrics.fvd import fvd, fvd_cd
 from pytest_vdb.metrics.inception_score import inception_score_of, softmax

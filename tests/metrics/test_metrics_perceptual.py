@@ -5,13 +5,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from pytest_vdb.backbones import perceptual  # noqa: E402
+from pytest_vdb.backbones.contract import BackboneSource, Subject  # noqa: E402
+from pytest_vdb.backbones.networks.perceptual import Dists, L2Pool, Lpips, alexnet, vgg16  # noqa: E402
+from pytest_vdb.backbones.perceptual import DistsVgg, LpipsAlex  # noqa: E402
 from pytest_vdb.errors import CannotMeasure, WeightsBroken, WeightsMissing  # noqa: E402
-from pytest_vdb.metrics import perceptual  # noqa: E402
 from pytest_vdb.metrics.dists import dists  # noqa: E402
 from pytest_vdb.metrics.engine import Engine  # noqa: E402
-from pytest_vdb.metrics.features import BackboneSource, Subject  # noqa: E402
 from pytest_vdb.metrics.lpips import lpips, lpips_256  # noqa: E402
-from pytest_vdb.metrics.perceptual import Dists, DistsVgg, L2Pool, Lpips, LpipsAlex, alexnet, vgg16  # noqa: E402
 from pytest_vdb.metrics.vmaf import find_ffmpeg, vmaf, vmaf_frames  # noqa: E402
 from pytest_vdb.records import Clip  # noqa: E402
 

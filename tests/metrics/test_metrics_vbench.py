@@ -11,11 +11,15 @@ import pytest
 import torch
 from torchvision import transforms
 
+from pytest_vdb.backbones import aesthetic, amt, dino, musiq, raft
+from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.networks import frames
+from pytest_vdb.backbones.networks import musiq as layers_of_musiq
+from pytest_vdb.backbones.networks.amt import Interpolator
+from pytest_vdb.backbones.openclip import OpenClip
 from pytest_vdb.errors import CannotMeasure, ClipTooShort, WeightsBroken, WeightsMissing
-from pytest_vdb.metrics import aesthetic, amt, dino, frames, musiq, raft, vbench, vbench_files
+from pytest_vdb.metrics import vbench, vbench_files
 from pytest_vdb.metrics.engine import Engine
-from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.openclip import OpenClip
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.records import Clip, Prompt
 from pytest_vdb.shapes import moving_shapes
@@ -46,7 +50,7 @@ def test_musiq_answers_as_pyiqas_does(height, width, expected):
     """pyiqa 0.1.16, whose MUSIQ VBench calls, with the same weights and pictures."""
     pictures = torch.from_numpy(np.random.default_rng(height).random((2, 3, height, width)).astype(np.float32))
     with torch.inference_mode():
-        answer = filled(musiq.MultiScaleTransformer())(pictures * 2 - 1)
+        answer = filled(layers_of_musiq.MultiScaleTransformer())(pictures * 2 - 1)
     assert answer.tolist() == pytest.approx(expected, rel=1e-4)
 
 
@@ -75,7 +79,7 @@ def test_frames_are_prepared_as_vbench_prepares_them(height, width):
     clip = noise(2, height, width)
     tensors = torch.from_numpy(clip.frames).float().permute(0, 3, 1, 2)
     resized = transforms.Resize(32, antialias=False)(tensors)
-    expected = transforms.Normalize(dino.IMAGENET_MEAN, dino.IMAGENET_STD)(resized / 255)
+    expected = transforms.Normalize(frames.IMAGENET_MEAN, frames.IMAGENET_STD)(resized / 255)
     ours = dino.DinoV1(BackboneSource(tiny=True)).prepare(frames.to_device(clip.frames, "cpu"))
     assert (ours - expected).abs().max() < 1e-4
     bicubic = transforms.Resize(64, interpolation=transforms.InterpolationMode.BICUBIC, antialias=False)
@@ -89,7 +93,7 @@ def test_frames_are_prepared_as_vbench_prepares_them(height, width):
     ("height", "width", "size"), [(480, 720, (341, 512)), (40, 56, (40, 56)), (900, 30, (512, 17))]
 )
 def test_musiq_sees_at_most_512_pixels(height, width, size):
-    assert musiq.prepare(frames.to_device(noise(1, height, width).frames, "cpu")).shape[-2:] == size
+    assert layers_of_musiq.prepare(frames.to_device(noise(1, height, width).frames, "cpu")).shape[-2:] == size
 
 
 def test_consistency_is_the_mean_cosine_with_the_previous_and_the_first():
@@ -300,7 +304,7 @@ def test_what_fails_inside_the_package_is_said_in_its_last_words(vbench_package)
 def test_motion_smoothness_is_vbenchs(tmp_path, shape, expected, frames):
     """VBench's own code at 45e79ec with the same weights and pictures; the checkpoint is laid out like `amt-s.pth`."""
     path = tmp_path / "amt-s.pth"
-    torch.save({"epoch": 300, "state_dict": filled(amt.Interpolator()).state_dict()}, path)
+    torch.save({"epoch": 300, "state_dict": filled(Interpolator()).state_dict()}, path)
     clip = Clip(moving_shapes("amt", frames=shape[0], height=shape[1], width=shape[2]), 8.0)
     score = vbench.motion_smoothness(amt.Amt(BackboneSource(path=path)).features("vbench_amt", Subject(clip=clip)))
     assert score.value == pytest.approx(expected, abs=1e-5)
@@ -308,7 +312,7 @@ def test_motion_smoothness_is_vbenchs(tmp_path, shape, expected, frames):
 
 
 def test_the_interpolator_has_the_checkpoints_parameters():
-    state = amt.Interpolator().state_dict()
+    state = Interpolator().state_dict()
     assert len(state) == 213
     assert sum(tensor.numel() for tensor in state.values()) == 2_990_543
     assert state["update3.convc1.weight"].shape == (64, 392, 1, 1)

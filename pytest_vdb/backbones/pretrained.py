@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_vdb.backbones.contract import BACKBONES, BackboneSource
+from pytest_vdb.backbones.weights import given_file, hub_file, weights_digest
 from pytest_vdb.errors import WeightsBroken
 from pytest_vdb.files import is_there, read_json
-from pytest_vdb.metrics.features import BACKBONES, BackboneSource
-from pytest_vdb.metrics.weights import given_file, hub_file, weights_digest
 from pytest_vdb.remote_code import check_config
 
 

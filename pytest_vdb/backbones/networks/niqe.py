@@ -1,4 +1,4 @@
-"""NIQE: how far a frame's local statistics are from those of pristine photographs. No network; a small file of figures.
+"""NIQE: how far a frame's local statistics are from those of pristine photographs.
 
 Source: Mittal, Soundararajan, Bovik, Making a "completely blind" image quality analyzer, IEEE SPL 2013. The details
 (MATLAB's antialiased bicubic halving, circular shifts inside a block, blocks in which the fit fails left out) are those
@@ -9,21 +9,13 @@ YCbCr with head room (BasicSR, hence most papers on restoration).
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
-from pytest_vdb.arrays import read_npz
-from pytest_vdb.errors import CannotMeasure, WeightsBroken
-from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.weights import own_or_published, weights_digest
+from pytest_vdb.errors import CannotMeasure
 
 BLOCK = 96
-FRAMES = 8
-"""Evenly spaced frames that are looked at: quality changes slowly, and each costs 30 ms at 480x720."""
-FEATURES = 36
 NTSC = np.array([[1.0, 0.956, 0.621], [1.0, -0.272, -0.647], [1.0, -1.106, 1.703]])
 GREY = np.linalg.inv(NTSC)[0]
 """MATLAB's `rgb2gray`: 0.298936, 0.587043, 0.114021. The four digits that its manual prints move a noisy image 1%."""
@@ -36,49 +28,6 @@ SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 _SHAPES = np.arange(200, 10_001) / 1000
 _RATIOS = special.gamma(2 / _SHAPES) ** 2 / (special.gamma(1 / _SHAPES) * special.gamma(3 / _SHAPES))
 """mean(|x|)^2 / mean(x^2) of a generalised Gaussian of each shape: rising, so that a shape is looked up."""
-
-
-class Niqe:
-    """`niqe_frames` and `niqe_basicsr_frames`: the distance of up to 8 evenly spaced frames, `(K,)`.
-
-    The pristine model, in this order: `tiny` (an invented one); `path` to an `.npz` with `mu_pris_param (1, 36)` and
-    `cov_pris_param (36, 36)`; else the authors' own, as BasicSR keeps it.
-    """
-
-    def __init__(self, source: BackboneSource) -> None:
-        if source.tiny:
-            self.identity, self._mean, self._covariance = "tiny", np.ones(FEATURES), np.eye(FEATURES)
-            return
-        path = own_or_published("niqe", source)
-        self._mean, self._covariance = read_model(path)
-        self.identity = f"niqe@{weights_digest(path)}"
-
-    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:
-        """`niqe_frames`: `(K,)` distances by MATLAB's brightness; `niqe_basicsr_frames`: by BasicSR's.
-
-        Raises:
-            CannotMeasure: frames of fewer than two blocks of 96x96, or in which too few blocks have any texture.
-        """
-        assert subject.clip is not None
-        frames = subject.clip.frames
-        chosen = np.unique(np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int))
-        brightness = luma if name == "niqe_basicsr_frames" else grey
-        values = [distance(block_features(brightness(frames[i])), self._mean, self._covariance) for i in chosen]
-        return np.array(values, np.float32)
-
-
-def read_model(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean `(36,)` and covariance `(36, 36)` of the pristine model.
-
-    Raises:
-        WeightsBroken: the file does not hold them.
-    """
-    model = read_npz(path, error=WeightsBroken)
-    try:
-        mean, covariance = (model[name].astype(np.float64) for name in ("mu_pris_param", "cov_pris_param"))
-        return mean.reshape(FEATURES), covariance.reshape(FEATURES, FEATURES)
-    except (ValueError, KeyError) as error:
-        raise WeightsBroken(f"{path} is no pristine model of NIQE: {error}", where="--vdb-backbone niqe") from error
 
 
 def distance(features: NDArray[np.float64], mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:

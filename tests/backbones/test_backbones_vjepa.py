@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("transformers")
 
+from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.vjepa import VJepa, evenly
 from pytest_vdb.errors import WeightsBroken, WeightsMissing
-from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.vjepa import VJepa, evenly
 from pytest_vdb.records import Clip
 
 

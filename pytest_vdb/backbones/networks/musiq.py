@@ -8,15 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 import torch.nn.functional as functional
-from numpy.typing import NDArray
 from torch import nn
-
-from pytest_vdb.metrics.backbones import in_batches, seeded
-from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.weights import load_into, own_or_published, weights_digest
 
 PATCH = 32
 SIDES = (224, 384)
@@ -26,30 +20,6 @@ GRID = 10
 LONGEST = 512
 """VBench shrinks longer pictures to this first."""
 BATCH = 8
-
-
-class Musiq:
-    """`vbench_musiq`: the rating of each frame, 0 to 100.
-
-    Weights, in this order: `tiny`; `path` to the converted checkpoint; else the published one.
-    """
-
-    def __init__(self, source: BackboneSource) -> None:
-        self._device = source.device
-        if source.tiny:
-            self._model, self.identity = seeded(lambda: MultiScaleTransformer(width=12, hidden=24, layers=1)), "tiny"
-        else:
-            path = own_or_published("musiq", source)
-            self._model = load_into(MultiScaleTransformer(), path, backbone="musiq", called="MUSIQ")
-            self.identity = f"musiq@{weights_digest(path)}"
-        self._model.eval().requires_grad_(False).to(self._device)
-
-    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
-        """`vbench_musiq`: `(T,)`."""
-        assert subject.clip is not None
-        ratings = in_batches(self._model, subject.clip.frames, prepare, self._device, BATCH)
-        answer: NDArray[np.float32] = ratings.cpu().numpy()
-        return answer
 
 
 def prepare(frames: torch.Tensor) -> torch.Tensor:

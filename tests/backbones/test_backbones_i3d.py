@@ -9,9 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from pytest_vdb.backbones.contract import BackboneSource, Subject  # noqa: E402
+from pytest_vdb.backbones.i3d import I3D  # noqa: E402
+from pytest_vdb.backbones.networks import i3d as layers  # noqa: E402
 from pytest_vdb.errors import CannotMeasure, WeightsBroken, WeightsMissing  # noqa: E402
-from pytest_vdb.metrics import i3d  # noqa: E402
-from pytest_vdb.metrics.features import BackboneSource, Subject  # noqa: E402
 from pytest_vdb.metrics.frechet import frechet_distance  # noqa: E402
 from pytest_vdb.records import Clip  # noqa: E402
 
@@ -34,7 +35,7 @@ def seeded_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tiny():
-    return i3d.I3D(BackboneSource(tiny=True))
+    return I3D(BackboneSource(tiny=True))
 
 
 def noise_clip(frames=16, height=48, width=64, seed=0):
@@ -46,7 +47,7 @@ def unfolded_state(seed=0):
     """An I3D as ports keep it: convolutions without bias, batch normalisation beside them."""
     generator = torch.Generator().manual_seed(seed)
     state = {}
-    for name, module in i3d.InceptionI3d().named_modules():
+    for name, module in layers.InceptionI3d().named_modules():
         if not isinstance(module, torch.nn.Conv3d):
             continue
         state[f"{name}.conv3d.weight"] = torch.randn(module.weight.shape, generator=generator)
@@ -62,7 +63,7 @@ def unfolded_state(seed=0):
 
 
 def test_features_are_those_of_the_reference_implementations(seeded_file):
-    backbone = i3d.I3D(BackboneSource(path=seeded_file))
+    backbone = I3D(BackboneSource(path=seeded_file))
     clip = Clip(oracle("videos").blobs(0, 1)[0], 8)
     expected = np.load(ORACLES / "fvd_features.npz")["real"][0]
     for name in ("i3d", "i3d_cd"):  # square clips are prepared alike
@@ -72,7 +73,7 @@ def test_features_are_those_of_the_reference_implementations(seeded_file):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_fvd_end_to_end_is_that_of_the_reference_implementations(seeded_file):
-    backbone = i3d.I3D(BackboneSource(path=seeded_file))
+    backbone = I3D(BackboneSource(path=seeded_file))
     blobs = oracle("videos").blobs
     real, fake = (
         np.stack([backbone.features("i3d", Subject(clip=Clip(frames, 8))) for frames in clips])
@@ -85,7 +86,7 @@ def test_fvd_end_to_end_is_that_of_the_reference_implementations(seeded_file):
 
 def test_folding_changes_nothing():
     state = unfolded_state()
-    folded = i3d.folded(state)
+    folded = layers.folded(state)
     x = torch.randn(1, 192, 3, 5, 5)
     scale = {part: state[f"Mixed_3b.b1a.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias")}
     plain = torch.nn.functional.conv3d(x, state["Mixed_3b.b1a.conv3d.weight"])
@@ -102,8 +103,8 @@ def test_other_names_are_matched_by_order_and_shape():
     for key, value in state.items():
         unit, part, leaf = key.rsplit(".", 2)
         other[f"{renamed[unit]}.{'convolution' if part == 'conv3d' else 'norm'}.{leaf}"] = value
-    expected = i3d.folded(state)
-    for key, value in i3d.folded(other).items():
+    expected = layers.folded(state)
+    for key, value in layers.folded(other).items():
         torch.testing.assert_close(value, expected[key])
 
 
@@ -132,7 +133,7 @@ def test_a_torchscript_archive_brings_its_own_epsilon(tmp_path):
     path = tmp_path / "i3d_torchscript.pt"
     torch.jit.script(root).save(path)
 
-    network, identity = i3d.load(path)
+    network, identity = layers.load(path)
     spread = torch.sqrt(state["Mixed_5c.b0.bn.running_var"] + 1e-2)
     expected = state["Mixed_5c.b0.conv3d.weight"] * (state["Mixed_5c.b0.bn.weight"] / spread).view(-1, 1, 1, 1, 1)
     torch.testing.assert_close(network.get_submodule("Mixed_5c.b0").weight.data, expected)
@@ -144,7 +145,7 @@ def test_safetensors_are_read(tmp_path):
 
     path = tmp_path / "i3d.safetensors"
     save_file(unfolded_state(), path)
-    network, _ = i3d.load(path)
+    network, _ = layers.load(path)
     torch.testing.assert_close(network.logits.weight.data, unfolded_state()["logits.conv3d.weight"])
 
 
@@ -160,7 +161,7 @@ def test_another_architecture_is_refused(spoil, message):
     state = unfolded_state()
     spoil(state)
     with pytest.raises(WeightsBroken, match=message):
-        i3d.folded(state)
+        layers.folded(state)
 
 
 def test_pickled_objects_and_torn_files_are_refused(tmp_path):
@@ -169,27 +170,27 @@ def test_pickled_objects_and_torn_files_are_refused(tmp_path):
     torn.write_bytes(b"PK\x03\x04 and then nothing")
     for path in (pickled, torn):
         with pytest.raises(WeightsBroken, match=path.name):
-            i3d.load(path)
+            layers.load(path)
 
 
 def test_absent_weights_say_how_to_get_them(tmp_path):
     with pytest.raises(WeightsMissing, match="no such file"):
-        i3d.I3D(BackboneSource(path=tmp_path / "nothing.pt"))
+        I3D(BackboneSource(path=tmp_path / "nothing.pt"))
 
 
 def test_padding_is_tensorflows():
-    assert i3d.same_padding(224, 7, 2) == (2, 3)
-    assert i3d.same_padding(7, 3, 2) == (1, 1)
-    assert i3d.same_padding(8, 3, 1) == (1, 1)
-    assert i3d.same_padding(8, 2, 2) == (0, 0)
+    assert layers.same_padding(224, 7, 2) == (2, 3)
+    assert layers.same_padding(7, 3, 2) == (1, 1)
+    assert layers.same_padding(8, 3, 1) == (1, 1)
+    assert layers.same_padding(8, 2, 2) == (0, 0)
 
 
 def test_styleganv_crops_and_cd_fvd_squashes():
     wide = np.zeros((9, 112, 224, 3), np.uint8)
     wide[:, :, :56] = 255  # the left quarter: cropped away by one, squashed into view by the other
-    assert i3d.as_styleganv(wide).shape == i3d.as_cd_fvd(wide).shape == (1, 3, 9, 224, 224)
-    assert i3d.as_styleganv(wide).mean() == pytest.approx(-1, abs=0.01)
-    assert i3d.as_cd_fvd(wide).mean() == pytest.approx(-0.5, abs=0.01)
+    assert layers.as_styleganv(wide).shape == layers.as_cd_fvd(wide).shape == (1, 3, 9, 224, 224)
+    assert layers.as_styleganv(wide).mean() == pytest.approx(-1, abs=0.01)
+    assert layers.as_cd_fvd(wide).mean() == pytest.approx(-0.5, abs=0.01)
 
 
 @pytest.mark.parametrize("size", [(2, 2), (225, 31), (7, 301)])
@@ -205,7 +206,7 @@ def test_a_clip_shorter_than_nine_frames_has_none(tiny):
 
 
 def test_batch_and_threads_change_no_feature(tiny):
-    clips = torch.cat([i3d.as_styleganv(noise_clip(seed=seed).frames) for seed in range(3)])
+    clips = torch.cat([layers.as_styleganv(noise_clip(seed=seed).frames) for seed in range(3)])
     alone = np.concatenate([tiny.logits(clip[None]) for clip in clips])
     np.testing.assert_allclose(tiny.logits(clips), alone, atol=1e-5)
     threads = torch.get_num_threads()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from transformers import Dinov2Config, Dinov2Model
+from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.pretrained import open_pretrained
+from pytest_vdb.backbones.weights import load_into, own_or_published, weights_digest
 
-from pytest_vdb.metrics import frames as framing
-from pytest_vdb.metrics.backbones import in_batches, seeded, unit_rows
-from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.frames import IMAGENET_MEAN, IMAGENET_STD
-from pytest_vdb.metrics.pretrained import open_pretrained
-from pytest_vdb.metrics.weights import load_into, own_or_published, weights_digest
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from transformers import Dinov2Model
 
 
 class Dino:
@@ -27,6 +25,10 @@ class Dino:
     """
 
     def __init__(self, source: BackboneSource) -> None:
+        from transformers import Dinov2Model
+
+        from pytest_vdb.backbones.networks.batches import seeded
+
         self._device = source.device
         if source.tiny:
             self._model, self.identity = seeded(_tiny), "tiny"
@@ -37,13 +39,17 @@ class Dino:
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
         """`dino`: `(T, D)` unit vectors."""
+        from pytest_vdb.backbones.networks.batches import in_batches, unit_rows
+
         assert subject.clip is not None
         return unit_rows(in_batches(self._class_token, subject.clip.frames, self.prepare, self._device))
 
     def prepare(self, frames: torch.Tensor) -> torch.Tensor:
         """`uint8 (T, 3, H, W)` -> normalised `float32 (T, 3, size, size)`."""
+        from pytest_vdb.backbones.networks import frames as framing
+
         resized = framing.resize_short_side(frames, self._short_side)
-        return framing.normalise(framing.centre(resized, self._size), IMAGENET_MEAN, IMAGENET_STD)
+        return framing.normalise(framing.centre(resized, self._size), framing.IMAGENET_MEAN, framing.IMAGENET_STD)
 
     def _class_token(self, pictures: torch.Tensor) -> torch.Tensor:
         token: torch.Tensor = self._model(pixel_values=pictures).last_hidden_state[:, 0]
@@ -51,6 +57,8 @@ class Dino:
 
 
 def _tiny() -> Dinov2Model:
+    from transformers import Dinov2Config, Dinov2Model
+
     config = Dinov2Config(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2, image_size=56, patch_size=14
     )
@@ -70,6 +78,8 @@ class DinoV1:
     PATCH = 16
 
     def __init__(self, source: BackboneSource) -> None:
+        from pytest_vdb.backbones.networks.batches import seeded
+
         self._device = source.device
         if source.tiny:
             self._side, self.identity = 32, "tiny"
@@ -82,16 +92,22 @@ class DinoV1:
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
         """`vbench_dino`: `(T, D)` unit vectors."""
+        from pytest_vdb.backbones.networks.batches import in_batches, unit_rows
+
         assert subject.clip is not None
         return unit_rows(in_batches(self.class_token, subject.clip.frames, self.prepare, self._device))
 
     def prepare(self, frames: torch.Tensor) -> torch.Tensor:
         """`uint8 (T, 3, H, W)` -> normalised `float32`, 224 on the short side."""
+        from pytest_vdb.backbones.networks import frames as framing
+
         resized = framing.plain_resize_short_side(frames, self._side, "bilinear")
-        return framing.normalise(resized, IMAGENET_MEAN, IMAGENET_STD)
+        return framing.normalise(resized, framing.IMAGENET_MEAN, framing.IMAGENET_STD)
 
     def class_token(self, pictures: torch.Tensor) -> torch.Tensor:
         """`(T, 3, H, W)` -> `(T, D)`, for any height and width of at least one patch."""
+        import torch
+
         model = self._model
         grid = model.patch_embed.proj(pictures)
         tokens = torch.cat([model.cls_token.expand(len(grid), -1, -1), grid.flatten(2).transpose(1, 2)], dim=1)
@@ -100,6 +116,8 @@ class DinoV1:
 
     def _positions(self, rows: int, columns: int) -> torch.Tensor:
         """The learnt square of positions, stretched to the frame."""
+        import torch
+
         learnt: torch.Tensor = self._model.pos_embed
         side = self._side // self.PATCH
         if rows == columns == side:

@@ -12,10 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb.backbones.contract import BACKBONES, BackboneSource
 from pytest_vdb.budget import budget
 from pytest_vdb.errors import WeightsBroken, WeightsMissing
 from pytest_vdb.files import is_there
-from pytest_vdb.metrics.features import BACKBONES, BackboneSource
 
 if TYPE_CHECKING:
     import torch

@@ -105,7 +105,7 @@ BACKBONES: dict[str, BackboneSpec] = {
     for spec in (
         BackboneSpec(
             name="clip",
-            opens="pytest_vdb.metrics.openclip:OpenClip",
+            opens="pytest_vdb.backbones.openclip:OpenClip",
             about="CLIP ViT-B-32 as OpenAI trained it; any open_clip architecture through --vdb-backbone clip=...",
             repository="timm/vit_base_patch32_clip_224.openai",
             size_mib=578,
@@ -113,7 +113,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="dino",
-            opens="pytest_vdb.metrics.dino:Dino",
+            opens="pytest_vdb.backbones.dino:Dino",
             about="DINOv2 small, patch 14",
             repository="facebook/dinov2-small",
             size_mib=84,
@@ -121,7 +121,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="raft",
-            opens="pytest_vdb.metrics.raft:RaftSmall",
+            opens="pytest_vdb.backbones.raft:RaftSmall",
             about="RAFT-small optical flow (torchvision, C_T_V2)",
             repository="https://download.pytorch.org/models/raft_small_C_T_V2-01064c6d.pth",
             size_mib=3.8,
@@ -129,7 +129,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="dino_v1",
-            opens="pytest_vdb.metrics.dino:DinoV1",
+            opens="pytest_vdb.backbones.dino:DinoV1",
             about="DINO ViT-B/16, the first version: VBench's subject consistency",
             repository="timm/vit_base_patch16_224.dino",
             size_mib=327,
@@ -137,7 +137,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="raft_large",
-            opens="pytest_vdb.metrics.raft:RaftLarge",
+            opens="pytest_vdb.backbones.raft:RaftLarge",
             about="RAFT trained on Chairs and Things (torchvision, C_T_V1): VBench's dynamic degree",
             repository="https://download.pytorch.org/models/raft_large_C_T_V1-22a6c225.pth",
             size_mib=20.1,
@@ -145,7 +145,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="aesthetic",
-            opens="pytest_vdb.metrics.aesthetic:Aesthetic",
+            opens="pytest_vdb.backbones.aesthetic:Aesthetic",
             about="LAION's linear aesthetic predictor over CLIP ViT-L-14 of OpenAI (1.6 GiB more)",
             repository="https://raw.githubusercontent.com/LAION-AI/aesthetic-predictor/"
             "6d122adad522ab246644d9dc1c6d7a3810ee255f/sa_0_4_vit_l_14_linear.pth",
@@ -155,7 +155,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="musiq",
-            opens="pytest_vdb.metrics.musiq:Musiq",
+            opens="pytest_vdb.backbones.musiq:Musiq",
             about="MUSIQ trained on SPAQ: VBench's imaging quality",
             repository="https://github.com/chaofengc/IQA-PyTorch/releases/download/v0.1-weights/"
             "musiq_spaq_ckpt-358bb6af.pth",
@@ -164,7 +164,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="amt",
-            opens="pytest_vdb.metrics.amt:Amt",
+            opens="pytest_vdb.backbones.amt:Amt",
             about="AMT-S, invents the frame between two: VBench's motion smoothness",
             repository="lalala125/AMT",
             filename="amt-s.pth",
@@ -173,7 +173,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="niqe",
-            opens="pytest_vdb.metrics.niqe:Niqe",
+            opens="pytest_vdb.backbones.niqe:Niqe",
             about="NIQE's model of pristine photographs: 36 means and their covariance, no network",
             repository="https://raw.githubusercontent.com/XPixelGroup/BasicSR/"
             "8d56e3a045f9fb3e1d8872f92ee4a4f07f886b0a/basicsr/metrics/niqe_pris_params.npz",
@@ -183,7 +183,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="i3d",
-            opens="pytest_vdb.metrics.i3d:I3D",
+            opens="pytest_vdb.backbones.i3d:I3D",
             about="Inception-I3D, Kinetics-400 RGB: the network of FVD",
             repository="flateon/FVD-I3D-torchscript",
             size_mib=49,
@@ -193,7 +193,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="lpips",
-            opens="pytest_vdb.metrics.perceptual:LpipsAlex",
+            opens="pytest_vdb.backbones.perceptual:LpipsAlex",
             about="LPIPS 0.1: the heads, over torchvision's AlexNet (233 MiB more)",
             repository="https://raw.githubusercontent.com/Lightning-AI/torchmetrics/v1.9.0/"
             "src/torchmetrics/functional/image/lpips_models/alex.pth",
@@ -203,7 +203,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="dists",
-            opens="pytest_vdb.metrics.perceptual:DistsVgg",
+            opens="pytest_vdb.backbones.perceptual:DistsVgg",
             about="DISTS: the heads, over torchvision's VGG16 (528 MiB more)",
             repository="https://raw.githubusercontent.com/Lightning-AI/torchmetrics/v1.9.0/"
             "src/torchmetrics/functional/image/dists_models/weights.pt",
@@ -213,7 +213,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="vjepa",
-            opens="pytest_vdb.metrics.vjepa:VJepa",
+            opens="pytest_vdb.backbones.vjepa:VJepa",
             about="V-JEPA 2 ViT-L: the network of JEDi here (its authors used the first V-JEPA)",
             repository="facebook/vjepa2-vitl-fpc64-256",
             size_mib=1300,
@@ -221,7 +221,7 @@ BACKBONES: dict[str, BackboneSpec] = {
         ),
         BackboneSpec(
             name="videomae",
-            opens="pytest_vdb.metrics.videomae:VideoMae",
+            opens="pytest_vdb.backbones.videomae:VideoMae",
             about="VideoMAE V2 ViT-g, fine-tuned on Something-Something v2: the default network of cd-fvd",
             repository="OpenGVLab/VideoMAE2",
             filename="mae-g/vit_g_hybrid_pt_1200e_ssv2_ft.pth",
@@ -246,7 +246,7 @@ FEATURES: dict[str, FeatureSpec] = {
             recorded=False,
         ),
         FeatureSpec(
-            name="flow_pairs", backbone="raft", about="(T-1, 5): motion.PAIR_COLUMNS of each pair of frames", frames=2
+            name="flow_pairs", backbone="raft", about="(T-1, 5): raft.PAIR_COLUMNS of each pair of frames", frames=2
         ),
         FeatureSpec(name="vbench_clip", backbone="clip", about="(T, D) unit vectors after VBench's preprocessing"),
         FeatureSpec(name="vbench_dino", backbone="dino_v1", about="(T, D) unit vectors after VBench's preprocessing"),
@@ -297,7 +297,7 @@ FEATURES: dict[str, FeatureSpec] = {
             name="motion_histogram", backbone="raft", about="(1024,) of 400 points through 16 frames: fvmd", frames=16
         ),
         FeatureSpec(
-            name="flow_turns", backbone="raft", about="(T-2, 2): motion.TURN_COLUMNS of each inner frame", frames=3
+            name="flow_turns", backbone="raft", about="(T-2, 2): raft.TURN_COLUMNS of each inner frame", frames=3
         ),
     )
 }

@@ -10,12 +10,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import Dinov2Config, Dinov2Model
 
+from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.dino import Dino
+from pytest_vdb.backbones.networks import frames
+from pytest_vdb.backbones.networks.batches import seeded
+from pytest_vdb.backbones.networks.frames import IMAGENET_MEAN, IMAGENET_STD
 from pytest_vdb.errors import CannotMeasure, ClipTooShort, WeightsBroken, WeightsMissing
-from pytest_vdb.metrics import frames
-from pytest_vdb.metrics.backbones import seeded
-from pytest_vdb.metrics.dino import Dino
-from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.frames import IMAGENET_MEAN, IMAGENET_STD
 from pytest_vdb.metrics.similarity import clip_consistency, dino_consistency
 from pytest_vdb.records import Clip
 

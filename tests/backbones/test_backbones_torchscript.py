@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from pytest_vdb.backbones import torchscript
 from pytest_vdb.errors import TooLarge, WeightsBroken
-from pytest_vdb.metrics import torchscript
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning"),

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
+from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.openclip import OpenClip
+from pytest_vdb.backbones.weights import given_file, load_into, own_or_published, weights_digest
 from pytest_vdb.files import is_file
-from pytest_vdb.metrics.backbones import seeded
-from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.openclip import OpenClip
-from pytest_vdb.metrics.weights import given_file, load_into, own_or_published, weights_digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CLIP = "ViT-L-14:openai"
 
@@ -27,6 +26,10 @@ class Aesthetic:
     """
 
     def __init__(self, source: BackboneSource) -> None:
+        import torch
+
+        from pytest_vdb.backbones.networks.batches import seeded
+
         if source.tiny:
             self._clip = OpenClip(source)
             self._layer = seeded(lambda: torch.nn.Linear(32, 1))
@@ -40,6 +43,8 @@ class Aesthetic:
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
         """`vbench_aesthetic`: `(T,)`."""
+        import torch
+
         seen = torch.from_numpy(self._clip.features("vbench_clip", subject))
         ratings: NDArray[np.float32] = self._layer(seen)[:, 0].numpy()
         return ratings
@@ -55,4 +60,6 @@ def _weights(source: BackboneSource) -> tuple[Path, Path]:
 
 
 def _linear(path: Path) -> Any:
+    import torch
+
     return load_into(torch.nn.Linear(768, 1), path, backbone="aesthetic", called="LAION's layer over 768 features")

@@ -1,21 +1,22 @@
 """V-JEPA 2 through transformers: what happens in a clip, learnt without labels. The network of JEDi.
 
 JEDi's authors used the first V-JEPA (ViT-H, D = 1280), which transformers does not have; values through another network
-carry its name in their version and are never compared with theirs. Needs torch.
+carry its name in their version and are never compared with theirs.
 """
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from transformers import VJEPA2Config, VJEPA2Model
+from typing import TYPE_CHECKING
 
-from pytest_vdb.metrics import frames as framing
-from pytest_vdb.metrics.backbones import seeded
-from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.frames import IMAGENET_MEAN, IMAGENET_STD
-from pytest_vdb.metrics.pretrained import open_pretrained
+import numpy as np
+
+from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.pretrained import open_pretrained
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+    from transformers import VJEPA2Model
 
 LONGEST = 64
 """Frames the published networks were trained on; longer clips are sampled evenly down to it."""
@@ -31,6 +32,10 @@ class VJepa:
     """
 
     def __init__(self, source: BackboneSource) -> None:
+        from transformers import VJEPA2Model
+
+        from pytest_vdb.backbones.networks.batches import seeded
+
         self._device = source.device
         if source.tiny:
             self._model, self.identity = seeded(_tiny), "tiny"
@@ -40,6 +45,8 @@ class VJepa:
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
         """`vjepa`: `(D,)`, not normalised."""
+        import torch
+
         assert subject.clip is not None
         pixels = self.prepare(subject.clip.frames)
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
@@ -49,10 +56,12 @@ class VJepa:
 
     def prepare(self, frames: NDArray[np.uint8]) -> torch.Tensor:
         """`uint8 (T, H, W, 3)` -> normalised `float32 (T, 3, size, size)`, T even and at most 64."""
+        from pytest_vdb.backbones.networks import frames as framing
+
         size = self._model.config.crop_size
         chosen = frames[evenly(len(frames), self._model.config.tubelet_size)]
         resized = framing.resize_short_side(framing.to_device(chosen, self._device), int(size * 256 / 224), "bilinear")
-        return framing.normalise(framing.centre(resized, size), IMAGENET_MEAN, IMAGENET_STD)
+        return framing.normalise(framing.centre(resized, size), framing.IMAGENET_MEAN, framing.IMAGENET_STD)
 
 
 def evenly(frames: int, multiple: int) -> NDArray[np.intp]:
@@ -63,6 +72,8 @@ def evenly(frames: int, multiple: int) -> NDArray[np.intp]:
 
 
 def _tiny() -> VJEPA2Model:
+    from transformers import VJEPA2Config, VJEPA2Model
+
     config = VJEPA2Config(
         crop_size=64,
         hidden_size=48,

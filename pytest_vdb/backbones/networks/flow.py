@@ -1,7 +1,7 @@
 """Optical flow by RAFT (torchvision), and what can be said of a clip's flow in a few numbers per pair of frames.
 
 Each frame goes through the encoders once, whatever the number of pairs it is part of; the recurrent updates run over
-batches of pairs. Needs torch; imported when a metric asks for flow.
+batches of pairs.
 """
 
 from __future__ import annotations
@@ -9,130 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as functional
-from numpy.typing import NDArray
-from torchvision.models import optical_flow
 
-from pytest_vdb.errors import CannotMeasure
-from pytest_vdb.metrics import frames as framing
-from pytest_vdb.metrics import fvmd
-from pytest_vdb.metrics.backbones import seeded
-from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.pixels import need_frames
-from pytest_vdb.metrics.weights import load_into, own_or_published, weights_digest
-from pytest_vdb.records import Clip
-
-SHORT_SIDE = 256
-"""Flow is measured at this size and in its pixels: VBench's unit, so that clips of any size compare."""
-TINY_SHORT_SIDE = 128
-"""The least that RAFT takes."""
-LONGEST = 8
-"""Times as long as wide: more, and the correlation of all pixels with all pixels would not fit."""
-UPDATES = 12
 PAIRS = 8
 FRAMES = 32
 MOTION_BOUNDARY, OCCLUSION = (0.01, 0.002), (0.01, 0.5)
 """Ruder et al., Artistic style transfer for videos (arXiv 1604.08610), after Sundaram et al. 2010."""
-
-
-class RaftSmall:
-    """RAFT-small: `flow`, `flow_pairs`, `flow_turns` and `motion_histogram`.
-
-    Weights, in this order: `tiny` (seeded random ones, one update); `path` to a state dict (`.pth` or `.safetensors`)
-    with torchvision's keys; else torchvision's C_T_V2.
-    """
-
-    def __init__(self, source: BackboneSource) -> None:
-        self._device = source.device
-        self._short_side, self._updates = (TINY_SHORT_SIDE, 1) if source.tiny else (SHORT_SIDE, UPDATES)
-        if source.tiny:
-            self._model, self.identity = seeded(optical_flow.raft_small), "tiny"
-        else:
-            weights = own_or_published("raft", source)
-            self._model = load_into(optical_flow.raft_small(), weights, backbone="raft", called="RAFT-small")
-            self.identity = f"raft_small@{weights_digest(weights)}"
-        self._model.eval().requires_grad_(False).to(self._device)
-        self._seen: tuple[Clip, torch.Tensor, torch.Tensor] | None = None
-
-    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:
-        """The feature of that name, in pixels of a clip whose short side is 256."""
-        clip = subject.clip
-        assert clip is not None
-        need_frames(clip, {"flow_turns": 3, "motion_histogram": fvmd.FRAMES}.get(name, 2))
-        if self._seen is None or self._seen[0] is not clip:
-            frames = self.prepare(clip)
-            self._seen = clip, frames, flow_both_ways(self._model, frames, self._updates)
-        _, frames, flow = self._seen
-        scale = SHORT_SIDE / self._short_side
-        with torch.inference_mode():
-            answer = {
-                "flow": lambda: flow * scale,
-                "flow_pairs": lambda: describe_pairs(frames, flow, scale),
-                "flow_turns": lambda: describe_turns(flow, scale),
-                "motion_histogram": lambda: torch.from_numpy(fvmd.histogram_of_flow((flow[0] * scale).cpu().numpy())),
-            }[name]()
-        described: NDArray[np.float32] = answer.cpu().numpy()
-        return described
-
-    def prepare(self, clip: Clip) -> torch.Tensor:
-        """The frames at the size at which flow is measured: `float32 (T, 3, h, w)` in [-1, 1]."""
-        height, width = clip.frames.shape[1:3]
-        if max(height, width) > LONGEST * min(height, width):
-            raise CannotMeasure(f"frames of {width}x{height} pixels are too narrow for optical flow")
-        scale = self._short_side / min(height, width)
-        size = (round(height * scale / 8) * 8, round(width * scale / 8) * 8)
-        frames = framing.resize(framing.to_device(clip.frames, self._device), size, "bilinear")
-        return framing.normalise(frames, (0.5,) * 3, (0.5,) * 3)
-
-
-class RaftLarge:
-    """RAFT as VBench uses it: `vbench_flow`.
-
-    Weights, in this order: `tiny` (RAFT-small with seeded random weights, one update); `path` to a state dict with
-    torchvision's keys; else torchvision's C_T_V1, which is the authors' `raft-things` under other keys.
-    """
-
-    UPDATES = 20
-
-    def __init__(self, source: BackboneSource) -> None:
-        self._device = source.device
-        self._updates = 1 if source.tiny else self.UPDATES
-        if source.tiny:
-            self._model, self.identity = seeded(optical_flow.raft_small), "tiny"
-        else:
-            weights = own_or_published("raft_large", source)
-            self._model = load_into(optical_flow.raft_large(), weights, backbone="raft_large", called="RAFT")
-            self.identity = f"raft_large@{weights_digest(weights)}"
-        self._model.eval().requires_grad_(False).to(self._device)
-
-    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
-        """`vbench_flow`: `(K-1,)`, mean of the largest 5% of the flow between frames sampled at about 8 per second.
-
-        In pixels of a clip whose short side is 256; measured at the clip's own size, padded to a multiple of 8.
-
-        Raises:
-            CannotMeasure: fewer than two frames are left, or they are smaller than RAFT's 128x128.
-        """
-        clip = subject.clip
-        assert clip is not None
-        sampled = clip.frames[:: max(1, round(clip.fps / 8))]
-        height, width = sampled.shape[1:3]
-        if len(sampled) < 2:
-            raise CannotMeasure(
-                f"VBench samples {len(sampled)} of {len(clip.frames)} frames at {clip.fps:g}/s, needs 2"
-            )
-        if min(height, width) < TINY_SHORT_SIDE - 7:
-            raise CannotMeasure(f"frames of {width}x{height} pixels are smaller than the 128x128 that RAFT takes")
-        frames = framing.normalise(framing.to_device(sampled, self._device), (0.5,) * 3, (0.5,) * 3)
-        spare_x, spare_y = -width % 8, -height % 8
-        around = (spare_x // 2, spare_x - spare_x // 2, spare_y // 2, spare_y - spare_y // 2)
-        padded = functional.pad(frames, around, mode="replicate")
-        length = flow_onward(self._model, padded, self._updates).norm(dim=1).flatten(1)
-        fastest = length.topk(max(1, int(length.shape[1] * 0.05)), dim=1).values.mean(dim=1)
-        speeds: NDArray[np.float32] = (fastest * SHORT_SIDE / min(height, width)).cpu().numpy()
-        return speeds
 
 
 def flow_both_ways(model: Any, frames: torch.Tensor, updates: int) -> torch.Tensor:
@@ -229,7 +112,7 @@ def visible(there: torch.Tensor, back: torch.Tensor) -> torch.Tensor:
 
 
 def describe_pairs(frames: torch.Tensor, flow: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
-    """What each pair's flow amounts to, `(T-1, 5)`; the columns are `motion.PAIR_COLUMNS`."""
+    """What each pair's flow amounts to, `(T-1, 5)`; the columns are `raft.PAIR_COLUMNS`."""
     rows = []
     for first, second, there, back in _chunks(frames[:-1], frames[1:], flow[0], flow[1]):
         length = there.norm(dim=1)
@@ -245,7 +128,7 @@ def describe_pairs(frames: torch.Tensor, flow: torch.Tensor, scale: float = 1.0)
 
 
 def describe_turns(flow: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
-    """How the motion changes at each inner frame, `(T-2, 2)`; the columns are `motion.TURN_COLUMNS`.
+    """How the motion changes at each inner frame, `(T-2, 2)`; the columns are `raft.TURN_COLUMNS`.
 
     At steady motion the way to the next frame and the way to the previous one cancel.
     """

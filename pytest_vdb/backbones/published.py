@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from pytest_vdb.backbones.contract import BackboneSource, BackboneSpec
 from pytest_vdb.files import expanded, is_file
-from pytest_vdb.metrics.features import BackboneSource, BackboneSpec
 
 WEIGHTS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
 

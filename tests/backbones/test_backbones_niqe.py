@@ -10,10 +10,11 @@ import pytest
 from scipy import ndimage
 
 from pytest_vdb import video
+from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.networks.niqe import block_features, distance, grey, luma
+from pytest_vdb.backbones.niqe import FEATURES, Niqe, read_model
 from pytest_vdb.errors import CannotMeasure, WeightsBroken, WeightsMissing
 from pytest_vdb.metrics.engine import Engine
-from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.niqe import FEATURES, Niqe, block_features, distance, grey, luma, read_model
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.records import Clip
 

@@ -2,27 +2,26 @@
 
 By default cd-fvd (Ge et al., arXiv 2404.12391) looks through the ViT-g of VideoMAE V2 (arXiv 2303.16727), trained
 further on Something-Something v2: `vit_g_hybrid_pt_1200e_ssv2_ft.pth`, as OpenGVLab publishes it. transformers has the
-architecture under other names, so that file is read and renamed. Needs torch.
+architecture under other names, so that file is read and renamed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-import torch.nn.functional as functional
-from numpy.typing import NDArray
-from transformers import VideoMAEConfig, VideoMAEForVideoClassification
-
+from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.pretrained import open_pretrained
+from pytest_vdb.backbones.weights import own_or_published, read_state, weights_digest
 from pytest_vdb.errors import ClipTooShort, WeightsBroken
 from pytest_vdb.files import is_folder
-from pytest_vdb.metrics import frames as framing
-from pytest_vdb.metrics.backbones import seeded
-from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.pretrained import open_pretrained
-from pytest_vdb.metrics.weights import own_or_published, read_state, weights_digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from transformers import VideoMAEForVideoClassification
 
 SIDE, FRAMES = 224, 16
 """What every published VideoMAE was trained on."""
@@ -55,6 +54,8 @@ class VideoMae:
     """
 
     def __init__(self, source: BackboneSource) -> None:
+        from pytest_vdb.backbones.networks.batches import seeded
+
         self._device = source.device
         self._model, self.identity = (seeded(_tiny), "tiny") if source.tiny else _published(source)
         self._model.eval().requires_grad_(False).to(self._device)
@@ -65,6 +66,8 @@ class VideoMae:
         Raises:
             ClipTooShort: a single frame, where the network takes two at a time.
         """
+        import torch
+
         assert subject.clip is not None
         frames, least = subject.clip.frames, self._model.config.tubelet_size
         if len(frames) < least:
@@ -79,12 +82,18 @@ class VideoMae:
 
     def prepare(self, frames: NDArray[np.uint8]) -> torch.Tensor:
         """`uint8 (T, H, W, 3)` -> `float32 (T, 3, size, size)` in [0, 1]."""
+        from torch.nn import functional
+
+        from pytest_vdb.backbones.networks import frames as framing
+
         size = self._model.config.image_size
         pixels = framing.to_device(frames, self._device).float().div_(255)
         return functional.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False)
 
     def _positions(self, steps: int) -> torch.Tensor:
         """The vectors of place and time `(1, tokens, D)`, stretched to so many steps in time."""
+        from torch.nn import functional
+
         config = self._model.config
         trained: torch.Tensor = self._model.videomae.embeddings.position_embeddings.to(self._device)
         count = config.num_frames // config.tubelet_size
@@ -115,6 +124,8 @@ def renamed(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _published(source: BackboneSource) -> tuple[VideoMAEForVideoClassification, str]:
+    from transformers import VideoMAEForVideoClassification
+
     if source.path is not None and is_folder(source.path):
         return open_pretrained(VideoMAEForVideoClassification, source, backbone="videomae", called="VideoMAE")
     path = own_or_published("videomae", source)
@@ -127,6 +138,9 @@ def _load(path: Path) -> VideoMAEForVideoClassification:
     Raises:
         WeightsBroken: unreadable, or not a fine-tuned VideoMAE of 224x224 pixels.
     """
+    import torch
+    from transformers import VideoMAEConfig, VideoMAEForVideoClassification
+
     try:
         state = read_state(path)
         width, _, tubelet, patch, _ = state["patch_embed.proj.weight"].shape
@@ -156,6 +170,8 @@ def _load(path: Path) -> VideoMAEForVideoClassification:
 
 
 def _tiny() -> VideoMAEForVideoClassification:
+    from transformers import VideoMAEConfig, VideoMAEForVideoClassification
+
     config = VideoMAEConfig(
         image_size=56,
         patch_size=14,

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
+from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.videomae import VideoMae
 from pytest_vdb.errors import ClipTooShort, WeightsBroken, WeightsMissing
 from pytest_vdb.metrics.contract import ReferenceFeatures
-from pytest_vdb.metrics.features import BackboneSource, Subject
 from pytest_vdb.metrics.fvd import fvd_videomae
-from pytest_vdb.metrics.videomae import VideoMae
 from pytest_vdb.records import Clip
 
 ORACLES = Path(__file__).parents[2] / "fixtures" / "oracles"

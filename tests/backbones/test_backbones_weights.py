@@ -4,7 +4,7 @@ import sys
 
 UNREACHABLE = """
 from pytest_vdb.errors import WeightsMissing
-from pytest_vdb.metrics.weights import hub_file
+from pytest_vdb.backbones.weights import hub_file
 
 try:
     hub_file("toys/network", "model.safetensors", offline=False, backbone="clip", size_mib=578)

@@ -2,7 +2,7 @@
 
 The network is Carreira and Zisserman's (arXiv 1705.07750), trained on Kinetics-400 RGB; its 400 logits are the feature.
 It is built without batch normalisation: the loader folds that into the convolutions (in float64), which together with
-the channels-last layout makes it about 1.25 times as fast as the usual port, at 1e-5 relative. Needs torch.
+the channels-last layout makes it about 1.25 times as fast as the usual port, at 1e-5 relative.
 """
 
 from __future__ import annotations
@@ -18,19 +18,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pytest_vdb.errors import CannotMeasure, VdbError, WeightsBroken
-from pytest_vdb.metrics import torchscript
-from pytest_vdb.metrics.backbones import seeded
-from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.weights import own_or_published, read_state
+from pytest_vdb.backbones import torchscript
+from pytest_vdb.backbones.weights import read_state
+from pytest_vdb.errors import VdbError, WeightsBroken
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIDE = 224
-SHORTEST_CLIP = 9
-"""Frames below which nothing is left for the last pooling."""
-
 KNOWN_FILES = {
     "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2": "kinetics-400, the TorchScript of StyleGAN-V",
 }
@@ -273,47 +268,7 @@ def _fold(state: Mapping[str, torch.Tensor], layer: str) -> tuple[torch.Tensor, 
     return (weight * scale.view(-1, 1, 1, 1, 1)).float(), (shift + (bias - norm["running_mean"]) * scale).float()
 
 
-class I3D:
-    """The backbone `i3d`: a clip's 400 logits under either preprocessing.
-
-    Raises:
-        WeightsMissing: not on this machine and not to be had now.
-        WeightsBroken: a file that is not an I3D.
-    """
-
-    def __init__(self, source: BackboneSource) -> None:
-        self._device = source.device
-        if source.tiny:
-            network, self.identity = seeded(_tiny), "tiny"
-        else:
-            network, self.identity = load(own_or_published("i3d", source))
-        self._network = network.to(source.device, memory_format=torch.channels_last_3d)
-
-    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:
-        """`i3d`: `(400,)` after StyleGAN-V's preprocessing; `i3d_cd`: after cd-fvd's.
-
-        Raises:
-            CannotMeasure: fewer than 9 frames.
-        """
-        assert subject.clip is not None
-        frames = subject.clip.frames
-        if len(frames) < SHORTEST_CLIP:
-            raise CannotMeasure(
-                f"I3D needs {SHORTEST_CLIP} frames, got {len(frames)}", mend="published FVD uses 16 frames"
-            )
-        prepare = as_cd_fvd if name == "i3d_cd" else as_styleganv
-        logits: NDArray[np.float32] = self.logits(prepare(frames, self._device))[0]
-        return logits
-
-    def logits(self, clips: torch.Tensor) -> NDArray[np.float32]:
-        """`(N, 3, T, 224, 224)` in [-1, 1] -> `(N, 400)`. Full float32 on a GPU too: TF32 would cost 1e-3."""
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            logits = self._network(clips.contiguous(memory_format=torch.channels_last_3d))
-        result: NDArray[np.float32] = logits.float().cpu().numpy()
-        return result
-
-
-def _tiny() -> InceptionI3d:
+def tiny() -> InceptionI3d:
     """A sixteenth of the width; weights large enough that clips still differ after twenty layers."""
     network = InceptionI3d(shrink=16)
     for module in network.modules():

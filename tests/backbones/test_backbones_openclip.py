@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.networks import batches, frames
+from pytest_vdb.backbones.openclip import OpenClip
 from pytest_vdb.errors import UnknownName, WeightsBroken, WeightsMissing
-from pytest_vdb.metrics import backbones, frames
-from pytest_vdb.metrics.features import BackboneSource, Subject
-from pytest_vdb.metrics.openclip import OpenClip
 from pytest_vdb.records import Clip, Prompt
 
 TINY = {
@@ -39,7 +39,7 @@ def clip_folder(tmp_path_factory):
     import open_clip
 
     folder = tmp_path_factory.mktemp("clip")
-    model = backbones.seeded(lambda: open_clip.CLIP(**TINY))
+    model = batches.seeded(lambda: open_clip.CLIP(**TINY))
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": {"size": 32}}))
     return folder
@@ -135,7 +135,7 @@ def test_the_batch_and_the_threads_change_no_feature(tiny, monkeypatch):
         threaded = tiny.features("clip_image", subject)
     finally:
         torch.set_num_threads(before)
-    monkeypatch.setattr(backbones, "BATCH_ON_CPU", 2)
+    monkeypatch.setattr(batches, "BATCH_ON_CPU", 2)
     assert np.abs(tiny.features("clip_image", subject) - whole).max() < 1e-5
     assert np.abs(threaded - whole).max() < 1e-5
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pytest_vdb.metrics import frames as framing
+from pytest_vdb.backbones.networks import frames as framing
 
 BATCH_ON_CPU = 16
 """Frames at once: more no longer fit the cache, and prepare half as fast."""

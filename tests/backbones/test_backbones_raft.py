@@ -10,11 +10,12 @@ import pytest
 import torch
 from torchvision.models import optical_flow
 
+from pytest_vdb.backbones import raft
+from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.networks import flow as flows
+from pytest_vdb.backbones.networks.batches import seeded
 from pytest_vdb.errors import CannotMeasure, ClipTooShort, WeightsBroken, WeightsMissing
-from pytest_vdb.metrics import raft
-from pytest_vdb.metrics.backbones import seeded
 from pytest_vdb.metrics.engine import Engine
-from pytest_vdb.metrics.features import BackboneSource, Subject
 from pytest_vdb.metrics.motion import (
     dynamic_degree,
     flow_speed,
@@ -58,7 +59,7 @@ def test_flow_is_torchvisions_own(build):
     with torch.inference_mode():
         there = model(frames[:-1], frames[1:], 2)[-1]
         back = model(frames[1:], frames[:-1], 2)[-1]
-    ours = raft.flow_both_ways(model, frames, updates=2)
+    ours = flows.flow_both_ways(model, frames, updates=2)
     scale = there.abs().max()
     assert (ours[0] - there).abs().max() < 1e-4 * scale
     assert (ours[1] - back).abs().max() < 1e-4 * scale
@@ -66,17 +67,17 @@ def test_flow_is_torchvisions_own(build):
 
 def test_the_number_of_pairs_at_once_changes_no_flow(tiny, monkeypatch):
     frames = tiny.prepare(noise(4))
-    whole = raft.flow_both_ways(tiny._model, frames, 1)
-    monkeypatch.setattr(raft, "PAIRS", 1)
-    monkeypatch.setattr(raft, "FRAMES", 1)
-    assert (raft.flow_both_ways(tiny._model, frames, 1) - whole).abs().max() < 1e-3 * whole.abs().max()
+    whole = flows.flow_both_ways(tiny._model, frames, 1)
+    monkeypatch.setattr(flows, "PAIRS", 1)
+    monkeypatch.setattr(flows, "FRAMES", 1)
+    assert (flows.flow_both_ways(tiny._model, frames, 1) - whole).abs().max() < 1e-3 * whole.abs().max()
 
 
 def test_a_carried_picture_is_the_shifted_picture():
     picture = texture()
     flow = torch.zeros(1, 2, 64, 96)
     flow[:, 0] = 5
-    carried, inside = raft.carried(picture, flow)
+    carried, inside = flows.carried(picture, flow)
     assert torch.allclose(carried[..., :-5], picture[..., 5:], atol=1e-5)
     assert inside[0, :, :91].all()
     assert not inside[0, :, 91:].any()
@@ -84,7 +85,7 @@ def test_a_carried_picture_is_the_shifted_picture():
 
 def test_steady_motion_is_explained_smooth_and_coherent():
     frames, flow = drift([3, 3, 3, 3])
-    pairs, turns = raft.describe_pairs(frames, flow).numpy(), raft.describe_turns(flow).numpy()
+    pairs, turns = flows.describe_pairs(frames, flow).numpy(), flows.describe_turns(flow).numpy()
     assert flow_speed(pairs).value == pytest.approx(3)
     assert dynamic_degree(pairs).value == pytest.approx(3)
     assert warping_error(pairs).value == pytest.approx(0, abs=1e-8)
@@ -94,14 +95,14 @@ def test_steady_motion_is_explained_smooth_and_coherent():
 
 def test_a_still_clip_is_smooth_coherent_and_without_error():
     frames, flow = drift([0, 0, 0])
-    pairs, turns = raft.describe_pairs(frames, flow).numpy(), raft.describe_turns(flow).numpy()
+    pairs, turns = flows.describe_pairs(frames, flow).numpy(), flows.describe_turns(flow).numpy()
     values = [f(pairs).value for f in (flow_speed, dynamic_degree, warping_error, motion_coherence)]
     assert values == pytest.approx([0, 0, 0, 1], abs=1e-12)
     assert motion_smoothness(turns).value == 1
 
 
 def test_a_dropped_frame_makes_the_motion_less_smooth():
-    steady, jumping = (raft.describe_turns(drift(shifts)[1]).numpy() for shifts in ([2, 2, 2, 2], [2, 4, 2, 2]))
+    steady, jumping = (flows.describe_turns(drift(shifts)[1]).numpy() for shifts in ([2, 2, 2, 2], [2, 4, 2, 2]))
     score = motion_smoothness(jumping)
     assert score.value < motion_smoothness(steady).value
     assert score.series == pytest.approx([1 - 2 / 7, 1 - 2 / 7, 1])
@@ -111,24 +112,24 @@ def test_flicker_raises_the_warping_error_by_its_square():
     frames, flow = drift([2, 2])
     frames = frames * 0.5
     frames[1] += 0.2
-    pairs = raft.describe_pairs(frames, flow).numpy()
+    pairs = flows.describe_pairs(frames, flow).numpy()
     assert warping_error(pairs).value == pytest.approx((0.2 / 2) ** 2, rel=1e-4)
 
 
 def test_what_leaves_the_frame_is_not_counted():
     _, flow = drift([10])
-    assert raft.visible(flow[0], flow[1])[0].float().mean() == pytest.approx(86 / 96)
+    assert flows.visible(flow[0], flow[1])[0].float().mean() == pytest.approx(86 / 96)
 
 
 def test_flow_that_does_not_come_back_is_occluded():
     _, flow = drift([4])
-    assert not raft.visible(flow[0], torch.zeros_like(flow[0])).any()
+    assert not flows.visible(flow[0], torch.zeros_like(flow[0])).any()
 
 
 def test_edges_of_the_motion_are_left_out():
     there = torch.zeros(1, 2, 32, 32)
     there[:, 0, :, 16:] = 3
-    seen = raft.visible(there, -there)
+    seen = flows.visible(there, -there)
     assert not seen[0, :, 15].any()
     assert seen[0, :, :14].all()
 
@@ -136,7 +137,7 @@ def test_edges_of_the_motion_are_left_out():
 def test_scattered_flow_is_incoherent():
     frames, flow = drift([3, 3])
     scattered = flow + 6 * torch.randn(flow.shape, generator=torch.Generator().manual_seed(0))
-    coherent, rough = (motion_coherence(raft.describe_pairs(frames, f).numpy()).value for f in (flow, scattered))
+    coherent, rough = (motion_coherence(flows.describe_pairs(frames, f).numpy()).value for f in (flow, scattered))
     assert rough < 0.6 < coherent
 
 
@@ -210,7 +211,7 @@ def test_a_file_of_another_network_is_refused(tmp_path):
 
 def test_a_download_with_a_wrong_hash_is_not_kept(tmp_path, monkeypatch):
     """Served from a folder: what arrives is not what the name promises."""
-    from pytest_vdb.metrics.weights import url_file
+    from pytest_vdb.backbones.weights import url_file
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     served = tmp_path / "served" / "net-01234567.pth"

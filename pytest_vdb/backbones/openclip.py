@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import open_clip
-import torch
-from numpy.typing import NDArray
-from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
-from PIL import Image
-
+from pytest_vdb.backbones.contract import BACKBONES, BackboneSource, Subject
+from pytest_vdb.backbones.weights import given_file, hub_file, weights_digest
 from pytest_vdb.errors import UnknownName, WeightsBroken, WeightsMissing
 from pytest_vdb.files import is_folder, is_there, read_json
-from pytest_vdb.metrics import frames as framing
-from pytest_vdb.metrics.backbones import in_batches, seeded, unit_rows
-from pytest_vdb.metrics.features import BACKBONES, BackboneSource, Subject
-from pytest_vdb.metrics.weights import given_file, hub_file, weights_digest
 from pytest_vdb.remote_code import check_config
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
 
 
 class OpenClip:
@@ -44,6 +40,8 @@ class OpenClip:
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:
         """`clip_image` and `vbench_clip`: `(T, D)` unit vectors; `clip_text`: `(D,)` unit vector."""
+        from pytest_vdb.backbones.networks.batches import in_batches, unit_rows
+
         if name == "clip_text":
             assert subject.prompt is not None
             return self._text(subject.prompt.text)
@@ -53,6 +51,8 @@ class OpenClip:
 
     def prepare(self, frames: torch.Tensor) -> torch.Tensor:
         """`uint8 (T, 3, H, W)` -> what the image tower takes; open_clip's own transform within 2 levels of 255."""
+        from pytest_vdb.backbones.networks import frames as framing
+
         wanted = self._preprocessing
         height, width = wanted["size"]
         if wanted["resize_mode"] == "squash":
@@ -65,17 +65,27 @@ class OpenClip:
 
     def prepare_as_vbench(self, frames: torch.Tensor) -> torch.Tensor:
         """What VBench's `clip_transform` makes of the frames: bicubic without antialiasing, in floating point."""
+        from pytest_vdb.backbones.networks import frames as framing
+
         size = self._preprocessing["size"][0]
         resized = framing.centre(framing.plain_resize_short_side(frames, size, "bicubic"), size)
         return framing.normalise(resized, self._preprocessing["mean"], self._preprocessing["std"])
 
     def _prepare_by_pillow(self, frames: torch.Tensor) -> torch.Tensor:
+        import torch
+        from open_clip.transform import PreprocessCfg, image_transform_v2
+        from PIL import Image
+
         transform = image_transform_v2(PreprocessCfg(**self._preprocessing), is_train=False)
         pictures = frames.permute(0, 2, 3, 1).cpu().numpy()
         return torch.stack([transform(Image.fromarray(picture)) for picture in pictures]).to(frames.device)
 
     def _text(self, text: str) -> NDArray[np.float32]:
         """Kept per text: every model answers the same prompts."""
+        import torch
+
+        from pytest_vdb.backbones.networks.batches import unit_rows
+
         if text not in self._texts:
             with torch.inference_mode():
                 tokens = self._tokenizer([text]).to(self._device)
@@ -83,6 +93,10 @@ class OpenClip:
         return self._texts[text]
 
     def _open_tiny(self) -> None:
+        import open_clip
+
+        from pytest_vdb.backbones.networks.batches import seeded
+
         vision = {"image_size": 64, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}
         text = {"context_length": 77, "vocab_size": 49408, "width": 24, "heads": 2, "layers": 2}
         self._model = seeded(lambda: open_clip.CLIP(embed_dim=32, vision_cfg=vision, text_cfg=text))
@@ -91,6 +105,8 @@ class OpenClip:
         self.identity = "tiny"
 
     def _open(self, source: BackboneSource) -> None:
+        import open_clip
+
         weights = _Weights.of(source)
         self._model = weights.open()
         self._tokenizer = open_clip.get_tokenizer(weights.architecture)
@@ -101,6 +117,8 @@ class OpenClip:
 
 def _preprocessing(given: dict[str, Any]) -> dict[str, Any]:
     """open_clip's preprocessing settings, its defaults filled in, `size` as (height, width)."""
+    from open_clip.transform import PreprocessCfg, merge_preprocess_dict
+
     settings: dict[str, Any] = merge_preprocess_dict(PreprocessCfg(), given)
     size = settings["size"]
     return {**settings, "size": (size, size) if isinstance(size, int) else tuple(size)}
@@ -133,6 +151,8 @@ class _Weights:
 
     @classmethod
     def _published(cls, name: str, source: BackboneSource) -> _Weights:
+        import open_clip
+
         architecture, _, tag = name.partition(":")
         known = open_clip.get_pretrained_cfg(architecture, tag)
         if not known.get("hf_hub"):
@@ -162,6 +182,8 @@ class _Weights:
 
     @classmethod
     def _in_file(cls, path: Path) -> _Weights:
+        import open_clip
+
         named = [known for known in open_clip.list_models() if path.stem.startswith(known)]
         if not named:
             raise WeightsBroken(
@@ -181,6 +203,8 @@ class _Weights:
         Raises:
             WeightsBroken: the file cannot be read as this architecture.
         """
+        import open_clip
+
         options: dict[str, Any] = {} if self.architecture.startswith("local-dir:") else {"pretrained": str(self.file)}
         if self.quick_gelu:
             options["force_quick_gelu"] = True

@@ -1,0 +1,1 @@
+"""The networks that metrics look through. Nothing here knows a metric."""

@@ -1,0 +1,42 @@
+"""MUSIQ: VBench's imaging quality. The transformer itself: `networks/musiq.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.weights import load_into, own_or_published, weights_digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Musiq:
+    """`vbench_musiq`: the rating of each frame, 0 to 100.
+
+    Weights, in this order: `tiny`; `path` to the converted checkpoint; else the published one.
+    """
+
+    def __init__(self, source: BackboneSource) -> None:
+        from pytest_vdb.backbones.networks.batches import seeded
+        from pytest_vdb.backbones.networks.musiq import MultiScaleTransformer
+
+        self._device = source.device
+        if source.tiny:
+            self._model, self.identity = seeded(lambda: MultiScaleTransformer(width=12, hidden=24, layers=1)), "tiny"
+        else:
+            path = own_or_published("musiq", source)
+            self._model = load_into(MultiScaleTransformer(), path, backbone="musiq", called="MUSIQ")
+            self.identity = f"musiq@{weights_digest(path)}"
+        self._model.eval().requires_grad_(False).to(self._device)
+
+    def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
+        """`vbench_musiq`: `(T,)`."""
+        from pytest_vdb.backbones.networks.batches import in_batches
+        from pytest_vdb.backbones.networks.musiq import BATCH, prepare
+
+        assert subject.clip is not None
+        ratings = in_batches(self._model, subject.clip.frames, prepare, self._device, BATCH)
+        answer: NDArray[np.float32] = ratings.cpu().numpy()
+        return answer
