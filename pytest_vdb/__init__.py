@@ -1,14 +1,16 @@
 """Benchmarks of video diffusion models as tests.
 
-The public names: `Clip`, `Prompt`, `Recipe`, `Measurement` and `Score` to speak with, `@model` and `@metric` to extend
-with, `VdbError` and `CannotMeasure` to catch and raise. Each is imported when it is first used, because every pytest
-session on a machine with this package imports it, also those of projects that never benchmark anything.
+The public names: `Clip`, `Prompt`, `Recipe`, `Measurement` and `Score` to speak with, `@model`, `@metric` and
+`@backbone` (with `Feature`) to extend with, `VdbError` and `CannotMeasure` to catch and raise. Each is imported when it
+is first used, because every pytest session on a machine with this package imports it, also those of projects that never
+benchmark anything.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_vdb.backbones.contract import Feature, backbone
     from pytest_vdb.errors import CannotMeasure, VdbError
     from pytest_vdb.metrics.contract import Score, metric
     from pytest_vdb.models.contract import model
@@ -16,9 +18,22 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["CannotMeasure", "Clip", "Measurement", "Prompt", "Recipe", "Score", "VdbError", "metric", "model"]
+__all__ = [
+    "CannotMeasure",
+    "Clip",
+    "Feature",
+    "Measurement",
+    "Prompt",
+    "Recipe",
+    "Score",
+    "VdbError",
+    "backbone",
+    "metric",
+    "model",
+]
 
 _HOMES = {
+    "pytest_vdb.backbones.contract": ("Feature", "backbone"),
     "pytest_vdb.errors": ("CannotMeasure", "VdbError"),
     "pytest_vdb.metrics.contract": ("Score", "metric"),
     "pytest_vdb.models.contract": ("model",),

@@ -31,6 +31,12 @@ def where_is(thing: Callable[..., Any]) -> str:
     return f"{path}:{line} ({thing.__qualname__})"
 
 
+def file_of(thing: Callable[..., Any]) -> str | None:
+    """The file in which a function or class stands; None: it is made of no source."""
+    code = next(_codes(thing), None)
+    return None if code is None else code.co_filename
+
+
 def raised_at(error: BaseException) -> str | None:
     """`mine.py:12`, the last line of the user's own files that an error passed; None: it passed none."""
     ours = Path(__file__).parent

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vdb.backbones.contract import BACKBONES
+from pytest_vdb.backbones.registry import BackboneRegistry
 from pytest_vdb.cli import _parser
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.models.pipelines import quirks
@@ -51,7 +51,7 @@ def test_every_metric_has_its_row_with_unit_and_direction(name):
 def test_a_metrics_row_names_only_networks_that_there_are():
     for name, row in rows("metrics", 6).items():
         named = set(re.findall(r"`(\w+)`", row[4])) - {"vbench"}
-        assert named <= set(BACKBONES), name
+        assert named <= set(BackboneRegistry.builtin().names()), name
 
 
 @pytest.mark.parametrize("flag", [flag.flag for flag in FLAGS])

@@ -21,7 +21,8 @@ from safetensors.torch import save_file
 
 import pytest_vdb
 from pytest_vdb import video
-from pytest_vdb.backbones.contract import BACKBONES, BackboneSource
+from pytest_vdb.backbones.contract import BackboneSource
+from pytest_vdb.backbones.registry import BackboneRegistry
 from pytest_vdb.backbones.weights import read_state
 from pytest_vdb.cli import main
 from pytest_vdb.errors import ClipFileError, TooLarge, VdbError, WeightsBroken
@@ -32,6 +33,7 @@ from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.models.weights import tiny
 from pytest_vdb.records import Clip, Recipe
 
+BACKBONES = {network.name: network for network in BackboneRegistry.builtin()}
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 SOURCES = sorted(Path(pytest_vdb.__file__).parent.rglob("*.py"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.contract import BackboneSource, Feature, Subject, backbone, declared
 from pytest_vdb.backbones.openclip import OpenClip
 from pytest_vdb.backbones.weights import given_file, load_into, own_or_published, weights_digest
 from pytest_vdb.files import is_file
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 CLIP = "ViT-L-14:openai"
 
 
+@backbone(
+    "aesthetic",
+    features=Feature("vbench_aesthetic", about="(T,) aesthetic score of each frame, 1 to 10"),
+    about="LAION's linear aesthetic predictor over CLIP ViT-L-14 of OpenAI (1.6 GiB more)",
+    repository="https://raw.githubusercontent.com/LAION-AI/aesthetic-predictor/6d122adad522ab246644d9dc1c6d7a3810ee255f/sa_0_4_vit_l_14_linear.pth",
+    size_mib=0.004,
+    licence="MIT",
+    sha256="2cd4e60f4f24ae3bcd57b847b13c1f3ba27edc28cc1a7f9ce74ee9f421243cba",
+)
 class Aesthetic:
     """`vbench_aesthetic`: the predicted rating of each frame, 1 to 10.
 
@@ -52,7 +61,7 @@ class Aesthetic:
 
 def _weights(source: BackboneSource) -> tuple[Path, Path]:
     """The linear layer's file, and CLIP's."""
-    path = own_or_published("aesthetic", source)
+    path = own_or_published(declared(Aesthetic), source)
     if is_file(path):
         return path, Path(CLIP)
     layer = given_file(path / "sa_0_4_vit_l_14_linear.pth", backbone="aesthetic")
@@ -62,4 +71,6 @@ def _weights(source: BackboneSource) -> tuple[Path, Path]:
 def _linear(path: Path) -> Any:
     import torch
 
-    return load_into(torch.nn.Linear(768, 1), path, backbone="aesthetic", called="LAION's layer over 768 features")
+    return load_into(
+        torch.nn.Linear(768, 1), path, network=declared(Aesthetic), called="LAION's layer over 768 features"
+    )

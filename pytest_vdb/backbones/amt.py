@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.contract import BackboneSource, Feature, Subject, backbone, declared
 from pytest_vdb.backbones.weights import load_into, own_or_published, weights_digest
 from pytest_vdb.errors import CannotMeasure, ClipTooShort
 
@@ -18,6 +18,19 @@ SMALLEST = 128
 """Pixels: an eighth of it, halved three times, is 2, the least that can be interpolated in."""
 
 
+@backbone(
+    "amt",
+    features=Feature(
+        "vbench_amt",
+        about="(K,) how far each second frame is from the one invented between its neighbours, 0 to 255",
+        frames=3,
+    ),
+    about="AMT-S, invents the frame between two: VBench's motion smoothness",
+    repository="lalala125/AMT",
+    filename="amt-s.pth",
+    size_mib=11.4,
+    licence="CC BY-NC 4.0",
+)
 class Amt:
     """`vbench_amt`: how far every second frame is from the one that AMT-S puts between its neighbours.
 
@@ -33,8 +46,8 @@ class Amt:
         if source.tiny:
             self._model, self.identity = seeded(Interpolator), "tiny"
         else:
-            path = own_or_published("amt", source)
-            self._model = load_into(Interpolator(), path, backbone="amt", called="AMT-S")
+            path = own_or_published(declared(self), source)
+            self._model = load_into(Interpolator(), path, network=declared(self), called="AMT-S")
             self.identity = f"amt@{weights_digest(path)}"
         self._model.eval().requires_grad_(False).to(self._device)
 

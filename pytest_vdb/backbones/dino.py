@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.contract import BackboneSource, Feature, Subject, backbone, declared
 from pytest_vdb.backbones.pretrained import open_pretrained
 from pytest_vdb.backbones.weights import load_into, own_or_published, weights_digest
 
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from transformers import Dinov2Model
 
 
+@backbone(
+    "dino",
+    features=Feature("dino", about="(T, D) unit vectors of the class token, one per frame"),
+    about="DINOv2 small, patch 14",
+    repository="facebook/dinov2-small",
+    size_mib=84,
+    licence="Apache-2.0",
+)
 class Dino:
     """DINOv2: `dino`, the class token of each frame.
 
@@ -33,7 +41,7 @@ class Dino:
         if source.tiny:
             self._model, self.identity = seeded(_tiny), "tiny"
         else:
-            self._model, self.identity = open_pretrained(Dinov2Model, source, backbone="dino", called="DINOv2")
+            self._model, self.identity = open_pretrained(Dinov2Model, source, network=declared(self), called="DINOv2")
         self._short_side, self._size = (64, 56) if source.tiny else (256, 224)
         self._model.eval().requires_grad_(False).to(self._device)
 
@@ -65,6 +73,14 @@ def _tiny() -> Dinov2Model:
     return Dinov2Model(config)
 
 
+@backbone(
+    "dino_v1",
+    features=Feature("vbench_dino", about="(T, D) unit vectors after VBench's preprocessing"),
+    about="DINO ViT-B/16, the first version: VBench's subject consistency",
+    repository="timm/vit_base_patch16_224.dino",
+    size_mib=327,
+    licence="Apache-2.0",
+)
 class DinoV1:
     """DINO ViT-B/16 as VBench uses it: `vbench_dino`, the class token of each frame.
 
@@ -85,8 +101,8 @@ class DinoV1:
             self._side, self.identity = 32, "tiny"
             self._model = seeded(lambda: _vision_transformer(img_size=32, embed_dim=24, depth=2, num_heads=2))
         else:
-            self._side, path = 224, own_or_published("dino_v1", source)
-            self._model = load_into(_vision_transformer(), path, backbone="dino_v1", called="DINO ViT-B/16")
+            self._side, path = 224, own_or_published(declared(self), source)
+            self._model = load_into(_vision_transformer(), path, network=declared(self), called="DINO ViT-B/16")
             self.identity = f"dino_vitb16@{weights_digest(path)}"
         self._model.eval().requires_grad_(False).to(self._device)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.contract import BackboneSource, Feature, Subject, backbone, declared
 from pytest_vdb.backbones.weights import own_or_published
 from pytest_vdb.errors import CannotMeasure
 
@@ -17,6 +17,19 @@ SHORTEST_CLIP = 9
 """Frames below which nothing is left for the last pooling."""
 
 
+@backbone(
+    "i3d",
+    features=(
+        Feature("i3d", about="(400,) logits, StyleGAN-V's preprocessing", frames=SHORTEST_CLIP),
+        Feature("i3d_cd", about="(400,) logits, cd-fvd's preprocessing (squashed)", frames=SHORTEST_CLIP),
+    ),
+    about="Inception-I3D, Kinetics-400 RGB: the network of FVD",
+    repository="flateon/FVD-I3D-torchscript",
+    filename="i3d_torchscript.pt",
+    size_mib=49,
+    licence="Apache-2.0 (the original network's; the conversion states none)",
+    sha256="bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
+)
 class I3D:
     """The backbone `i3d`: a clip's 400 logits under either preprocessing.
 
@@ -35,7 +48,7 @@ class I3D:
         if source.tiny:
             network, self.identity = seeded(network_of.tiny), "tiny"
         else:
-            network, self.identity = network_of.load(own_or_published("i3d", source))
+            network, self.identity = network_of.load(own_or_published(declared(self), source))
         self._network = network.to(source.device, memory_format=torch.channels_last_3d)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.contract import BackboneSource, Feature, Subject, backbone, declared
 from pytest_vdb.backbones.weights import load_into, own_or_published, weights_digest
 
 if TYPE_CHECKING:
@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@backbone(
+    "musiq",
+    features=Feature("vbench_musiq", about="(T,) technical quality of each frame, 0 to 100"),
+    about="MUSIQ trained on SPAQ: VBench's imaging quality",
+    repository="https://github.com/chaofengc/IQA-PyTorch/releases/download/v0.1-weights/musiq_spaq_ckpt-358bb6af.pth",
+    size_mib=104,
+    licence="Apache-2.0 (Google's weights, converted)",
+)
 class Musiq:
     """`vbench_musiq`: the rating of each frame, 0 to 100.
 
@@ -26,8 +34,8 @@ class Musiq:
         if source.tiny:
             self._model, self.identity = seeded(lambda: MultiScaleTransformer(width=12, hidden=24, layers=1)), "tiny"
         else:
-            path = own_or_published("musiq", source)
-            self._model = load_into(MultiScaleTransformer(), path, backbone="musiq", called="MUSIQ")
+            path = own_or_published(declared(self), source)
+            self._model = load_into(MultiScaleTransformer(), path, network=declared(self), called="MUSIQ")
             self.identity = f"musiq@{weights_digest(path)}"
         self._model.eval().requires_grad_(False).to(self._device)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_vdb.arrays import read_npz
-from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.contract import BackboneSource, Feature, Subject, backbone, declared
 from pytest_vdb.backbones.weights import own_or_published, weights_digest
 from pytest_vdb.errors import WeightsBroken
 
@@ -20,6 +20,18 @@ FRAMES = 8
 FEATURES = 36
 
 
+@backbone(
+    "niqe",
+    features=(
+        Feature("niqe_frames", about="(K,) distance of up to 8 evenly spaced frames, MATLAB's brightness"),
+        Feature("niqe_basicsr_frames", about="(K,) distance of up to 8 evenly spaced frames, BasicSR's brightness"),
+    ),
+    about="NIQE's model of pristine photographs: 36 means and their covariance, no network",
+    repository="https://raw.githubusercontent.com/XPixelGroup/BasicSR/8d56e3a045f9fb3e1d8872f92ee4a4f07f886b0a/basicsr/metrics/niqe_pris_params.npz",
+    size_mib=0.01,
+    licence="free with attribution (LIVE, The University of Texas at Austin)",
+    sha256="2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296",
+)
 class Niqe:
     """`niqe_frames` and `niqe_basicsr_frames`: the distance of up to 8 evenly spaced frames, `(K,)`.
 
@@ -31,7 +43,7 @@ class Niqe:
         if source.tiny:
             self.identity, self._mean, self._covariance = "tiny", np.ones(FEATURES), np.eye(FEATURES)
             return
-        path = own_or_published("niqe", source)
+        path = own_or_published(declared(self), source)
         self._mean, self._covariance = read_model(path)
         self.identity = f"niqe@{weights_digest(path)}"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.backbones.contract import BACKBONES, BackboneSource, Subject
+from pytest_vdb.backbones.contract import BackboneSource, Feature, Subject, backbone, declared
 from pytest_vdb.backbones.weights import given_file, hub_file, weights_digest
 from pytest_vdb.errors import UnknownName, WeightsBroken, WeightsMissing
 from pytest_vdb.files import is_folder, is_there, read_json
@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@backbone(
+    "clip",
+    features=(
+        Feature("clip_image", about="(T, D) unit vectors, one per frame"),
+        Feature("clip_text", about="(D,) unit vector of the prompt's text", of="prompt"),
+        Feature("vbench_clip", about="(T, D) unit vectors after VBench's preprocessing"),
+    ),
+    about="CLIP ViT-B-32 as OpenAI trained it; any open_clip architecture through --vdb-backbone clip=...",
+    repository="timm/vit_base_patch32_clip_224.openai",
+    size_mib=578,
+    licence="MIT",
+)
 class OpenClip:
     """CLIP of any open_clip architecture: `clip_image`, `clip_text` and, through VBench's preprocessing, `vbench_clip`.
 
@@ -163,7 +175,7 @@ class _Weights:
             filename or "open_clip_model.safetensors",
             offline=source.offline,
             backbone="clip",
-            size_mib=BACKBONES["clip"].size_mib if name == OpenClip.DEFAULT else None,
+            size_mib=declared(OpenClip).size_mib if name == OpenClip.DEFAULT else None,
         )
         return cls(architecture=architecture, file=file, quick_gelu=bool(known.get("quick_gelu")))
 

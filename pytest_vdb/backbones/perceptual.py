@@ -8,13 +8,13 @@ pytest-vdb. What the network sees in a reference clip is kept, so a second clip 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.backbones.contract import BackboneSource, Subject
-from pytest_vdb.backbones.pairs import need_same_length, need_same_size, to_short_side
+from pytest_vdb.backbones.contract import BackboneSource, BackboneSpec, Feature, Subject, backbone, declared
+from pytest_vdb.backbones.pairs import SHORT_SIDES, need_same_length, need_same_size, to_short_side
 from pytest_vdb.backbones.weights import given_file, own_or_published, read_state, url_file, weights_digest
 from pytest_vdb.errors import CannotMeasure, VdbError, WeightsBroken, WeightsMissing
 from pytest_vdb.files import is_folder, is_there
@@ -30,6 +30,15 @@ SMALLEST_PX = 32
 """Below this nothing is left at the deepest layer."""
 KEPT_MIB = 1024
 """Most memory that a reference's features may take; longer references are looked at anew each time."""
+
+
+def _distances(name: str) -> tuple[Feature, ...]:
+    """What either gives: the distance of each frame at the clips' own size and at each short side."""
+    about = "(T,) distance of each frame from its reference"
+    at_sides = (
+        Feature(f"{name}_{side}_frames", about=f"{about}, short side {side}", of="pair") for side in SHORT_SIDES
+    )
+    return (Feature(f"{name}_frames", about=about, of="pair"), *at_sides)
 
 
 class _Pairwise:
@@ -107,6 +116,15 @@ def _bytes(levels: Levels) -> int:
     return sum(level.nbytes for level in levels)
 
 
+@backbone(
+    "lpips",
+    features=_distances("lpips"),
+    about="LPIPS 0.1: the heads, over torchvision's AlexNet (233 MiB more)",
+    repository="https://raw.githubusercontent.com/Lightning-AI/torchmetrics/v1.9.0/src/torchmetrics/functional/image/lpips_models/alex.pth",
+    size_mib=0.006,
+    licence="BSD-2-Clause (heads), BSD-3-Clause (trunk)",
+    sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+)
 class LpipsAlex(_Pairwise):
     """LPIPS through AlexNet, the authors' choice for evaluation: `lpips_frames`, `lpips_256_frames`, ...
 
@@ -122,7 +140,7 @@ class LpipsAlex(_Pairwise):
             trunk = seeded(lambda: alexnet(shrink=8))
             super().__init__(Lpips(trunk, even_heads(trunk)), "tiny", source.device)
             return
-        files = _find(source, "lpips", "alexnet*", "alex.pth", _INSTALLED_LPIPS)
+        files = _OF_LPIPS.find(declared(self), source)
         trunk = _load_trunk(alexnet(), files.trunk)
         heads = _read(files.heads)
         try:
@@ -134,6 +152,15 @@ class LpipsAlex(_Pairwise):
         super().__init__(Lpips(trunk, weights), files.identity("lpips-alex"), source.device)
 
 
+@backbone(
+    "dists",
+    features=_distances("dists"),
+    about="DISTS: the heads, over torchvision's VGG16 (528 MiB more)",
+    repository="https://raw.githubusercontent.com/Lightning-AI/torchmetrics/v1.9.0/src/torchmetrics/functional/image/dists_models/weights.pt",
+    size_mib=0.012,
+    licence="MIT (heads), BSD-3-Clause (trunk)",
+    sha256="f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",
+)
 class DistsVgg(_Pairwise):
     """DISTS: `dists_frames`, `dists_256_frames`, ... (256 is the size the authors use).
 
@@ -152,7 +179,7 @@ class DistsVgg(_Pairwise):
             even = torch.cat([torch.ones(3), *(head.flatten() for head in even_heads(trunk))]).to(source.device)
             super().__init__(Dists(trunk, even, even), "tiny", source.device)
             return
-        files = _find(source, "dists", "vgg16*", "weights.pt", _INSTALLED_DISTS)
+        files = _OF_DISTS.find(declared(self), source)
         trunk = _load_trunk(vgg16(L2Pool), files.trunk)
         heads = _read(files.heads)
         try:
@@ -164,20 +191,6 @@ class DistsVgg(_Pairwise):
 
 # --- weights ----------------------------------------------------------------------------------------------------------
 
-_INSTALLED_LPIPS = (
-    ("lpips", "weights/v0.1/alex.pth"),
-    ("torchmetrics", "functional/image/lpips_models/alex.pth"),
-)
-_INSTALLED_DISTS = (
-    ("torchmetrics", "functional/image/dists_models/weights.pt"),
-    ("DISTS_pytorch", "weights.pt"),
-)
-
-_TRUNKS = {
-    "lpips": ("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", 233.0),
-    "dists": ("https://download.pytorch.org/models/vgg16-397923af.pth", 528.0),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class _Files:
@@ -188,38 +201,74 @@ class _Files:
         return f"{name}@{weights_digest(self.trunk)}+{weights_digest(self.heads)}"
 
 
-def _find(
-    source: BackboneSource, backbone: str, trunk: str, heads: str, installed: Sequence[tuple[str, str]]
-) -> _Files:
-    """Both files, each from wherever it is.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Places:
+    """Where a network's two files may be."""
 
-    Raises:
-        WeightsMissing: one of them is not here and cannot be had now, with how to get it.
-    """
-    given = given_file(source.path, backbone=backbone) if source.path else None
-    if given is not None and is_folder(given):
-        found = sorted(path for path in given.glob(trunk) if path.suffix in (".pth", ".pt", ".safetensors"))
-        if not found or not is_there(given / heads):
+    trunk: str
+    """Its name in a folder of the user's, without the ending."""
+    trunk_url: str
+    trunk_mib: float
+    heads: str
+    """Their name in a folder of the user's."""
+    installed: tuple[tuple[str, str], ...]
+    """Packages that bring the heads, and where inside."""
+
+    def find(self, network: BackboneSpec, source: BackboneSource) -> _Files:
+        """Both files, each from wherever it is.
+
+        Raises:
+            WeightsMissing: one of them is not here and cannot be had now, with how to get it.
+        """
+        given = given_file(source.path, backbone=network.name) if source.path else None
+        if given is None or not is_folder(given):
+            return _Files(self._published_trunk(network, source), given or self._published_heads(network, source))
+        found = sorted(path for path in given.glob(self.trunk) if path.suffix in (".pth", ".pt", ".safetensors"))
+        if not found or not is_there(given / self.heads):
             raise WeightsMissing(
-                f"{given} does not hold both {trunk}.pth and {heads}",
-                where=f"--vdb-backbone {backbone}",
+                f"{given} does not hold both {self.trunk}.pth and {self.heads}",
+                where=f"--vdb-backbone {network.name}",
                 mend="put torchvision's trunk and the authors' heads there, under these names",
             )
-        return _Files(found[0], given / heads)
-    return _Files(_published_trunk(source, backbone), given or _published_heads(source, backbone, installed))
+        return _Files(found[0], given / self.heads)
+
+    def _published_trunk(self, network: BackboneSpec, source: BackboneSource) -> Path:
+        return url_file(
+            self.trunk_url,
+            cache_dir=source.cache_dir,
+            offline=source.offline,
+            backbone=network.name,
+            size_mib=self.trunk_mib,
+        )
+
+    def _published_heads(self, network: BackboneSpec, source: BackboneSource) -> Path:
+        for package, inside in self.installed:
+            spec = importlib.util.find_spec(package)
+            if spec is not None and spec.origin and is_there(path := Path(spec.origin).parent / inside):
+                return path
+        return own_or_published(network, source)
 
 
-def _published_trunk(source: BackboneSource, backbone: str) -> Path:
-    url, size_mib = _TRUNKS[backbone]
-    return url_file(url, cache_dir=source.cache_dir, offline=source.offline, backbone=backbone, size_mib=size_mib)
-
-
-def _published_heads(source: BackboneSource, backbone: str, installed: Sequence[tuple[str, str]]) -> Path:
-    for package, inside in installed:
-        spec = importlib.util.find_spec(package)
-        if spec is not None and spec.origin and is_there(path := Path(spec.origin).parent / inside):
-            return path
-    return own_or_published(backbone, source)
+_OF_LPIPS = _Places(
+    trunk="alexnet*",
+    trunk_url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    trunk_mib=233.0,
+    heads="alex.pth",
+    installed=(
+        ("lpips", "weights/v0.1/alex.pth"),
+        ("torchmetrics", "functional/image/lpips_models/alex.pth"),
+    ),
+)
+_OF_DISTS = _Places(
+    trunk="vgg16*",
+    trunk_url="https://download.pytorch.org/models/vgg16-397923af.pth",
+    trunk_mib=528.0,
+    heads="weights.pt",
+    installed=(
+        ("torchmetrics", "functional/image/dists_models/weights.pt"),
+        ("DISTS_pytorch", "weights.pt"),
+    ),
+)
 
 
 def _read(path: Path) -> dict[str, Any]:

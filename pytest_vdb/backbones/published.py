@@ -15,13 +15,21 @@ WEIGHTS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".npz")
 def find(spec: BackboneSpec, *, cache_dir: Path) -> Path | None:
     """The file of a network's published weights, where one is on this machine.
 
-    Only looks at names: whether the file is whole and fits is known when the network is opened.
+    None, too, where it publishes none. Only looks at names: whether the file is whole and fits is known when the
+    network is opened.
     """
+    if not spec.repository:
+        return None
     if spec.repository.startswith("https://"):
         name = spec.repository.rpartition("/")[2]
         places = (cache_dir / "backbones" / name, _torch_checkpoints() / name)
         return next((place for place in places if is_file(place)), None)
     return next(iter(sorted(_hub_files(spec.repository))), None)
+
+
+def is_here(spec: BackboneSpec, *, cache_dir: Path) -> bool:
+    """Whether a network needs no download: its weights are on this machine, or it publishes none."""
+    return not spec.repository or find(spec, cache_dir=cache_dir) is not None
 
 
 def fetch(spec: BackboneSpec, *, cache_dir: Path) -> str:

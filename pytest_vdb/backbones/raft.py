@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_vdb.backbones import tracks
-from pytest_vdb.backbones.contract import FEATURES, BackboneSource, Subject
+from pytest_vdb.backbones.contract import BackboneSource, Feature, Subject, backbone, declared
 from pytest_vdb.backbones.weights import load_into, own_or_published, weights_digest
 from pytest_vdb.errors import CannotMeasure, ClipTooShort
 
@@ -32,6 +32,24 @@ TURN_COLUMNS = ("turn", "visible")
 """Of `flow_turns`: change of the motion relative to its size, 0 where not visible; share of visible pixels."""
 
 
+@backbone(
+    "raft",
+    features=(
+        Feature(
+            "flow",
+            about="(2, T-1, 2, h, w): flow to the next frame and back, dx and dy, in px at a short side of 256",
+            frames=2,
+            recorded=False,
+        ),
+        Feature("flow_pairs", about="(T-1, 5): raft.PAIR_COLUMNS of each pair of frames", frames=2),
+        Feature("motion_histogram", about="(1024,) of 400 points through 16 frames: fvmd", frames=tracks.FRAMES),
+        Feature("flow_turns", about="(T-2, 2): raft.TURN_COLUMNS of each inner frame", frames=3),
+    ),
+    about="RAFT-small optical flow (torchvision, C_T_V2)",
+    repository="https://download.pytorch.org/models/raft_small_C_T_V2-01064c6d.pth",
+    size_mib=3.8,
+    licence="BSD-3-Clause",
+)
 class RaftSmall:
     """RAFT-small: `flow`, `flow_pairs`, `flow_turns` and `motion_histogram`.
 
@@ -49,8 +67,8 @@ class RaftSmall:
         if source.tiny:
             self._model, self.identity = seeded(optical_flow.raft_small), "tiny"
         else:
-            weights = own_or_published("raft", source)
-            self._model = load_into(optical_flow.raft_small(), weights, backbone="raft", called="RAFT-small")
+            weights = own_or_published(declared(self), source)
+            self._model = load_into(optical_flow.raft_small(), weights, network=declared(self), called="RAFT-small")
             self.identity = f"raft_small@{weights_digest(weights)}"
         self._model.eval().requires_grad_(False).to(self._device)
         self._seen: tuple[Clip, torch.Tensor, torch.Tensor] | None = None
@@ -63,8 +81,8 @@ class RaftSmall:
 
         clip = subject.clip
         assert clip is not None
-        if len(clip.frames) < FEATURES[name].frames:
-            raise ClipTooShort(needed=FEATURES[name].frames, got=len(clip.frames))
+        if len(clip.frames) < (least := declared(self).feature(name).frames):
+            raise ClipTooShort(needed=least, got=len(clip.frames))
         if self._seen is None or self._seen[0] is not clip:
             frames = self.prepare(clip)
             self._seen = clip, frames, flows.flow_both_ways(self._model, frames, self._updates)
@@ -93,6 +111,18 @@ class RaftSmall:
         return framing.normalise(frames, (0.5,) * 3, (0.5,) * 3)
 
 
+@backbone(
+    "raft_large",
+    features=Feature(
+        "vbench_flow",
+        about="(K-1,) largest 5% of the flow between frames sampled at 8 per second, px at a short side of 256",
+        frames=2,
+    ),
+    about="RAFT trained on Chairs and Things (torchvision, C_T_V1): VBench's dynamic degree",
+    repository="https://download.pytorch.org/models/raft_large_C_T_V1-22a6c225.pth",
+    size_mib=20.1,
+    licence="BSD-3-Clause",
+)
 class RaftLarge:
     """RAFT as VBench uses it: `vbench_flow`.
 
@@ -112,8 +142,8 @@ class RaftLarge:
         if source.tiny:
             self._model, self.identity = seeded(optical_flow.raft_small), "tiny"
         else:
-            weights = own_or_published("raft_large", source)
-            self._model = load_into(optical_flow.raft_large(), weights, backbone="raft_large", called="RAFT")
+            weights = own_or_published(declared(self), source)
+            self._model = load_into(optical_flow.raft_large(), weights, network=declared(self), called="RAFT")
             self.identity = f"raft_large@{weights_digest(weights)}"
         self._model.eval().requires_grad_(False).to(self._device)
 

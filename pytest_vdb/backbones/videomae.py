@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.contract import BackboneSource, Feature, Subject, backbone, declared
 from pytest_vdb.backbones.pretrained import open_pretrained
 from pytest_vdb.backbones.weights import own_or_published, read_state, weights_digest
 from pytest_vdb.errors import ClipTooShort, WeightsBroken
@@ -42,6 +42,16 @@ RENAMED = {
 """The authors' names and transformers'."""
 
 
+@backbone(
+    "videomae",
+    features=Feature("videomae", about="(D,) mean token of the encoder, cd-fvd's preprocessing", frames=2),
+    about="VideoMAE V2 ViT-g, fine-tuned on Something-Something v2: the default network of cd-fvd",
+    repository="OpenGVLab/VideoMAE2",
+    filename="mae-g/vit_g_hybrid_pt_1200e_ssv2_ft.pth",
+    size_mib=1926,
+    licence="Apache-2.0",
+    sha256="5a210a92f035dff30c53b46157b612e7a1a5d3c99700e1b2d71da5c399ca7e70",
+)
 class VideoMae:
     """VideoMAE: `videomae`, the mean of the encoder's tokens after the norm before the classifier.
 
@@ -127,8 +137,8 @@ def _published(source: BackboneSource) -> tuple[VideoMAEForVideoClassification, 
     from transformers import VideoMAEForVideoClassification
 
     if source.path is not None and is_folder(source.path):
-        return open_pretrained(VideoMAEForVideoClassification, source, backbone="videomae", called="VideoMAE")
-    path = own_or_published("videomae", source)
+        return open_pretrained(VideoMAEForVideoClassification, source, network=declared(VideoMae), called="VideoMAE")
+    path = own_or_published(declared(VideoMae), source)
     return _load(path), f"{path.stem}@{weights_digest(path)}"
 
 

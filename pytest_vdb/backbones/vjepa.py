@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.contract import BackboneSource, Feature, Subject, backbone, declared
 from pytest_vdb.backbones.pretrained import open_pretrained
 
 if TYPE_CHECKING:
@@ -22,6 +22,14 @@ LONGEST = 64
 """Frames the published networks were trained on; longer clips are sampled evenly down to it."""
 
 
+@backbone(
+    "vjepa",
+    features=Feature("vjepa", about="(D,) mean token of the encoder, up to 64 frames"),
+    about="V-JEPA 2 ViT-L: the network of JEDi here (its authors used the first V-JEPA)",
+    repository="facebook/vjepa2-vitl-fpc64-256",
+    size_mib=1300,
+    licence="MIT",
+)
 class VJepa:
     """V-JEPA 2: `vjepa`, the mean of the encoder's tokens.
 
@@ -40,7 +48,7 @@ class VJepa:
         if source.tiny:
             self._model, self.identity = seeded(_tiny), "tiny"
         else:
-            self._model, self.identity = open_pretrained(VJEPA2Model, source, backbone="vjepa", called="V-JEPA 2")
+            self._model, self.identity = open_pretrained(VJEPA2Model, source, network=declared(self), called="V-JEPA 2")
         self._model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one

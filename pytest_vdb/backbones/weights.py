@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.backbones.contract import BACKBONES, BackboneSource
+from pytest_vdb.backbones.contract import BackboneSource, BackboneSpec
 from pytest_vdb.budget import budget
 from pytest_vdb.errors import WeightsBroken, WeightsMissing
 from pytest_vdb.files import is_there
@@ -23,25 +23,26 @@ if TYPE_CHECKING:
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def own_or_published(backbone: str, source: BackboneSource) -> Path:
-    """The user's own file, else the one that the backbone's specification names.
+def own_or_published(network: BackboneSpec, source: BackboneSource) -> Path:
+    """The user's own file, else the one that the network declares.
 
     Raises:
         WeightsMissing: neither is here, and the published one cannot be had now.
     """
-    spec = BACKBONES[backbone]
     if source.path is not None:
-        return given_file(source.path, backbone=backbone)
-    if spec.repository.startswith("https://"):
+        return given_file(source.path, backbone=network.name)
+    if network.repository.startswith("https://"):
         return url_file(
-            spec.repository,
+            network.repository,
             cache_dir=source.cache_dir,
             offline=source.offline,
-            backbone=backbone,
-            size_mib=spec.size_mib,
-            sha256=spec.sha256,
+            backbone=network.name,
+            size_mib=network.size_mib,
+            sha256=network.sha256,
         )
-    return hub_file(spec.repository, spec.filename, offline=source.offline, backbone=backbone, size_mib=spec.size_mib)
+    return hub_file(
+        network.repository, network.filename, offline=source.offline, backbone=network.name, size_mib=network.size_mib
+    )
 
 
 def hub_file(repository: str, filename: str, *, offline: bool, backbone: str, size_mib: float | None) -> Path:
@@ -157,21 +158,21 @@ _WRAPPERS = ("state_dict", "params", "model", "module")
 """Under which checkpoints keep the weights beside other things."""
 
 
-def load_into(network: Any, path: Path, *, backbone: str, called: str) -> Any:
-    """The network with a file's weights, every one of them and no other.
+def load_into(layers: Any, path: Path, *, network: BackboneSpec, called: str) -> Any:
+    """The layers with a file's weights, every one of them and no other.
 
     Raises:
         WeightsBroken: unreadable, pickled objects, or another architecture.
     """
     try:
-        network.load_state_dict(read_state(path))
+        layers.load_state_dict(read_state(path))
     except Exception as error:  # torch, pickle and safetensors each raise their own for a broken file
         raise WeightsBroken(
             f"{path} cannot be read as {called}: {str(error).partition(chr(10))[0]}",
-            where=f"--vdb-backbone {backbone}",
-            mend=f"it is published at {BACKBONES[backbone].repository}",
+            where=f"--vdb-backbone {network.name}",
+            mend=f"it is published at {network.repository}",
         ) from error
-    return network
+    return layers
 
 
 @lru_cache(maxsize=16)

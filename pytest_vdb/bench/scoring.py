@@ -17,7 +17,6 @@ from typing import Any
 
 from pytest_vdb import video
 from pytest_vdb.backbones import published
-from pytest_vdb.backbones.contract import BACKBONES, FEATURES
 from pytest_vdb.bench.pool import side_by_side
 from pytest_vdb.errors import BadClip, ClipFileError, RecordError, VdbError
 from pytest_vdb.files import is_file, is_folder, regular
@@ -241,18 +240,18 @@ class Scorer:
 
     def _set_features(self) -> set[str]:
         """The features that this session's set metrics look at and that can be had on this machine."""
-        names = {name for spec in self.engine.metrics if spec.scope == "set" for name in spec.features}
-        return {name for name in names if FEATURES[name].backbone in self._networks()}
+        here = self._networks()
+        of_sets = (spec for spec in self.engine.metrics if spec.scope == "set")
+        return {feature.name for spec in of_sets for feature, network in spec.looks_at if network.name in here}
 
     def _networks(self) -> tuple[str, ...]:
         """The networks of this session's metrics whose weights are on this machine."""
-        wanted = dict.fromkeys(name for spec in self.engine.metrics for name in spec.backbones)
-        if self.engine.tiny:
-            return tuple(wanted)
         return tuple(
-            name
-            for name in wanted
-            if name in self.backbones or published.find(BACKBONES[name], cache_dir=self.cache_dir) is not None
+            network.name
+            for network in dict.fromkeys(network for spec in self.engine.metrics for network in spec.networks)
+            if self.engine.tiny
+            or network.name in self.backbones
+            or published.is_here(network, cache_dir=self.cache_dir)
         )
 
 

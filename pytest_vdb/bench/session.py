@@ -14,6 +14,7 @@ from pytest_vdb.errors import CannotRunHere, UnknownName
 from pytest_vdb.options import Options
 
 if TYPE_CHECKING:
+    from pytest_vdb.backbones.registry import BackboneRegistry
     from pytest_vdb.bench.shelf import ModelHandle, Shelf
     from pytest_vdb.metrics.contract import MetricSpec
     from pytest_vdb.metrics.engine import Engine
@@ -40,7 +41,7 @@ class Session:
     Args:
         options: what was asked for.
         run_id: the name of the run.
-        tagged: the modules in which the user's `@model` and `@metric` stand, as far as they are imported.
+        tagged: the modules in which the user's `@model`, `@metric` and `@backbone` stand, as far as they are imported.
         workers: how many processes share this machine's devices.
         gpus: how many GPUs they have between them.
         cannot_run: called with the reason why a model cannot run here; it must raise.
@@ -85,7 +86,7 @@ class Session:
             self.registry.add_from(module)
         if len(self.registry.names()) != before:
             self.__dict__.pop("models", None)
-        for name in ("metric_registry", "metrics", "metrics_of_pairs"):
+        for name in ("backbones", "metric_registry", "metrics", "metrics_of_pairs"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -137,13 +138,8 @@ class Session:
         Raises:
             UnknownName: with the names it may have meant.
         """
-        if not self.options.backbones:
-            return
-        from pytest_vdb.backbones.contract import BACKBONES
-
         for name, _ in self.options.backbones:
-            if name not in BACKBONES:
-                raise UnknownName("network", name, BACKBONES, where=where, mend="`vdb backbones` lists them all.")
+            self.backbones.get(name, where=where)
 
     def about(self, name: str) -> Record:
         """What every record of a model says, whatever becomes of its test."""
@@ -201,11 +197,21 @@ class Session:
         return Profiler(self.device)
 
     @cached_property
+    def backbones(self) -> BackboneRegistry:
+        """Our networks and those that the user tagged."""
+        from pytest_vdb.backbones.registry import BackboneRegistry
+
+        registry = BackboneRegistry.builtin()
+        for module in self._tagged():
+            registry.add_from(module)
+        return registry
+
+    @cached_property
     def metric_registry(self) -> MetricRegistry:
         """Our metrics and those that the user tagged."""
         from pytest_vdb.metrics.registry import MetricRegistry
 
-        registry = MetricRegistry.builtin()
+        registry = MetricRegistry.builtin(self.backbones)
         for module in self._tagged():
             registry.add_from(module)
         return registry

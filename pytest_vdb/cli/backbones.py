@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import fnmatch
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.cli.printing import print_json, print_table, show, warn
-from pytest_vdb.errors import UnknownName, VdbError, WeightsMissing
+from pytest_vdb.errors import VdbError, WeightsMissing
 
 if TYPE_CHECKING:
-    from pytest_vdb.backbones.contract import BackboneSpec
+    from pytest_vdb.metrics.registry import MetricRegistry
 
 
 def add_to(commands: Any) -> None:
@@ -24,26 +22,29 @@ def add_to(commands: Any) -> None:
     fetch.add_argument("names", nargs="+", metavar="NAME", help="names, globs or all (see: vdb backbones)")
     fetch.add_argument("--dry-run", action="store_true", help="only say what would be downloaded")
     fetch.set_defaults(command=_fetch)
+    tagged = "a Python file or module that tags networks with @backbone; repeatable"
+    for command in (listing, fetch):
+        command.add_argument("--from", dest="sources", action="append", default=[], metavar="FILE", help=tagged)
 
 
 def _backbones(options: argparse.Namespace) -> int:
     from pytest_vdb.backbones import published
-    from pytest_vdb.metrics.registry import MetricRegistry
     from pytest_vdb.options import cache_folder
+    from pytest_vdb.places import where_is
 
-    metrics = tuple(MetricRegistry.builtin())
+    registry = _registry(options)
     rows = []
-    for spec in _select(options.names):
-        found = published.find(spec, cache_dir=cache_folder())
+    for spec in registry.backbones.select(",".join(options.names)):
+        found = published.find(spec, cache_dir=cache_folder()) if spec.repository else where_is(spec.opens)
         rows.append(
             {
                 "backbone": spec.name,
                 "about": spec.about,
                 "MiB": spec.size_mib,
                 "licence": spec.licence,
-                "source": spec.repository,
+                "source": spec.repository or where_is(spec.opens),
                 "here": None if found is None else str(found),
-                "metrics": [metric.name for metric in metrics if spec.name in metric.backbones],
+                "metrics": [metric.name for metric in registry if spec in metric.networks],
             }
         )
     if options.json:
@@ -72,6 +73,8 @@ def _source(row: dict[str, Any]) -> str:
     """Addresses of files are long: their host and name; `--json` has them whole."""
     source: str = row["source"]
     parts = source.removeprefix("https://").split("/")
+    if source == row["here"]:  # a network of the user's that publishes nothing: where it stands
+        return source
     return f"{parts[0]}/…/{parts[-1]}" if source.startswith("https://") else f"hf.co/{source}"
 
 
@@ -80,8 +83,8 @@ def _fetch(options: argparse.Namespace) -> int:
     from pytest_vdb.options import cache_folder, is_offline
 
     cache_dir = cache_folder()
-    wanted = _select(options.names)
-    absent = [spec for spec in wanted if published.find(spec, cache_dir=cache_dir) is None]
+    wanted = _registry(options).backbones.select(",".join(options.names))
+    absent = [spec for spec in wanted if not published.is_here(spec, cache_dir=cache_dir)]
     for spec in wanted:
         to_get = f"{spec.size_mib:g} MiB, {spec.licence}, from {spec.repository}"
         show(f"{spec.name:12} {to_get if spec in absent else 'is here already'}")
@@ -107,18 +110,12 @@ def _fetch(options: argparse.Namespace) -> int:
     return 0 if len(fetched) == len(absent) else 1
 
 
-def _select(names: Sequence[str]) -> tuple[BackboneSpec, ...]:
-    """The networks of those names and globs, each once.
+def _registry(options: argparse.Namespace) -> MetricRegistry:
+    """Our metrics and networks, and those that `--from` tags."""
+    from pytest_vdb.cli.sources import imported
+    from pytest_vdb.metrics.registry import MetricRegistry
 
-    Raises:
-        UnknownName: with the names it may have meant.
-    """
-    from pytest_vdb.backbones.contract import BACKBONES
-
-    chosen: dict[str, BackboneSpec] = {}
-    for term in (term.strip() for given in names for term in given.split(",") if term.strip()):
-        found = [name for name in BACKBONES if term == "all" or fnmatch.fnmatchcase(name, term)]
-        if not found:
-            raise UnknownName("network", term, BACKBONES, mend="`vdb backbones` lists them all.")
-        chosen |= {name: BACKBONES[name] for name in found}
-    return tuple(chosen.values())
+    registry = MetricRegistry.builtin()
+    for source in options.sources:
+        registry.add_from(imported(source))
+    return registry

@@ -81,7 +81,7 @@ def _place(text: str, target: Path) -> None:
 
 
 def _tagged_already(text: str, conftest: Path) -> str | None:
-    """Which name of our example another conftest gives to a model or metric of its own, and where, or None."""
+    """Which name of our example another conftest gives to a model, metric or network of its own, and where, or None."""
     if not files.is_file(conftest):
         return None
     theirs = _tags(files.read_text(conftest, error=OptionError))
@@ -92,7 +92,7 @@ def _tagged_already(text: str, conftest: Path) -> str | None:
 
 
 def _tags(text: str) -> dict[str, int]:
-    """The names that `@model` and `@metric` give in a source, with their lines; none where it does not parse."""
+    """The names that our decorators give in a source, with their lines; none where it does not parse."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
@@ -101,7 +101,7 @@ def _tags(text: str) -> dict[str, int]:
     return {
         str(call.args[0].value): call.lineno
         for call in calls
-        if isinstance(call.args[0], ast.Constant) and _called(call.func) in {"model", "metric"}
+        if isinstance(call.args[0], ast.Constant) and _called(call.func) in {"model", "metric", "backbone"}
     }
 
 

@@ -194,14 +194,11 @@ def _that_can_compare(options: argparse.Namespace, session: Session) -> tuple[Me
 def _can_compare(spec: MetricSpec, options: argparse.Namespace, session: Session) -> bool:
     """Whether a default paired metric has clips to compare with and the network that it looks through."""
     from pytest_vdb.backbones import published
-    from pytest_vdb.backbones.contract import BACKBONES
 
     named = {name for name, _ in session.options.backbones}
     here = (
-        options.tiny
-        or name in named
-        or published.find(BACKBONES[name], cache_dir=session.options.cache_dir) is not None
-        for name in spec.backbones
+        options.tiny or network.name in named or published.is_here(network, cache_dir=session.options.cache_dir)
+        for network in spec.networks
     )
     return _are_clips(options.reference) and all(here)
 

@@ -5,12 +5,13 @@
 | `clip` | the `Clip` that is measured |
 | `prompt` | the `Prompt` it answers |
 | `reference` | the `Clip` it is compared with, frame by frame; makes the metric a paired one |
-| a name in `features.FEATURES` | that array for this clip (or prompt, or pair): `clip_image`, `dino`, ... |
+| a feature of a network | that array for this clip (or prompt, or pair): `clip_image`, `dino`, ... |
 | `clips`, `prompts` | all of a model's clips and their prompts, in the same order; makes it a set metric |
 | a feature's name + `_set` | `Sequence[NDArray[float32]]`, that feature of every clip of the model: `i3d_set` |
 | a feature's name + `_reference` | `ReferenceFeatures`: that feature over the reference set: `i3d_reference` |
 
-Any further parameter must have a default, which the engine leaves alone. A needed thing that is absent makes the value
+Which features there are, the networks say: ours (`backbones/`), and those that the user tagged with `@backbone`. Any
+further parameter must have a default, which the engine leaves alone. A needed thing that is absent makes the value
 `None` with the reason; the function is then not called.
 
 The function returns a number, a `Score` (with a series per frame, an interval, a count), or a mapping from part to
@@ -21,11 +22,12 @@ It raises `CannotMeasure` for what it cannot measure; it never returns a number 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pytest_vdb.backbones.contract import FEATURES
+from pytest_vdb.backbones.contract import REFERENCE_SUFFIX, SET_SUFFIX, BackboneSpec, Feature
+from pytest_vdb.backbones.registry import BackboneRegistry
 from pytest_vdb.errors import MetricError, near_misses
 from pytest_vdb.places import where_is
 from pytest_vdb.records import Better
@@ -40,12 +42,12 @@ Degradation = Literal["blur", "noise", "frozen", "shuffled", "dropped", "jpeg"]
 """What the calibration does to a good clip, at five severities each."""
 DEGRADATIONS: tuple[Degradation, ...] = ("blur", "noise", "frozen", "shuffled", "dropped", "jpeg")
 
-Scope = Literal["clip", "pair", "set"]
+Scope = Literal["clip", "set", "pair"]
+SCOPES: tuple[Scope, ...] = ("clip", "set", "pair")
+"""In the order in which reports show them."""
 
 CLIP_INPUTS = ("clip", "prompt", "reference")
 SET_INPUTS = ("clips", "prompts")
-SET_SUFFIX = "_set"
-REFERENCE_SUFFIX = "_reference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,12 @@ class MetricSpec:
     better: Better
     version: str
     function: Function
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
     """The parameters that the engine fills, as named in the signature."""
+    looks_at: tuple[tuple[Feature, BackboneSpec], ...] = ()
+    """The features it asks for, each with the network that gives it."""
+    unknown: tuple[str, ...] = ()
+    """Parameters that nothing we know of fills: features of a network that the user tagged, or misspelt."""
     parts: tuple[str, ...] = ("",)
     orders: tuple[Degradation, ...] = ()
     frames: int = 1
@@ -120,25 +126,35 @@ class MetricSpec:
     @property
     def scope(self) -> Scope:
         """`set`: needs all clips of a model; `pair`: needs a reference clip; `clip`: neither."""
-        if any(name in SET_INPUTS or feature_of(name) != name for name in self.inputs):
+        if any(name in SET_INPUTS or feature_of(name, self.features) not in (None, name) for name in self.inputs):
             return "set"
-        of_pair = any(name in FEATURES and FEATURES[name].of == "pair" for name in self.inputs)
+        of_pair = any(feature.of == "pair" for feature, _ in self.looks_at)
         return "pair" if "reference" in self.inputs or of_pair else "clip"
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The features it looks at, without their set and reference suffixes."""
-        return tuple(dict.fromkeys(feature for name in self.inputs if (feature := feature_of(name)) in FEATURES))
+        """The names of the features it looks at, without their set and reference suffixes."""
+        return tuple(feature.name for feature, _ in self.looks_at)
+
+    @property
+    def networks(self) -> tuple[BackboneSpec, ...]:
+        """The networks it looks through."""
+        return tuple(dict.fromkeys(network for _, network in self.looks_at))
 
     @property
     def backbones(self) -> tuple[str, ...]:
-        """The networks it looks through."""
-        return tuple(dict.fromkeys(FEATURES[name].backbone for name in self.features))
+        """Their names."""
+        return tuple(network.name for network in self.networks)
+
+    @property
+    def tagged(self) -> tuple[Callable[..., Any], ...]:
+        """What must have been imported for it: the function, and the networks' classes."""
+        return (self.function, *(network.opens for network in self.networks))
 
     @property
     def least_frames(self) -> int:
         """The fewest frames of a clip that it, or a network that it looks through, can measure."""
-        return max(self.frames, *(FEATURES[name].frames for name in self.features), 1)
+        return max(self.frames, *(feature.frames for feature, _ in self.looks_at), 1)
 
     @property
     def summary(self) -> str:
@@ -181,7 +197,7 @@ def metric(
             swap.
 
     Raises:
-        MetricError: a parameter that is nothing the engine has, or a tag that makes no sense.
+        MetricError: a tag that makes no sense.
     """
 
     def tag(function: F) -> F:
@@ -191,15 +207,13 @@ def metric(
             better=better,
             version=version,
             function=function,
-            inputs=_inputs(name, function),
             parts=parts,
             orders=orders,
             frames=frames,
             default=default,
             swaps=swaps,
         )
-        _check(spec)
-        function.__vdb_metric__ = spec  # type: ignore[attr-defined]
+        function.__vdb_metric__ = looking_through(BackboneRegistry.builtin(), spec)  # type: ignore[attr-defined]
         return function
 
     return tag
@@ -211,33 +225,57 @@ def spec_of(thing: object) -> MetricSpec | None:
     return spec if isinstance(spec, MetricSpec) else None
 
 
-def feature_of(parameter: str) -> str:
-    """The feature behind `i3d`, `i3d_set` and `i3d_reference`; the name itself where there is none."""
-    for suffix in (SET_SUFFIX, REFERENCE_SUFFIX):
-        feature = parameter.removesuffix(suffix)
-        if feature != parameter and feature in FEATURES:
-            return feature
-    return parameter
+def looking_through(backbones: BackboneRegistry, spec: MetricSpec) -> MetricSpec:
+    """The metric where there are these networks: what the engine fills, through which, and what is still unknown.
 
-
-def _inputs(name: str, function: Callable[..., Any]) -> tuple[str, ...]:
-    """The parameters that the engine fills."""
-    known = (*CLIP_INPUTS, *SET_INPUTS, *FEATURES)
-    inputs = []
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.name in known or feature_of(parameter.name) in FEATURES:
+    Raises:
+        MetricError: a tag that makes no sense.
+    """
+    givers = backbones.givers
+    inputs: list[str] = []
+    unknown: list[str] = []
+    asked: dict[str, BackboneSpec] = {}
+    for parameter in inspect.signature(spec.function).parameters.values():
+        feature = feature_of(parameter.name, givers)
+        if feature is not None:
+            asked[feature] = givers[feature]
+        if feature is not None or parameter.name in (*CLIP_INPUTS, *SET_INPUTS):
             inputs.append(parameter.name)
         elif parameter.default is inspect.Parameter.empty:
-            close = near_misses(parameter.name, known)
-            hint = f"did you mean {', '.join(close)}? " if close else ""
-            raise MetricError(
-                f"metric {name!r} asks for {parameter.name!r}, which is nothing that is measured",
-                where=where_is(function),
-                mend=f"{hint}A metric may ask for: {', '.join(known)}; anything else needs a default.",
-            )
-    if not inputs:
-        raise MetricError(f"metric {name!r} asks for nothing", where=where_is(function), mend="ask for `clip`, say")
-    return tuple(inputs)
+            unknown.append(parameter.name)
+    bound = replace(
+        spec,
+        inputs=tuple(inputs),
+        looks_at=tuple((network.feature(name), network) for name, network in asked.items()),
+        unknown=tuple(unknown),
+    )
+    _check(bound)
+    return bound
+
+
+def check_known(spec: MetricSpec, backbones: BackboneRegistry) -> None:
+    """Whether something fills every parameter of a metric.
+
+    Raises:
+        MetricError: one that nothing fills, with what it may have meant.
+    """
+    if not spec.unknown:
+        return
+    known = (*CLIP_INPUTS, *SET_INPUTS, *backbones.givers)
+    close = near_misses(spec.unknown[0], known)
+    hint = f"did you mean {', '.join(close)}? " if close else ""
+    raise MetricError(
+        f"metric {spec.name!r} asks for {spec.unknown[0]!r}, which is nothing that is measured",
+        where=where_is(spec.function),
+        mend=f"{hint}A metric may ask for: {', '.join(known)}; anything else needs a default, or a network that gives "
+        "it (@backbone).",
+    )
+
+
+def feature_of(parameter: str, features: Container[str]) -> str | None:
+    """Which of the features is behind `i3d`, `i3d_set` and `i3d_reference`; None: the parameter asks for none."""
+    names = (parameter, parameter.removesuffix(SET_SUFFIX), parameter.removesuffix(REFERENCE_SUFFIX))
+    return next((name for name in names if name in features), None)
 
 
 def _check(spec: MetricSpec) -> None:
@@ -250,6 +288,8 @@ def _check(spec: MetricSpec) -> None:
         raise MetricError(f"better={spec.better!r}", where=where, mend="'higher', 'lower' or 'neutral'")
     if unknown := set(spec.orders) - set(DEGRADATIONS):
         raise MetricError(f"orders={sorted(unknown)}", where=where, mend=f"known: {', '.join(DEGRADATIONS)}")
+    if not spec.inputs and not spec.unknown:
+        raise MetricError(f"metric {spec.name!r} asks for nothing", where=where, mend="ask for `clip`, say")
     if spec.scope == "set" and {"clip", "prompt", "reference"} & set(spec.inputs):
         raise MetricError(
             f"metric {spec.name!r} asks for one clip and for all clips ({', '.join(spec.inputs)})",

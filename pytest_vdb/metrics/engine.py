@@ -17,21 +17,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_vdb.backbones.contract import BACKBONES, FEATURES, Backbone, BackboneSource, Subject
-from pytest_vdb.errors import CannotMeasure, ClipTooShort, MetricError, VdbError, WeightsMissing
-from pytest_vdb.metrics.contract import (
+from pytest_vdb.backbones.contract import (
     REFERENCE_SUFFIX,
     SET_SUFFIX,
+    Backbone,
+    BackboneSource,
+    BackboneSpec,
+    Feature,
+    Subject,
+)
+from pytest_vdb.backbones.registry import BackboneRegistry
+from pytest_vdb.errors import CannotMeasure, ClipTooShort, MetricError, VdbError, WeightsMissing
+from pytest_vdb.metrics.contract import (
     MetricSpec,
     ReferenceFeatures,
     Result,
     Score,
+    check_known,
     spec_of,
 )
 from pytest_vdb.metrics.pixels import remembering
 from pytest_vdb.records import Clip, Measurement, Prompt
 
-Feature = NDArray[np.float32]
+Seen = NDArray[np.float32]
+"""What a network made of one subject."""
 
 NAMED_AT_MOST = 3
 """Samples that a reason names before it counts the others."""
@@ -49,7 +58,7 @@ class Scores:
     """What one clip's measuring gave."""
 
     measurements: tuple[Measurement, ...]
-    features: dict[str, Feature] = field(default_factory=dict)
+    features: dict[str, Seen] = field(default_factory=dict)
     """The features worth keeping: re-scoring and set metrics start from them."""
     identities: dict[str, str] = field(default_factory=dict)
     """Feature -> which weights it was seen through."""
@@ -81,16 +90,18 @@ class Engine:
     ) -> None:
         self.metrics = tuple(_spec(metric) for metric in metrics)
         self.tiny = tiny
+        paths = backbone_paths or {}
         self._sources = {
-            name: BackboneSource(
-                path=(backbone_paths or {}).get(name), tiny=tiny, device=device, cache_dir=cache_dir, offline=offline
-            )
-            for name in BACKBONES
+            name: BackboneSource(path=paths.get(name), tiny=tiny, device=device, cache_dir=cache_dir, offline=offline)
+            for spec in self.metrics
+            for name in spec.backbones
+        }
+        self._asked: dict[str, tuple[Feature, BackboneSpec]] = {
+            feature.name: (feature, network) for spec in self.metrics for feature, network in spec.looks_at
         }
         self._backbones: dict[str, Backbone | Missing] = {}
         self._look_aside = device != "cpu"
         self._looking = Lock()
-        self._features = tuple(dict.fromkeys(name for spec in self.metrics for name in spec.features))
 
     def measure(self, clip: Clip, prompt: Prompt | None = None, reference: Clip | None = None) -> Scores:
         """Every clip metric and paired metric, and the features that set metrics will ask for.
@@ -112,7 +123,7 @@ class Engine:
         measured |= self._measure(others, subject, at_hand, self._identities(seen))
         return Scores(
             measurements=self._in_order(measured),
-            features={name: value for name, value in seen.items() if FEATURES[name].recorded},
+            features={name: value for name, value in seen.items() if self._asked[name][0].recorded},
             identities=self._identities(seen),
             absent={name: value.reason for name, value in at_hand.items() if isinstance(value, Missing)},
         )
@@ -120,7 +131,7 @@ class Engine:
     def rescore(self, scores: Scores, prompt: Prompt | None = None) -> Scores:
         """The metrics that need no clip, from features that were kept. The others are None and say so."""
         subject = Subject(prompt=prompt)
-        at_hand = {name: _kept(name, scores.features) for name in self._features}
+        at_hand = {name: _kept(name, scores.features) for name in self._asked}
         specs = [spec for spec in self.metrics if spec.scope != "set"]
         measured = self._measure(specs, subject, at_hand, scores.identities)
         return dataclasses.replace(scores, measurements=self._in_order(measured))
@@ -165,9 +176,9 @@ class Engine:
 
     def _set_feature(
         self, name: str, samples: Sequence[Scores], reference: ReferenceFeatures | None, remark: str | None
-    ) -> dict[str, Sequence[Feature] | ReferenceFeatures | Missing]:
+    ) -> dict[str, Sequence[Seen] | ReferenceFeatures | Missing]:
         """One feature of all samples, and of the reference set; or why they cannot be used."""
-        of_set: Sequence[Feature] | Missing = [sample.features[name] for sample in samples]
+        of_set: Sequence[Seen] | Missing = [sample.features[name] for sample in samples]
         of_reference: ReferenceFeatures | Missing
         seen_through = sorted({sample.identities[name] for sample in samples if name in sample.identities})
         spoilt = [i for i, sample in enumerate(samples) if not np.isfinite(sample.features[name]).all()]
@@ -194,7 +205,7 @@ class Engine:
         self,
         specs: Sequence[MetricSpec],
         subject: Subject,
-        features: Mapping[str, Feature | Missing],
+        features: Mapping[str, Seen | Missing],
         identities: Mapping[str, str] | None = None,
     ) -> dict[str, tuple[Measurement, ...]]:
         """What each metric makes of one clip, by the metric's name."""
@@ -251,45 +262,49 @@ class Engine:
         missing = Score(None, reason=reason)
         return tuple(_measurement(spec, part, missing, spec.version, wiring) for part in spec.parts)
 
-    def _look_at_all(self, subject: Subject) -> dict[str, Feature | Missing]:
-        return {name: self._look(name, subject) for name in self._features}
+    def _look_at_all(self, subject: Subject) -> dict[str, Seen | Missing]:
+        return {name: self._look(name, subject) for name in self._asked}
 
-    def _look(self, name: str, subject: Subject) -> Feature | Missing:
+    def _look(self, name: str, subject: Subject) -> Seen | Missing:
         """One feature of one subject, or why there is none."""
-        of = FEATURES[name].of
-        if of in ("clip", "pair") and subject.clip is None:
+        feature, network = self._asked[name]
+        if feature.of in ("clip", "pair") and subject.clip is None:
             return Missing("needs the clip itself")
-        if of == "prompt" and subject.prompt is None:
+        if feature.of == "prompt" and subject.prompt is None:
             return Missing("needs a prompt")
-        if of == "pair" and subject.reference is None:
+        if feature.of == "pair" and subject.reference is None:
             return Missing("needs a reference clip to compare with")
-        if of != "prompt" and subject.clip is not None and len(subject.clip.frames) < FEATURES[name].frames:
-            needed, got = FEATURES[name].frames, len(subject.clip.frames)
-            return Missing(f"{FEATURES[name].backbone} needs {needed} frames, got {got}")
-        backbone = self._backbone(FEATURES[name].backbone)
+        if feature.of != "prompt" and subject.clip is not None and len(subject.clip.frames) < feature.frames:
+            return Missing(f"{network.name} needs {feature.frames} frames, got {len(subject.clip.frames)}")
+        backbone = self._backbone(network)
         if isinstance(backbone, Missing):
             return backbone
         try:
             with self._looking:  # clips may be measured side by side; a network sees one at a time
-                feature = backbone.features(name, subject)
+                seen = np.asarray(backbone.features(name, subject), np.float32)
         except CannotMeasure as error:
             return Missing(_one_line(error))
-        if not np.isfinite(feature).all():
-            return Missing(f"{FEATURES[name].backbone} ({backbone.identity}) gave {name} features that are not finite")
-        return feature
+        except VdbError:
+            raise
+        except Exception as error:
+            error.add_note(f"while looking through {network.name!r}")
+            raise
+        if not np.isfinite(seen).all():
+            return Missing(f"{network.name} ({backbone.identity}) gave {name} features that are not finite")
+        return seen
 
-    def _backbone(self, name: str) -> Backbone | Missing:
+    def _backbone(self, network: BackboneSpec) -> Backbone | Missing:
         """The backbone, opened once; absent weights are looked for once."""
         with self._looking:
-            if name not in self._backbones:
+            if network.name not in self._backbones:
                 try:
-                    self._backbones[name] = BACKBONES[name].open(self._sources[name])
+                    self._backbones[network.name] = network.open(self._sources[network.name])
                 except WeightsMissing as error:
-                    self._backbones[name] = Missing(_one_line(error))
-            return self._backbones[name]
+                    self._backbones[network.name] = Missing(_one_line(error))
+            return self._backbones[network.name]
 
     def _identities(self, names: Iterable[str]) -> dict[str, str]:
-        opened = {name: self._backbones[FEATURES[name].backbone] for name in names}
+        opened = {name: self._backbones[self._asked[name][1].name] for name in names}
         return {name: backbone.identity for name, backbone in opened.items() if not isinstance(backbone, Missing)}
 
 
@@ -335,6 +350,7 @@ def _spec(metric: MetricSpec | Callable[..., Any]) -> MetricSpec:
     spec = metric if isinstance(metric, MetricSpec) else spec_of(metric)
     if spec is None:
         raise MetricError(f"{metric!r} is no metric", mend="tag it with @metric(name, unit=..., better=...)")
+    check_known(spec, BackboneRegistry.builtin())
     return spec
 
 
@@ -359,7 +375,7 @@ def _measurement(spec: MetricSpec, part: str, result: float | Score, version: st
     )
 
 
-def _kept(name: str, features: Mapping[str, Feature]) -> Feature | Missing:
+def _kept(name: str, features: Mapping[str, Seen]) -> Seen | Missing:
     """A feature from a record, or why it cannot be used."""
     if name not in features:
         return Missing(f"{name} was not kept with the record, and the clip is not at hand")

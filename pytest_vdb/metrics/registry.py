@@ -4,54 +4,49 @@ from __future__ import annotations
 
 import fnmatch
 import importlib
+import pkgutil
 from collections.abc import Iterator
+from functools import lru_cache
 from types import ModuleType
 
+from pytest_vdb import metrics
+from pytest_vdb.backbones.registry import BackboneRegistry
 from pytest_vdb.errors import MetricError, UnknownName
-from pytest_vdb.metrics.contract import MetricSpec, spec_of
+from pytest_vdb.metrics.contract import SCOPES, MetricSpec, check_known, looking_through, spec_of
 from pytest_vdb.places import where_is
-
-METRIC_MODULES: tuple[str, ...] = (
-    "change",
-    "picture",
-    "similarity",
-    "motion",
-    "vbench",
-    "fvd",
-    "kernels",
-    "fvmd",
-    "inception_score",
-    "diversity",
-    "psnr",
-    "ssim",
-    "fsim",
-    "lpips",
-    "dists",
-    "vmaf",
-)
-"""The modules with our own metrics, all light to import. A new file of metrics is a new line here."""
 
 
 class MetricRegistry:
-    """The metrics of one session; nothing is global."""
+    """The metrics of one session; nothing is global.
 
-    def __init__(self) -> None:
+    Args:
+        backbones: the session's networks; default: ours.
+    """
+
+    def __init__(self, backbones: BackboneRegistry | None = None) -> None:
+        self.backbones = backbones or BackboneRegistry.builtin()
         self._metrics: dict[str, MetricSpec] = {}
 
     @classmethod
-    def builtin(cls) -> MetricRegistry:
-        """The metrics that come with pytest-vdb."""
-        registry = cls()
-        for module in METRIC_MODULES:
-            registry.add_from(importlib.import_module(f"pytest_vdb.metrics.{module}"))
+    def builtin(cls, backbones: BackboneRegistry | None = None) -> MetricRegistry:
+        """The metrics that come with pytest-vdb: whatever a file of this room tags; of clips, of sets, of pairs."""
+        registry = cls(backbones)
+        for spec in _our_own():
+            registry.add(spec)
         return registry
 
-    def add(self, spec: MetricSpec) -> None:
+    def add(self, spec: MetricSpec) -> MetricSpec:
         """Register one metric.
 
+        Returns:
+            It, looking through this session's networks.
+
         Raises:
-            MetricError: another function already has one of its names.
+            MetricError: another function already has one of its names, or it asks for what nothing gives.
         """
+        if spec.unknown:
+            spec = looking_through(self.backbones, spec)
+            check_known(spec, self.backbones)
         for name in spec.part_names():
             other = self._owner(name)
             if other is not None and other.function is not spec.function:
@@ -60,15 +55,16 @@ class MetricRegistry:
                     mend="rename one of them",
                 )
         self._metrics[spec.name] = spec
+        return spec
 
     def add_from(self, module: ModuleType | object) -> tuple[MetricSpec, ...]:
-        """Register everything tagged with `@metric` in a module, plugin or class; returns what was found."""
-        found = tuple(
-            spec for thing in getattr(module, "__dict__", {}).values() if (spec := spec_of(thing)) is not None
-        )
-        for spec in found:
-            self.add(spec)
-        return found
+        """Register everything tagged with `@metric` in a module, plugin or class, and the networks that it tags.
+
+        Returns:
+            The metrics that were found.
+        """
+        self.backbones.add_from(module)
+        return tuple(self.add(spec) for spec in _tagged_in(module))
 
     def names(self) -> tuple[str, ...]:
         """The metrics' names, in the order in which they were registered."""
@@ -118,3 +114,19 @@ class MetricRegistry:
 
     def _owner(self, name: str) -> MetricSpec | None:
         return self._metrics.get(name) or next((spec for spec in self if name in spec.part_names()), None)
+
+
+@lru_cache(maxsize=1)
+def _our_own() -> tuple[MetricSpec, ...]:
+    names = sorted(module.name for module in pkgutil.iter_modules(metrics.__path__) if not module.ispkg)
+    modules = [importlib.import_module(f"{metrics.__name__}.{name}") for name in names]
+    found = dict.fromkeys(spec for module in modules for spec in _tagged_in(module))
+    return tuple(sorted(found, key=lambda spec: SCOPES.index(spec.scope)))
+
+
+def _tagged_in(module: ModuleType | object) -> Iterator[MetricSpec]:
+    """What is tagged among a module's names, and in its tables of equal metrics."""
+    for thing in getattr(module, "__dict__", {}).values():
+        for one in thing if isinstance(thing, tuple) else (thing,):
+            if (spec := spec_of(one)) is not None:
+                yield spec

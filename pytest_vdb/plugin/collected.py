@@ -7,7 +7,6 @@ conftests and modules, so each tells the controller what it collected.
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_vdb.places import file_of
 from pytest_vdb.plugin.cases import Case
 from pytest_vdb.plugin.session import COLLECTED, TOLD
 from pytest_vdb.plugin.telling import tell
@@ -59,7 +59,7 @@ class Collected:
     sets: bool = False
     """Whether a metric of all samples of a model is asked for."""
     tagged_in: tuple[str, ...] = ()
-    """The user's files that tag the session's metrics."""
+    """The user's files that tag the session's metrics and their networks."""
 
     def model_of(self, nodeid: str) -> str | None:
         """The model that a test is about; None: it is no benchmark of a model."""
@@ -170,8 +170,9 @@ def _name_of_file(path: Path, root: Path) -> str:
 
 
 def _files_of(metrics: Iterable[MetricSpec]) -> tuple[str, ...]:
-    """The user's files that tag these metrics."""
-    files = dict.fromkeys(inspect.getfile(spec.function) for spec in metrics)
+    """The user's files that tag these metrics and the networks that they look through."""
+    found = (file_of(tagged) for spec in metrics for tagged in spec.tagged)
+    files = dict.fromkeys(file for file in found if file is not None)
     return tuple(file for file in files if not Path(file).is_relative_to(SHIPPED.parent))
 
 

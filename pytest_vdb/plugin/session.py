@@ -28,7 +28,7 @@ COLLECTED: pytest.StashKey[Collected] = pytest.StashKey()
 TOLD = pytest.StashKey[str]()
 """The same as a worker told the controller, unread."""
 MODULES = pytest.StashKey[dict[str, ModuleType]]()
-"""Test modules, which may tag models and metrics, too."""
+"""Test modules, which may tag models, metrics and networks, too."""
 
 
 def options_of(config: pytest.Config) -> Options:
@@ -101,7 +101,7 @@ def skip(error: CannotRunHere) -> NoReturn:
 
 
 def tagged_in(config: pytest.Config) -> list[ModuleType]:
-    """Conftests, installed plugins and test modules: where `@model` and `@metric` stand."""
+    """Conftests, installed plugins and test modules: where `@model`, `@metric` and `@backbone` stand."""
     plugins = [plugin for plugin in config.pluginmanager.get_plugins() if isinstance(plugin, ModuleType)]
     return [*plugins, *config.stash.setdefault(MODULES, {}).values()]
 
@@ -113,7 +113,7 @@ def hear_of(config: pytest.Config, module: ModuleType) -> None:
 
 
 def import_metrics(config: pytest.Config, files: Iterable[str]) -> None:
-    """On a controller, which collects nothing: import the conftests and modules that tag the session's metrics."""
+    """On a controller, which collects nothing: import what tags the session's metrics and their networks."""
     from _pytest.pathlib import import_path
 
     root, mode = config.rootpath, config.getoption("importmode")

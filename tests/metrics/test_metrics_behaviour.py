@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from pytest_vdb.backbones import perceptual
-from pytest_vdb.backbones.contract import FEATURES
 from pytest_vdb.backbones.networks import batches, flow, musiq
+from pytest_vdb.backbones.registry import BackboneRegistry
 from pytest_vdb.metrics import kernels, pixels, ssim
 from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures, metric
 from pytest_vdb.metrics.engine import Engine, Scores
@@ -90,14 +90,20 @@ def test_a_metric_measures_the_fewest_frames_that_it_declares_and_not_one_less(f
 
 
 @pytest.mark.parametrize(
-    "spec", [FEATURES[name] for name in FEATURES if FEATURES[name].frames > 1], ids=lambda s: s.name
+    ("network", "feature"),
+    [
+        pytest.param(network.name, feature, id=feature.name)
+        for network in BackboneRegistry.builtin()
+        for feature in network.features
+        if feature.frames > 1
+    ],
 )
-def test_a_feature_has_the_fewest_frames_that_it_declares_and_not_one_less(spec):
-    of_set = metric("all", unit="1", better="higher")(_asking_for(f"{spec.name}_set"))
+def test_a_feature_has_the_fewest_frames_that_it_declares_and_not_one_less(network, feature):
+    of_set = metric("all", unit="1", better="higher")(_asking_for(f"{feature.name}_set"))
     bench = Engine([of_set], tiny=True, cache_dir=Path())
-    enough, too_few = (bench.measure(Clip(noise(n, 130, 130), 8.0)) for n in (spec.frames, spec.frames - 1))
-    assert spec.name not in enough.absent
-    assert too_few.absent == {spec.name: f"{spec.backbone} needs {spec.frames} frames, got {spec.frames - 1}"}
+    enough, too_few = (bench.measure(Clip(noise(n, 130, 130), 8.0)) for n in (feature.frames, feature.frames - 1))
+    assert feature.name not in enough.absent
+    assert too_few.absent == {feature.name: f"{network} needs {feature.frames} frames, got {feature.frames - 1}"}
 
 
 def _asking_for(parameter: str):
