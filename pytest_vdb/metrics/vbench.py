@@ -7,7 +7,7 @@ video decoder and ours read the same pixels. The prompt-bound dimensions are mea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,61 +130,28 @@ def _mean(series: NDArray[np.floating[Any]]) -> Score:
     return Score(float(series.mean(dtype=np.float64)), series.tolist())
 
 
-def _delegated(dimension: str, clips: Sequence[Clip], prompts: Sequence[Prompt]) -> Score:
-    from pytest_vdb.metrics.vbench_files import delegate
-
-    return delegate(dimension, clips, prompts)
-
-
-@metric("vbench.object_class", unit="1", better="higher", default=False)
-def object_class(clips: Sequence[Clip], prompts: Sequence[Prompt]) -> Score:
-    """Whether the prompt's object is in the frames (GRiT), by the `vbench` package."""
-    return _delegated("object_class", clips, prompts)
-
-
-@metric("vbench.multiple_objects", unit="1", better="higher", default=False)
-def multiple_objects(clips: Sequence[Clip], prompts: Sequence[Prompt]) -> Score:
-    """Whether both objects of the prompt are in the same frame (GRiT), by the `vbench` package."""
-    return _delegated("multiple_objects", clips, prompts)
+DELEGATED = {
+    "object_class": "Whether the prompt's object is in the frames (GRiT)",
+    "multiple_objects": "Whether both objects of the prompt are in the same frame (GRiT)",
+    "human_action": "Whether the prompt's action is recognised (UMT)",
+    "color": "Whether the prompt's object has the prompt's colour (GRiT)",
+    "spatial_relationship": "Whether the objects stand as the prompt says (GRiT)",
+    "scene": "Whether the prompt's scene is described in the frames (Tag2Text)",
+    "appearance_style": "How well the look fits the prompt's style (CLIP)",
+    "temporal_style": "How well the camera's motion fits the prompt (ViCLIP)",
+    "overall_consistency": "How well the clip fits the prompt as a whole (ViCLIP)",
+}
+"""What the `vbench` package measures for us: the dimension, and what it says of a clip."""
 
 
-@metric("vbench.human_action", unit="1", better="higher", default=False)
-def human_action(clips: Sequence[Clip], prompts: Sequence[Prompt]) -> Score:
-    """Whether the prompt's action is recognised (UMT), by the `vbench` package."""
-    return _delegated("human_action", clips, prompts)
+def _by_the_package(dimension: str, what: str) -> Callable[..., Score]:
+    def measured(clips: Sequence[Clip], prompts: Sequence[Prompt]) -> Score:
+        from pytest_vdb.metrics.vbench_files import delegate
+
+        return delegate(dimension, clips, prompts)
+
+    measured.__doc__ = f"{what}, by the `vbench` package."
+    return metric(f"vbench.{dimension}", unit="1", better="higher", default=False)(measured)
 
 
-@metric("vbench.color", unit="1", better="higher", default=False)
-def color(clips: Sequence[Clip], prompts: Sequence[Prompt]) -> Score:
-    """Whether the prompt's object has the prompt's colour (GRiT), by the `vbench` package."""
-    return _delegated("color", clips, prompts)
-
-
-@metric("vbench.spatial_relationship", unit="1", better="higher", default=False)
-def spatial_relationship(clips: Sequence[Clip], prompts: Sequence[Prompt]) -> Score:
-    """Whether the objects stand as the prompt says (GRiT), by the `vbench` package."""
-    return _delegated("spatial_relationship", clips, prompts)
-
-
-@metric("vbench.scene", unit="1", better="higher", default=False)
-def scene(clips: Sequence[Clip], prompts: Sequence[Prompt]) -> Score:
-    """Whether the prompt's scene is described in the frames (Tag2Text), by the `vbench` package."""
-    return _delegated("scene", clips, prompts)
-
-
-@metric("vbench.appearance_style", unit="1", better="higher", default=False)
-def appearance_style(clips: Sequence[Clip], prompts: Sequence[Prompt]) -> Score:
-    """How well the look fits the prompt's style (CLIP), by the `vbench` package."""
-    return _delegated("appearance_style", clips, prompts)
-
-
-@metric("vbench.temporal_style", unit="1", better="higher", default=False)
-def temporal_style(clips: Sequence[Clip], prompts: Sequence[Prompt]) -> Score:
-    """How well the camera's motion fits the prompt (ViCLIP), by the `vbench` package."""
-    return _delegated("temporal_style", clips, prompts)
-
-
-@metric("vbench.overall_consistency", unit="1", better="higher", default=False)
-def overall_consistency(clips: Sequence[Clip], prompts: Sequence[Prompt]) -> Score:
-    """How well the clip fits the prompt as a whole (ViCLIP), by the `vbench` package."""
-    return _delegated("overall_consistency", clips, prompts)
+BY_THE_PACKAGE = tuple(_by_the_package(dimension, what) for dimension, what in DELEGATED.items())

@@ -1,4 +1,4 @@
-"""LPIPS, DISTS and VMAF: the authors' numbers through seeded networks, and where weights may come from."""
+"""LPIPS and DISTS: the authors' numbers through seeded networks, and where weights may come from."""
 
 import numpy as np
 import pytest
@@ -10,10 +10,8 @@ from pytest_vdb.backbones.contract import BackboneSource, Subject  # noqa: E402
 from pytest_vdb.backbones.networks.perceptual import Dists, L2Pool, Lpips, alexnet, vgg16  # noqa: E402
 from pytest_vdb.backbones.perceptual import DistsVgg, LpipsAlex  # noqa: E402
 from pytest_vdb.errors import CannotMeasure, WeightsBroken, WeightsMissing  # noqa: E402
-from pytest_vdb.metrics.dists import dists  # noqa: E402
 from pytest_vdb.metrics.engine import Engine  # noqa: E402
-from pytest_vdb.metrics.lpips import lpips, lpips_256  # noqa: E402
-from pytest_vdb.metrics.vmaf import find_ffmpeg, vmaf, vmaf_frames  # noqa: E402
+from pytest_vdb.metrics.registry import MetricRegistry  # noqa: E402
 from pytest_vdb.records import Clip  # noqa: E402
 
 GOLDEN_LPIPS = [0.11551042, 0.095495892]
@@ -129,7 +127,7 @@ def test_the_batch_changes_nothing(tiny):
 
 
 def test_the_engine_measures_each_size_that_is_asked(tmp_path):
-    engine = Engine([lpips, lpips_256, dists], tiny=True, cache_dir=tmp_path)
+    engine = Engine(MetricRegistry.builtin().select("lpips,lpips.256,dists"), tiny=True, cache_dir=tmp_path)
     large, small = noise_clip(2, 300, 260), noise_clip(2, 300, 260, seed=1)
     found = {m.name: m for m in engine.measure(large, reference=small).measurements}
     assert set(found) == {"lpips", "lpips.256", "dists"}
@@ -197,41 +195,3 @@ def test_dists_weighs_structure_and_texture_as_given():
 
 def taps_after(trunk, number):
     return isinstance(trunk.features[number], torch.nn.Conv2d) and str(int(number) + 1) in trunk.taps
-
-
-# --- VMAF -------------------------------------------------------------------------------------------------------------
-
-
-def ffmpeg_or_skip():
-    try:
-        return find_ffmpeg()
-    except CannotMeasure as error:
-        pytest.skip(str(error))
-
-
-def test_vmaf_orders_copies_and_takes_odd_sizes():
-    ffmpeg = ffmpeg_or_skip()
-    first, second = ramps(4, 71, 93)
-    same, worse = vmaf_frames(first, first, ffmpeg=ffmpeg), vmaf_frames(second, first, ffmpeg=ffmpeg)
-    assert len(same) == len(worse) == 4
-    assert 100 >= same.mean() > worse.mean() + 1
-
-
-@pytest.mark.parametrize("program", [b"#!/bin/sh\necho ' ... scale V->V'\n", b"\x7fELF of another machine"])
-def test_without_libvmaf_there_is_no_vmaf_and_the_mend_is_said(tmp_path, monkeypatch, program):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(CannotMeasure, match="there is no ffmpeg"):
-        vmaf(noise_clip(), noise_clip(seed=1))
-    (tmp_path / "ffmpeg").write_bytes(program)
-    (tmp_path / "ffmpeg").chmod(0o755)
-    with pytest.raises(CannotMeasure, match="has no libvmaf"):
-        vmaf(noise_clip(), noise_clip(seed=1))
-
-
-def test_ffmpegs_last_words_are_the_reason(tmp_path):
-    program = tmp_path / "ffmpeg"
-    program.write_text("#!/bin/sh\necho 'Out of luck' >&2\nexit 3\n")
-    program.chmod(0o755)
-    with pytest.raises(CannotMeasure, match="ffmpeg failed: Out of luck"):
-        vmaf_frames(*ramps(), ffmpeg=program)
