@@ -115,7 +115,9 @@ def test_models_that_run_lists_every_class_with_its_models_or_why_it_has_none():
         assert set(re.findall(r"^- `(\w+)`", section, re.MULTILINE)) == names
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [README, README.parent / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))], ids=lambda path: path.stem
+)
 def test_links_between_pages_lead_somewhere(path):
     for target in re.findall(r"\]\(([\w./-]+\.md)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).is_file(), f"{path.name} links to {target}"

@@ -147,3 +147,36 @@ def test_runs_of_two_machines_in_one_report(project):
     shutil.copytree(there.folder / run, here.folder / run)
     (here.folder / "reports" / "runs" / "20200101-000000-killed").mkdir()
     here.types("vdb report reports/runs/*").ends(0).shows("2 models, 3 prompts, 6 tests", "noise", "dim", "killed")
+
+
+OWN_NETWORK = '''
+from pytest_vdb import backbone, metric
+
+
+@backbone("colours", features="mean_colours")
+class Colours:
+    """The mean colour of each frame, in place of a network."""
+
+    def __init__(self, source):
+        self.identity = "mean"
+
+    def features(self, name, subject):
+        return subject.clip.frames.mean(axis=(1, 2))
+
+
+@metric("colour_drift", unit="levels", better="lower")
+def colour_drift(mean_colours) -> float:
+    """How far the mean colour moves from the first frame to the last."""
+    return float(abs(mean_colours[-1] - mean_colours[0]).max())
+'''
+
+
+def test_a_network_of_ones_own_and_a_metric_that_looks_through_it(project):
+    project.writes("looking/conftest.py", OWN_NETWORK + project.reads("conftest.py"))
+    project.writes("looking/test_generation.py", project.reads("benchmarks/test_generation.py"))
+    own = project.goes("looking")
+    own.types("vdb backbones --from conftest.py").ends(0).shows("colours", "The mean colour of each frame")
+    run = "pytest . --vdb-models=noise --vdb-prompts=smoke:2 --vdb-metrics=colour_drift"
+    own.types(run).ends(0).shows("2 passed", "levels ↓", "5.30")
+    own.types(f"{run} -n 2").ends(0).shows("2 clips reused")
+    own.types(f"vdb compare {' '.join(own.runs())}").ends(0).shows("colour_drift", "the same to the pixel")

@@ -13,7 +13,7 @@ import pytest
 from pytest_vdb.cli import _parser
 
 TOP = Path(__file__).parent.parent.parent
-PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
+PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").rglob("*.md"))]
 SHORT = {"-o": "--output", "-h": "--help"}
 
 
