@@ -50,7 +50,7 @@ def written(source: Path) -> Iterator[int]:
 WRITERS = {
     "files.py": "the one way",
     "profiling/process_memory.py": "a switch of the kernel's, no file",
-    "results/journal.py": "the one file that is only appended to, and is opened once",
+    "results/journal.py": "the one file that is appended to, for as long as the run lasts",
 }
 
 

@@ -30,6 +30,8 @@ class Attempts:
     """What attempts recorded that did not count: some plugin tries failed tests again."""
     sent: str | None = None
     """What the test recorded last, as JSON."""
+    is_over: bool = False
+    """Whether it counts as finished without the report of its teardown."""
 
     def hear(self, report: pytest.TestReport) -> None:
         """Keep a report and what came with it."""
@@ -39,6 +41,18 @@ class Attempts:
             return
         self.reports.append(report)
         self.sent = getattr(report, "vdb_record", None) or self.sent
+
+    def foreseen(self, blank: Record, report: pytest.TestReport) -> Record | None:
+        """The record of a test whose call has passed, as it will be if the teardown passes too; None: nobody knows yet.
+
+        Args:
+            blank: the test's record as it stood before anything ran.
+            report: of the call, which nobody has heard yet.
+        """
+        if report.outcome != "passed" or self.failed_subtests:
+            return None
+        sent = getattr(report, "vdb_record", None) or self.sent
+        return replace(self, reports=[*self.reports, report], sent=sent, is_over=True).record(blank)
 
     def record(self, blank: Record) -> Record | None:
         """The record of the finished test; None: this attempt does not count, another follows.
@@ -87,7 +101,7 @@ class Attempts:
             kept = record.failure if record.failure and record.status in {"skipped", "not_run"} else None
             status = "not_run" if kept and record.status == "not_run" else "skipped"
             return status, kept or Failure(type="Skipped", message=_skip_reason(skipped)), None
-        if not any(report.when == "teardown" for report in self.reports):
+        if not self.is_over and not any(report.when == "teardown" for report in self.reports):
             return "interrupted", Failure(type="interrupted", message="the session was stopped while it ran"), None
         return "passed", None, None
 

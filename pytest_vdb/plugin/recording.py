@@ -1,8 +1,9 @@
 """From a test to a line of `records.jsonl`.
 
 On the process that runs the test, the record becomes one JSON string on the report (a numpy scalar there would end an
-xdist session). The controller, which without xdist is the same process, appends and flushes it when the test is over:
-then its outcome is what pytest ends with.
+xdist session). The controller, which without xdist is the same process, appends and flushes it before anybody is told
+that the test has passed: what stands on the screen survives a kill. A teardown, or what comes after it, may still turn
+the outcome; then the line is replaced when the test is over, by what pytest ends with.
 """
 
 from __future__ import annotations
@@ -104,6 +105,8 @@ class Recorder:
         """Why records could not be written, once that happened."""
         self._journal: Journal | None = None
         self._running: dict[str, Attempts] = {}
+        self._foreseen: dict[str, Record] = {}
+        """Records that were written although their tests are not over, as they were written."""
 
     @property
     def collected(self) -> Collected | None:
@@ -132,9 +135,15 @@ class Recorder:
 
             self._running.setdefault(nodeid, Attempts())
 
-    @pytest.hookimpl(trylast=True)  # whoever edits a report has done so
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what is told of a running benchmark; write the record of one that is lost."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
+        """Write the record of a benchmark before it is printed as passed; keep what is told of it."""
+        attempts = self._running.get(report.nodeid)
+        if attempts is not None and report.when == "call" and report.nodeid not in self._foreseen:
+            record = attempts.foreseen(self.blank(report.nodeid), report)
+            if record is not None and self._keep(record):
+                self._foreseen[report.nodeid] = self.records[report.nodeid]
+        yield  # whoever edits a report has done so
         lost: Status | None = getattr(report, "vdb_status", None)
         if lost is not None:
             self._record_lost(report, lost)
@@ -178,16 +187,18 @@ class Recorder:
                 self._keep(record)
         self._running.clear()
 
-    def _keep(self, record: Record) -> None:
+    def _keep(self, record: Record) -> bool:
         """A disk that takes no more records ends the session: what is finished is safe, the rest would be lost."""
         try:
             self.append(record)
+            return True
         except OutputError as error:
             self.problem = str(error)
             for name in ("session", "dsession"):  # pytest's own, and xdist's on its controller
                 session = self.config.pluginmanager.get_plugin(name)
                 if session is not None:
                     session.shouldstop = f"the record of {record.nodeid} could not be written"
+            return False
 
     @cached_property
     def privacy(self) -> Privacy:
@@ -224,13 +235,17 @@ class Recorder:
             raise pytest.UsageError(str(error)) from None
 
     def append(self, record: Record) -> None:
-        """One line, flushed; the first one starts the run's folder."""
+        """One line, flushed, in the place of what was foreseen; the first one starts the run's folder."""
         if self._journal is None:
             from pytest_vdb.results.journal import Journal
 
             self._journal = Journal.create(self.session.options.output, self.started_run())
         record = self.privacy.record(record)
-        self._journal.append(record)
+        foreseen = self._foreseen.pop(record.nodeid, None)
+        if foreseen is None:
+            self._journal.append(record)
+        elif foreseen != record:
+            self._journal.replace(foreseen, record)
         self.records[record.nodeid] = record
 
     def latest(self) -> tuple[Record, ...]:

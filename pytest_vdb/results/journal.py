@@ -58,11 +58,23 @@ class Journal:
         except OSError as problem:
             raise files.cannot_write(self._path, problem) from problem
         if gone:
-            raise OutputError(
-                "the run's records were removed or moved while it ran: what it measures now is lost",
-                where=self._path,
-                mend="leave the output folder alone while a run writes there, and run again",
-            )
+            raise self._gone()
+
+    def replace(self, old: Record, new: Record) -> None:
+        """Put a record in the place of one that was appended, because its test ended otherwise than it had seemed to.
+
+        Raises:
+            OutputError: the disk did not take it, and the old one is still there; or the file is not in its place.
+        """
+        if not self._is_in_place():
+            raise self._gone()
+        before, after = (to_json(record).encode() + b"\n" for record in (old, new))
+        try:
+            files.write(self._path, self._path.read_bytes().replace(before, after, 1))
+            self._file.close()
+            self._file = self._path.open("r+b", buffering=0)
+        except OSError as problem:
+            raise files.cannot_write(self._path, problem) from problem
 
     def finish(self, run: Run) -> None:
         """Replace `run.json` with how the run ended, and close.
@@ -72,9 +84,15 @@ class Journal:
         """
         with self._file:
             if not self._is_in_place():
-                mend = "leave the output folder alone while a run writes there, and run again"
-                raise OutputError("the run's records were removed or moved while it ran", where=self._path, mend=mend)
+                raise self._gone()
             files.write(self.folder / RUN, to_json(run) + "\n")
+
+    def _gone(self) -> OutputError:
+        return OutputError(
+            "the run's records were removed or moved while it ran: what it measures now is lost",
+            where=self._path,
+            mend="leave the output folder alone while a run writes there, and run again",
+        )
 
     def _is_in_place(self) -> bool:
         """Whether the open file is still the one of that name."""

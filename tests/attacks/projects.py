@@ -90,11 +90,11 @@ def spread(clip: Clip) -> float:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_logfinish(nodeid):
-    """After the plugin has been told that a test is over, the disk is: what stands here was finished."""
-    if not os.environ.get("PYTEST_XDIST_WORKER"):
+def pytest_runtest_logreport(report):
+    """After all others were told of a test, the disk is: what stands here was finished."""
+    if report.when == "call" and not os.environ.get("PYTEST_XDIST_WORKER"):
         with open(HERE / "finished", "a") as finished:
-            finished.write(nodeid + "\\n")
+            finished.write(report.nodeid + "\\n")
             finished.flush()
             os.fsync(finished.fileno())
 '''

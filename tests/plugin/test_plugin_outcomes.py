@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_vdb.records import read_record
+
 BODY = """
     sample = vdb.generate(vdb_model, vdb_prompt, vdb_seed)
     vdb.measure(sample)
@@ -137,6 +139,49 @@ def test_generation(scratch, vdb, vdb_model, vdb_prompt, vdb_seed):
     assert [record.status for record in records] == ["failed"]
     assert "cannot be emptied" in records[0].failure.message
     assert records[0].measurement("brightness").value is not None
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
+def test_what_is_printed_as_passed_is_on_the_disk_already(project, workers):
+    """A session that is killed between the two would have lost what its user saw."""
+    conftest = project.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text()
+        + """
+import pytest
+from pathlib import Path
+
+def pytest_runtest_logreport(report):
+    if report.when == "call" and not os.environ.get("PYTEST_XDIST_WORKER"):
+        kept = [line for path in Path("reports").glob("runs/*/records.jsonl") for line in path.read_text().splitlines()]
+        Path("kept.txt").write_text("\\n".join(kept))
+"""
+    )
+    test = f"def test_generation(vdb, vdb_model, vdb_prompt, vdb_seed):{BODY}"
+    _, records = outcomes(project, test, *workers)
+    assert [read_record(line) for line in (project.path / "kept.txt").read_text().splitlines()] == records
+    assert [record.status for record in records] == ["passed"]
+
+
+def test_a_worker_that_dies_in_a_teardown_leaves_one_record(project):
+    _, records = outcomes(
+        project,
+        f"""
+import os
+import pytest
+
+@pytest.fixture
+def scratch():
+    yield
+    os._exit(3)
+
+def test_generation(scratch, vdb, vdb_model, vdb_prompt, vdb_seed):{BODY}
+""",
+        "-n1",
+    )
+    (record,) = records
+    assert record.status == "crashed"
+    assert record.measurement("brightness").value is not None
 
 
 def test_a_plugin_that_edits_a_report_decides(project):

@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 import signal
 import subprocess
@@ -50,6 +51,16 @@ def test_what_was_appended_is_read_back_from_any_of_its_paths(tmp_path, given):
 def test_a_record_is_on_disk_when_append_returns(tmp_path):
     book = written(tmp_path, count=1)
     assert (book.folder / "records.jsonl").read_text() == to_json(a_record(0)) + "\n"
+
+
+def test_a_record_takes_the_place_of_another_and_the_next_follows_it(tmp_path):
+    book = written(tmp_path)
+    torn_down = dataclasses.replace(a_record(1), status="failed")
+    book.replace(a_record(1), torn_down)
+    book.append(a_record(3))
+    _, records, warnings = journal.read(book.folder)
+    assert (records, warnings) == ([a_record(0), torn_down, a_record(2), a_record(3)], [])
+    book.finish(a_run())
 
 
 def test_finishing_replaces_the_summary_of_the_run(tmp_path):
@@ -174,7 +185,11 @@ def test_records_that_are_not_in_their_place_any_more_are_a_loud_failure(tmp_pat
     if how == "replaced":
         folder.mkdir(parents=True)
         (folder / "records.jsonl").write_text("")
-    for act in (lambda: book.append(a_record(3)), lambda: book.finish(a_run())):
+    for act in (
+        lambda: book.append(a_record(3)),
+        lambda: book.replace(a_record(0), a_record(3)),
+        lambda: book.finish(a_run()),
+    ):
         with pytest.raises(OutputError, match=r"records\.jsonl: the run's records were removed or moved"):
             act()
     if how != "removed":
