@@ -55,6 +55,28 @@ def test_a_path_of_the_command_line_is_relative_to_its_folder_the_second_time_to
         assert (elsewhere / "cached" / "clips").is_dir()
 
 
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
+@pytest.mark.parametrize("flag", ["--vdb-output", "--vdb-cache-dir"])
+def test_a_value_that_is_a_folder_beside_the_project_leaves_the_project_its_ini_file(project, flag, workers):
+    """Without a path to test, pytest would look for the ini file there, and find none."""
+    project.pytester.makeini("[pytest]\nvdb_prompts = three.txt\nmarkers = mine: of a user\n")
+    beside = project.path.parent / f"{project.path.name}-beside"
+    beside.mkdir()
+    session(project, project.path, flag, str(beside), "--strict-markers", *workers).assert_outcomes(passed=3)
+    assert written(beside if flag == "--vdb-output" else project.path / "reports") == 1
+
+
+@pytest.mark.parametrize("key", ["addopts = -q", "pythonpath = src"])
+def test_an_ini_file_that_pytest_should_have_followed_already_is_named(project, key):
+    project.pytester.makeini(f"[pytest]\n{key}\n")
+    beside = project.path.parent / f"{project.path.name}-beside"
+    beside.mkdir()
+    result = session(project, project.path, "--vdb-output", str(beside))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*it has followed {key.split()[0]} of no ini file, not of*tox.ini*"])
+    result.stderr.fnmatch_lines(["*write options with an equals sign*"])
+
+
 def test_a_test_has_one_identity_from_wherever_the_command_is_typed(project, elsewhere):
     project.pytester.makeini("[pytest]\n")
     for folder, path in ((project.path, "test_generation.py"), (elsewhere, "..")):
