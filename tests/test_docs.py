@@ -54,6 +54,14 @@ def test_a_metrics_row_names_only_networks_that_there_are():
         assert named <= set(BackboneRegistry.builtin().names()), name
 
 
+@pytest.mark.parametrize("network", list(BackboneRegistry.builtin()), ids=lambda network: network.name)
+def test_every_network_has_its_row_with_features_and_licence(network):
+    row = rows("metrics", 5).get(network.name)
+    assert row is not None, f"docs/metrics.md has no row for the network {network.name}"
+    gives = ", ".join(f"`{feature.name}`" for feature in network.features)
+    assert row[1:] == [network.about, gives, f"{network.size_mib:g}", network.licence]
+
+
 @pytest.mark.parametrize("flag", [flag.flag for flag in FLAGS])
 def test_every_flag_is_in_the_table_of_options(flag):
     (known,) = (one for one in FLAGS if one.flag == flag)
