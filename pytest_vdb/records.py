@@ -39,6 +39,10 @@ it ran; `not_run`: it never began. A test that passed although its mark expected
 SCORED = "score-"
 """What the id of a `vdb score` session begins with: it measured clips that existed already."""
 
+YARDSTICKS = "calibration-"
+"""What the names of models begin with that make clips of known quality: they are ranked among themselves and never beat
+a model."""
+
 REAL_WEIGHTS: frozenset[str] = frozenset({"hub", "local", "none"})
 """The weights modes whose pixels mean something: only these enter a quality ranking."""
 

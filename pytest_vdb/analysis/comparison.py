@@ -7,7 +7,6 @@ a test that cannot be made has no p.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,17 +14,16 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_vdb.analysis.benchmarks import placed_together
-from pytest_vdb.analysis.gate import once_per_model, other_recipe
-from pytest_vdb.analysis.intervals import benjamini_hochberg, paired_t_p_values, t_interval
-from pytest_vdb.analysis.leaderboard import (
-    NEUTRAL,
-    SIGNIFICANCE,
-    Column,
+from pytest_vdb.analysis.identity import latest, other_recipe
+from pytest_vdb.analysis.intervals import SIGNIFICANCE, benjamini_hochberg, mean_of, paired_t_p_values, t_interval
+from pytest_vdb.analysis.readings import (
+    Statement,
+    counting,
     failure_line,
+    is_of_set,
+    is_read_once,
     is_yardstick,
-    latest,
-    reading,
-    unranked_reason,
+    why_meaningless,
 )
 from pytest_vdb.records import Better, Kind, Measurement, Record, Run
 
@@ -132,7 +130,7 @@ class Comparison:
 def pair_up(first: Iterable[Record], second: Iterable[Record]) -> tuple[Pairs, ...]:
     """The samples of each benchmark that both sides tried to make, in the order of their prompts."""
     mine, theirs = map(_by_benchmark, placed_together(latest(first), latest(second)))
-    return tuple(_paired(name, mine[name], theirs[name]) for name in mine if name in theirs)
+    return tuple(_paired_up(name, mine[name], theirs[name]) for name in mine if name in theirs)
 
 
 def obstacle_of_sides(pairs: Pairs, *, same_model: bool, any_recipe: bool) -> str | None:
@@ -181,11 +179,9 @@ def judged(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
     )
 
 
-def why_meaningless(of: Measurement, record: Record) -> str | None:
+def why_says_nothing(of: Measurement, record: Record) -> str | None:
     """Why a value of this record says nothing about its model, or None if it does."""
-    column = Column(name=of.name, unit=of.unit, better=of.better, kind=of.kind, version=of.version)
-    reason = unranked_reason(column, record.weights, wiring=of.wiring, published=record.published)
-    return None if reason == NEUTRAL else reason
+    return why_meaningless(of.kind, record.weights, wiring=of.wiring, published=record.published)
 
 
 def of_another_definition(first: Measurement, second: Measurement) -> str | None:
@@ -234,13 +230,13 @@ def _by_benchmark(records: Iterable[Record]) -> dict[str, dict[_Key, list[Record
     """By prompt, sample and parameters; not what was measured of whole sets: that answers no prompt."""
     found: dict[str, dict[_Key, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda record: record.nodeid):
-        if record.prompt is not None or record.seed is not None:
+        if not is_of_set(record):
             parameters = tuple(sorted(record.parameters.items()))
             found[record.benchmark][record.prompt or "", record.sample_index, parameters].append(record)
     return {name: found[name] for name in sorted(found)}
 
 
-def _paired(benchmark: str, mine: Mapping[_Key, Sequence[Record]], theirs: Mapping[_Key, Sequence[Record]]) -> Pairs:
+def _paired_up(benchmark: str, mine: Mapping[_Key, Sequence[Record]], theirs: Mapping[_Key, Sequence[Record]]) -> Pairs:
     pairs: list[tuple[Record, Record]] = []
     why: Counter[str] = Counter()
     for key in sorted({*mine, *theirs}):
@@ -278,16 +274,14 @@ def _why_no_pair(first: Record, second: Record) -> str | None:
 
 # --- one metric -------------------------------------------------------------------------------------------------------
 
-_Readings = list[tuple[Record, Measurement | None, str]]
-
 
 def _contrast(of: Measurement, pairs: Pairs, same_run: bool, obstacle: str | None) -> Contrast:
     """`of`: one of the metric's measurements, which knows its unit and direction though it may lack a value."""
-    name = of.name
-    first, second = ([_read(pair[side], name) for pair in pairs.pairs] for side in (0, 1))
-    one = Contrast(benchmark=pairs.benchmark, metric=name, unit=of.unit, better=of.better, kind=of.kind)
-    if any(once_per_model(name, records) for records in pairs.tried):
-        first, second = ([_read(record, name) for record in records] for records in pairs.tried)
+    first, second = ([Statement.of(pair[side], of.name) for pair in pairs.pairs] for side in (0, 1))
+    tried = [[Statement.of(record, of.name) for record in records] for records in pairs.tried]
+    one = Contrast(benchmark=pairs.benchmark, metric=of.name, unit=of.unit, better=of.better, kind=of.kind)
+    if any(map(is_read_once, tried)):
+        first, second = tried
         one = _of_once(one, first, second)
     else:
         one = _of_pairs(one, first, second)
@@ -302,24 +296,17 @@ def _contrast(of: Measurement, pairs: Pairs, same_run: bool, obstacle: str | Non
     return one
 
 
-def _read(record: Record, name: str) -> tuple[Record, Measurement | None, str]:
-    """The measurement if it has a value that counts (a reused clip has no latency), and why it has none."""
-    measurement = record.measurement(name)
-    counts, reason = reading(record, measurement)
-    return record, counts if counts is not None and counts.value is not None else None, reason
-
-
-def _of_pairs(one: Contrast, first: _Readings, second: _Readings) -> Contrast:
+def _of_pairs(one: Contrast, first: Sequence[Statement], second: Sequence[Statement]) -> Contrast:
     by_prompt: dict[str | None, list[tuple[float, float]]] = defaultdict(list)
-    for (record, a, _), (_, b, _) in zip(first, second, strict=True):
-        if a is not None and b is not None and a.value is not None and b.value is not None:
-            by_prompt[record.prompt].append((a.value, b.value))
+    for a, b in zip(first, second, strict=True):
+        if a.value is not None and b.value is not None:
+            by_prompt[a.record.prompt].append((a.value, b.value))
     remarks = [line for name, side in (("A", first), ("B", second)) for line in _lacking(name, side)]
     if not by_prompt:
-        return replace(one, first=_mean_of(first), second=_mean_of(second), remarks=tuple(remarks))
-    means = [(_mean([a for a, _ in values]), _mean([b for _, b in values])) for values in by_prompt.values()]
+        return replace(one, first=_mean_value(first), second=_mean_value(second), remarks=tuple(remarks))
+    means = [(mean_of([a for a, _ in values]), mean_of([b for _, b in values])) for values in by_prompt.values()]
     differences = [a - b for a, b in means]
-    p = _p(differences)
+    p = _p_value(differences)
     if p is None:
         prompts = "1 prompt" if len(means) == 1 else f"{len(means)} prompts"
         remarks.append(f"{prompts}: a test needs {LEAST_PROMPTS}")
@@ -328,18 +315,18 @@ def _of_pairs(one: Contrast, first: _Readings, second: _Readings) -> Contrast:
     return replace(
         one,
         n=len(means),
-        first=_mean([a for a, _ in means]),
-        second=_mean([b for _, b in means]),
-        difference=_mean(differences),
+        first=mean_of([a for a, _ in means]),
+        second=mean_of([b for _, b in means]),
+        difference=mean_of(differences),
         interval=t_interval(differences),
         p=p,
         remarks=tuple(remarks),
     )
 
 
-def _of_once(one: Contrast, first: _Readings, second: _Readings) -> Contrast:
+def _of_once(one: Contrast, first: Sequence[Statement], second: Sequence[Statement]) -> Contrast:
     """What is read once per model, like its load: two numbers, and no test."""
-    a, b = _mean_of(first), _mean_of(second)
+    a, b = _mean_value(first), _mean_value(second)
     difference = None if a is None or b is None else a - b
     return replace(
         one, n=1, first=a, second=b, difference=difference, remarks=("read once per model: nothing to test",)
@@ -352,42 +339,44 @@ def _of_two_sessions(one: Contrast) -> Contrast:
     return replace(one, interval=None, p=None, remarks=(*one.remarks, remark))
 
 
-def _obstacle(first: _Readings, second: _Readings) -> str | None:
+def _obstacle(first: Sequence[Statement], second: Sequence[Statement]) -> str | None:
     """Why there is no difference between the values."""
-    a, b = ([(record, m) for record, m, _ in side if m is not None] for side in (first, second))
-    for name, side, whole in (("A", a, first), ("B", b, second)):
-        if not side:
-            return f"{name} has no value ({_why(whole)})"
-    if (other := of_another_definition(a[0][1], b[0][1])) is not None:
+    ours, theirs = counting(first), counting(second)
+    for name, side, found in (("A", first, ours), ("B", second, theirs)):
+        if not found:
+            return f"{name} has no value ({_why_without(side)})"
+    (a, of_a), (b, of_b) = ours[0], theirs[0]
+    if (other := of_another_definition(of_a, of_b)) is not None:
         return other
-    if a[0][1].kind == "performance" and a[0][0].hardware != b[0][0].hardware:
-        return f"A was measured on {a[0][0].hardware}, B on {b[0][0].hardware}"
+    if of_a.kind == "performance" and a.hardware != b.hardware:
+        return f"A was measured on {a.hardware}, B on {b.hardware}"
     return None
 
 
-def _meaningless(first: _Readings, second: _Readings) -> str | None:
+def _meaningless(first: Sequence[Statement], second: Sequence[Statement]) -> str | None:
     """Why the difference of the values says nothing about the models: it is shown, and not judged."""
-    reasons = (why_meaningless(m, record) for record, m, _ in (*first, *second) if m is not None)
+    reasons = (why_says_nothing(measured, record) for record, measured in counting((*first, *second)))
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def _lacking(name: str, side: _Readings) -> list[str]:
+def _lacking(name: str, side: Sequence[Statement]) -> list[str]:
     """`2 of A's samples have no value: ...`."""
-    missing = [reading for reading in side if reading[1] is None]
+    missing = [statement for statement in side if statement.value is None]
     if not missing or len(missing) == len(side):
         return []  # all of them: that is the obstacle
     have = "has" if len(missing) == 1 else "have"
-    return [f"{len(missing)} of {len(side)} samples of {name} {have} no value ({_why(missing)})"]
+    return [f"{len(missing)} of {len(side)} samples of {name} {have} no value ({_why_without(missing)})"]
 
 
-def _why(side: _Readings) -> str:
+def _why_without(side: Sequence[Statement]) -> str:
     """The most frequent reason."""
-    reasons = [reason for reason, _ in Counter(reason for _, m, reason in side if m is None).most_common()]
+    counts = Counter(statement.why_not for statement in side if statement.value is None)
+    reasons = [why for why, _ in counts.most_common()]
     more = f", and {len(reasons) - 1} other reasons" if len(reasons) > 1 else ""
     return (reasons[0] if reasons and reasons[0] else "not measured") + more
 
 
-def _p(differences: Sequence[float]) -> float | None:
+def _p_value(differences: Sequence[float]) -> float | None:
     if len(differences) < LEAST_PROMPTS:
         return None
     import numpy as np
@@ -395,13 +384,9 @@ def _p(differences: Sequence[float]) -> float | None:
     return float(paired_t_p_values(np.asarray(differences, dtype=np.float64).reshape(-1, 1))[0])
 
 
-def _mean_of(side: _Readings) -> float | None:
-    values = [m.value for _, m, _ in side if m is not None and m.value is not None]
-    return _mean(values) if values else None
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+def _mean_value(side: Iterable[Statement]) -> float | None:
+    values = [statement.value for statement in side if statement.value is not None]
+    return mean_of(values) if values else None
 
 
 def _finding(one: Contrast, adjusted: float | None) -> Finding:

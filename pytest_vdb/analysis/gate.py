@@ -11,14 +11,15 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pytest_vdb.analysis.benchmarks import placed_together
-from pytest_vdb.analysis.intervals import t_interval
-from pytest_vdb.analysis.leaderboard import failure_line, is_yardstick, latest
+from pytest_vdb.analysis.identity import latest, other_recipe
+from pytest_vdb.analysis.intervals import mean_of, t_interval
+from pytest_vdb.analysis.readings import Statement, counting, is_read_once, is_yardstick
 from pytest_vdb.errors import OptionError, UnknownName, near_misses
 from pytest_vdb.figures import notation
-from pytest_vdb.records import Baseline, Measurement, Record, Run, WeightsMode
+from pytest_vdb.records import Baseline, Record, Run, WeightsMode
 
 Outcome = Literal["regressed", "improved", "equivalent", "inconclusive", "missing", "incomparable"]
 """`equivalent`: the interval of the change lies within the margin; `inconclusive`: only the mean of the change does."""
@@ -177,7 +178,7 @@ def _unknown(rule: Rule, *sides: _Groups) -> Verdict:
 def _verdict(
     rule: Rule, key: tuple[str | None, str], outcome: Outcome, reason: str, pairs: Sequence[tuple[float, float]] = ()
 ) -> Verdict:
-    before, now = (_mean([pair[side] for pair in pairs]) if pairs else None for side in (0, 1))
+    before, now = (mean_of([pair[side] for pair in pairs]) if pairs else None for side in (0, 1))
     return Verdict(
         benchmark=key[0],
         model=key[1],
@@ -201,7 +202,7 @@ def _judge_one(
         return [_verdict(rule, key, "missing", f"in the baseline {runs[1]}, but not in this run ({runs[0]})")]
     known = _variants(before)
     ran = _variants(now, known)
-    verdicts = [_paired(rule, key, ran[variant], known[variant]) for variant in known if variant in ran]
+    verdicts = [_verdict_on_pairs(rule, key, ran[variant], known[variant]) for variant in known if variant in ran]
     lost = [variant for variant in known if variant not in ran]
     new = [variant for variant in ran if variant not in known]
     for variant in lost:
@@ -231,128 +232,82 @@ def _variants(records: Sequence[Record], known: Iterable[_Variant] = ()) -> dict
     return dict(variants)
 
 
-def other_recipe(before: Record, now: Record, *, words: str = "{} (now {})") -> str:
-    """`another recipe: frames=17 (now 9)`, of two records that differ in weights or recipe.
-
-    Args:
-        words: how the value before and the value now are told.
-    """
-    if before.weights != now.weights:
-        return f"other weights: {words.format(before.weights, now.weights)}"
-    keys = [key for key in {**before.recipe, **now.recipe} if before.recipe.get(key) != now.recipe.get(key)]
-    settings = ", ".join(f"{key}={words.format(_setting(before, key), _setting(now, key))}" for key in keys[:4])
-    return f"another recipe: {settings or words.format(before.recipe_digest, now.recipe_digest)}"
-
-
-def _setting(record: Record, key: str) -> Any:
-    return record.recipe.get(key, "unset")
-
-
-def _paired(rule: Rule, key: _Key, now: Sequence[Record], before: Sequence[Record]) -> Verdict:
+def _verdict_on_pairs(rule: Rule, key: _Key, now: Sequence[Record], before: Sequence[Record]) -> Verdict:
     """Compare what both sides measured on the same (prompt, seed) pairs."""
-    once = once_per_model(rule.metric, before) or once_per_model(rule.metric, now)
-    known, ran = (_readings(rule.metric, side, once=once) for side in (before, now))
-    expected = {pair for pair, readings in known.items() if any(_counts(reading) for reading in readings)}
+    sides = [[Statement.of(record, rule.metric) for record in side] for side in (before, now)]
+    once = any(map(is_read_once, sides))
+    known, ran = (_by_pair(side, once=once) for side in sides)
+    expected = {pair for pair, statements in known.items() if _values(statements)}
     if not expected:
         # A yardstick that the metric cannot judge (the flicker of a frozen clip) is no model that escapes its gate.
-        unjudged = is_yardstick(key[1]) and not any(
-            _counts(reading) for readings in ran.values() for reading in readings
-        )
-        return _verdict(
-            rule, key, "inconclusive" if unjudged else "missing", f"the baseline has no value ({_why(known.values())})"
-        )
-    shared = sorted((p for p in expected if any(_counts(r) for r in ran.get(p, []))), key=str)
+        unjudged = is_yardstick(key[1]) and not any(map(_values, ran.values()))
+        why = _why_missing(known.values())
+        return _verdict(rule, key, "inconclusive" if unjudged else "missing", f"the baseline has no value ({why})")
+    shared = sorted((pair for pair in expected if _values(ran.get(pair, ()))), key=str)
     if not shared:
         return _verdict(rule, key, "missing", _none_left(expected, ran))
-    if obstacle := _obstacle(rule, [r for p in shared for r in known[p]], [r for p in shared for r in ran[p]]):
-        return _verdict(rule, key, "incomparable", obstacle)
-    pairs = [(_mean(_values(known[pair])), _mean(_values(ran[pair]))) for pair in shared]
-    directions = [m.better for pair in shared for _, m in ran[pair] if m is not None]
+    if barrier := _barrier(rule, [r for p in shared for r in known[p]], [r for p in shared for r in ran[p]]):
+        return _verdict(rule, key, "incomparable", barrier)
+    pairs = [(mean_of(_values(known[pair])), mean_of(_values(ran[pair]))) for pair in shared]
+    directions = [r.measurement.better for pair in shared for r in ran[pair] if r.measurement is not None]
     outcome, words = _outcome(rule, directions[0], pairs)
     words += _remarks(known, ran, shared)
     if lacking := expected - set(shared):
-        why = _why(_near(ran, pair) for pair in sorted(lacking, key=str))
+        why = _why_missing(_near(ran, pair) for pair in sorted(lacking, key=str))
         have = "has" if len(lacking) == 1 else "have"
-        gap = f"{len(lacking)} of the baseline's {_count(expected)} {have} no value now"
+        gap = f"{len(lacking)} of the baseline's {_counted_pairs(expected)} {have} no value now"
         worst: Outcome = outcome if outcome == "regressed" else "missing"
         return _verdict(rule, key, worst, f"{gap} ({why}); the others: {words}", pairs)
     return _verdict(rule, key, outcome, words, pairs)
 
 
 _Pair = tuple[str | None, int | None, tuple[tuple[str, str], ...]]
-_Reading = tuple[Record, Measurement | None]
 
 
-def once_per_model(metric: str, records: Sequence[Record]) -> bool:
-    """Whether it is about the model, like its load time: read in whichever test came first, not even tried in others.
-
-    Such values have no pairs; the model's mean is compared.
-    """
-    tried = [record.measurement(metric) for record in records if record.status == "passed" and not record.reused_from]
-    return None in tried and any(m is not None and m.kind == "performance" for m in tried)
-
-
-def _readings(metric: str, records: Sequence[Record], *, once: bool) -> dict[_Pair, list[_Reading]]:
-    by_pair: dict[_Pair, list[_Reading]] = defaultdict(list)
-    for record in records:
-        measurement = record.measurement(metric)
+def _by_pair(statements: Iterable[Statement], *, once: bool) -> dict[_Pair, list[Statement]]:
+    """`once`: what is read once per model has no pairs: all of it is one."""
+    by_pair: dict[_Pair, list[Statement]] = defaultdict(list)
+    for statement in statements:
         if not once:
-            by_pair[record.pair].append((record, measurement))
-        elif measurement is not None:
-            by_pair[None, None, ()].append((record, measurement))
+            by_pair[statement.record.pair].append(statement)
+        elif statement.measurement is not None:
+            by_pair[None, None, ()].append(statement)
     return dict(by_pair)
 
 
-def _counts(reading: _Reading) -> bool:
-    """Whether there is a value that may be judged: of a passed test, and not the timing of a cached clip."""
-    record, measurement = reading
-    if record.status != "passed" or measurement is None or measurement.value is None:
-        return False
-    return measurement.kind != "performance" or record.reused_from is None
+def _values(statements: Iterable[Statement]) -> list[float]:
+    return [statement.value for statement in statements if statement.value is not None]
 
 
-def _values(readings: Iterable[_Reading]) -> list[float]:
-    return [m.value for record, m in readings if m is not None and m.value is not None and _counts((record, m))]
-
-
-def _why(pairs: Iterable[Sequence[_Reading]]) -> str:
+def _why_missing(pairs: Iterable[Sequence[Statement]]) -> str:
     """The first reason for a missing value, and how many differ from it."""
     reasons: dict[str, int] = {}
-    for readings in pairs:
-        for record, measurement in readings:
-            if not _counts((record, measurement)):
-                reason = _reason(record, measurement)
-                reasons[reason] = reasons.get(reason, 0) + 1
+    for statement in (statement for statements in pairs for statement in statements if statement.value is None):
+        untried = statement.measurement is None and statement.record.status == "passed"
+        reason = "not measured" if untried else statement.why_not
+        reasons[reason] = reasons.get(reason, 0) + 1
     if not reasons:
         return "not run with the same prompts and seeds"
     first = max(reasons, key=lambda reason: reasons[reason])
     return first + (f", and {len(reasons) - 1} other reasons" if len(reasons) > 1 else "")
 
 
-def _reason(record: Record, measurement: Measurement | None) -> str:
-    if record.status != "passed":
-        return failure_line(record)
-    if measurement is None:
-        return "not measured"
-    return measurement.reason or "the clip came from the cache: nothing was timed"
-
-
-def _none_left(expected: set[_Pair], ran: Mapping[_Pair, Sequence[_Reading]]) -> str:
+def _none_left(expected: set[_Pair], ran: Mapping[_Pair, Sequence[Statement]]) -> str:
     again = [near for pair in sorted(expected, key=str) if (near := _near(ran, pair))]
     if not again:
-        return f"none of the baseline's {_count(expected)} was run now: other prompts or another --vdb-seed"
-    return f"no value now ({_why(again)})"
+        return f"none of the baseline's {_counted_pairs(expected)} was run now: other prompts or another --vdb-seed"
+    return f"no value now ({_why_missing(again)})"
 
 
-def _near(ran: Mapping[_Pair, Sequence[_Reading]], pair: _Pair) -> Sequence[_Reading]:
+def _near(ran: Mapping[_Pair, Sequence[Statement]], pair: _Pair) -> Sequence[Statement]:
     """What became of a pair. A test that died before it had its seed, or a model before any prompt, stands for it."""
     prompt, _, parameters = pair
     return ran.get(pair) or ran.get((prompt, None, parameters)) or ran.get((None, None, ())) or ()
 
 
-def _obstacle(rule: Rule, before: Sequence[_Reading], now: Sequence[_Reading]) -> str | None:
+def _barrier(rule: Rule, before: Sequence[Statement], now: Sequence[Statement]) -> str | None:
     """Why the values of both sides cannot be compared, or None if they can."""
-    old, new = ([(r, m) for r, m in side if m is not None and _counts((r, m))] for side in (before, now))
+    old, new = counting(before), counting(now)
     for what, of in (("version", "version"), ("unit", "unit"), ("direction", "better")):
         a, b = ({getattr(m, of) for _, m in side} for side in (old, new))
         if a != b or len(a) > 1:
@@ -363,7 +318,7 @@ def _obstacle(rule: Rule, before: Sequence[_Reading], now: Sequence[_Reading]) -
         a, b = ({r.hardware for r, _ in side} for side in (old, new))
         if a != b or len(a) > 1:
             return f"measured on {_listed(b)}, the baseline on {_listed(a)}"
-    if changed := _changed_prompt(old, new):
+    if changed := _changed_prompt([r for r, _ in old], [r for r, _ in new]):
         return f"prompt {changed!r} has another text than in the baseline"
     better = new[0][1].better
     wrong = {"higher": "+", "lower": "-"}.get(better)
@@ -373,16 +328,16 @@ def _obstacle(rule: Rule, before: Sequence[_Reading], now: Sequence[_Reading]) -
     return None
 
 
-def _changed_prompt(before: Sequence[_Reading], now: Sequence[_Reading]) -> str | None:
-    texts = {record.prompt: record.prompt_text for record, _ in before if record.prompt_text is not None}
-    for record, _ in now:
+def _changed_prompt(before: Sequence[Record], now: Sequence[Record]) -> str | None:
+    texts = {record.prompt: record.prompt_text for record in before if record.prompt_text is not None}
+    for record in now:
         if record.prompt in texts and record.prompt_text not in {None, texts[record.prompt]}:
             return record.prompt
     return None
 
 
 def _outcome(rule: Rule, better: str, pairs: Sequence[tuple[float, float]]) -> tuple[Outcome, str]:
-    before, now = _mean([pair[0] for pair in pairs]), _mean([pair[1] for pair in pairs])
+    before, now = mean_of([pair[0] for pair in pairs]), mean_of([pair[1] for pair in pairs])
     if rule.relative and before == 0:
         if now == 0:
             return "equivalent", _figures(rule, before, now, len(pairs))
@@ -391,7 +346,7 @@ def _outcome(rule: Rule, better: str, pairs: Sequence[tuple[float, float]]) -> t
     slack = 1e-12 * max(abs(before), abs(now))  # what rounding alone may add to a change of exactly the margin
     words = _figures(rule, before, now, len(pairs))
     worse = [_worsening(better, rule.sign, new - old) for old, new in pairs]
-    mean = abs(now - before) if better == "neutral" and not rule.sign else _mean(worse)
+    mean = abs(now - before) if better == "neutral" and not rule.sign else mean_of(worse)
     if mean > margin + slack:
         return "regressed", words
     if mean < -margin - slack:
@@ -426,12 +381,12 @@ def _percent(share: float) -> str:
 
 
 def _remarks(
-    known: Mapping[_Pair, Sequence[_Reading]], ran: Mapping[_Pair, Sequence[_Reading]], shared: Sequence[_Pair]
+    known: Mapping[_Pair, Sequence[Statement]], ran: Mapping[_Pair, Sequence[Statement]], shared: Sequence[_Pair]
 ) -> str:
     """What does not forbid a comparison and should be known: another device under a quality metric, another suite."""
-    old, new = ({r.hardware for p in shared for r, _ in side[p]} for side in (known, ran))
+    old, new = ({r.record.hardware for p in shared for r in side[p]} for side in (known, ran))
     remarks = f"; on {_listed(new)}, the baseline on {_listed(old)}" if old != new else ""
-    old_suites, new_suites = ({r.suite_digest for p in shared for r, _ in side[p]} for side in (known, ran))
+    old_suites, new_suites = ({r.record.suite_digest for p in shared for r in side[p]} for side in (known, ran))
     return remarks + ("; the suite has changed" if old_suites != new_suites else "")
 
 
@@ -439,9 +394,5 @@ def _listed(values: Iterable[object]) -> str:
     return " and ".join(sorted(str(value) for value in values))
 
 
-def _count(pairs: set[_Pair]) -> str:
+def _counted_pairs(pairs: set[_Pair]) -> str:
     return f"{len(pairs)} (prompt, seed) pair{'' if len(pairs) == 1 else 's'}"
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

@@ -14,11 +14,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+SIGNIFICANCE = 0.05
+"""Two are told apart where p is below it."""
+
 EXACT_UP_TO = 13
 """Pairs for which every one of the 2^n sign patterns is counted; above it a fixed random sample of them."""
 SAMPLED_PATTERNS = 9_999
 _SEED = 20_240_911
 _CHUNK = 1_000
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """Of at least one value."""
+    return math.fsum(values) / len(values)
 
 
 def t_interval(values: Sequence[float], *, confidence: float = 0.95) -> tuple[float, float] | None:
@@ -33,7 +41,7 @@ def t_interval(values: Sequence[float], *, confidence: float = 0.95) -> tuple[fl
         return None
     from scipy.special import stdtrit
 
-    mean = math.fsum(values) / n
+    mean = mean_of(values)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(n)
     return mean - half, mean + half

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_vdb.analysis.comparison import Contrast, Pairs, of_another_definition, why_meaningless
-from pytest_vdb.analysis.leaderboard import SIGNIFICANCE
+from pytest_vdb.analysis.comparison import Contrast, Pairs, of_another_definition, why_says_nothing
+from pytest_vdb.analysis.intervals import SIGNIFICANCE
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
 from pytest_vdb.metrics.engine import Engine, Scores
@@ -169,7 +169,7 @@ def _contrast(
         return replace(one, obstacle=obstacle or _without_value(first, second))
     if barrier := obstacle or of_another_definition(first, second):
         return replace(one, obstacle=barrier)
-    meaningless = (why_meaningless(m, record) for m, record in zip(both, records, strict=True))
+    meaningless = (why_says_nothing(m, record) for m, record in zip(both, records, strict=True))
     one = replace(one, obstacle=next(filter(None, meaningless), None), difference=first.value - second.value)
     said = tuple(dict.fromkeys(m.reason for m in both if m.reason))
     prompts = len({prompt.id for prompt in sets.prompts})

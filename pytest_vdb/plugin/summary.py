@@ -17,7 +17,7 @@ from pytest_vdb.plugin.recording import Recorder
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-    from pytest_vdb.analysis.leaderboard import Leaderboard
+    from pytest_vdb.analysis.tables import Leaderboard
     from pytest_vdb.records import Record
 
 STEP_SUMMARY_LIMIT = 1024 * 1024

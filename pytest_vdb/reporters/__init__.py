@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_vdb import files
-from pytest_vdb.analysis.leaderboard import Leaderboard
+from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.reporters import formats
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_vdb.analysis.leaderboard import Cell, Table
+from pytest_vdb.analysis.tables import Cell, Table
 from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import Notation
 from pytest_vdb.reporters.text import distinct_names, notation_of, unit

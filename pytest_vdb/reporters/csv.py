@@ -9,7 +9,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from pytest_vdb.analysis.leaderboard import Leaderboard, Row, Table, failure_line
+from pytest_vdb.analysis.readings import failure_line
+from pytest_vdb.analysis.tables import Leaderboard, Row, Table
 from pytest_vdb.escaping import spreadsheet
 from pytest_vdb.records import Record
 from pytest_vdb.reporters.formats import Format

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pytest_vdb.analysis.leaderboard import Leaderboard
+from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.errors import UnknownName
 
 ALL, NONE = "all", "none"

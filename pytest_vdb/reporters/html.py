@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, dimmed, failure_line
+from pytest_vdb.analysis.readings import failure_line
+from pytest_vdb.analysis.tables import Cell, Column, Leaderboard, Row, Table, dimmed
 from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import Notation, notation
 from pytest_vdb.files import is_file

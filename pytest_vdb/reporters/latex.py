@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
-from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, dimmed
+from pytest_vdb.analysis.tables import Cell, Column, Leaderboard, Row, Table, dimmed
 from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import Notation
 from pytest_vdb.reporters.formats import Format

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from pytest_vdb.analysis.leaderboard import Cell, Leaderboard, Row, Table, dimmed
+from pytest_vdb.analysis.tables import Cell, Leaderboard, Row, Table, dimmed
 from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import MISSING, Notation
 from pytest_vdb.reporters.formats import Format

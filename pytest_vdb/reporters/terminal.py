@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import replace
 
-from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Table, dimmed
+from pytest_vdb.analysis.tables import Cell, Column, Leaderboard, Table, dimmed
 from pytest_vdb.escaping import lines, visible
 from pytest_vdb.figures import MISSING, Notation
 from pytest_vdb.reporters.grid import Side, fitted, grid, width_of

@@ -6,10 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from pytest_vdb.analysis.leaderboard import Cell, Column, Leaderboard, Row, Table, failure_line
+from pytest_vdb.analysis.readings import failure_line, is_of_set
+from pytest_vdb.analysis.tables import Cell, Column, Leaderboard, Row, Table
 from pytest_vdb.escaping import shortened
 from pytest_vdb.figures import Notation, notation
-from pytest_vdb.records import SCORED, Measurement, Record, Status
+from pytest_vdb.records import SCORED, Measurement, Status
 
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
 BETTER = {"higher": "higher is better", "lower": "lower is better", "neutral": "neither high nor low is better"}
@@ -253,15 +254,10 @@ def title(board: Leaderboard) -> str:
 def stopped_line(board: Leaderboard) -> str | None:
     """`the session was stopped: 18 of 60 tests left no record`, or None where all did, or nobody knows."""
     collected = board.run.collected
-    tests = {r.nodeid for row in board.rows for r in row.records if r.run == board.run.id and not _is_of_set(r)}
+    tests = {r.nodeid for row in board.rows for r in row.records if r.run == board.run.id and not is_of_set(r)}
     if collected is None or len(tests) >= collected:
         return None
     return f"the session was stopped: {collected - len(tests):,} of {counted(collected, 'test')} left no record"
-
-
-def _is_of_set(record: Record) -> bool:
-    """Whether it is no test's record: what was measured of all clips after the last test."""
-    return record.prompt is None and record.seed is None
 
 
 LEGEND = (

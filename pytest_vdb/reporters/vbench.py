@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from pytest_vdb.analysis.leaderboard import Leaderboard
+from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.escaping import file_names
 from pytest_vdb.records import SCORED, Record
 from pytest_vdb.reporters.formats import Format

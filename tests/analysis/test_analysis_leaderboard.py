@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_vdb.analysis import build
-from pytest_vdb.analysis.leaderboard import Cell, Leaderboard
+from pytest_vdb.analysis.tables import Cell, Leaderboard
 from pytest_vdb.records import Environment, Failure, Measurement, Record, Run
 
 ENVIRONMENT = Environment(

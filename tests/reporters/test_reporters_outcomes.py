@@ -12,7 +12,7 @@ import pytest
 
 from pytest_vdb.analysis import build
 from pytest_vdb.analysis.gate import judge, parse_rules
-from pytest_vdb.analysis.leaderboard import Leaderboard
+from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.records import Baseline, Record
 from pytest_vdb.reporters import csv, gate, html, latex, markdown, terminal
 

@@ -11,7 +11,7 @@ import example_run as example
 import pytest
 
 from pytest_vdb.analysis import build
-from pytest_vdb.analysis.leaderboard import Leaderboard
+from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.records import Failure, Measurement, Record
 from pytest_vdb.reporters import csv, html, latex, markdown, terminal
 

@@ -1,0 +1,160 @@
+"""What a leaderboard is made of: a table per benchmark, a row per model and setup, a column per metric, their cells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from pytest_vdb.analysis.readings import is_yardstick
+from pytest_vdb.records import REAL_WEIGHTS, Better, Kind, Record, Run, Status, Task, WeightsMode
+
+Mark = Literal["best", "second", "tied"]
+"""`tied`: not significantly different from the best. A cell that is also the second is `second`, with `tied` true."""
+
+NEUTRAL = "neither high nor low is better"
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One metric in one version: two versions are two columns, because they are never compared."""
+
+    name: str
+    unit: str
+    better: Better
+    kind: Kind
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One row's value of one column: the mean over prompts, the samples of a prompt averaged first."""
+
+    mean: float | None
+    interval: tuple[float, float] | None = None
+    """95% t-interval of the mean over prompts, or what the measurement itself came with; None below two prompts."""
+    by_prompt: Mapping[str, float] = field(default_factory=dict)
+    """Prompt id (with its text, where several prompts of the table have that id) -> mean over its samples; `""` for
+    what is measured once per model or without a prompt."""
+    missing: int = 0
+    """Tests of the row that should have given a value and did not."""
+    reasons: tuple[tuple[str, int], ...] = ()
+    """Why values are missing, with how many each, the most frequent first."""
+    wiring: bool = False
+    """Computed by random weights: proves the wiring and nothing else."""
+    unranked: str | None = None
+    """Why the cell takes no part in the ranking; None: it does."""
+    mark: Mark | None = None
+    tied: bool = False
+    """Not significantly different from the best (also true of the best itself when nothing can be told apart)."""
+    rank: float | None = None
+    """1 is best; means that differ by no more than rounding share their ranks' mean."""
+
+    @property
+    def n(self) -> int:
+        """Prompts with a value."""
+        return len(self.by_prompt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One model under one recipe with one kind of weights on one device, in one benchmark with the same parameters."""
+
+    benchmark: str
+    model: str
+    parameters: Mapping[str, str]
+    """The benchmark's own, by name."""
+    weights: WeightsMode | None
+    recipe_digest: str | None
+    hardware: str | None
+    task: Task | None
+    revision: str | None
+    recipe: Mapping[str, Any]
+    runs: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    """In the order of the table's columns."""
+    counts: Mapping[Status, int]
+    """Tests by status; every status that occurred."""
+    reused: int
+    """Clips that came from the cache."""
+    records: tuple[Record, ...]
+    mean_rank: float | None = None
+    """Over the quality columns it is ranked in; orders the rows."""
+    published: str | None = None
+    """Where others published the values; None: they were measured here."""
+
+    @property
+    def tests(self) -> int:
+        """Every test of the row, whatever became of it."""
+        return sum(self.counts.values())
+
+    @property
+    def passed(self) -> int:
+        """Tests that passed."""
+        return self.counts.get("passed", 0)
+
+    @property
+    def retried(self) -> int:
+        """Tests that were tried more than once."""
+        return sum(record.attempts > 1 for record in self.records)
+
+    @property
+    def prompts(self) -> int:
+        """Different prompts that were asked."""
+        return len({(record.prompt, record.prompt_text) for record in self.records if record.prompt is not None})
+
+    @property
+    def yardstick(self) -> bool:
+        """Whether it is a calibration model."""
+        return is_yardstick(self.model)
+
+    @property
+    def real(self) -> bool:
+        """Whether the pixels mean something."""
+        return self.weights in REAL_WEIGHTS or self.published is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One benchmark: records of different benchmarks are never averaged together."""
+
+    benchmark: str
+    """Its file, class and function."""
+    name: str
+    """What it is called among the tables: the function alone where that is enough."""
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaderboard:
+    """Everything a reporter shows."""
+
+    run: Run
+    tables: tuple[Table, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of all tables."""
+        return tuple(row for table in self.tables for row in table.rows)
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """Tests by status over all rows."""
+        total = Counter(dict.fromkeys(STATUSES, 0))
+        for row in self.rows:
+            total.update(row.counts)
+        known = {status: total.pop(status) for status in STATUSES}
+        return {status: n for status, n in (*known.items(), *sorted(total.items())) if n}
+
+    @property
+    def reused(self) -> int:
+        """Clips that came from the cache, over all rows."""
+        return sum(row.reused for row in self.rows)
+
+
+def dimmed(cell: Cell) -> bool:
+    """Whether a value is shown as one that means nothing for the ranking (a neutral metric's value means something)."""
+    return cell.mean is not None and cell.unranked not in {None, NEUTRAL}
