@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pytest_vdb.bench.generation import READINGS, Made, generated, missing
+from pytest_vdb.bench.generation import Made, generated
 from pytest_vdb.bench.previews import stem_of, write_previews
 from pytest_vdb.errors import BadClip, MeasuredTwice, OptionError
-from pytest_vdb.records import Better, Clip, ClipFiles, Failure, Measurement, Prompt, Record, Sample, Status
+from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT
+from pytest_vdb.records import Clip, ClipFiles, Failure, Measurement, Prompt, Record, Sample, Status
 from pytest_vdb.results import features
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 LEAST_STD = 0.5
 """Standard deviation, in 8-bit levels, below which a clip counts as one constant colour."""
+
+
+STEADY_LATENCY = replace(LATENCY, name="steady_latency")
+STEADY_THROUGHPUT = replace(THROUGHPUT, name="steady_throughput")
 
 
 class Bench:
@@ -180,13 +185,13 @@ class Bench:
         rounds = sorted(stats.data) if stats is not None else []
         reason = self._session.why_timings_are_withheld or (None if rounds else "not measured: --benchmark-disable")
         if reason:
-            self.record(*(missing(f"steady_{name}", unit, better, reason) for name, unit, better in READINGS))
+            self.record(*(reading.of(None, reason=reason) for reading in (STEADY_LATENCY, STEADY_THROUGHPUT)))
             return
         middle = statistics.median(rounds)
         spread = (rounds[0], rounds[-1])
         self.record(
-            _timing("steady_latency", middle, "s", "lower", len(rounds), spread),
-            _timing("steady_throughput", frames / middle, "frames/s", "higher", len(rounds), None),
+            STEADY_LATENCY.of(middle, n=len(rounds), interval=spread),
+            STEADY_THROUGHPUT.of(frames / middle, n=len(rounds)),
         )
 
     def note(self, text: str) -> None:
@@ -238,12 +243,6 @@ def _about_sample(record: Record, sample: Sample) -> Record:
         seed=sample.seed,
         reused_from=sample.reused_from,
     )
-
-
-def _timing(
-    name: str, value: float, unit: str, better: Better, n: int, interval: tuple[float, float] | None
-) -> Measurement:
-    return Measurement(name=name, value=value, unit=unit, better=better, kind="performance", n=n, interval=interval)
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

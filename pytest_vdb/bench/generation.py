@@ -7,15 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_vdb.errors import NotCached
-from pytest_vdb.records import Better, Measurement, Prompt, Sample, from_plain, to_plain
+from pytest_vdb.records import Measurement, Prompt, Sample, from_plain, to_plain
 
 if TYPE_CHECKING:
     from pytest_vdb.bench.session import Session
     from pytest_vdb.bench.shelf import ModelHandle
     from pytest_vdb.results.cache import CachedClip
-
-READINGS: tuple[tuple[str, str, Better], ...] = (("latency", "s", "lower"), ("throughput", "frames/s", "higher"))
-"""What a clip that was not made now has no value of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +45,13 @@ def generated(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, 
     return _fresh(session, handle, prompt, seed, key, keep)
 
 
-def missing(name: str, unit: str, better: Better, reason: str) -> Measurement:
-    """A reading that there is not, and why."""
-    return Measurement(name=name, value=None, unit=unit, better=better, kind="performance", reason=reason)
-
-
 def withheld(session: Session, readings: tuple[Measurement, ...]) -> tuple[Measurement, ...]:
     """Readings without the timings, where other processes share the device."""
     reason = session.why_timings_are_withheld
     if reason is None:
         return readings
     return tuple(
-        missing(m.name, m.unit, m.better, reason) if m.unit in {"s", "frames/s"} and m.value is not None else m
+        replace(m, value=None, reason=reason) if m.unit in {"s", "frames/s"} and m.value is not None else m
         for m in readings
     )
 
@@ -80,7 +72,8 @@ def _reused(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, fo
     if run == session.run_id:  # another test of this run generated it, under the same conditions
         return replace(sample, readings=tuple(from_plain(found.about["readings"], tuple[Measurement, ...])))
     reason = f"not measured: the clip was reused from run {run} (--vdb-cache=always measures anew)"
-    return replace(sample, readings=tuple(missing(*one, reason) for one in READINGS), reused_from=run)
+    none = tuple(reading.of(None, reason=reason) for reading in session.profiler.readings)
+    return replace(sample, readings=none, reused_from=run)
 
 
 def _fresh(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, key: str, keep: Keep) -> Made:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn
 
 from pytest_vdb.errors import CannotRunHere, DoesNotRun, FailedBefore
@@ -13,9 +14,13 @@ from pytest_vdb.models.contract import Model
 from pytest_vdb.models.recipes import require_memory
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.profiling.latency import LATENCY
+from pytest_vdb.profiling.probe import Reading
 from pytest_vdb.profiling.profiler import Profiler
 from pytest_vdb.records import Clip, Measurement, Prompt, Recipe
 
+LOAD_TIME = replace(LATENCY, name="load_time")
+WARMUP_TIME = replace(LATENCY, name="warmup_time")
 WARM_UP = Prompt(id="warm-up", text="a warm-up clip that is thrown away")
 
 
@@ -85,9 +90,9 @@ class Shelf:
             self._failures[card.name] = f"{type(error).__name__}: {error}"
             raise
         self._name, self._model = card.name, model
-        costs = [_renamed(loading.measurements, "load_time")]
+        costs = [_timed_as(LOAD_TIME, loading.measurements)]
         if model.pipeline is not None:
-            costs.append(_renamed(warming.measurements, "warmup_time"))
+            costs.append(_timed_as(WARMUP_TIME, warming.measurements))
         return model, tuple(cost for cost in costs if cost is not None)
 
 
@@ -124,11 +129,7 @@ class ModelHandle:
         return self._examination.examine(check)
 
 
-def _renamed(measurements: tuple[Measurement, ...], name: str) -> Measurement | None:
+def _timed_as(reading: Reading, measurements: tuple[Measurement, ...]) -> Measurement | None:
     """The latency of a load or warm-up under its own name."""
-    for found in measurements:
-        if found.name == "latency":
-            return Measurement(
-                name=name, value=found.value, unit=found.unit, better="lower", kind="performance", reason=found.reason
-            )
-    return None
+    latency = next((measured for measured in measurements if measured.name == LATENCY.name), None)
+    return None if latency is None else reading.of(latency.value, reason=latency.reason)

@@ -1,1 +1,1 @@
-"""What a generation costs: one probe per file, each reading  and why where it cannot read."""
+"""What a generation costs: one probe per file, each with what it reads, and why where it cannot."""

@@ -5,19 +5,25 @@ Neither counts what CUDA itself, other libraries or other processes take.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pytest_vdb.profiling.devices import cuda_in_use
-from pytest_vdb.profiling.probe import Window, reading
+from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.records import Measurement
 
+ALLOCATED = Reading("peak_memory_allocated", "MiB")
+RESERVED = Reading("peak_memory_reserved", "MiB")
 _NOT_USED = "CUDA was not used by the end of the call"
 
 
 class CudaMemory:
     """`peak_memory_allocated` and `peak_memory_reserved`, in MiB."""
 
+    readings: ClassVar[tuple[Reading, ...]] = (ALLOCATED, RESERVED)
+
     def __init__(self, device: str) -> None:
         self._device = device
-        self._peaks: dict[str, float] = {}
+        self._peaks: dict[Reading, float] = {}
         self._reason: str | None = None
 
     def start(self) -> None:
@@ -37,13 +43,13 @@ class CudaMemory:
             return
         try:
             now = {
-                "peak_memory_allocated": cuda.max_memory_allocated(self._device) / 2**20,
-                "peak_memory_reserved": cuda.max_memory_reserved(self._device) / 2**20,
+                ALLOCATED: cuda.max_memory_allocated(self._device) / 2**20,
+                RESERVED: cuda.max_memory_reserved(self._device) / 2**20,
             }
         except RuntimeError as error:
             self._peaks, self._reason = {}, f"the peak could not be read: {error}"
         else:
-            self._peaks = {name: max(peak, self._peaks.get(name, 0.0)) for name, peak in now.items()}
+            self._peaks = {one: max(peak, self._peaks.get(one, 0.0)) for one, peak in now.items()}
 
     def stop(self) -> None:
         """Note the peaks."""
@@ -53,7 +59,4 @@ class CudaMemory:
 
     def read(self, window: Window) -> tuple[Measurement, ...]:  # noqa: ARG002 - a peak needs no window
         """Both peaks, or why there are none."""
-        return tuple(
-            reading(name, self._peaks.get(name), "MiB", reason=self._reason)
-            for name in ("peak_memory_allocated", "peak_memory_reserved")
-        )
+        return tuple(reading.of(self._peaks.get(reading), reason=self._reason) for reading in self.readings)

@@ -6,17 +6,20 @@ so a short call has no figure: repeat it to fill the window, and gate no differe
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pytest_vdb.profiling.devices import cuda_in_use
-from pytest_vdb.profiling.probe import Window, reading
+from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.records import Measurement
 
+ENERGY = Reading("energy", "J")
 SHORTEST_WINDOW_S = 5.0
 
 
 class Energy:
     """`energy`, in joules, of one CUDA device."""
+
+    readings: ClassVar[tuple[Reading, ...]] = (ENERGY,)
 
     def __init__(self, device: str) -> None:
         self._device = device
@@ -39,9 +42,9 @@ class Energy:
     def read(self, window: Window) -> tuple[Measurement, ...]:
         """The difference, if the call was long enough."""
         if self._before_mj is None or self._after_mj is None:
-            return (reading("energy", None, "J", reason=self._reason),)
+            return (ENERGY.of(None, reason=self._reason),)
         drawn_joules, reason = joules(self._before_mj, self._after_mj, window.seconds)
-        return (reading("energy", drawn_joules, "J", reason=reason),)
+        return (ENERGY.of(drawn_joules, reason=reason),)
 
     def _counter(self) -> tuple[int | None, str]:
         """Millijoules since the driver was loaded, or None and why."""

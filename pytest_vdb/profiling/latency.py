@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from pytest_vdb.profiling.probe import Window, reading
+from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.records import Measurement
+
+LATENCY = Reading("latency", "s")
+THROUGHPUT = Reading("throughput", "frames/s", better="higher")
 
 FAILED = "the device failed and could not be waited for"
 
 
 def latency(window: Window) -> Measurement:
     """Seconds from the call to the last pixel; writing a file is not part of it."""
-    return reading("latency", window.seconds, "s", reason=FAILED if window.seconds is None else None)
+    return LATENCY.of(window.seconds, reason=FAILED if window.seconds is None else None)
 
 
 def throughput(window: Window) -> Measurement:
@@ -20,5 +23,5 @@ def throughput(window: Window) -> Measurement:
     elif not window.seconds:
         reason = FAILED if window.seconds is None else "the call was too short for the clock"
     else:
-        return reading("throughput", window.frames / window.seconds, "frames/s", better="higher")
-    return reading("throughput", None, "frames/s", better="higher", reason=reason)
+        return THROUGHPUT.of(window.frames / window.seconds)
+    return THROUGHPUT.of(None, reason=reason)

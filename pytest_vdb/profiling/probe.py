@@ -1,11 +1,43 @@
-"""What a probe is: started before a call, stopped after it, then asked for its measurements."""
+"""What a probe is: it declares its readings, is started before a call, stopped after it, then asked for them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from pytest_vdb.records import Better, Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What can be read of a call, before anything was: every performance measurement is made from one."""
+
+    name: str
+    unit: str
+    better: Better = "lower"
+    version: str = "1"
+    """Changes when it is read in another way; two versions are never compared."""
+
+    def of(
+        self,
+        value: float | None,
+        *,
+        reason: str | None = None,
+        n: int = 1,
+        interval: tuple[float, float] | None = None,
+    ) -> Measurement:
+        """What was read; with the reason where nothing was, or with a remark on the value."""
+        return Measurement(
+            name=self.name,
+            value=value,
+            unit=self.unit,
+            better=self.better,
+            kind="performance",
+            reason=reason,
+            n=n,
+            interval=interval,
+            version=self.version,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +56,9 @@ class Window:
 class Probe(Protocol):
     """One kind of reading. It measures or says why not; it never raises and never reads 0 for what it could not see."""
 
+    readings: ClassVar[tuple[Reading, ...]]
+    """All that it can tell: whoever has no call to watch says of each why there is none."""
+
     def start(self) -> None:
         """The call begins now."""
 
@@ -35,18 +70,3 @@ class Probe(Protocol):
 
     def read(self, window: Window) -> tuple[Measurement, ...]:
         """What was measured between `start` and `stop`."""
-
-
-def reading(
-    name: str,
-    value: float | None,
-    unit: str,
-    *,
-    better: Better = "lower",
-    reason: str | None = None,
-    version: str = "1",
-) -> Measurement:
-    """A performance measurement."""
-    return Measurement(
-        name=name, value=value, unit=unit, better=better, kind="performance", reason=reason, version=version
-    )

@@ -7,12 +7,16 @@ allowed a thread looks every few milliseconds and misses shorter peaks; the two 
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
-from pytest_vdb.profiling.probe import Window, reading
+from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.records import Measurement
 
+PEAK_RSS = Reading("peak_rss", "MiB")
 SAMPLE_S = 0.01
+_SAMPLED = replace(PEAK_RSS, version="1-sampled")
 
 _RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 _SLACK_MIB = 64.0
@@ -21,6 +25,8 @@ _SLACK_MIB = 64.0
 
 class ProcessMemory:
     """`peak_rss`, in MiB."""
+
+    readings: ClassVar[tuple[Reading, ...]] = (PEAK_RSS,)
 
     def __init__(self) -> None:
         self._sampler: _Sampler | None = None
@@ -47,10 +53,10 @@ class ProcessMemory:
         """The peak, with how it was found in the version; or why there is none."""
         sampled = f"sampled every {SAMPLE_S * 1000:.0f} ms: shorter peaks are missed"
         if self._peak_mib is None:
-            return (reading("peak_rss", None, "MiB", reason="the system does not tell the size of this process"),)
+            return (PEAK_RSS.of(None, reason="the system does not tell the size of this process"),)
         if self._sampler is not None:
-            return (reading("peak_rss", self._peak_mib, "MiB", version="1-sampled", reason=sampled),)
-        return (reading("peak_rss", self._peak_mib, "MiB"),)
+            return (_SAMPLED.of(self._peak_mib, reason=sampled),)
+        return (PEAK_RSS.of(self._peak_mib),)
 
 
 def _reset_mark() -> bool:

@@ -14,8 +14,8 @@ from typing import Any
 from pytest_vdb.profiling.cuda_memory import CudaMemory
 from pytest_vdb.profiling.devices import synchronise
 from pytest_vdb.profiling.energy import Energy
-from pytest_vdb.profiling.latency import latency, throughput
-from pytest_vdb.profiling.probe import Probe, Window
+from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT, latency, throughput
+from pytest_vdb.profiling.probe import Probe, Reading, Window
 from pytest_vdb.profiling.process_memory import ProcessMemory
 from pytest_vdb.profiling.stages import Stages
 from pytest_vdb.records import Measurement
@@ -47,6 +47,11 @@ class Profiler:
         self.device = device
         self._make_probes = make_probes or probes_of
         self._open: list[Probe] = []
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """Every reading that there is of a call on this device, whether it can be read or not."""
+        return (LATENCY, THROUGHPUT, *(one for probe in self._make_probes(self.device) for one in probe.readings))
 
     @contextmanager
     def watch(self, pipeline: Any = None) -> Iterator[Readings]:

@@ -10,13 +10,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from pytest_vdb.profiling.devices import cuda_in_use
-from pytest_vdb.profiling.probe import Window, reading
+from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.records import Measurement
 
 DENOISERS = ("transformer", "transformer_2", "unet")
+
+TEXT_ENCODING_TIME = Reading("text_encoding_time", "s")
+ENCODING_TIME = Reading("encoding_time", "s")
+DENOISING_TIME = Reading("denoising_time", "s")
+STEP_TIME = Reading("step_time", "s")
+DECODING_TIME = Reading("decoding_time", "s")
+DENOISER_CALLS = Reading("denoiser_calls", "1", better="neutral")
 
 Moment = Any
 """A CUDA event, or seconds of `perf_counter`."""
@@ -28,6 +35,15 @@ class Stages:
     `text_encoding_time`, `encoding_time` (conditioning), `denoising_time` (first denoiser call to last scheduler step)
     and `decoding_time` in seconds, `step_time` in seconds per scheduler step, `denoiser_calls`.
     """
+
+    readings: ClassVar[tuple[Reading, ...]] = (
+        TEXT_ENCODING_TIME,
+        ENCODING_TIME,
+        DENOISING_TIME,
+        STEP_TIME,
+        DECODING_TIME,
+        DENOISER_CALLS,
+    )
 
     def __init__(self, pipeline: Any, device: str) -> None:
         self._pipeline = pipeline
@@ -67,14 +83,14 @@ class Stages:
         calls, steps = self._spans.get("denoise", []), self._spans.get("step", [])
         denoising = _between(calls[0][0], (steps or calls)[-1][1]) if calls else None
         return (
-            self._total("text_encoding_time", "text"),
-            self._total("encoding_time", "encode"),
-            _seconds("denoising_time", denoising, "no call of a denoiser was seen"),
+            self._total(TEXT_ENCODING_TIME, "text"),
+            self._total(ENCODING_TIME, "encode"),
+            _seconds(DENOISING_TIME, denoising, "no call of a denoiser was seen"),
             _seconds(
-                "step_time", denoising / len(steps) if denoising and steps else None, "no step of a scheduler was seen"
+                STEP_TIME, denoising / len(steps) if denoising and steps else None, "no step of a scheduler was seen"
             ),
-            self._total("decoding_time", "decode"),
-            reading("denoiser_calls", len(calls) or None, "1", better="neutral", reason=None if calls else "none seen"),
+            self._total(DECODING_TIME, "decode"),
+            DENOISER_CALLS.of(len(calls) or None, reason=None if calls else "none seen"),
         )
 
     def _timed(self, stage: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,14 +113,14 @@ class Stages:
         event.record()
         return event
 
-    def _total(self, name: str, stage: str) -> Measurement:
+    def _total(self, reading: Reading, stage: str) -> Measurement:
         spans = self._spans.get(stage, [])
         total = sum(_between(start, end) for start, end in spans) if spans else None
-        return _seconds(name, total, "the pipeline did not do this, or not where it can be seen")
+        return _seconds(reading, total, "the pipeline did not do this, or not where it can be seen")
 
 
-def _seconds(name: str, value: float | None, missing: str) -> Measurement:
-    return reading(name, value, "s", reason=missing if value is None else None)
+def _seconds(reading: Reading, value: float | None, missing: str) -> Measurement:
+    return reading.of(value, reason=missing if value is None else None)
 
 
 def _between(start: Moment, end: Moment) -> float:

@@ -1,4 +1,6 @@
+import importlib
 import mmap
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -6,7 +8,8 @@ import time
 
 import pytest
 
-from pytest_vdb.profiling import process_memory
+from pytest_vdb import profiling
+from pytest_vdb.profiling import probe, process_memory
 from pytest_vdb.profiling.process_memory import ProcessMemory
 from pytest_vdb.profiling.profiler import Profiler
 
@@ -124,6 +127,32 @@ def test_a_cuda_profiler_without_cuda_reads_none_and_why():
     for name in ("peak_memory_allocated", "peak_memory_reserved", "energy"):
         assert found[name].value is None
         assert "CUDA was not used" in found[name].reason
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_what_is_read_is_what_the_probes_declare(device):
+    profiler = Profiler(device)
+    with profiler.watch() as readings:
+        pass
+    declared = [(one.name, one.unit, one.better) for one in profiler.readings]
+    assert [(m.name, m.unit, m.better) for m in readings.measurements] == declared
+
+
+def probes():
+    """Every class of the room that can be started and read."""
+    for found in pkgutil.iter_modules(profiling.__path__):
+        module = importlib.import_module(f"{profiling.__name__}.{found.name}")
+        for name, one in vars(module).items():
+            own = isinstance(one, type) and one.__module__ == module.__name__ and one is not probe.Probe
+            if own and hasattr(one, "start") and hasattr(one, "read"):
+                yield pytest.param(one, id=name)
+
+
+@pytest.mark.parametrize("kind", probes())
+def test_every_probe_declares_its_readings(kind):
+    declared = getattr(kind, "readings", ())
+    assert declared, f"{kind.__module__}: give {kind.__name__} `readings`, all that it can tell"
+    assert all(isinstance(one, probe.Reading) for one in declared)
 
 
 def test_profiling_a_cpu_imports_no_torch():
