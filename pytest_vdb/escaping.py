@@ -65,6 +65,11 @@ def shortened(text: str, most: int) -> str:
     return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
 
 
+def few(names: Sequence[str], most: int) -> str:
+    """`a, b, …`: the first names of a list that may be long."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
 def file_name(name: str) -> str:
     """`name` as the name of a file on every system: no folder, no hidden file, no device, at most 75 characters.
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
+import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 import pytest_vdb
+from pytest_vdb.cli import _parser
+from pytest_vdb.cli.arguments import Command
 
 PACKAGE = Path(pytest_vdb.__file__).parent
 SOURCES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
@@ -67,6 +73,50 @@ def test_commands_print_through_one_door(source):
     if source != "cli/printing.py":
         assert not list(calls(SOURCES[source], "print")), f"{source}: use cli.printing's show or warn"
         assert "sys.stdout" not in SOURCES[source].read_text(encoding="utf-8") or source == "cli/__init__.py"
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The parsers of commands that do something, by the way to them."""
+    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    for action in inner:
+        for one in action.choices.values():
+            yield from parsers(one)
+    if not inner:
+        yield parser
+
+
+def fields_of(kind: type) -> set[str]:
+    """The names of a command's arguments, of the groups among them likewise."""
+    types = get_type_hints(kind)
+    own = dataclasses.fields(kind)
+    groups = [fields_of(types[one.name]) for one in own if dataclasses.is_dataclass(types[one.name])]
+    return {one.name for one in own if not dataclasses.is_dataclass(types[one.name])}.union(*groups)
+
+
+@pytest.mark.parametrize("parser", parsers(_parser()), ids=lambda parser: parser.prog)
+def test_every_argument_of_a_command_ends_in_a_frozen_field(parser):
+    """`argparse.Namespace` knows no types and forgives every misspelt name: no command sees it."""
+    command = parser.get_default("command")
+    assert isinstance(command, Command), "say what it runs: set_defaults(command=Command(ITS_ARGUMENTS, FUNCTION))"
+    assert command.arguments.__dataclass_params__.frozen
+    given = {action.dest for action in parser._actions} - {"help"}
+    assert given <= fields_of(command.arguments), f"{command.arguments.__name__} lacks some of {given}"
+
+
+def test_no_namespace_travels():
+    named = [source for source, path in SOURCES.items() if "argparse.Namespace" in path.read_text(encoding="utf-8")]
+    assert not named
+
+
+def test_every_file_among_the_commands_is_one_or_serves_one():
+    """A command is found by its `add_to`: what has none, and nobody imports, was forgotten or is called wrongly."""
+    texts = {source: path.read_text(encoding="utf-8") for source, path in SOURCES.items()}
+    for source in SOURCES:
+        name = Path(source).stem
+        if source.startswith("cli/") and name != "__init__" and "\ndef add_to(" not in texts[source]:
+            patterns = (f"pytest_vdb.cli.{name} import", rf"pytest_vdb\.cli import [^\n]*\b{name}\b")
+            used = any(re.search(pattern, text) for pattern in patterns for text in texts.values())
+            assert used, f"{source} adds no command (give it `add_to`), and no other file uses it"
 
 
 @pytest.mark.parametrize("source", [source for source in SOURCES if source != "files.py"])

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import os
+import pkgutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pytest_vdb import __version__
-from pytest_vdb.cli import (
-    backbones,
-    calibrate,
-    check,
-    compare,
-    export,
-    listings,
-    printing,
-    projects,
-    reference,
-    runs,
-    score,
-    stopping,
-    validate,
-)
+from pytest_vdb.cli import printing, runs, stopping
+from pytest_vdb.cli.arguments import Command
 from pytest_vdb.errors import VdbError
 from pytest_vdb.escaping import lines
-
-Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return runs.run(given[1:])
         options = _parser().parse_args(given)
         with stopping.signals_that_stop():
-            status = _answer(options)
+            status = _answer(vars(options))
             printing.flush()
             return status
     except VdbError as error:
@@ -58,12 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _answer(options: argparse.Namespace) -> int:
-    command: Command = options.command
-    if not getattr(options, "json", False):
-        return command(options)
-    with printing.json_alone():
-        return command(options)
+def _answer(given: dict[str, Any]) -> int:
+    """What argparse read goes no further: a command sees its own frozen arguments."""
+    command: Command[Any] = given["command"]
+    with printing.json_alone() if given.get("json") else contextlib.nullcontext():
+        return command.answer(given)
 
 
 def _leave(status: int) -> None:
@@ -97,6 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pytest-vdb {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for part in (listings, runs, compare, score, validate, calibrate, check, export, backbones, reference, projects):
-        part.add_to(commands)
+    for add_to in _those_with_commands():
+        add_to(commands)
     return parser
+
+
+def _those_with_commands() -> Iterator[Callable[[Any], None]]:
+    """A new command is a new file beside this one, with a function `add_to` that adds its parser."""
+    for found in pkgutil.iter_modules(__path__):
+        add_to = getattr(importlib.import_module(f"{__name__}.{found.name}"), "add_to", None)
+        if add_to is not None:
+            yield add_to

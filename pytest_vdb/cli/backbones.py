@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.printing import print_json, print_table, show, warn
 from pytest_vdb.errors import VdbError, WeightsMissing
 
@@ -17,24 +19,33 @@ def add_to(commands: Any) -> None:
     listing = commands.add_parser("backbones", help="the networks that metrics look through, and whether they are here")
     listing.add_argument("names", nargs="*", default=["all"], help="names, globs or all")
     listing.add_argument("--json", action="store_true", help="as JSON")
-    listing.set_defaults(command=_backbones)
+    listing.set_defaults(command=Command(BackbonesArguments, _backbones))
     fetch = commands.add_parser("fetch", help="download the weights of metrics' networks")
     fetch.add_argument("names", nargs="+", metavar="NAME", help="names, globs or all (see: vdb backbones)")
     fetch.add_argument("--dry-run", action="store_true", help="only say what would be downloaded")
-    fetch.set_defaults(command=_fetch)
+    fetch.set_defaults(command=Command(FetchArguments, _fetch))
     tagged = "a Python file or module that tags networks with @backbone; repeatable"
     for command in (listing, fetch):
         command.add_argument("--from", dest="sources", action="append", default=[], metavar="FILE", help=tagged)
 
 
-def _backbones(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackbonesArguments:
+    """What `vdb backbones` was asked."""
+
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+    json: bool
+
+
+def _backbones(arguments: BackbonesArguments) -> int:
     from pytest_vdb.backbones import published
     from pytest_vdb.options import cache_folder
     from pytest_vdb.places import where_is
 
-    registry = _registry(options)
+    registry = _registry(arguments.sources)
     rows = []
-    for spec in registry.backbones.select(",".join(options.names)):
+    for spec in registry.backbones.select(",".join(arguments.names)):
         found = published.find(spec, cache_dir=cache_folder()) if spec.repository else where_is(spec.opens)
         rows.append(
             {
@@ -47,7 +58,7 @@ def _backbones(options: argparse.Namespace) -> int:
                 "metrics": [metric.name for metric in registry if spec in metric.networks],
             }
         )
-    if options.json:
+    if arguments.json:
         print_json(rows)
         return 0
     header = ("backbone", "MiB", "here", "licence", "what it is", "source")
@@ -78,18 +89,27 @@ def _source(row: dict[str, Any]) -> str:
     return f"{parts[0]}/…/{parts[-1]}" if source.startswith("https://") else f"hf.co/{source}"
 
 
-def _fetch(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchArguments:
+    """What `vdb fetch` was asked."""
+
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+    dry_run: bool
+
+
+def _fetch(arguments: FetchArguments) -> int:
     from pytest_vdb.backbones import published
     from pytest_vdb.options import cache_folder, is_offline
 
     cache_dir = cache_folder()
-    wanted = _registry(options).backbones.select(",".join(options.names))
+    wanted = _registry(arguments.sources).backbones.select(",".join(arguments.names))
     absent = [spec for spec in wanted if not published.is_here(spec, cache_dir=cache_dir)]
     for spec in wanted:
         to_get = f"{spec.size_mib:g} MiB, {spec.licence}, from {spec.repository}"
         show(f"{spec.name:12} {to_get if spec in absent else 'is here already'}")
     show(f"to download: {sum(spec.size_mib for spec in absent):.3g} MiB")
-    if options.dry_run or not absent:
+    if arguments.dry_run or not absent:
         return 0
     if is_offline():
         raise WeightsMissing(
@@ -110,12 +130,12 @@ def _fetch(options: argparse.Namespace) -> int:
     return 0 if len(fetched) == len(absent) else 1
 
 
-def _registry(options: argparse.Namespace) -> MetricRegistry:
+def _registry(sources: Sequence[str]) -> MetricRegistry:
     """Our metrics and networks, and those that `--from` tags."""
     from pytest_vdb.cli.sources import imported
     from pytest_vdb.metrics.registry import MetricRegistry
 
     registry = MetricRegistry.builtin()
-    for source in options.sources:
+    for source in sources:
         registry.add_from(imported(source))
     return registry

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.clips import look_through
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, print_table, progress, show
-from pytest_vdb.cli.session import add_metric_arguments, chosen_metrics, errors_of_metrics, session_of
+from pytest_vdb.cli.session import SessionArguments, add_metric_arguments, chosen_metrics, errors_of_metrics, session_of
 from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
@@ -42,17 +43,28 @@ def add_to(commands: Any) -> None:
         "--size", type=whole("--size", 16), default=128, help="height and width of these (%(default)s)"
     )
     add_metric_arguments(calibrate)
-    calibrate.set_defaults(command=_calibrate)
+    calibrate.set_defaults(command=Command(CalibrateArguments, _calibrate))
 
 
-def _calibrate(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrateArguments:
+    """What `vdb calibrate` was asked."""
+
+    session: SessionArguments
+    clips: Path | None
+    scenes: int
+    size: int
+    json: bool
+
+
+def _calibrate(arguments: CalibrateArguments) -> int:
     from pytest_vdb.analysis.calibration import calibrate
     from pytest_vdb.degradations import DEGRADATIONS
 
-    session = session_of(options)
+    session = session_of(arguments.session)
     specs = chosen_metrics(session)
     engine = session.engine_of(specs)
-    scenes = _scenes(options.clips, options.scenes, options.size)
+    scenes = _scenes(arguments.clips, arguments.scenes, arguments.size)
     total = len(DEGRADATIONS) * sum(len(spec.parts) for spec in specs)
     answering = calibrate(engine, scenes, DEGRADATIONS)
     answers: list[Answer] = []
@@ -61,10 +73,10 @@ def _calibrate(options: argparse.Namespace) -> int:
             for answer in progress(answering, total=total, unit="answer"):
                 answers.append(answer)
     except KeyboardInterrupt as stop:
-        _show(answers, len(scenes), as_json=options.json)
+        _show(answers, len(scenes), as_json=arguments.json)
         stop.add_note(f"{len(answers)} of {total} correlations are shown")
         raise
-    _show(answers, len(scenes), as_json=options.json)
+    _show(answers, len(scenes), as_json=arguments.json)
     return 1 if any(answer.holds is False and not answer.wiring for answer in answers) else 0
 
 

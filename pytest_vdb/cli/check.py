@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import __version__, files
+from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.printing import print_json, print_table, show, warn
-from pytest_vdb.cli.session import add_model_arguments, session_of
+from pytest_vdb.cli.session import SessionArguments, add_model_arguments, session_of
 from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def add_to(commands: Any) -> None:
     add_model_arguments(check)
     check.add_argument("--output", "-o", type=expanded, metavar="FILE", help="write the report there, as Markdown")
     check.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    check.set_defaults(command=_check)
+    check.set_defaults(command=Command(CheckArguments, _check))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,37 +63,46 @@ class Report:
         return all(finding.outcome != "failed" for finding in self.findings)
 
 
-def _check(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckArguments:
+    """What `vdb check` was asked."""
+
+    session: SessionArguments
+    output: Path | None
+    json: bool
+
+
+def _check(arguments: CheckArguments) -> int:
     from pytest_vdb.bench.conforming import examined
 
-    session = session_of(options)
+    session = session_of(arguments.session)
     cards = session.models
     for card in cards:
         session.recipe(card)  # refuses before any loading
     machine = session.environment
-    if options.output is not None:
-        files.check_writable(options.output)  # before all generations
+    if arguments.output is not None:
+        files.check_writable(arguments.output)  # before all generations
     reports: list[Report] = []
     try:
         for card in cards:
             reports.append(_report(card, session.recipe(card), examined(session, card)))
-            if not options.json:
+            if not arguments.json:
                 _print(reports[-1])
     except KeyboardInterrupt as stop:
-        _hand_over(reports, machine, options)
+        _hand_over(reports, machine, arguments)
         stop.add_note(f"{len(reports)} of {len(cards)} models were examined")
         raise
-    _hand_over(reports, machine, options)
+    _hand_over(reports, machine, arguments)
     return 0 if all(report.passed for report in reports) else 1
 
 
-def _hand_over(reports: Sequence[Report], machine: Environment, options: argparse.Namespace) -> None:
+def _hand_over(reports: Sequence[Report], machine: Environment, arguments: CheckArguments) -> None:
     """As JSON and as Markdown, where these are asked for."""
-    if options.json:
+    if arguments.json:
         print_json({"environment": asdict(machine), "reports": [_plain(report) for report in reports]})
-    if options.output is not None:
-        files.write(options.output, _markdown(reports, machine))
-        warn(f"report: {options.output}")
+    if arguments.output is not None:
+        files.write(arguments.output, _markdown(reports, machine))
+        warn(f"report: {arguments.output}")
 
 
 def _report(card: ModelCard, recipe: Recipe, examined: Examined) -> Report:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
+from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.printing import print_json, print_table, warn
-from pytest_vdb.cli.session import add_model_arguments, session_of
+from pytest_vdb.cli.session import SessionArguments, add_model_arguments, session_of
 from pytest_vdb.errors import OptionError, UnknownName
 from pytest_vdb.files import expanded, is_file, is_there
 
@@ -41,7 +42,7 @@ def add_to(commands: Any) -> None:
     export.add_argument("--parts", default="denoiser,vae-decoder", metavar="NAMES", help="default: %(default)s")
     export.add_argument("--output", "-o", type=expanded, metavar="DIR", help="default: exports/MODEL")
     export.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    export.set_defaults(command=_export)
+    export.set_defaults(command=Command(ExportArguments, _export))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,27 +62,38 @@ class Exported:
     reason: str | None = None
 
 
-def _export(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportArguments:
+    """What `vdb export` was asked."""
+
+    session: SessionArguments
+    to: str
+    parts: str
+    output: Path | None
+    json: bool
+
+
+def _export(arguments: ExportArguments) -> int:
     from pytest_vdb.models.onnx import graphs, tensorrt
 
-    names = _parts(options.parts)
-    if options.to == "tensorrt":
+    names = _parts(arguments.parts)
+    if arguments.to == "tensorrt":
         tensorrt.require_tensorrt()
         warn(tensorrt.WARNING)
     graphs.require_packages()
-    session = session_of(options)
+    session = session_of(arguments.session)
     card = session.registry.get(session.options.models)
     if card.pipeline is None:
         raise OptionError("is no diffusers pipeline, so there is nothing to export", where=f"model {card.name}")
     session.recipe(card)  # refuses before any loading
-    output = options.output or Path("exports") / card.name
+    output = arguments.output or Path("exports") / card.name
     files.check_writable(output / "model.onnx")  # before the export, which takes minutes
     exported = _run(session, card, names, output)
-    if options.to == "tensorrt":
+    if arguments.to == "tensorrt":
         for found in exported:
             if found.file is not None:
                 tensorrt.build(found.file, found.file.with_name("model.engine"))
-    _print(exported, as_json=options.json)
+    _print(exported, as_json=arguments.json)
     return 0 if all(found.reason is None for found in exported) else 1
 
 

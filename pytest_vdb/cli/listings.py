@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.printing import print_json, print_table, show, warn
 
 if TYPE_CHECKING:
@@ -24,29 +24,38 @@ def add_to(commands: Any) -> None:
         action="store_true",
         help="count each model's parameters, without making any, and compare with its card; exit status 1 beyond 2%%",
     )
-    models.set_defaults(command=_models)
+    models.set_defaults(command=Command(ModelsArguments, _models))
     prompts = commands.add_parser("prompts", help="the prompt suites, or the prompts of one")
     prompts.add_argument("suite", nargs="?", help="SUITE, SUITE:CATEGORY, SUITE:8 or a file")
     prompts.add_argument("--vbench", action="store_true", help="as VBench lists its prompts, in JSON")
-    prompts.set_defaults(command=_prompts)
+    prompts.set_defaults(command=Command(PromptsArguments, _prompts))
     metrics = commands.add_parser("metrics", help="the metrics")
     metrics.add_argument("names", nargs="?", default="all", help="names, globs, default or all, comma-separated")
-    metrics.set_defaults(command=_metrics)
+    metrics.set_defaults(command=Command(MetricsArguments, _metrics))
     for listing in (models, prompts, metrics):
         listing.add_argument("--json", action="store_true", help="as JSON")
 
 
-def _models(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelsArguments:
+    """What `vdb models` was asked."""
+
+    names: str
+    check: bool
+    json: bool
+
+
+def _models(arguments: ModelsArguments) -> int:
     from pytest_vdb.models.registry import Registry
 
     registry = Registry.from_catalog()
     registry.add_entry_points()
-    cards = registry.select(options.names)
-    if options.check:
-        return check_parameters(cards, as_json=options.json)
-    if options.json:
+    cards = registry.select(arguments.names)
+    if arguments.check:
+        return check_parameters(cards, as_json=arguments.json)
+    if arguments.json:
         print_json([_plain_card(card) for card in cards])
-    elif len(cards) == 1 and cards[0].name == options.names:
+    elif len(cards) == 1 and cards[0].name == arguments.names:
         show(_card_in_full(cards[0]))
     else:
         header = ("model", "tasks", "params B", "frames", "size", "download GB", "memory GiB", "licence")
@@ -121,45 +130,62 @@ def _cell(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def _prompts(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptsArguments:
+    """What `vdb prompts` was asked."""
+
+    suite: str | None
+    vbench: bool
+    json: bool
+
+
+def _prompts(arguments: PromptsArguments) -> int:
     from pytest_vdb.prompts import suites
 
-    if options.suite is None:
+    if arguments.suite is None:
         listed = [suites.load(name, root=Path.cwd()) for name in suites.suite_names()]
         _print_rows(
             ("suite", "version", "prompts", "digest"),
             [(suite.name, suite.version, len(suite.prompts), suite.digest()) for suite in listed],
-            options,
+            as_json=arguments.json,
         )
         return 0
-    suite = suites.load(options.suite, root=Path.cwd())
+    suite = suites.load(arguments.suite, root=Path.cwd())
     if absent := suites.absent_images(suite):
         warn(
-            f"{options.suite}: {len(absent)} of its images are not there, e.g. {absent[0]}; those of VBench-I2V are "
+            f"{arguments.suite}: {len(absent)} of its images are not there, e.g. {absent[0]}; those of VBench-I2V are "
             f"looked for beside the list and in {', '.join(suites.IMAGE_FOLDERS[1:])}"
         )
-    if options.vbench:
+    if arguments.vbench:
         print_json(suites.vbench_entries(suite))
         return 0
     keys = ("id", "category", "text", *(("image",) if any(prompt.image for prompt in suite.prompts) else ()))
-    _print_rows(keys, [[getattr(prompt, key) for key in keys] for prompt in suite.prompts], options)
+    _print_rows(keys, [[getattr(prompt, key) for key in keys] for prompt in suite.prompts], as_json=arguments.json)
     return 0
 
 
-def _print_rows(keys: Sequence[str], rows: Sequence[Sequence[object]], options: argparse.Namespace) -> None:
-    if options.json:
+def _print_rows(keys: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: bool) -> None:
+    if as_json:
         print_json([dict(zip(keys, row, strict=True)) for row in rows])
     else:
         print_table(keys, rows)
 
 
-def _metrics(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsArguments:
+    """What `vdb metrics` was asked."""
+
+    names: str
+    json: bool
+
+
+def _metrics(arguments: MetricsArguments) -> int:
     from pytest_vdb.metrics.registry import MetricRegistry
 
-    metrics = MetricRegistry.builtin().select(options.names, where="vdb metrics")
+    metrics = MetricRegistry.builtin().select(arguments.names, where="vdb metrics")
     keys = ("metric", "better", "unit", "needs", "version", "default", "what it measures")
     rows = [
         (m.name, m.better, m.unit, ", ".join(m.backbones or m.inputs), m.version, m.default, m.summary) for m in metrics
     ]
-    _print_rows(keys, rows, options)
+    _print_rows(keys, rows, as_json=arguments.json)
     return 0

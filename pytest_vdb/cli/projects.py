@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_vdb import files
+from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.printing import show
 from pytest_vdb.errors import OptionError
 from pytest_vdb.files import expanded, is_folder
@@ -24,11 +25,18 @@ def add_to(commands: Any) -> None:
     """Register the subcommand."""
     init = commands.add_parser("init", help="put the benchmark suite and a gating workflow into a project")
     init.add_argument("folder", nargs="?", default=".", type=expanded, help="the project (default: here)")
-    init.set_defaults(command=_init)
+    init.set_defaults(command=Command(InitArguments, _init))
 
 
-def _init(options: argparse.Namespace) -> int:
-    project = files.make_folder(options.folder)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitArguments:
+    """What `vdb init` was asked."""
+
+    folder: Path
+
+
+def _init(arguments: InitArguments) -> int:
+    project = files.make_folder(arguments.folder)
     pyproject = project / "pyproject.toml"
     extended = _extended(pyproject)  # refused before anything is written
     for source in sorted(shipped("benchmarks").glob("test_*.py")):

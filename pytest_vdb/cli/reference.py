@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
+from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.clips import look_through
 from pytest_vdb.cli.printing import progress, show, warn
+from pytest_vdb.cli.session import SessionArguments, session_of
 from pytest_vdb.errors import CannotMeasure, ClipFileError, UnknownName
 from pytest_vdb.files import expanded
 
@@ -43,7 +46,7 @@ def add_to(commands: Any) -> None:
     build.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
     build.add_argument("--moments-only", action="store_true", help="leave the features out: smaller, but no KVD")
     build.add_argument("--tiny", action="store_true", help="tiny random networks: proves the wiring only")
-    build.set_defaults(command=_build)
+    build.set_defaults(command=Command(BuildArguments, _build))
 
 
 def references_for(path: Path, engine: Engine) -> Mapping[str, ReferenceFeatures]:
@@ -108,21 +111,31 @@ def _gathered(path: Path, engine: Engine) -> dict[str, ReferenceFeatures]:
     return references
 
 
-def _build(options: argparse.Namespace) -> int:
-    from pytest_vdb.cli.session import session_of
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildArguments:
+    """What `vdb reference build` was asked."""
+
+    session: SessionArguments
+    clips: Path
+    output: Path
+    moments_only: bool
+
+
+def _build(arguments: BuildArguments) -> int:
     from pytest_vdb.metrics import reference
 
-    names = [given.partition("=")[0] for given in options.backbone] or ["i3d"]
-    options.backbone = [given for given in options.backbone if "=" in given]
-    engine = session_of(options).engine_of(_set_metrics_through(names))
-    files.check_writable(options.output)  # before the clips are measured
-    references = _gathered(options.clips, engine)
-    reference.save(options.output, references, keep_features=not options.moments_only)
+    given = arguments.session.backbone
+    names = [name.partition("=")[0] for name in given] or ["i3d"]
+    with_weights = replace(arguments.session, backbone=tuple(name for name in given if "=" in name))
+    engine = session_of(with_weights).engine_of(_set_metrics_through(names))
+    files.check_writable(arguments.output)  # before the clips are measured
+    references = _gathered(arguments.clips, engine)
+    reference.save(arguments.output, references, keep_features=not arguments.moments_only)
     for name, kept in references.items():
         assert kept.features is not None
         clips, numbers = kept.features.shape
         show(f"{name}: {clips} clips, {numbers} numbers each, through {kept.identity}")
-    show(f"{options.output}: compare with it by vdb score --reference={options.output}")
+    show(f"{arguments.output}: compare with it by vdb score --reference={arguments.output}")
     return 0
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
+from pytest_vdb.cli.arguments import Command, Nothing
 from pytest_vdb.cli.printing import show, warn
 from pytest_vdb.cli.projects import shipped
 from pytest_vdb.errors import RecordError
@@ -65,7 +67,7 @@ def _joined(arguments: Sequence[str]) -> list[str]:
 def add_to(commands: Any) -> None:
     """Register the subcommands."""
     listed = commands.add_parser("run", help="run the benchmark suite; takes pytest's arguments", add_help=False)
-    listed.set_defaults(command=lambda _: run([]))
+    listed.set_defaults(command=Command(Nothing, lambda _: run([])))
     _add_report(commands)
     _add_baseline(commands)
 
@@ -88,23 +90,32 @@ def _add_report(commands: Any) -> None:
     report.add_argument("-o", "--output", type=expanded, help=where)
     formats = "formats of reports, comma-separated, as --vdb-report takes them (default: all)"
     report.add_argument("--formats", default="all", help=formats)
-    report.set_defaults(command=_report)
+    report.set_defaults(command=Command(ReportArguments, _report))
 
 
-def _report(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportArguments:
+    """What `vdb report` was asked."""
+
+    runs: tuple[str, ...]
+    output: Path | None
+    formats: str
+
+
+def _report(arguments: ReportArguments) -> int:
     from pytest_vdb import reporters
     from pytest_vdb.analysis import leaderboard
-    from pytest_vdb.cli import reported
     from pytest_vdb.reporters import formats, terminal
+    from pytest_vdb.results import reported
 
-    wanted = formats.chosen(options.formats, where="--formats")
-    sources, problems = reported.read(options.runs)
+    wanted = formats.chosen(arguments.formats, where="--formats")
+    sources, problems = reported.read(arguments.runs)
     for problem in (*problems, *(warning for source in sources for warning in source.warnings)):
         warn(problem)
     run = max((source.run for source in sources), key=lambda run: run.started_at)
     board = leaderboard.build(run, [record for source in sources for record in source.records])
     known = (source.output for source in sources if source.output is not None)
-    output = files.make_folder(options.output or next(known, Path("reports")))
+    output = files.make_folder(arguments.output or next(known, Path("reports")))
     written = reporters.write_all(board, output, wanted)
     show(terminal.render(board, width=shutil.get_terminal_size((120, 24)).columns))
     show("\n".join(str(path) for path in written))
@@ -118,7 +129,7 @@ def _add_baseline(commands: Any) -> None:
     save.add_argument("run", type=expanded, help="a run's folder, run.json or records.jsonl")
     default = Path("fixtures/baselines/main.json")
     save.add_argument("-o", "--output", type=expanded, default=default, help="default: %(default)s")
-    save.set_defaults(command=_save_baseline)
+    save.set_defaults(command=Command(SaveArguments, _save_baseline))
 
 
 _NO_RUN = {
@@ -128,19 +139,29 @@ _NO_RUN = {
 }
 
 
-def _save_baseline(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveArguments:
+    """What `vdb baseline save` was asked."""
+
+    run: Path
+    output: Path
+
+
+def _save_baseline(arguments: SaveArguments) -> int:
     from pytest_vdb.results import baselines, journal, sources
 
-    if (sort := sources.sort_of(options.run)) != "run":
-        raise RecordError(f"{_NO_RUN[sort]}, no run", where=options.run, mend="give a run's folder: reports/runs/RUN")
-    files.check_writable(options.output)
-    run, records, warnings = journal.read(options.run)
+    if (sort := sources.sort_of(arguments.run)) != "run":
+        raise RecordError(f"{_NO_RUN[sort]}, no run", where=arguments.run, mend="give a run's folder: reports/runs/RUN")
+    files.check_writable(arguments.output)
+    run, records, warnings = journal.read(arguments.run)
     for warning in warnings:
         warn(warning)
     if not records:
-        raise RecordError("the run has no records", where=options.run, mend="run it to its first test at least")
+        raise RecordError("the run has no records", where=arguments.run, mend="run it to its first test at least")
     if (lacking := journal.shortfall(run, records)) is not None:
-        warn(f"{options.run}: {lacking}; a later run is compared with these alone")
-    baselines.save(records, run, options.output)
-    show(f"{options.output}: {len(records)} records of run {run.id}; gate on it with --vdb-baseline={options.output}")
+        warn(f"{arguments.run}: {lacking}; a later run is compared with these alone")
+    baselines.save(records, run, arguments.output)
+    show(
+        f"{arguments.output}: {len(records)} records of run {run.id}; gate on it with --vdb-baseline={arguments.output}"
+    )
     return 0

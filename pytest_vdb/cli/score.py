@@ -7,15 +7,18 @@ import math
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
+from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.clips import look_through
 from pytest_vdb.cli.printing import print_json, print_table, progress, show, warn
-from pytest_vdb.cli.session import add_metric_arguments, chosen_metrics, errors_of_metrics, session_of
+from pytest_vdb.cli.session import SessionArguments, add_metric_arguments, chosen_metrics, errors_of_metrics, session_of
 from pytest_vdb.errors import OptionError
+from pytest_vdb.escaping import few
 from pytest_vdb.figures import notation
 from pytest_vdb.files import expanded
 from pytest_vdb.privacy import Privacy
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
     from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
     from pytest_vdb.models.recordings import Recording
     from pytest_vdb.results.ledger import Ledger
+
+
+_MOST_NAMES = 3
+"""Of clips, that a message lists."""
 
 
 def add_to(commands: Any) -> None:
@@ -58,27 +65,41 @@ def add_to(commands: Any) -> None:
     score.add_argument("--output", "-o", type=expanded, metavar="FILE", help="default: reports/scores/CLIPS.jsonl")
     score.add_argument("--vbench", type=expanded, metavar="FILE", help="also write vbench.* as a VBench result file")
     add_metric_arguments(score)
-    score.set_defaults(command=_score)
+    score.set_defaults(command=Command(ScoreArguments, _score))
 
 
-def _score(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreArguments:
+    """What `vdb score` was asked."""
+
+    session: SessionArguments
+    clips: Path
+    prompts: str | None
+    reference: Path | None
+    model: str | None
+    output: Path | None
+    vbench: Path | None
+    json: bool
+
+
+def _score(arguments: ScoreArguments) -> int:
     from pytest_vdb.results.ledger import Ledger
 
-    session = session_of(options)
-    specs = _that_can_compare(options, session)
-    kept = _kept_reference(options.reference)
-    recordings = _recordings(options.clips, options.prompts)
-    name = options.clips.resolve().name
-    output = options.output or Path("reports") / "scores" / f"{name}.jsonl"
+    session = session_of(arguments.session)
+    specs = _that_can_compare(arguments, session)
+    kept = _kept_reference(arguments.reference)
+    recordings = _recordings(arguments.clips, arguments.prompts)
+    name = arguments.clips.resolve().name
+    output = arguments.output or Path("reports") / "scores" / f"{name}.jsonl"
     privacy = Privacy(Path.cwd(), arguments=sys.argv)
     ledger = Ledger(files.check_writable(output), privacy)
     for warning in ledger.warnings:
         warn(warning)
-    if options.vbench is not None:
-        files.check_writable(options.vbench)
-    model, folder = _whose(options, ledger, recordings, name)
-    scorer = _scorer(options, session, specs, ledger, recordings, model, folder)
-    ledger.describe(_run(options, scorer, session, privacy))
+    if arguments.vbench is not None:
+        files.check_writable(arguments.vbench)
+    model, folder = _whose(arguments, ledger, recordings, name)
+    scorer = _scorer(arguments, session, specs, ledger, recordings, model, folder)
+    ledger.describe(_run(arguments, scorer, session, privacy))
     outcomes: list[Outcome] = []
     try:
         for outcome in progress(scorer.score(recordings), total=len(recordings), unit="clip"):
@@ -88,21 +109,21 @@ def _score(options: argparse.Namespace) -> int:
             for note in outcome.record.notes if not outcome.reused else ():
                 warn(f"{outcome.recording.name}: {note}")
         with errors_of_metrics():
-            of_set = _measure_set(options, scorer, outcomes, kept)
+            of_set = _measure_set(arguments, scorer, outcomes, kept)
     except KeyboardInterrupt as stop:
         stop.add_note(f"{len(outcomes)} of {len(recordings)} clips are in {ledger.path}; the same command goes on")
         raise
     failed = sum(outcome.record.failure is not None for outcome in outcomes)
-    _print(options, specs, outcomes, of_set)
-    if options.vbench is not None:
-        _write_vbench(options.vbench, scorer, outcomes, of_set)
+    _print(arguments, specs, outcomes, of_set)
+    if arguments.vbench is not None:
+        _write_vbench(arguments.vbench, scorer, outcomes, of_set)
     _warn_of_twins(outcomes)
     reused = sum(outcome.reused for outcome in outcomes)
     warn(f"{len(outcomes)} clips, {reused} of them scored before, {failed} failed; records: {ledger.path}")
     return 1 if failed else 0
 
 
-def _whose(options: argparse.Namespace, ledger: Ledger, recordings: Sequence[Recording], name: str) -> tuple[str, str]:
+def _whose(arguments: ScoreArguments, ledger: Ledger, recordings: Sequence[Recording], name: str) -> tuple[str, str]:
     """Who made the clips, and where they lie as the ledger spells it.
 
     Raises:
@@ -112,13 +133,13 @@ def _whose(options: argparse.Namespace, ledger: Ledger, recordings: Sequence[Rec
     from pytest_vdb.results.ledger import folder_of
 
     folder = folder_of(root_of(recordings[0]), ledger.path)
-    if options.model:
-        return options.model, folder
+    if arguments.model:
+        return arguments.model, folder
     others = [other for other in ledger.folders(name) if other != folder]
     if others:
         raise OptionError(
             f"{name!r} would be two models: {ledger.path} holds the clips of another folder of this name ({others[0]})",
-            where=options.clips,
+            where=arguments.clips,
             mend="say who made these: --model NAME; or keep them apart: --output FILE",
         )
     return name, folder
@@ -137,12 +158,12 @@ def _recordings(clips: Path, prompts: str | None) -> tuple[Recording, ...]:
     answers = recordings(clips, suites.load(prompts, root=Path.cwd()).prompts, found=found)
     strangers = [one.name for one in answers if one.prompt is None]
     if strangers:
-        warn(f"{len(strangers)} of {len(answers)} clips answer no prompt of {prompts}: {_few(strangers)}")
+        warn(f"{len(strangers)} of {len(answers)} clips answer no prompt of {prompts}: {few(strangers, _MOST_NAMES)}")
     return answers
 
 
 def _scorer(
-    options: argparse.Namespace,
+    arguments: ScoreArguments,
     session: Session,
     specs: Sequence[MetricSpec],
     ledger: Ledger,
@@ -154,11 +175,12 @@ def _scorer(
     from pytest_vdb.models.recordings import recordings as find
 
     references = {}
-    if _are_clips(options.reference) and any(spec.scope == "pair" for spec in specs):
-        references = by_name(recordings, find(options.reference, found=look_through(options.reference)))
+    reference = arguments.reference
+    if reference is not None and _are_clips(reference) and any(spec.scope == "pair" for spec in specs):
+        references = by_name(recordings, find(reference, found=look_through(reference)))
         alone = [one.name for one in recordings if one.name not in references]
         if alone:
-            warn(f"{len(alone)} of {len(recordings)} clips have no reference of their name: {_few(alone)}")
+            warn(f"{len(alone)} of {len(recordings)} clips have no reference of their name: {few(alone, _MOST_NAMES)}")
     return Scorer(
         engine=session.engine_of(specs),
         ledger=ledger,
@@ -171,11 +193,18 @@ def _scorer(
     )
 
 
-def _run(options: argparse.Namespace, scorer: Scorer, session: Session, privacy: Privacy) -> Run:
+def _run(arguments: ScoreArguments, scorer: Scorer, session: Session, privacy: Privacy) -> Run:
     """With what the clips are measured: for reports."""
-    given = vars(options)
-    names = ("clips", "prompts", "reference", "metrics", "backbone", "tiny")
-    asked = {name: value for name in names if (value := given[name])}
+    of_session = arguments.session
+    given = {
+        "clips": arguments.clips,
+        "prompts": arguments.prompts,
+        "reference": arguments.reference,
+        "metrics": of_session.metrics,
+        "backbone": of_session.backbone,
+        "tiny": of_session.tiny,
+    }
+    asked = {name: value for name, value in given.items() if value}
     paths = {name: privacy.path(value.absolute()) for name, value in asked.items() if isinstance(value, Path)}
     return Run(
         id=scorer.run,
@@ -185,22 +214,24 @@ def _run(options: argparse.Namespace, scorer: Scorer, session: Session, privacy:
     )
 
 
-def _that_can_compare(options: argparse.Namespace, session: Session) -> tuple[MetricSpec, ...]:
+def _that_can_compare(arguments: ScoreArguments, session: Session) -> tuple[MetricSpec, ...]:
     """What `--metrics` chooses; of the default's paired metrics those that have all they need."""
-    asked = session.metric_registry.select(options.metrics, where="--metrics", paired=False)
-    return tuple(spec for spec in chosen_metrics(session) if spec in asked or _can_compare(spec, options, session))
+    asked = session.metric_registry.select(session.options.metrics, where="--metrics", paired=False)
+    return tuple(spec for spec in chosen_metrics(session) if spec in asked or _can_compare(spec, arguments, session))
 
 
-def _can_compare(spec: MetricSpec, options: argparse.Namespace, session: Session) -> bool:
+def _can_compare(spec: MetricSpec, arguments: ScoreArguments, session: Session) -> bool:
     """Whether a default paired metric has clips to compare with and the network that it looks through."""
     from pytest_vdb.backbones import published
 
     named = {name for name, _ in session.options.backbones}
     here = (
-        options.tiny or network.name in named or published.is_here(network, cache_dir=session.options.cache_dir)
+        arguments.session.tiny
+        or network.name in named
+        or published.is_here(network, cache_dir=session.options.cache_dir)
         for network in spec.networks
     )
-    return _are_clips(options.reference) and all(here)
+    return _are_clips(arguments.reference) and all(here)
 
 
 def _are_clips(reference: Path | None) -> bool:
@@ -228,7 +259,7 @@ def _kept_reference(path: Path | None) -> Mapping[str, ReferenceFeatures] | None
 
 
 def _measure_set(
-    options: argparse.Namespace,
+    arguments: ScoreArguments,
     scorer: Scorer,
     outcomes: Sequence[Outcome],
     kept: Mapping[str, ReferenceFeatures] | None,
@@ -246,7 +277,7 @@ def _measure_set(
         [outcome.scores for outcome in good],
         prompts=known if len(known) == len(good) else None,
         clips=_Clips([outcome.recording.path for outcome in good]),
-        references=kept or (references_for(options.reference, scorer.engine) if options.reference else None),
+        references=kept or (references_for(arguments.reference, scorer.engine) if arguments.reference else None),
         names=[outcome.recording.name for outcome in good],
     )
     scorer.ledger.append(_set_record(scorer, measurements))
@@ -286,12 +317,8 @@ class _Clips(Sequence[Any]):
 # What is shown ------------------------------------------------------------------------------------------------------
 
 
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-
-
 def _print(
-    options: argparse.Namespace,
+    arguments: ScoreArguments,
     specs: Sequence[MetricSpec],
     outcomes: Sequence[Outcome],
     of_set: Sequence[Measurement],
@@ -299,7 +326,7 @@ def _print(
     from pytest_vdb.metrics.resize import PARTS
 
     names = [name for spec in specs if spec.scope != "set" for name in spec.part_names()]
-    if options.json:
+    if arguments.json:
         clips = [_plain(outcome, names) for outcome in outcomes]
         print_json({"clips": clips, "set": [to_plain(measured) for measured in of_set]})
         return
@@ -323,7 +350,7 @@ def _warn_of_twins(outcomes: Sequence[Outcome]) -> None:
     for (prompt, _), names in twins.items():
         if len(names) > 1:
             of = "" if prompt is None else f" of prompt {prompt}"
-            warn(f"{len(names)} clips{of} are the same file (a seed that is ignored?): {_few(names)}")
+            warn(f"{len(names)} clips{of} are the same file (a seed that is ignored?): {few(names, _MOST_NAMES)}")
 
 
 def _write_vbench(path: Path, scorer: Scorer, outcomes: Sequence[Outcome], of_set: Sequence[Measurement]) -> None:
@@ -388,6 +415,6 @@ def _reasons(names: Sequence[str], outcomes: Sequence[Outcome], of_set: Sequence
     measured_clips = sum(outcome.record.failure is None for outcome in outcomes)
     lines = []
     for reason, (metrics, clips) in concerned.items():
-        where = "all clips" if len(clips) == measured_clips else _few(list(clips))
+        where = "all clips" if len(clips) == measured_clips else few(list(clips), _MOST_NAMES)
         lines.append(f"– {', '.join(metrics)} of {where}: {reason}")
     return lines + [f"– {measured.name}: {measured.reason}" for measured in of_set if measured.reason]

@@ -1,6 +1,6 @@
 """The session that a command's flags describe: the options of a pytest session, checked in the same place.
 
-Arguments end here: a command asks the session for its models, metrics, engines and weights.
+A command asks the session for its models, metrics, engines and weights.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,23 @@ if TYPE_CHECKING:
 
 COMMAND = "command"
 """The run of a command that records no run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionArguments:
+    """What commands ask of a session, as a pytest session's flags are called; what a command does not take is unset."""
+
+    models: str | None = None
+    weights: str | None = None
+    weights_dir: str | None = None
+    recipe: tuple[str, ...] = ()
+    metrics: str | None = None
+    backbone: tuple[str, ...] = ()
+    device: str = "auto"
+    tiny: bool = False
+    """Of metrics' networks; the weights of models have a mode."""
+    sources: tuple[str, ...] = ()
+    """Python files and modules with models and metrics of the user's own."""
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +59,7 @@ def add_metric_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
-def session_of(arguments: argparse.Namespace) -> Session:
+def session_of(arguments: SessionArguments) -> Session:
     """What these flags describe; nothing is loaded.
 
     Raises:
@@ -53,12 +71,11 @@ def session_of(arguments: argparse.Namespace) -> Session:
     from pytest_vdb.results.environment import check_device
 
     given = {flag.name: getattr(arguments, flag.name.replace("-", "_"), None) for flag in FLAGS}
-    given["weights"] = given["weights"] or ("tiny" if getattr(arguments, "tiny", False) else "hub")
-    given |= dict.fromkeys(("output", "prompts", "reference"))  # the command's own, and read by it
+    given["weights"] = given["weights"] or ("tiny" if arguments.tiny else "hub")
     here = Path.cwd()
     check_device(arguments.device, where="--device")
     options = read(lambda flag: Given(given[flag.name], here, f"--{flag.name}"), root=here)
-    modules = [imported(source) for source in getattr(arguments, "sources", ())]
+    modules = [imported(source) for source in arguments.sources]
     session = Session(options, run_id=COMMAND, tagged=lambda: modules)
     session.check_backbones(where="--backbone")
     return session

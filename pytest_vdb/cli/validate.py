@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, print_table, show
 from pytest_vdb.errors import RecordError
@@ -37,25 +39,38 @@ def add_to(commands: Any) -> None:
     )
     validate.add_argument("--seed", type=whole("--seed", 0), default=0, help="of these draws (default: %(default)s)")
     validate.add_argument("--json", action="store_true", help="as JSON")
-    validate.set_defaults(command=_validate)
+    validate.set_defaults(command=Command(ValidateArguments, _validate))
 
 
-def _validate(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateArguments:
+    """What `vdb validate` was asked."""
+
+    metric: str
+    human: Path
+    scores: Path | None
+    rating: str | None
+    resamples: int
+    seed: int
+    json: bool
+
+
+def _validate(arguments: ValidateArguments) -> int:
     from pytest_vdb.analysis.correlation import agreement
     from pytest_vdb.analysis.ratings import pair_up, read_ratings, read_scores
 
-    ratings = read_ratings(options.human, options.rating)
-    scores = read_scores(options.scores or options.human, options.metric)
+    ratings = read_ratings(arguments.human, arguments.rating)
+    scores = read_scores(arguments.scores or arguments.human, arguments.metric)
     pairs = pair_up(scores, ratings)
     if not pairs:
         raise RecordError(
-            f"no clip has both a {options.metric!r} and a rating",
-            where=f"{options.scores or options.human} and {options.human}",
+            f"no clip has both a {arguments.metric!r} and a rating",
+            where=f"{arguments.scores or arguments.human} and {arguments.human}",
             mend="the models' names, and the prompts' ids or texts, must be the same in both",
         )
-    found = agreement(pairs, resamples=options.resamples, seed=options.seed)
-    if options.json:
-        print_json({"metric": options.metric, "clips": len(pairs), "agreement": [asdict(row) for row in found]})
+    found = agreement(pairs, resamples=arguments.resamples, seed=arguments.seed)
+    if arguments.json:
+        print_json({"metric": arguments.metric, "clips": len(pairs), "agreement": [asdict(row) for row in found]})
         return 0
     header = ("over", "n", "prompts", "Spearman", "Kendall tau-b", "Kendall tau-c")
     print_table(
@@ -63,7 +78,7 @@ def _validate(options: argparse.Namespace) -> int:
         ((row.of, row.n, row.prompts, *map(_cell, (row.spearman, row.kendall_b, row.kendall_c))) for row in found),
     )
     rated = max(len(ratings.by_id), len(ratings.by_text))
-    show(f"{options.metric}: {len(pairs)} of {rated} rated clips; 95% intervals over prompts, seed {options.seed}")
+    show(f"{arguments.metric}: {len(pairs)} of {rated} rated clips; 95% intervals over prompts, seed {arguments.seed}")
     return 0
 
 

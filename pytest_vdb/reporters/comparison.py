@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import get_args
+from typing import Any, get_args
 
 from pytest_vdb.analysis.benchmarks import shown_names
 from pytest_vdb.analysis.comparison import Comparison, Contrast, Finding, Pairs, Side
 from pytest_vdb.escaping import lines, shortened, visible
 from pytest_vdb.figures import MISSING, notation
+from pytest_vdb.records import to_plain
 from pytest_vdb.reporters.grid import Side as Edge
 from pytest_vdb.reporters.grid import fitted, grid, width_of
 from pytest_vdb.reporters.markdown import code, plain
@@ -62,6 +63,38 @@ def render_markdown(comparison: Comparison) -> str:
     page += ["", plain(summary(comparison)), ""]
     page += [f"- {plain(note.removeprefix(f'{MISSING} '))}" for note in _notes(comparison)]
     return "\n".join(page) + "\n"
+
+
+def for_programs(comparison: Comparison) -> dict[str, Any]:
+    """The same as what JSON is made of."""
+    return {
+        "a": _side_for_programs(comparison.first),
+        "b": _side_for_programs(comparison.second),
+        "summary": summary(comparison),
+        "benchmarks": [
+            {
+                "benchmark": pairs.benchmark,
+                "prompts": pairs.prompts,
+                "pairs": len(pairs.pairs),
+                "left_out": dict(pairs.left_out),
+            }
+            for pairs in comparison.benchmarks
+        ],
+        "metrics": [to_plain(one) for one in comparison.contrasts],
+        "remarks": list(comparison.remarks),
+        "swaps": {"most": comparison.permutations, "seed": comparison.seed},
+    }
+
+
+def _side_for_programs(side: Side) -> dict[str, Any]:
+    environment = side.run.environment
+    return {
+        "model": side.model,
+        "run": side.run.id,
+        "started_at": side.run.started_at,
+        "commit": environment.git_commit,
+        "hardware": environment.hardware,
+    }
 
 
 def summary(comparison: Comparison) -> str:

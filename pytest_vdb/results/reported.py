@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pytest_vdb import files
 from pytest_vdb.errors import OptionError, RecordError, VdbError
+from pytest_vdb.escaping import few
 from pytest_vdb.files import is_folder
 from pytest_vdb.records import Record, Run
 from pytest_vdb.results import baselines, journal, ledger, sources, vbench
@@ -34,6 +35,11 @@ class Source:
     folder: Path
     """What the records' files are relative to."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Whose records it holds."""
+        return tuple(sorted({record.model for record in self.records}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,9 +217,10 @@ def _by(model: str | None, records: Sequence[Record], path: Path) -> tuple[Recor
         return tuple(records)
     models = sorted({record.model for record in records})
     if len(models) > 1:
-        some = ", ".join(models[:3]) + (", …" if len(models) > 3 else "")
         raise OptionError(
-            f"it holds {len(models)} models ({some}), and {model!r} is one name", where=path, mend="leave MODEL= out"
+            f"it holds {len(models)} models ({few(models, 3)}), and {model!r} is one name",
+            where=path,
+            mend="leave MODEL= out",
         )
     return tuple(replace(record, model=model) for record in records)
 

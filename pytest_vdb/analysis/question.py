@@ -1,0 +1,209 @@
+"""What is asked of two sides, and the answer: which metrics, through which reference set, by how many swaps.
+
+Whatever is shown was asked for and is judged together; a name that found nothing is said, and never left out.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_vdb.analysis import comparison, set_comparison
+from pytest_vdb.analysis.comparison import Comparison, Contrast, Pairs, Side
+from pytest_vdb.analysis.readings import is_of_set
+from pytest_vdb.analysis.set_comparison import Swaps
+from pytest_vdb.errors import OptionError, RecordError, UnknownName
+from pytest_vdb.escaping import few
+from pytest_vdb.metrics import reference
+from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
+from pytest_vdb.metrics.registry import MetricRegistry
+
+EVERYTHING = frozenset({"all", "default"})
+_MOST_NAMES = 8
+"""That a message lists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What may be asked of any two sides."""
+
+    metrics: str
+    """Names and globs, comma-separated."""
+    registry: MetricRegistry
+    """What can be computed again, of whole sets."""
+    reference: Path | None
+    """What set metrics compare with; None: what both runs used, if it is still there."""
+    any_recipe: bool
+    """Whether one model may have been run by two recipes."""
+    swaps: Swaps
+    cache_dir: Path
+    """Where weights lie; none are opened."""
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The names and globs."""
+        return tuple(term.strip() for term in self.metrics.split(",") if term.strip())
+
+    def wants(self, metric: str) -> bool:
+        """Whether it is asked for, by name or with others."""
+        return any(term in EVERYTHING or fnmatch.fnmatchcase(metric, term) for term in self.terms)
+
+    def spec_of(self, metric: str) -> MetricSpec | None:
+        """The metric that has a part of this name."""
+        return next((spec for spec in self.registry if metric in (spec.name, *spec.part_names())), None)
+
+
+def answer(question: Question, first: Side, second: Side) -> Comparison:
+    """Every metric that was asked for, judged together.
+
+    Raises:
+        RecordError: they have no sample in common, or nothing was measured of it; or a file of features is torn.
+        OptionError, UnknownName: a metric that was not measured, or that lacks its reference.
+    """
+    benchmarks = sorted(_with_pairs(comparison.pair_up(first.records, second.records), first, second), key=_costs_only)
+    references = _references(question.reference, first, second)
+    contrasts: list[Contrast] = []
+    for pairs in benchmarks:
+        obstacle = comparison.obstacle_of_sides(
+            pairs, same_model=first.model == second.model, any_recipe=question.any_recipe
+        )
+        of_clips = comparison.contrast(pairs, same_run=first.run.id == second.run.id, obstacle=obstacle)
+        of_sets = _contrasts_of_sets(question, pairs, (first, second), references, obstacle)
+        wanted = (one for one in (*of_clips, *of_sets) if question.wants(one.metric))
+        contrasts += sorted(wanted, key=lambda one: one.kind != "quality")
+    _check_all_found(question, contrasts, benchmarks, (first, second))
+    shown = [pairs for pairs in benchmarks if any(one.benchmark == pairs.benchmark for one in contrasts)]
+    remarks = comparison.remarks_on(first, second, shown)
+    if references and any(one.of_set for one in contrasts):
+        remarks += (f"reference set: {next(iter(references.values())).source}",)
+    return Comparison(
+        first=first,
+        second=second,
+        benchmarks=tuple(shown),
+        contrasts=comparison.judged(contrasts),
+        remarks=remarks,
+        permutations=question.swaps.permutations,
+        seed=question.swaps.seed,
+    )
+
+
+def _costs_only(pairs: Pairs) -> bool:
+    return all(m.kind != "quality" for pair in pairs.pairs for record in pair for m in record.measurements)
+
+
+def _with_pairs(benchmarks: Sequence[Pairs], first: Side, second: Side) -> list[Pairs]:
+    """Those in which both made a sample of the same prompt and seed.
+
+    Raises:
+        RecordError: there is none.
+    """
+    found = [pairs for pairs in benchmarks if pairs.pairs]
+    if found:
+        return found
+    why = dict.fromkeys(f"{n} {reason}" for pairs in benchmarks for reason, n in pairs.left_out)
+    suites = (sorted({record.suite for record in side.records if record.suite}) for side in (first, second))
+    mine, theirs = (", ".join(names) or "an unknown suite" for names in suites)
+    raise RecordError(
+        f"no sample of the same prompt and seed in both ({'; '.join(why) or 'they ran no test in common'})",
+        where=f"{first.label} and {second.label}",
+        mend=f"A answered {mine}, B {theirs}: run both with the same --vdb-prompts and --vdb-seed",
+    )
+
+
+def _references(given: Path | None, first: Side, second: Side) -> Mapping[str, ReferenceFeatures]:
+    """What is named, else the reference set that both runs used, if it is still there.
+
+    Raises:
+        RecordError: the file that was named is no reference set.
+    """
+    if given is not None:
+        return reference.load(given)
+    used = {side.run.options.get("reference") for side in (first, second)}
+    path = used.pop()
+    same = not used and isinstance(path, str)
+    return reference.load(Path(path)) if same and path and reference.is_reference(Path(path)) else {}
+
+
+def _contrasts_of_sets(
+    question: Question,
+    pairs: Pairs,
+    sides: tuple[Side, Side],
+    references: Mapping[str, ReferenceFeatures],
+    obstacle: str | None,
+) -> list[Contrast]:
+    """The set metrics that the runs measured in this benchmark, and those that are asked for by name.
+
+    Raises:
+        RecordError: a file of features is missing or torn.
+        OptionError: one that is asked for by name needs a reference set.
+    """
+    if not any(record.features for pair in pairs.pairs for record in pair):
+        return []
+    names = _names_of_sets(question, pairs.benchmark, sides)
+    specs = {spec.name: spec for name in names if (spec := question.spec_of(name)) is not None}
+    first, second = sides
+    seen = set_comparison.seen
+    scores = [(seen(a, first.folder), seen(b, second.folder)) for a, b in pairs.pairs] if specs else []
+    found = [set_comparison.unknown(name, pairs) for name in names if question.spec_of(name) is None]
+    for spec in specs.values():
+        _check_reference(question, spec, references)
+        found += set_comparison.contrast_sets(
+            spec,
+            pairs,
+            scores,
+            references=references,
+            swaps=question.swaps,
+            cache_dir=question.cache_dir,
+            obstacle=obstacle,
+        )
+    return found
+
+
+def _names_of_sets(question: Question, benchmark: str, sides: tuple[Side, Side]) -> list[str]:
+    """What the runs measured of the whole set, and what else is asked for by name."""
+    names = {benchmark, benchmark.rpartition("::")[2]}  # earlier versions kept the function alone
+    records = (record for side in sides for record in side.records)
+    measured = (m.name for r in records if r.benchmark in names and is_of_set(r) for m in r.measurements)
+    known = [name for spec in question.registry if spec.scope == "set" for name in spec.part_names()]
+    named = (n for n in known for term in question.terms if term != "*" and fnmatch.fnmatchcase(n, term))
+    return [name for name in dict.fromkeys((*measured, *named)) if question.wants(name)]
+
+
+def _check_reference(question: Question, spec: MetricSpec, references: Mapping[str, ReferenceFeatures]) -> None:
+    """A metric that is named must be computed; one that the run merely has may lack what it needs."""
+    needed = [name for name in spec.inputs if name.endswith("_reference")]
+    if needed and not references and set(question.terms) & {spec.name, *spec.part_names()}:
+        raise OptionError(
+            f"{spec.name!r} compares with a reference set, and there is none",
+            where="--reference",
+            mend="build one: vdb reference build CLIPS -o FILE.npz; then give --reference FILE.npz",
+        )
+
+
+def _check_all_found(
+    question: Question, contrasts: Sequence[Contrast], benchmarks: Sequence[Pairs], sides: tuple[Side, Side]
+) -> None:
+    """That every name that is asked for found something.
+
+    Raises:
+        OptionError: a metric that was not measured.
+        UnknownName: no metric of that name.
+        RecordError: nothing was measured at all.
+    """
+    measured = {m.name for pairs in benchmarks for pair in pairs.pairs for r in pair for m in r.measurements}
+    of_sets = (name for pairs in benchmarks for name in _names_of_sets(question, pairs.benchmark, sides))
+    names = sorted(measured.union(of_sets))
+    for term in question.terms:
+        if term in EVERYTHING or any(fnmatch.fnmatchcase(one.metric, term) for one in contrasts):
+            continue
+        known = few(names, _MOST_NAMES)
+        if (spec := question.spec_of(term)) is None:
+            raise UnknownName("metric", term, names, where="--metrics", mend=f"Measured: {known}.")
+        what = "no record keeps what its network saw" if spec.scope == "set" else "it was not measured"
+        mend = f"measure it in the run: --vdb-metrics={spec.name}; measured: {known}"
+        raise OptionError(f"{term!r}: {what}", where="--metrics", mend=mend)
+    if not contrasts:
+        mend = "run a benchmark that measures, e.g. test_generation"
+        raise RecordError("nothing was measured", where=" and ".join(side.label for side in sides), mend=mend)

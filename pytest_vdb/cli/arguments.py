@@ -1,0 +1,44 @@
+"""Arguments end at the door: what argparse read becomes a frozen object with typed fields, and no command sees more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Generic, TypeVar, get_type_hints
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[A]):
+    """What a subcommand does, and what it is handed. Each one's parser keeps its own as the default of `command`."""
+
+    arguments: type[A]
+    """A frozen dataclass whose fields are called as the parser's arguments are."""
+    run: Callable[[A], int]
+    """Returns the exit status."""
+
+    def answer(self, given: Mapping[str, Any]) -> int:
+        """Run it on what was typed."""
+        return self.run(frozen(self.arguments, given))
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """A command without arguments."""
+
+
+def frozen(kind: type[A], given: Mapping[str, Any]) -> A:
+    """The fields of `kind` by their names: lists as tuples, a field that is such an object itself from the same names.
+
+    What the parser does not have takes the field's default.
+    """
+    types = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for field in fields(kind):  # type: ignore[arg-type]  # a dataclass, as `Command` says
+        if is_dataclass(types[field.name]):
+            values[field.name] = frozen(types[field.name], given)
+        elif field.name in given:
+            value = given[field.name]
+            values[field.name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)
