@@ -84,7 +84,7 @@ def _frozen(frames: NDArray[np.uint8], severity: int) -> NDArray[np.uint8]:
 def _shuffled(frames: NDArray[np.uint8], severity: int) -> NDArray[np.uint8]:
     """The frames that leave their places pass them on in a circle; who leaves at one severity leaves at the next."""
     count = min(len(frames), max(severity + 1, round(len(frames) * SHUFFLED_SHARE[severity - 1])))
-    places = np.argsort(_rolls("shuffled", frames), kind="stable")[:count]
+    places = np.argsort(_rolls_of_frames("shuffled", frames), kind="stable")[:count]
     order = np.arange(len(frames))
     order[places] = np.roll(places, 1)
     return frames[order]
@@ -92,11 +92,11 @@ def _shuffled(frames: NDArray[np.uint8], severity: int) -> NDArray[np.uint8]:
 
 def _dropped(frames: NDArray[np.uint8], severity: int) -> NDArray[np.uint8]:
     """The same frames go first at every severity; the first and the last stay."""
-    order = 1 + np.argsort(_rolls("dropped", frames)[1:-1], kind="stable")
+    order = 1 + np.argsort(_rolls_of_frames("dropped", frames)[1:-1], kind="stable")
     return np.delete(frames, order[: max(severity, round(len(frames) * severity * _DROPPED_SHARE))], axis=0)
 
 
-def _jpeg(frames: NDArray[np.uint8], severity: int) -> NDArray[np.uint8]:
+def _recoded_as_jpeg(frames: NDArray[np.uint8], severity: int) -> NDArray[np.uint8]:
     from PIL import Image
 
     def recoded(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -114,7 +114,7 @@ _DEGRADE: dict[str, Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]] = {
     "frozen": _frozen,
     "shuffled": _shuffled,
     "dropped": _dropped,
-    "jpeg": _jpeg,
+    "jpeg": _recoded_as_jpeg,
 }
 DEGRADATIONS = tuple(_DEGRADE)
 
@@ -130,7 +130,7 @@ def _box_filter(frame: NDArray[np.uint8], reach: int, axis: int) -> NDArray[np.u
     return mean.astype(np.uint8)
 
 
-def _rolls(name: str, frames: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _rolls_of_frames(name: str, frames: NDArray[np.uint8]) -> NDArray[np.float64]:
     """One number in [0, 1) per frame."""
     return np.frombuffer(_stream(name, frames, 4 * len(frames)), "<u4") / 2.0**32
 

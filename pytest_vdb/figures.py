@@ -74,8 +74,8 @@ def notation(
     )
     most = max(_MOST_PLACES, _MOST_DIGITS - 1 + _place_of(largest))
     if largest >= _LARGEST or (places > _MOST_PLACES and min(sizes) < 10.0**-_USUAL_PLACES):
-        return _apart(Notation(significant - 1, scientific=True), pairs, most=_MOST_DIGITS - 1)
-    return _apart(Notation(min(places, most)), pairs, most=most)
+        return _told_apart(Notation(significant - 1, scientific=True), pairs, most=_MOST_DIGITS - 1)
+    return _told_apart(Notation(min(places, most)), pairs, most=most)
 
 
 def equal(one: float, other: float, largest: float) -> bool:
@@ -100,7 +100,7 @@ def _finite(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def _apart(start: Notation, pairs: Sequence[tuple[float, float]], *, most: int) -> Notation:
+def _told_apart(start: Notation, pairs: Sequence[tuple[float, float]], *, most: int) -> Notation:
     """With as many more decimals as it takes to write both of each pair differently."""
     found = start
     while found.places < most and any(found.write(a) == found.write(b) for a, b in pairs):

@@ -254,7 +254,7 @@ def write_by(path: str | Path, fill: Callable[[Path], object]) -> Path:
     Raises:
         OutputError: it cannot be written; nothing is left behind.
     """
-    path = _place(path)
+    path = _writable_place(path)
     part = path.with_name(f".{path.name[:32]}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -274,7 +274,7 @@ def append(path: str | Path, line: bytes) -> None:
     Raises:
         OutputError: it cannot be written; the file is as it was.
     """
-    path = _place(path)
+    path = _writable_place(path)
     make_folder(path.parent)
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
@@ -334,7 +334,7 @@ def check_writable(path: str | Path) -> Path:
     Raises:
         OutputError: a folder stands there, or its folder cannot be made or written.
     """
-    path = _place(path)
+    path = _writable_place(path)
     probe = path.with_name(f".{path.name[:32]}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         make_folder(path.parent)
@@ -363,7 +363,7 @@ def make_folder(folder: str | Path) -> Path:
     return folder
 
 
-def _place(path: str | Path) -> Path:
+def _writable_place(path: str | Path) -> Path:
     """Where a file can be: its name is one that the system can spell, and no folder has it.
 
     Raises:

@@ -203,8 +203,8 @@ def read(lookup: Lookup, *, root: Path) -> Options:
     return Options(
         models=text["models"] or DEFAULT_MODELS,
         prompts=str(text["prompts"]),
-        samples=_whole(text["samples"], given["samples"], least=1),
-        seed=_whole(text["seed"], given["seed"], least=0),
+        samples=_whole_number(text["samples"], given["samples"], least=1),
+        seed=_whole_number(text["seed"], given["seed"], least=0),
         weights=cast("WeightsMode", weights),
         weights_dir=_weights_dir(given["weights-dir"], needed=weights == "local"),
         recipe=_recipe(given["recipe"]),
@@ -221,7 +221,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         report=str(text["report"]),
         baseline=given["baseline"].path(),
         fail_on=text["fail-on"] or _project_gate(root / "pyproject.toml"),
-        budget=_size(given["budget"]),
+        budget=_bytes_of(given["budget"]),
         root=root,
         models_folder=given["models"].folder,
         prompts_folder=given["prompts"].folder,
@@ -238,7 +238,7 @@ _WEIGHTS = ("hub", "local", "random", "tiny")
 _OFFLINE_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
-def _whole(text: str | None, given: Given, *, least: int) -> int:
+def _whole_number(text: str | None, given: Given, *, least: int) -> int:
     try:
         number = int(str(text))
     except ValueError:
@@ -278,7 +278,7 @@ def _recipe(given: Given) -> Recipe:
     return replace(recipe, lora=os.path.relpath(given.folder / recipe.lora))
 
 
-def _size(given: Given) -> int | None:
+def _bytes_of(given: Given) -> int | None:
     from pytest_vdb import budget
 
     text = given.text()

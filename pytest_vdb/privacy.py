@@ -91,7 +91,7 @@ class Privacy:
             _any_of(map(_as_prefix, _spellings(folders)), start=True) for folders in (inside, outside)
         )
         self._homes = _any_of(_spellings([_home()]), start=True)
-        secrets = {*_secrets(environment.items()), *_secrets(settings), *_secrets(_options(arguments))}
+        secrets = {*_secrets(environment.items()), *_secrets(settings), *_secrets(_named_values(arguments))}
         self._secrets = _any_of(secrets)
         self._users = _any_of(_users(environment), whole=True)
         self._hosts = _any_of(_hosts(), whole=True)
@@ -183,7 +183,7 @@ def _home() -> Path:
     return Path(os.sep)
 
 
-def _options(arguments: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _named_values(arguments: Iterable[str]) -> Iterator[tuple[str, str]]:
     """`--api-token X` and `--api-token=X` as names and values."""
     name = ""
     for argument in arguments:

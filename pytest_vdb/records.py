@@ -182,7 +182,7 @@ class Recipe:
         try:
             recipe = msgspec.convert(values, cls, strict=False)
         except msgspec.ValidationError as error:
-            raise RecipeError(_plain(error), where=where, mend="give a value of the setting's type") from None
+            raise RecipeError(_message_of(error), where=where, mend="give a value of the setting's type") from None
         for name, value in recipe.settings().items():
             least, most = _RANGES.get(name, (-math.inf, math.inf))
             if isinstance(value, int | float) and not (least <= value <= most and math.isfinite(value)):
@@ -466,7 +466,7 @@ def from_json(line: str | bytes, kind: type[T], *, where: str | Path | None = No
     try:
         return msgspec.convert(head, kind)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise RecordError(f"not a {kind.__name__}: {_plain(error)}", where=where) from None
+        raise RecordError(f"not a {kind.__name__}: {_message_of(error)}", where=where) from None
     except RecordError as error:  # from a part's own check, which knows no file
         raise RecordError(f"not a {kind.__name__}: {error.what}", where=where) from None
 
@@ -520,9 +520,9 @@ def from_plain(value: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise RecordError(f"not a {kind}: {_plain(error)}") from None
+        raise RecordError(f"not a {kind}: {_message_of(error)}") from None
 
 
-def _plain(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     """msgspec's message with its JSON path, as prose."""
     return str(error).replace(" - at `$", " at `").replace("`.", "`")

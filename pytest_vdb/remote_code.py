@@ -30,7 +30,7 @@ def check_config(config: Any, *, where: Path, error: type[VdbError]) -> None:
     Raises:
         VdbError: of the kind `error`.
     """
-    for key, name in _named(config):
+    for key, name in _classes_asked_for(config):
         raise error(
             f"{key} asks for {name!r}, which would be fetched from the hub and run",
             where=where,
@@ -38,7 +38,7 @@ def check_config(config: Any, *, where: Path, error: type[VdbError]) -> None:
         )
 
 
-def _named(config: Any) -> Iterator[tuple[str, str]]:
+def _classes_asked_for(config: Any) -> Iterator[tuple[str, str]]:
     """What is asked for anywhere in it."""
     if isinstance(config, dict):
         for key, value in config.items():
@@ -48,7 +48,7 @@ def _named(config: Any) -> Iterator[tuple[str, str]]:
                 yield from (
                     (key, name) for name in names if isinstance(name, str) and (not marks or set(name) & set(marks))
                 )
-            yield from _named(value)
+            yield from _classes_asked_for(value)
     elif isinstance(config, list):
         for value in config:
-            yield from _named(value)
+            yield from _classes_asked_for(value)

@@ -90,7 +90,7 @@ def _rolls(seed: bytes) -> Iterator[float]:
         block += 1
 
 
-def _between(low: float, high: float, roll: float) -> float:
+def _scaled_roll(low: float, high: float, roll: float) -> float:
     return low + (high - low) * roll
 
 
@@ -113,12 +113,12 @@ def _cast(dice: Iterator[float]) -> list[_Shape]:
     return [
         _Shape(
             outline=_OUTLINES[(first_outline + index) % len(_OUTLINES)],
-            radius=_between(0.11, 0.19, next(dice)),
-            colour=_hue((first_hue + index / count) % 1, _between(200, 240, next(dice))),
-            stripes=_between(1.0, 2.2, next(dice)),
-            centre=(_between(0.35, 0.65, next(dice)), _between(0.35, 0.65, next(dice))),
-            reach=(_between(0.10, 0.28, next(dice)), _between(0.14, 0.30, next(dice))),
-            period=(_between(40, 80, next(dice)), _between(40, 80, next(dice))),
+            radius=_scaled_roll(0.11, 0.19, next(dice)),
+            colour=_hue((first_hue + index / count) % 1, _scaled_roll(200, 240, next(dice))),
+            stripes=_scaled_roll(1.0, 2.2, next(dice)),
+            centre=(_scaled_roll(0.35, 0.65, next(dice)), _scaled_roll(0.35, 0.65, next(dice))),
+            reach=(_scaled_roll(0.10, 0.28, next(dice)), _scaled_roll(0.14, 0.30, next(dice))),
+            period=(_scaled_roll(40, 80, next(dice)), _scaled_roll(40, 80, next(dice))),
             phase=(next(dice), next(dice)),
         )
         for index in range(count)
@@ -127,8 +127,8 @@ def _cast(dice: Iterator[float]) -> list[_Shape]:
 
 def _background(seed: bytes, dice: Iterator[float], height: int, width: int) -> NDArray[np.float32]:
     """A slanted two-colour gradient with coarse clouds and fine grain: `float32 (H, W, 3)` in [0, 255]."""
-    dark = np.array(_hue(next(dice), _between(50, 80, next(dice))), np.float32)
-    light = np.array(_hue(next(dice), _between(120, 150, next(dice))), np.float32)
+    dark = np.array(_hue(next(dice), _scaled_roll(50, 80, next(dice))), np.float32)
+    light = np.array(_hue(next(dice), _scaled_roll(120, 150, next(dice))), np.float32)
     slant = np.float32(next(dice))
     y = (np.arange(height, dtype=np.float32) / np.float32(height))[:, None]
     x = (np.arange(width, dtype=np.float32) / np.float32(width))[None, :]
@@ -144,14 +144,14 @@ def _clouds(seed: bytes, height: int, width: int, cell_px: float) -> NDArray[np.
     rows, cols = int(height / cell_px) + 2, int(width / cell_px) + 2
     corners = np.frombuffer(hashlib.shake_256(seed).digest(rows * cols), np.uint8).reshape(rows, cols)
     grid: NDArray[np.float32] = corners.astype(np.float32) / np.float32(256) - np.float32(0.5)
-    row, down = _cells(height, cell_px)
-    col, right = _cells(width, cell_px)
+    row, down = _cell_of_pixels(height, cell_px)
+    col, right = _cell_of_pixels(width, cell_px)
     across: NDArray[np.float32] = grid[:, col] + (grid[:, col + 1] - grid[:, col]) * right
     blended: NDArray[np.float32] = across[row] + (across[row + 1] - across[row]) * down[:, None]
     return blended
 
 
-def _cells(length: int, cell_px: float) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+def _cell_of_pixels(length: int, cell_px: float) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Per pixel of one side: which cell it lies in, and how far along, eased at both ends."""
     at = np.arange(length, dtype=np.float32) / np.float32(cell_px)
     cell = at.astype(np.intp)

@@ -76,7 +76,7 @@ def calibrate(engine: Engine, scenes: Sequence[Scene], degradations: Sequence[st
         measured = [[clean[i], *_worse(engine, scene, degradation)] for i, scene in enumerate(scenes)]
         for spec in engine.metrics:
             if spec.scope != "set":
-                yield from (_answer(spec, name, degradation, measured) for name in spec.part_names())
+                yield from (_answer_of_metric(spec, name, degradation, measured) for name in spec.part_names())
         yield from _of_sets(engine, clean, measured, degradation)
 
 
@@ -95,10 +95,10 @@ def _worse(engine: Engine, scene: Scene, degradation: str) -> Iterator[Scores]:
         yield engine.measure(degraded(scene.clip, degradation, severity), scene.prompt, scene.clip)
 
 
-def _answer(spec: MetricSpec, name: str, degradation: str, measured: Sequence[Sequence[Scores]]) -> Answer:
-    found = [[_measurement(name, scores.measurements) for scores in of_scene] for of_scene in measured]
+def _answer_of_metric(spec: MetricSpec, name: str, degradation: str, measured: Sequence[Sequence[Scores]]) -> Answer:
+    found = [[_measurement_called(name, scores.measurements) for scores in of_scene] for of_scene in measured]
     rhos = [rho for of_scene in found if (rho := correlation([m.value for m in of_scene])) is not None]
-    return _summary(spec, name, degradation, rhos, [m for of_scene in found for m in of_scene])
+    return _answer_over_scenes(spec, name, degradation, rhos, [m for of_scene in found for m in of_scene])
 
 
 def _of_sets(
@@ -114,12 +114,12 @@ def _of_sets(
     ]
     for spec in specs:
         for name in spec.part_names():
-            found = [_measurement(name, measurements) for measurements in by_severity]
+            found = [_measurement_called(name, measurements) for measurements in by_severity]
             rho = correlation([m.value for m in found])
-            yield _summary(spec, name, degradation, [] if rho is None else [rho], found)
+            yield _answer_over_scenes(spec, name, degradation, [] if rho is None else [rho], found)
 
 
-def _summary(
+def _answer_over_scenes(
     spec: MetricSpec, name: str, degradation: str, rhos: Sequence[float], found: Sequence[Measurement]
 ) -> Answer:
     reasons = [m.reason for m in found if m.value is None and m.reason]
@@ -136,7 +136,7 @@ def _summary(
     )
 
 
-def _measurement(name: str, measurements: Sequence[Measurement]) -> Measurement:
+def _measurement_called(name: str, measurements: Sequence[Measurement]) -> Measurement:
     """The engine answers every part of every metric, if only with a reason."""
     return {measured.name: measured for measured in measurements}[name]
 

@@ -166,7 +166,7 @@ def contrast(pairs: Pairs, *, same_run: bool, obstacle: str | None = None) -> tu
     for one in sorted(measured, key=lambda m: m.kind != "quality"):
         if one.name not in definitions or (definitions[one.name].value is None and one.value is not None):
             definitions[one.name] = one
-    return tuple(_contrast(definition, pairs, same_run, obstacle) for definition in definitions.values())
+    return tuple(_contrast_of_metric(definition, pairs, same_run, obstacle) for definition in definitions.values())
 
 
 def judged(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
@@ -275,7 +275,7 @@ def _why_no_pair(first: Record, second: Record) -> str | None:
 # --- one metric -------------------------------------------------------------------------------------------------------
 
 
-def _contrast(of: Measurement, pairs: Pairs, same_run: bool, obstacle: str | None) -> Contrast:
+def _contrast_of_metric(of: Measurement, pairs: Pairs, same_run: bool, obstacle: str | None) -> Contrast:
     """`of`: one of the metric's measurements, which knows its unit and direction though it may lack a value."""
     first, second = ([Statement.of(pair[side], of.name) for pair in pairs.pairs] for side in (0, 1))
     tried = [[Statement.of(record, of.name) for record in records] for records in pairs.tried]
@@ -301,7 +301,7 @@ def _of_pairs(one: Contrast, first: Sequence[Statement], second: Sequence[Statem
     for a, b in zip(first, second, strict=True):
         if a.value is not None and b.value is not None:
             by_prompt[a.record.prompt].append((a.value, b.value))
-    remarks = [line for name, side in (("A", first), ("B", second)) for line in _lacking(name, side)]
+    remarks = [line for name, side in (("A", first), ("B", second)) for line in _lacking_values(name, side)]
     if not by_prompt:
         return replace(one, first=_mean_value(first), second=_mean_value(second), remarks=tuple(remarks))
     means = [(mean_of([a for a, _ in values]), mean_of([b for _, b in values])) for values in by_prompt.values()]
@@ -359,7 +359,7 @@ def _meaningless(first: Sequence[Statement], second: Sequence[Statement]) -> str
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def _lacking(name: str, side: Sequence[Statement]) -> list[str]:
+def _lacking_values(name: str, side: Sequence[Statement]) -> list[str]:
     """`2 of A's samples have no value: ...`."""
     missing = [statement for statement in side if statement.value is None]
     if not missing or len(missing) == len(side):

@@ -83,7 +83,7 @@ def parse_rules(rules: str | Mapping[str, str], *, where: str = "--vdb-fail-on")
     """
     if isinstance(rules, str):
         parts = [part.strip() for part in re.split(r"[,\n]", rules) if part.strip()]
-        return tuple(_rule(*_split(part, where), where) for part in parts)
+        return tuple(_rule(*_split_rule(part, where), where) for part in parts)
     return tuple(_rule(metric.strip(), str(margin).strip(), where) for metric, margin in rules.items())
 
 
@@ -115,7 +115,7 @@ def judge(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequen
     for rule in rules:
         measuring = _measuring(rule.metric, now, before)
         if not measuring:
-            verdicts.append(_unknown(rule, now, before))
+            verdicts.append(_verdict_on_unknown(rule, now, before))
         for key in sorted(set(now) | set(before)):
             if key[0] in measuring:
                 verdicts += _judge_one(rule, key, now.get(key, []), before.get(key, []), (run.id, baseline.run.id))
@@ -127,7 +127,7 @@ _Groups = dict[_Key, list[Record]]
 _Variant = tuple[WeightsMode | None, str | None]
 
 
-def _split(part: str, where: str) -> tuple[str, str]:
+def _split_rule(part: str, where: str) -> tuple[str, str]:
     metric, colon, margin = part.rpartition(":")
     if not colon or not metric.strip():
         raise OptionError(
@@ -167,7 +167,7 @@ def _measuring(metric: str, *sides: _Groups) -> set[str]:
     }
 
 
-def _unknown(rule: Rule, *sides: _Groups) -> Verdict:
+def _verdict_on_unknown(rule: Rule, *sides: _Groups) -> Verdict:
     known = {m.name for side in sides for records in side.values() for record in records for m in record.measurements}
     near = near_misses(rule.metric, known)
     meant = f"; did you mean {' or '.join(map(repr, near))}?"

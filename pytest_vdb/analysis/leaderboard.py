@@ -30,7 +30,7 @@ def build(run: Run, records: Iterable[Record]) -> Leaderboard:
     for record in sorted(latest(records), key=place_of):
         by_benchmark[record.benchmark].append(record)
     names = shown_names(by_benchmark)
-    tables = [_table(benchmark, names[benchmark], run, part) for benchmark, part in by_benchmark.items()]
+    tables = [_table_of_benchmark(benchmark, names[benchmark], run, part) for benchmark, part in by_benchmark.items()]
     return Leaderboard(run=run, tables=tuple(sorted(tables, key=_without_quality)))
 
 
@@ -38,13 +38,13 @@ def _without_quality(table: Table) -> bool:
     return all(column.kind != "quality" for column in table.columns)
 
 
-def _table(benchmark: str, name: str, run: Run, records: Sequence[Record]) -> Table:
-    columns = _columns(records)
+def _table_of_benchmark(benchmark: str, name: str, run: Run, records: Sequence[Record]) -> Table:
+    columns = _columns_of_records(records)
     groups = [(setup, _Statements(group, columns)) for setup, group in _groups(records)]
     once = {column for column in columns if any(is_read_once(statements.of(column)) for _, statements in groups)}
     once |= {column for column in columns if column.kind == "quality" and _is_of_sets(column, records)}
     names = _names_of_prompts(records)
-    rows = [_row(run, setup, statements, columns, once, names) for setup, statements in groups]
+    rows = [_row_of_setup(run, setup, statements, columns, once, names) for setup, statements in groups]
     ranked = sorted(rank(rows, columns), key=_order)
     return Table(benchmark=benchmark, name=name, columns=columns, rows=tuple(ranked))
 
@@ -81,7 +81,7 @@ def _names_of_prompts(records: Sequence[Record]) -> dict[_Prompt, str]:
     }
 
 
-def _columns(records: Sequence[Record]) -> tuple[Column, ...]:
+def _columns_of_records(records: Sequence[Record]) -> tuple[Column, ...]:
     """Quality before performance, each in the order in which the tests measure.
 
     A missing value often does not know its version (absent weights have none), a published one never does: they make a
@@ -89,10 +89,10 @@ def _columns(records: Sequence[Record]) -> tuple[Column, ...]:
     """
     ours = [m for record in records if record.published is None for m in record.measurements]
     valued = {measurement.name for measurement in ours if measurement.value is not None}
-    found = dict.fromkeys(_definition(m) for m in ours if m.value is not None or m.name not in valued)
+    found = dict.fromkeys(_definition_of(m) for m in ours if m.value is not None or m.name not in valued)
     known = {name for name, *_ in found}
     theirs = (m for record in records if record.published is not None for m in record.measurements)
-    found |= dict.fromkeys(_definition(m) for m in theirs if m.name not in known)
+    found |= dict.fromkeys(_definition_of(m) for m in theirs if m.name not in known)
     columns = [Column(name=n, unit=u, better=b, kind=k, version=v) for n, u, b, k, v in found]
     return tuple(sorted(columns, key=lambda column: column.kind != "quality"))
 
@@ -100,7 +100,7 @@ def _columns(records: Sequence[Record]) -> tuple[Column, ...]:
 _Definition = tuple[str, str, Better, Kind, str]
 
 
-def _definition(of: Column | Measurement) -> _Definition:
+def _definition_of(of: Column | Measurement) -> _Definition:
     return of.name, of.unit, of.better, of.kind, of.version
 
 
@@ -113,7 +113,7 @@ class _Statements:
 
     def of(self, column: Column) -> list[Statement]:
         """One of each record."""
-        wanted = _definition(column)
+        wanted = _definition_of(column)
         return [Statement(one, said.get(wanted)) for one, said in zip(self.records, self._by_definition, strict=True)]
 
     @staticmethod
@@ -121,9 +121,9 @@ class _Statements:
         found: dict[_Definition, Measurement] = {}
         for measured in record.measurements:
             if measured.value is None or record.published is not None:
-                found |= {_definition(column): measured for column in columns if column.name == measured.name}
+                found |= {_definition_of(column): measured for column in columns if column.name == measured.name}
             else:
-                found[_definition(measured)] = measured
+                found[_definition_of(measured)] = measured
         return found
 
 
@@ -133,7 +133,7 @@ def _is_of_sets(column: Column, records: Sequence[Record]) -> bool:
     return tried == {True} and any(record.prompt is not None for record in records)
 
 
-def _row(
+def _row_of_setup(
     run: Run,
     setup: Setup,
     statements: _Statements,
@@ -155,7 +155,7 @@ def _row(
         revision=first.revision,
         recipe=first.recipe or (run.recipes.get(recipe_digest, {}) if recipe_digest else {}),
         runs=tuple(sorted({record.run for record in records})),
-        cells=tuple(_cell(column, statements.of(column), first, names, once=column in once) for column in columns),
+        cells=tuple(_cell_of(column, statements.of(column), first, names, once=column in once) for column in columns),
         counts=dict(Counter(record.status for record in records)),
         reused=sum(record.reused_from is not None for record in records),
         records=tuple(records),
@@ -167,7 +167,7 @@ def _common_parameters(records: Sequence[Record]) -> set[tuple[str, str]]:
     return set.intersection(*(set(record.parameters.items()) for record in records))
 
 
-def _cell(
+def _cell_of(
     column: Column, statements: Sequence[Statement], of: Record, names: Mapping[_Prompt, str], *, once: bool
 ) -> Cell:
     """`once`: the values are not about prompts but about the model; tests without one lack nothing.

@@ -58,8 +58,8 @@ def read_ratings(path: Path, column: str | None = None) -> Table:
     """
     if path.suffix.lower() == ".json":
         return _from_nested(path)
-    rows = _rows(path)
-    columns = _columns(rows)
+    rows = _lines_of_table(path)
+    columns = _names_of_columns(rows)
     found = column or next((name for name in RATING_COLUMNS if name in columns), None)
     if found is None:
         raise RecordError(
@@ -78,7 +78,7 @@ def read_scores(path: Path, metric: str) -> Table:
         UnknownName: it holds no such metric, with those that it may have meant.
     """
     if path.suffix.lower() == ".csv" or (path.suffix.lower() == ".jsonl" and not _holds_records(path)):
-        return _from_rows(_rows(path), metric, path)
+        return _from_rows(_lines_of_table(path), metric, path)
     match sources.sort_of(path):
         case "run":
             _, run, _ = journal.read(path)
@@ -98,11 +98,11 @@ def pair_up(scores: Table, ratings: Table) -> tuple[Pair, ...]:
     by_id = sorted(scores.by_id.keys() & ratings.by_id.keys())
     by_text = sorted(scores.by_text.keys() & ratings.by_text.keys())
     if len(by_text) > len(by_id):
-        return _pairs(by_text, scores.by_text, ratings.by_text)
-    return _pairs(by_id, scores.by_id, ratings.by_id)
+        return _pairs_of_keys(by_text, scores.by_text, ratings.by_text)
+    return _pairs_of_keys(by_id, scores.by_id, ratings.by_id)
 
 
-def _pairs(keys: Sequence[Key], scores: Mapping[Key, float], ratings: Mapping[Key, float]) -> tuple[Pair, ...]:
+def _pairs_of_keys(keys: Sequence[Key], scores: Mapping[Key, float], ratings: Mapping[Key, float]) -> tuple[Pair, ...]:
     return tuple(Pair(model=key[0], prompt=key[1], score=scores[key], rating=ratings[key]) for key in keys)
 
 
@@ -114,20 +114,20 @@ def _from_nested(path: Path) -> Table:
         entry = _dict(entry, path, f"the entry {name!r}")
         for model, ratings in _dict(entry.get("models"), path, f"`models` of {name!r}").items():
             for rating in ratings if isinstance(ratings, list) else [ratings]:
-                value = _number(rating, f"a rating of {model!r} in {name!r}", path, _NESTED)
+                value = _figure_of(rating, f"a rating of {model!r} in {name!r}", path, _NESTED)
                 by_id += [((model, name), value)]
                 by_text += [((model, entry["prompt"]), value)] if isinstance(entry.get("prompt"), str) else []
-    return Table(_means(by_id), _means(by_text))
+    return Table(_means_by_key(by_id), _means_by_key(by_text))
 
 
 def _dict(value: object, path: Path, what: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
-    kind = "missing" if value is None else f"no object but {_in_words(value)}"
+    kind = "missing" if value is None else f"no object but {_quoted_value(value)}"
     raise RecordError(f"not a file of ratings: {what} is {kind}", where=path, mend=_NESTED)
 
 
-def _number(value: object, what: str, path: Path, mend: str) -> float:
+def _figure_of(value: object, what: str, path: Path, mend: str) -> float:
     """A figure; nothing (null, an empty cell, "nan") is not a number, and counts as not given."""
     if value is None or value == "":
         return math.nan
@@ -138,16 +138,16 @@ def _number(value: object, what: str, path: Path, mend: str) -> float:
                 return number
     except (ValueError, OverflowError):
         pass
-    raise RecordError(f"{what} is {_in_words(value)}", where=path, mend=mend)
+    raise RecordError(f"{what} is {_quoted_value(value)}", where=path, mend=mend)
 
 
-def _in_words(value: object) -> str:
+def _quoted_value(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:40]}…"
 
 
-def _from_rows(rows: Sequence[_Row], column: str, path: Path) -> Table:
-    columns = _columns(rows)
+def _from_rows(rows: Sequence[_Line], column: str, path: Path) -> Table:
+    columns = _names_of_columns(rows)
     if column not in columns:
         raise UnknownName("column", column, columns, where=path, mend=f"It has: {', '.join(columns)}.")
     model, name, text = (
@@ -163,13 +163,13 @@ def _from_rows(rows: Sequence[_Row], column: str, path: Path) -> Table:
     name = name or text  # a column `prompt` may hold ids as well as texts: `pair_up` takes what fits better
     by_id, by_text = [], []
     for row in rows:
-        value = _number(row.cells.get(column), column, row.place(path), "give a number, or nothing")
+        value = _figure_of(row.cells.get(column), column, row.place(path), "give a number, or nothing")
         if math.isnan(value):
             continue
         of = row.text(model, path) if model else ""
         by_id += [((of, row.text(name, path)), value)] if name else []
         by_text += [((of, row.text(text, path)), value)] if text else []
-    return Table(_means(by_id), _means(by_text))
+    return Table(_means_by_key(by_id), _means_by_key(by_text))
 
 
 def _from_records(records: Iterable[Record], metric: str, path: Path) -> Table:
@@ -180,13 +180,13 @@ def _from_records(records: Iterable[Record], metric: str, path: Path) -> Table:
         raise UnknownName("metric", metric, known, where=path, mend=f"It has: {', '.join(known) or 'none'}.")
     real = [(record, m.value) for record, m in found if m.value is not None and not m.wiring]
     return Table(
-        _means(((record.model, record.prompt), value) for record, value in real if record.prompt),
-        _means(((record.model, record.prompt_text), value) for record, value in real if record.prompt_text),
+        _means_by_key(((record.model, record.prompt), value) for record, value in real if record.prompt),
+        _means_by_key(((record.model, record.prompt_text), value) for record, value in real if record.prompt_text),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _Line:
     """One row of a CSV, or one line of a JSONL."""
 
     line: int
@@ -206,43 +206,43 @@ class _Row:
         if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
             return str(value)
         mend = "give a text in each row that has a figure"
-        raise RecordError(f"{column} is {_in_words(value)}", where=self.place(path), mend=mend)
+        raise RecordError(f"{column} is {_quoted_value(value)}", where=self.place(path), mend=mend)
 
 
-def _rows(path: Path) -> list[_Row]:
+def _lines_of_table(path: Path) -> list[_Line]:
     """The rows of a CSV or JSONL, at least one."""
     text = files.read_text(path, error=RecordError, mend=_TABLE)
-    rows = _rows_of_jsonl(text, path) if path.suffix.lower() == ".jsonl" else _rows_of_csv(text, path)
+    rows = _lines_of_jsonl(text, path) if path.suffix.lower() == ".jsonl" else _lines_of_csv(text, path)
     if not rows:
         raise RecordError("it holds no rows", where=path, mend=_TABLE)
     return rows
 
 
-def _rows_of_jsonl(text: str, path: Path) -> list[_Row]:
+def _lines_of_jsonl(text: str, path: Path) -> list[_Line]:
     rows = []
     for number, line in files.lines_of(text):
         where = f"{path}:{number}"
         cells = files.parse_json(line, where=where, error=RecordError, mend=_TABLE)
         if not isinstance(cells, dict):
-            raise RecordError(f"no object but {_in_words(cells)}", where=where, mend=_TABLE)
-        rows.append(_Row(number, cells))
+            raise RecordError(f"no object but {_quoted_value(cells)}", where=where, mend=_TABLE)
+        rows.append(_Line(number, cells))
     return rows
 
 
-def _rows_of_csv(text: str, path: Path) -> list[_Row]:
+def _lines_of_csv(text: str, path: Path) -> list[_Line]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     rows = []
     try:
         for cells in reader:
             if None in cells:
                 raise RecordError("more cells than the header", where=f"{path}:{reader.line_num}", mend=_TABLE)
-            rows.append(_Row(reader.line_num, cells))
+            rows.append(_Line(reader.line_num, cells))
     except csv.Error as problem:
         raise RecordError(f"not CSV: {problem}", where=f"{path}:{reader.line_num + 1}", mend=_TABLE) from None
     return rows
 
 
-def _columns(rows: Sequence[_Row]) -> list[str]:
+def _names_of_columns(rows: Sequence[_Line]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row.cells))
 
 
@@ -257,7 +257,7 @@ def _holds_records(path: Path) -> bool:
     return False
 
 
-def _means(figures: Iterable[tuple[Key, float]]) -> dict[Key, float]:
+def _means_by_key(figures: Iterable[tuple[Key, float]]) -> dict[Key, float]:
     """The mean of each key's figures that are given."""
     grouped: dict[Key, list[float]] = {}
     for key, value in figures:

@@ -86,7 +86,7 @@ def contrast_sets(
     n = len(chosen)
     measured = zip(sets.measured(range(n)), sets.measured(range(n, 2 * n)), strict=True)
     return tuple(
-        _contrast(sets, pairs.benchmark, chosen[0], both, swaps=swaps, obstacle=obstacle, remarks=lacking)
+        _contrast_of_part(sets, pairs.benchmark, chosen[0], both, swaps=swaps, obstacle=obstacle, remarks=lacking)
         for both in measured
     )
 
@@ -142,7 +142,7 @@ class _Sets:
         return swap_test(numbers[:n], numbers[n:], value, **how)
 
 
-def _contrast(
+def _contrast_of_part(
     sets: _Sets,
     benchmark: str,
     records: tuple[Record, Record],

@@ -50,14 +50,14 @@ def answered(session: Session, model: str, prompt: Prompt, sample_index: int = 0
         bench.check(sample)
         bench.measure(sample)
     except Exception as error:  # noqa: BLE001 - a failure is data: it is the record's
-        record = bench.to_record(_status(error), failure_of(error, traceback.format_exc()))
+        record = bench.to_record(_status_of_error(error), failure_of(error, traceback.format_exc()))
     else:
         record = bench.to_record("passed")
     assert record is not None
     return record
 
 
-def _status(error: Exception) -> Status:
+def _status_of_error(error: Exception) -> Status:
     if isinstance(error, FailedBefore):
         return "not_run"
     if isinstance(error, CannotRunHere):

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return runs.run(given[1:])
         options = _parser().parse_args(given)
         with stopping.signals_that_stop():
-            status = _answer(vars(options))
+            status = _exit_status(vars(options))
             printing.flush()
             return status
     except VdbError as error:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _answer(given: dict[str, Any]) -> int:
+def _exit_status(given: dict[str, Any]) -> int:
     """What argparse read goes no further: a command sees its own frozen arguments."""
     command: Command[Any] = given["command"]
     with printing.json_alone() if given.get("json") else contextlib.nullcontext():

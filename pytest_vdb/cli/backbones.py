@@ -71,7 +71,7 @@ def _backbones(arguments: BackbonesArguments) -> int:
                 "yes" if row["here"] else "no",
                 row["licence"],
                 row["about"],
-                _source(row),
+                _short_source(row),
             )
             for row in rows
         ),
@@ -80,7 +80,7 @@ def _backbones(arguments: BackbonesArguments) -> int:
     return 0
 
 
-def _source(row: dict[str, Any]) -> str:
+def _short_source(row: dict[str, Any]) -> str:
     """Addresses of files are long: their host and name; `--json` has them whole."""
     source: str = row["source"]
     parts = source.removeprefix("https://").split("/")

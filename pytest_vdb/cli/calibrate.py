@@ -89,11 +89,11 @@ def _show(answers: Sequence[Answer], scenes: int, *, as_json: bool) -> None:
         return
     rows: dict[str, dict[str, str | None]] = {}
     for answer in answers:
-        rows.setdefault(answer.metric, {"better": answer.better})[answer.degradation] = _cell(answer)
+        rows.setdefault(answer.metric, {"better": answer.better})[answer.degradation] = _rho_in_words(answer)
     cells = ([name, row["better"], *(row.get(of) for of in DEGRADATIONS)] for name, row in rows.items())
     print_table(("metric", "better", *DEGRADATIONS), (row for row in cells if any(row[2:])))
     show(f"{scenes} scenes; + a claim that holds, ! one that does not (below {HOLDS_FROM} in its direction)")
-    for reason, metrics in _reasons(answers).items():
+    for reason, metrics in _metrics_by_reason(answers).items():
         show(f"– {', '.join(metrics)}: {reason}")
 
 
@@ -115,14 +115,14 @@ def _scenes(clips: Path | None, count: int, side: int) -> list[Scene]:
     return [Scene(clip=Clip(frames, 8.0), prompt=prompt) for frames, prompt in zip(drawn, prompts, strict=True)]
 
 
-def _cell(answer: Answer) -> str | None:
+def _rho_in_words(answer: Answer) -> str | None:
     if answer.rho is None:
         return None
     mark = {True: " +", False: " !", None: ""}[answer.holds]
     return f"{answer.rho:+.2f}{mark}{' (wiring)' if answer.wiring else ''}"
 
 
-def _reasons(answers: Sequence[Answer]) -> dict[str, dict[str, None]]:
+def _metrics_by_reason(answers: Sequence[Answer]) -> dict[str, dict[str, None]]:
     """Why there is no correlation, each reason once."""
     reasons: dict[str, dict[str, None]] = {}
     for answer in answers:

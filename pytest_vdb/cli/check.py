@@ -41,7 +41,7 @@ def add_to(commands: Any) -> None:
     add_model_arguments(check)
     check.add_argument("--output", "-o", type=expanded, metavar="FILE", help="write the report there, as Markdown")
     check.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    check.set_defaults(command=Command(CheckArguments, _check))
+    check.set_defaults(command=Command(CheckArguments, _check_models))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class CheckArguments:
     json: bool
 
 
-def _check(arguments: CheckArguments) -> int:
+def _check_models(arguments: CheckArguments) -> int:
     from pytest_vdb.bench.conforming import examined
 
     session = session_of(arguments.session)
@@ -85,9 +85,9 @@ def _check(arguments: CheckArguments) -> int:
     reports: list[Report] = []
     try:
         for card in cards:
-            reports.append(_report(card, session.recipe(card), examined(session, card)))
+            reports.append(_report_of(card, session.recipe(card), examined(session, card)))
             if not arguments.json:
-                _print(reports[-1])
+                _print_report(reports[-1])
     except KeyboardInterrupt as stop:
         _hand_over(reports, machine, arguments)
         stop.add_note(f"{len(reports)} of {len(cards)} models were examined")
@@ -99,13 +99,13 @@ def _check(arguments: CheckArguments) -> int:
 def _hand_over(reports: Sequence[Report], machine: Environment, arguments: CheckArguments) -> None:
     """As JSON and as Markdown, where these are asked for."""
     if arguments.json:
-        print_json({"environment": asdict(machine), "reports": [_plain(report) for report in reports]})
+        print_json({"environment": asdict(machine), "reports": [_report_for_programs(report) for report in reports]})
     if arguments.output is not None:
         files.write(arguments.output, _markdown(reports, machine))
         warn(f"report: {arguments.output}")
 
 
-def _report(card: ModelCard, recipe: Recipe, examined: Examined) -> Report:
+def _report_of(card: ModelCard, recipe: Recipe, examined: Examined) -> Report:
     return Report(
         model=card.name,
         where=card.repository or card.where,
@@ -119,18 +119,18 @@ def _report(card: ModelCard, recipe: Recipe, examined: Examined) -> Report:
 _SIGNS = {"passed": "passed", "failed": "FAILED", "not_applicable": "not applicable"}
 
 
-def _rows(report: Report) -> list[tuple[str, str, str]]:
+def _rows_of_findings(report: Report) -> list[tuple[str, str, str]]:
     return [(finding.check, _SIGNS[finding.outcome], finding.detail) for finding in report.findings]
 
 
-def _print(report: Report) -> None:
+def _print_report(report: Report) -> None:
     revision = f", revision {report.revision}" if report.revision else ""
     show(f"{report.model} ({report.weights} weights{revision})")
-    print_table(("check", "outcome", "what was found"), _rows(report))
+    print_table(("check", "outcome", "what was found"), _rows_of_findings(report))
     show()
 
 
-def _plain(report: Report) -> dict[str, Any]:
+def _report_for_programs(report: Report) -> dict[str, Any]:
     return asdict(report) | {"passed": report.passed}
 
 
@@ -141,20 +141,25 @@ def _markdown(reports: Sequence[Report], machine: Environment) -> str:
     lines = ["# Conformance report", ""]
     for report in reports:
         failed = sum(finding.outcome == "failed" for finding in report.findings)
-        lines += [f"## {_cell(report.model)}: {f'{failed} failed' if failed else 'passed'}", "", "| | |", "|---|---|"]
-        lines += [f"| {name} | {_cell(value)} |" for name, value in _identity(report)]
+        lines += [
+            f"## {_escaped(report.model)}: {f'{failed} failed' if failed else 'passed'}",
+            "",
+            "| | |",
+            "|---|---|",
+        ]
+        lines += [f"| {name} | {_escaped(value)} |" for name, value in _facts_of_model(report)]
         lines += ["", "| check | asks that | outcome | what was found |", "|---|---|---|---|"]
         lines += [
-            f"| {check} | {CHECKS.get(check, 'the model loads')} | {outcome} | {_cell(detail)} |"
-            for check, outcome, detail in _rows(report)
+            f"| {check} | {CHECKS.get(check, 'the model loads')} | {outcome} | {_escaped(detail)} |"
+            for check, outcome, detail in _rows_of_findings(report)
         ]
         lines.append("")
     lines += ["## Environment", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {_cell(value)} |" for name, value in _machine(machine)]
+    lines += [f"| {name} | {_escaped(value)} |" for name, value in _facts_of_machine(machine)]
     return "\n".join(lines) + "\n"
 
 
-def _identity(report: Report) -> list[tuple[str, str]]:
+def _facts_of_model(report: Report) -> list[tuple[str, str]]:
     recipe = ", ".join(f"{key}={value}" for key, value in report.recipe.items())
     facts = (
         ("from", report.where),
@@ -165,7 +170,7 @@ def _identity(report: Report) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _machine(machine: Environment) -> list[tuple[str, str]]:
+def _facts_of_machine(machine: Environment) -> list[tuple[str, str]]:
     commit = machine.git_commit and machine.git_commit + (" with changes" if machine.git_dirty else "")
     facts = (
         ("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
@@ -180,6 +185,6 @@ def _machine(machine: Environment) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _cell(text: str) -> str:
+def _escaped(text: str) -> str:
     """Inside a Markdown table."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -108,7 +108,7 @@ def _comparisons(arguments: CompareArguments) -> list[Comparison]:
     """
     from pytest_vdb.analysis.question import answer
 
-    sides = _sides(arguments)
+    sides = _pairs_of_sides(arguments)
     question = _question(arguments)
     comparisons, errors = [], []
     for first, second in sides:
@@ -147,7 +147,7 @@ def _question(arguments: CompareArguments) -> Question:
 # Which two ----------------------------------------------------------------------------------------------------------
 
 
-def _sides(arguments: CompareArguments) -> list[tuple[Side, Side]]:
+def _pairs_of_sides(arguments: CompareArguments) -> list[tuple[Side, Side]]:
     """What is compared with what: two models of one run, or each model that two runs share.
 
     Raises:

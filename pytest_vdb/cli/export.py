@@ -76,7 +76,7 @@ class ExportArguments:
 def _export(arguments: ExportArguments) -> int:
     from pytest_vdb.models.onnx import graphs, tensorrt
 
-    names = _parts(arguments.parts)
+    names = _names_of_parts(arguments.parts)
     if arguments.to == "tensorrt":
         tensorrt.require_tensorrt()
         warn(tensorrt.WARNING)
@@ -88,16 +88,16 @@ def _export(arguments: ExportArguments) -> int:
     session.recipe(card)  # refuses before any loading
     output = arguments.output or Path("exports") / card.name
     files.check_writable(output / "model.onnx")  # before the export, which takes minutes
-    exported = _run(session, card, names, output)
+    exported = _export_parts(session, card, names, output)
     if arguments.to == "tensorrt":
         for found in exported:
             if found.file is not None:
                 tensorrt.build(found.file, found.file.with_name("model.engine"))
-    _print(exported, as_json=arguments.json)
+    _print_exported(exported, as_json=arguments.json)
     return 0 if all(found.reason is None for found in exported) else 1
 
 
-def _parts(text: str) -> tuple[str, ...]:
+def _names_of_parts(text: str) -> tuple[str, ...]:
     from pytest_vdb.models.onnx.backend import PARTS
 
     names = tuple(name.strip() for name in text.split(",") if name.strip())
@@ -107,7 +107,7 @@ def _parts(text: str) -> tuple[str, ...]:
     return names
 
 
-def _run(session: Session, card: ModelCard, names: Sequence[str], output: Path) -> list[Exported]:
+def _export_parts(session: Session, card: ModelCard, names: Sequence[str], output: Path) -> list[Exported]:
     """Export through the cache, so that a later `backend=onnx` finds the files there, and copy them."""
     from pytest_vdb.models.onnx import backend
     from pytest_vdb.models.pipelines.diffusers import DiffusersModel
@@ -177,7 +177,7 @@ def _copy(folder: Path, target: Path) -> None:
             shutil.rmtree(workshop, ignore_errors=True)
 
 
-def _print(exported: Sequence[Exported], *, as_json: bool) -> None:
+def _print_exported(exported: Sequence[Exported], *, as_json: bool) -> None:
     if as_json:
         print_json([asdict(found) for found in exported])
         return

@@ -24,14 +24,14 @@ def add_to(commands: Any) -> None:
         action="store_true",
         help="count each model's parameters, without making any, and compare with its card; exit status 1 beyond 2%%",
     )
-    models.set_defaults(command=Command(ModelsArguments, _models))
+    models.set_defaults(command=Command(ModelsArguments, _list_models))
     prompts = commands.add_parser("prompts", help="the prompt suites, or the prompts of one")
     prompts.add_argument("suite", nargs="?", help="SUITE, SUITE:CATEGORY, SUITE:8 or a file")
     prompts.add_argument("--vbench", action="store_true", help="as VBench lists its prompts, in JSON")
-    prompts.set_defaults(command=Command(PromptsArguments, _prompts))
+    prompts.set_defaults(command=Command(PromptsArguments, _list_prompts))
     metrics = commands.add_parser("metrics", help="the metrics")
     metrics.add_argument("names", nargs="?", default="all", help="names, globs, default or all, comma-separated")
-    metrics.set_defaults(command=Command(MetricsArguments, _metrics))
+    metrics.set_defaults(command=Command(MetricsArguments, _list_metrics))
     for listing in (models, prompts, metrics):
         listing.add_argument("--json", action="store_true", help="as JSON")
 
@@ -45,7 +45,7 @@ class ModelsArguments:
     json: bool
 
 
-def _models(arguments: ModelsArguments) -> int:
+def _list_models(arguments: ModelsArguments) -> int:
     from pytest_vdb.models.registry import Registry
 
     registry = Registry.from_catalog()
@@ -116,7 +116,7 @@ def _plain_card(card: ModelCard) -> dict[str, Any]:
 def _card_in_full(card: ModelCard) -> str:
     plain = {key: value for key, value in _plain_card(card).items() if value not in (None, "", (), [], {})}
     plain["revision"] = card.pinned if card.repository else None
-    lines = [f"{key.replace('_', ' '):24} {_cell(value)}" for key, value in plain.items() if value is not None]
+    lines = [f"{key.replace('_', ' '):24} {_in_full(value)}" for key, value in plain.items() if value is not None]
     command = f"pytest benchmarks/ --vdb-models={card.name}"
     lines += ["", f"{'run it:':24} {command}"]
     if card.pipeline:
@@ -124,7 +124,7 @@ def _card_in_full(card: ModelCard) -> str:
     return "\n".join(lines)
 
 
-def _cell(value: object) -> str:
+def _in_full(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}={item}" for key, item in value.items())
     return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
@@ -139,7 +139,7 @@ class PromptsArguments:
     json: bool
 
 
-def _prompts(arguments: PromptsArguments) -> int:
+def _list_prompts(arguments: PromptsArguments) -> int:
     from pytest_vdb.prompts import suites
 
     if arguments.suite is None:
@@ -179,7 +179,7 @@ class MetricsArguments:
     json: bool
 
 
-def _metrics(arguments: MetricsArguments) -> int:
+def _list_metrics(arguments: MetricsArguments) -> int:
     from pytest_vdb.metrics.registry import MetricRegistry
 
     metrics = MetricRegistry.builtin().select(arguments.names, where="vdb metrics")

@@ -49,7 +49,7 @@ def show(text: object = "") -> None:
     Raises:
         OutputError: stdout goes to a disk that is full.
     """
-    _print(lines(text))
+    _print_answer(lines(text))
 
 
 def print_json(value: object) -> None:
@@ -62,7 +62,7 @@ def print_json(value: object) -> None:
         text = json.dumps(value, indent=2, ensure_ascii=False, default=str, allow_nan=False)
     except ValueError:
         text = json.dumps(_with_nulls(value), indent=2, ensure_ascii=False, default=str)
-    _print(json_text(text))
+    _print_answer(json_text(text))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -123,7 +123,7 @@ def _with_nulls(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _print(text: str) -> None:
+def _print_answer(text: str) -> None:
     with _said():
         print(text, file=_ANSWER.get() or sys.stdout)
 

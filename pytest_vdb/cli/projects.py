@@ -40,12 +40,12 @@ def _init(arguments: InitArguments) -> int:
     pyproject = project / "pyproject.toml"
     extended = _extended(pyproject)  # refused before anything is written
     for source in sorted(shipped("benchmarks").glob("test_*.py")):
-        _place(source.read_text(encoding="utf-8"), project / "benchmarks" / source.name)
+        _place_file(source.read_text(encoding="utf-8"), project / "benchmarks" / source.name)
     for name, place in (("conftest.py", "benchmarks"), ("benchmark.yml", ".github/workflows")):
         text = shipped("templates").joinpath(name).read_text(encoding="utf-8")
         taken = _tagged_already(text, project / "conftest.py") if name == "conftest.py" else None
         if taken is None:
-            _place(text, project / place / name)
+            _place_file(text, project / place / name)
         else:
             show(f"left out {project / place / name} ({taken})")
     if extended is None:
@@ -79,7 +79,7 @@ def _extended(pyproject: Path) -> str | None:
     return text
 
 
-def _place(text: str, target: Path) -> None:
+def _place_file(text: str, target: Path) -> None:
     """Write a file that is not there yet; never over one that is, be it a link to nowhere."""
     if files.is_there(target) or target.is_symlink():
         show(f"kept     {target} (exists)")
@@ -92,14 +92,14 @@ def _tagged_already(text: str, conftest: Path) -> str | None:
     """Which name of our example another conftest gives to a model, metric or network of its own, and where, or None."""
     if not files.is_file(conftest):
         return None
-    theirs = _tags(files.read_text(conftest, error=OptionError))
-    for name in _tags(text):
+    theirs = _tagged_names(files.read_text(conftest, error=OptionError))
+    for name in _tagged_names(text):
         if name in theirs:
             return f"{conftest}:{theirs[name]} tags {name!r} already"
     return None
 
 
-def _tags(text: str) -> dict[str, int]:
+def _tagged_names(text: str) -> dict[str, int]:
     """The names that our decorators give in a source, with their lines; none where it does not parse."""
     try:
         tree = ast.parse(text)
@@ -109,11 +109,11 @@ def _tags(text: str) -> dict[str, int]:
     return {
         str(call.args[0].value): call.lineno
         for call in calls
-        if isinstance(call.args[0], ast.Constant) and _called(call.func) in {"model", "metric", "backbone"}
+        if isinstance(call.args[0], ast.Constant) and _name_of_function(call.func) in {"model", "metric", "backbone"}
     }
 
 
-def _called(function: ast.expr) -> str | None:
+def _name_of_function(function: ast.expr) -> str | None:
     return function.id if isinstance(function, ast.Name) else getattr(function, "attr", None)
 
 

@@ -46,7 +46,7 @@ def add_to(commands: Any) -> None:
     build.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default: %(default)s)")
     build.add_argument("--moments-only", action="store_true", help="leave the features out: smaller, but no KVD")
     build.add_argument("--tiny", action="store_true", help="tiny random networks: proves the wiring only")
-    build.set_defaults(command=Command(BuildArguments, _build))
+    build.set_defaults(command=Command(BuildArguments, _build_reference))
 
 
 def references_for(path: Path, engine: Engine) -> Mapping[str, ReferenceFeatures]:
@@ -121,7 +121,7 @@ class BuildArguments:
     moments_only: bool
 
 
-def _build(arguments: BuildArguments) -> int:
+def _build_reference(arguments: BuildArguments) -> int:
     from pytest_vdb.metrics import reference
 
     given = arguments.session.backbone

@@ -90,7 +90,7 @@ def _add_report(commands: Any) -> None:
     report.add_argument("-o", "--output", type=expanded, help=where)
     formats = "formats of reports, comma-separated, as --vdb-report takes them (default: all)"
     report.add_argument("--formats", default="all", help=formats)
-    report.set_defaults(command=Command(ReportArguments, _report))
+    report.set_defaults(command=Command(ReportArguments, _rebuild_reports))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class ReportArguments:
     formats: str
 
 
-def _report(arguments: ReportArguments) -> int:
+def _rebuild_reports(arguments: ReportArguments) -> int:
     from pytest_vdb import reporters
     from pytest_vdb.analysis import leaderboard
     from pytest_vdb.reporters import formats, terminal

@@ -65,7 +65,7 @@ def add_to(commands: Any) -> None:
     score.add_argument("--output", "-o", type=expanded, metavar="FILE", help="default: reports/scores/CLIPS.jsonl")
     score.add_argument("--vbench", type=expanded, metavar="FILE", help="also write vbench.* as a VBench result file")
     add_metric_arguments(score)
-    score.set_defaults(command=Command(ScoreArguments, _score))
+    score.set_defaults(command=Command(ScoreArguments, _score_clips))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class ScoreArguments:
     json: bool
 
 
-def _score(arguments: ScoreArguments) -> int:
+def _score_clips(arguments: ScoreArguments) -> int:
     from pytest_vdb.results.ledger import Ledger
 
     session = session_of(arguments.session)
@@ -99,7 +99,7 @@ def _score(arguments: ScoreArguments) -> int:
         files.check_writable(arguments.vbench)
     model, folder = _whose(arguments, ledger, recordings, name)
     scorer = _scorer(arguments, session, specs, ledger, recordings, model, folder)
-    ledger.describe(_run(arguments, scorer, session, privacy))
+    ledger.describe(_run_of_scores(arguments, scorer, session, privacy))
     outcomes: list[Outcome] = []
     try:
         for outcome in progress(scorer.score(recordings), total=len(recordings), unit="clip"):
@@ -114,7 +114,7 @@ def _score(arguments: ScoreArguments) -> int:
         stop.add_note(f"{len(outcomes)} of {len(recordings)} clips are in {ledger.path}; the same command goes on")
         raise
     failed = sum(outcome.record.failure is not None for outcome in outcomes)
-    _print(arguments, specs, outcomes, of_set)
+    _print_outcomes(arguments, specs, outcomes, of_set)
     if arguments.vbench is not None:
         _write_vbench(arguments.vbench, scorer, outcomes, of_set)
     _warn_of_twins(outcomes)
@@ -193,7 +193,7 @@ def _scorer(
     )
 
 
-def _run(arguments: ScoreArguments, scorer: Scorer, session: Session, privacy: Privacy) -> Run:
+def _run_of_scores(arguments: ScoreArguments, scorer: Scorer, session: Session, privacy: Privacy) -> Run:
     """With what the clips are measured: for reports."""
     of_session = arguments.session
     given = {
@@ -317,7 +317,7 @@ class _Clips(Sequence[Any]):
 # What is shown ------------------------------------------------------------------------------------------------------
 
 
-def _print(
+def _print_outcomes(
     arguments: ScoreArguments,
     specs: Sequence[MetricSpec],
     outcomes: Sequence[Outcome],
@@ -327,16 +327,16 @@ def _print(
 
     names = [name for spec in specs if spec.scope != "set" for name in spec.part_names()]
     if arguments.json:
-        clips = [_plain(outcome, names) for outcome in outcomes]
+        clips = [_outcome_for_programs(outcome, names) for outcome in outcomes]
         print_json({"clips": clips, "set": [to_plain(measured) for measured in of_set]})
         return
-    rows = [row for name in names if (row := _row(name, outcomes))]
+    rows = [row for name in names if (row := _row_of_metric(name, outcomes))]
     # `psnr.512` of smaller clips has no value, and needs no row: below it is said why.
     sizes = tuple(f".{part}" for part in PARTS if part)
     shown = [row for row in rows if row[4] or not str(row[0]).endswith(sizes)]
     header = ("metric", "mean", "lowest", "highest", "clips", "unit")
     print_table(header, shown + [_set_row(measured) for measured in of_set])
-    for line in _reasons(names, outcomes, of_set):
+    for line in _lines_of_reasons(names, outcomes, of_set):
         show(line)
 
 
@@ -366,7 +366,7 @@ def _write_vbench(path: Path, scorer: Scorer, outcomes: Sequence[Outcome], of_se
     warn(f"{path}: {len(dimensions)} of VBench's dimensions")
 
 
-def _plain(outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:
+def _outcome_for_programs(outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:
     record = outcome.record
     measured = [m for name in names if (m := record.measurement(name)) is not None]
     return {
@@ -378,7 +378,7 @@ def _plain(outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _row(name: str, outcomes: Sequence[Outcome]) -> tuple[object, ...]:
+def _row_of_metric(name: str, outcomes: Sequence[Outcome]) -> tuple[object, ...]:
     """Mean, lowest and highest of one metric, with the clips that have them."""
     found = [(outcome.recording.name, m) for outcome in outcomes if (m := outcome.record.measurement(name)) is not None]
     if not found:
@@ -403,7 +403,7 @@ def _set_row(measured: Measurement) -> tuple[object, ...]:
     return (f"{measured.name} (set)", write(measured.value), *shown, measured.n, unit)
 
 
-def _reasons(names: Sequence[str], outcomes: Sequence[Outcome], of_set: Sequence[Measurement]) -> list[str]:
+def _lines_of_reasons(names: Sequence[str], outcomes: Sequence[Outcome], of_set: Sequence[Measurement]) -> list[str]:
     """Why values are missing: each reason once, with the metrics and clips it concerns."""
     concerned: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for outcome in outcomes:

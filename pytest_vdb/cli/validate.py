@@ -75,14 +75,17 @@ def _validate(arguments: ValidateArguments) -> int:
     header = ("over", "n", "prompts", "Spearman", "Kendall tau-b", "Kendall tau-c")
     print_table(
         header,
-        ((row.of, row.n, row.prompts, *map(_cell, (row.spearman, row.kendall_b, row.kendall_c))) for row in found),
+        (
+            (row.of, row.n, row.prompts, *map(_coefficient_in_words, (row.spearman, row.kendall_b, row.kendall_c)))
+            for row in found
+        ),
     )
     rated = max(len(ratings.by_id), len(ratings.by_text))
     show(f"{arguments.metric}: {len(pairs)} of {rated} rated clips; 95% intervals over prompts, seed {arguments.seed}")
     return 0
 
 
-def _cell(coefficient: Coefficient) -> str:
+def _coefficient_in_words(coefficient: Coefficient) -> str:
     if coefficient.value is None:
         return f"– ({coefficient.reason})"
     if coefficient.interval is None:

@@ -128,11 +128,11 @@ def _asks_a_model(item: pytest.Item) -> bool:
 
 def case_of(item: pytest.Item) -> Case | None:
     """What a test is about, if `vdb_case` was parametrised for it."""
-    case: Case | None = _parameters(item).get("vdb_case")
+    case: Case | None = _parameters_of_item(item).get("vdb_case")
     return case
 
 
-def _parameters(item: pytest.Item) -> Mapping[str, Any]:
+def _parameters_of_item(item: pytest.Item) -> Mapping[str, Any]:
     callspec = getattr(item, "callspec", None)
     return callspec.params if callspec is not None else {}
 
@@ -182,7 +182,7 @@ def _own_parameters(item: pytest.Item) -> Iterable[tuple[str, str]]:
     A value that is no plain one is named as pytest names it in the test's id: `model0`, or as the user said.
     """
     ids = getattr(getattr(item, "callspec", None), "id", "")
-    for name, value in _parameters(item).items():
+    for name, value in _parameters_of_item(item).items():
         if name == "vdb_case" or name.startswith("_"):
             continue
         if value is None or isinstance(value, str | int | float | bool):

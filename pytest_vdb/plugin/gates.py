@@ -74,7 +74,7 @@ class Gates:
         run = self.recorder.started_run()
         self.verdicts = gate.judge(self.recorder.latest(), run, self._baseline, self._rules)
         session.testscollected += len(self.verdicts)
-        for verdict, name in zip(self.verdicts, _names(self.verdicts), strict=True):
+        for verdict, name in zip(self.verdicts, _names_of_verdicts(self.verdicts), strict=True):
             self._report(verdict, name)
         return finished
 
@@ -98,16 +98,18 @@ class Gates:
         hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
 
 
-def _names(verdicts: Sequence[Verdict]) -> list[str]:
+def _names_of_verdicts(verdicts: Sequence[Verdict]) -> list[str]:
     """`METRIC[BENCHMARK--MODEL]` of each: the function alone where that tells the verdicts apart, else all of it."""
-    short = [_name(verdict, verdict.benchmark and verdict.benchmark.rpartition("::")[2]) for verdict in verdicts]
+    short = [
+        _name_of_verdict(verdict, verdict.benchmark and verdict.benchmark.rpartition("::")[2]) for verdict in verdicts
+    ]
     several = {name for name, times in Counter(short).items() if times > 1}
     return [
-        _name(verdict, verdict.benchmark) if name in several else name
+        _name_of_verdict(verdict, verdict.benchmark) if name in several else name
         for verdict, name in zip(verdicts, short, strict=True)
     ]
 
 
-def _name(verdict: Verdict, benchmark: str | None) -> str:
+def _name_of_verdict(verdict: Verdict, benchmark: str | None) -> str:
     subject = SEPARATOR.join(slug(part) for part in (benchmark, verdict.model) if part)
     return f"{slug(verdict.metric)}[{subject}]"

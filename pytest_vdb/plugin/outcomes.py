@@ -37,7 +37,7 @@ class Attempts:
         """Keep a report and what came with it."""
         if type(report) is not pytest.TestReport:  # pytest's and pytest-subtests' own subclass
             if report.failed:
-                self.failed_subtests.append(_first_line(report))
+                self.failed_subtests.append(_first_line_of_report(report))
             return
         self.reports.append(report)
         self.sent = getattr(report, "vdb_record", None) or self.sent
@@ -95,7 +95,7 @@ class Attempts:
             mark = str(expected.wasxfail).removeprefix("reason: ") or "no reason given"
             if expected.outcome == "passed":
                 return "passed", None, f"passed although marked xfail: {mark}"
-            said = record.failure.message if record.failure else _first_line(expected)
+            said = record.failure.message if record.failure else _first_line_of_report(expected)
             return "xfailed", Failure(type="xfail", message=f"{mark} ({said})"[:_MOST]), None
         if skipped is not None:
             kept = record.failure if record.failure and record.status in {"skipped", "not_run"} else None
@@ -108,14 +108,14 @@ class Attempts:
     def _failure(self, record: Record, failed: Sequence[pytest.TestReport]) -> Failure:
         kept = record.failure
         if kept is None and failed:
-            kept = Failure(type=f"{failed[0].when} failed", message=_first_line(failed[0]))
+            kept = Failure(type=f"{failed[0].when} failed", message=_first_line_of_report(failed[0]))
         kept = kept or Failure(type="subtest", message="failed in a subtest")
         if not self.failed_subtests:
             return kept
         return replace(kept, message="; ".join([kept.message, *self.failed_subtests])[:_MOST])
 
 
-def _first_line(report: pytest.TestReport) -> str:
+def _first_line_of_report(report: pytest.TestReport) -> str:
     """What failed: the error's own line where the report has one."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else report.longreprtext
@@ -125,4 +125,4 @@ def _first_line(report: pytest.TestReport) -> str:
 def _skip_reason(report: pytest.TestReport) -> str:
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2]).removeprefix("Skipped: ") or "no reason given"
-    return _first_line(report)
+    return _first_line_of_report(report)

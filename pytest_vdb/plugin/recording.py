@@ -63,7 +63,7 @@ class RecordSender:
             error = call.excinfo.value if call.excinfo else None
             failure = None if report.passed else _failure(error, _longrepr(report))
             worker = os.environ.get("PYTEST_XDIST_WORKER")
-            record = bench.to_record(_status(report.outcome, error), failure, worker=worker)
+            record = bench.to_record(_status_of_outcome(report.outcome, error), failure, worker=worker)
             if record is not None:
                 from pytest_vdb.records import to_json
 
@@ -71,7 +71,7 @@ class RecordSender:
         return report
 
 
-def _status(outcome: str, error: BaseException | None) -> Status:
+def _status_of_outcome(outcome: str, error: BaseException | None) -> Status:
     from pytest_vdb.bench.bench import ran_out_of_memory
 
     if isinstance(error, LoadFailed):

@@ -62,23 +62,23 @@ class Summary:
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """The table, the gates and where the rest is; also under -q and -n."""
         for problem in filter(None, (self.recorder.problem, self.problem)):
-            _write(terminalreporter, lines(problem), red=True)
+            _write_lines(terminalreporter, lines(problem), red=True)
         if self.board is None and not self.gates.verdicts:
             return
         from pytest_vdb.reporters import gate, terminal
 
         if self.board is not None and terminalreporter.verbosity >= -1:
             terminalreporter.section("vdb leaderboard")
-            _write(terminalreporter, terminal.render(self.board, width=terminalreporter._tw.fullwidth))
+            _write_lines(terminalreporter, terminal.render(self.board, width=terminalreporter._tw.fullwidth))
         if self.gates.verdicts:
             terminalreporter.section("vdb gates")
-            _write(terminalreporter, gate.render_terminal(self.gates.verdicts))
+            _write_lines(terminalreporter, gate.render_terminal(self.gates.verdicts))
         for path in self.written:
             if path.suffix == ".html":
-                _write(terminalreporter, f"leaderboard: {visible(_relative(path))}")
+                _write_lines(terminalreporter, f"leaderboard: {visible(_relative(path))}")
         if self.board is not None:
             records = self.recorder.folder / "records.jsonl"
-            _write(terminalreporter, f"records:     {visible(_relative(records))}")
+            _write_lines(terminalreporter, f"records:     {visible(_relative(records))}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -108,7 +108,7 @@ def _live(record: Record) -> str:
     return visible(", ".join((["clip reused"] if record.reused_from else []) + parts))
 
 
-def _write(terminalreporter: TerminalReporter, text: str, **markup: bool) -> None:
+def _write_lines(terminalreporter: TerminalReporter, text: str, **markup: bool) -> None:
     """Line by line, with `?` for what the terminal's encoding lacks: pytest would write all of it as escapes."""
     encoding = getattr(terminalreporter._tw._file, "encoding", None) or "utf-8"
     for line in text.split("\n"):

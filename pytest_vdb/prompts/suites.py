@@ -50,12 +50,12 @@ def load(expression: str, *, root: Path) -> Suite:
         UnknownName: no such suite or category, with the near misses.
         PromptError: a file that is missing, empty or broken, with file, line and mend; or fewer prompts than asked for.
     """
-    source, choice = _split(expression.strip(), Path(root))
+    source, choice = _split_expression(expression.strip(), Path(root))
     suite = _load_file(SHIPPED / f"{source}.jsonl") if isinstance(source, str) else _load_file(source)
     return suite if choice is None else _chosen(suite, choice)
 
 
-def _split(expression: str, root: Path) -> tuple[str | Path, str | None]:
+def _split_expression(expression: str, root: Path) -> tuple[str | Path, str | None]:
     """The suite's name or file, and what was chosen of it. A path may hold colons: what exists comes first."""
     head, colon, tail = expression.rpartition(":")
     attempts = [(expression, None), (head, tail)] if colon and head else [(expression, None)]
@@ -113,13 +113,13 @@ def _load_file(path: Path) -> Suite:
         lines = list(_csv_lines(text, path) if kind == ".csv" else _text_lines(text))
     if not lines:
         raise PromptError("the file holds no prompt", where=path, mend="write one prompt per line")
-    return Suite(name=name, version=version, prompts=_prompts(lines, path))
+    return Suite(name=name, version=version, prompts=_prompts_of_lines(lines, path))
 
 
 def _jsonl_lines(text: str, path: Path) -> Iterator[Line]:
     for number, line in files.lines_of(text):
         where = f"{path}:{number}"
-        fields = _json(line, where, 'write one object per line: {"text": "A red kite."}')
+        fields = _json_of_line(line, where, 'write one object per line: {"text": "A red kite."}')
         if not isinstance(fields, dict):
             raise PromptError(
                 f"{type(fields).__name__} instead of an object", where=where, mend='write {"text": "A red kite."}'
@@ -127,7 +127,7 @@ def _jsonl_lines(text: str, path: Path) -> Iterator[Line]:
         yield number, fields
 
 
-def _json(text: str, where: str | Path, mend: str) -> Any:
+def _json_of_line(text: str, where: str | Path, mend: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -147,7 +147,7 @@ _VBENCH = 'write [{"prompt_en": "A red kite.", "dimension": ["scene"]}]'
 
 def _vbench_lines(text: str, path: Path) -> list[Line]:
     """VBench's list; a prompt that stands there several times, with the same image, has all of its dimensions."""
-    entries = _json(text, path, _VBENCH)
+    entries = _json_of_line(text, path, _VBENCH)
     found: dict[tuple[str, str | None], dict[str, Any]] = {}
     first: dict[tuple[str, str | None], int] = {}
     for number, entry in enumerate(entries if isinstance(entries, list) else [entries], start=1):
@@ -228,7 +228,7 @@ def _text_lines(text: str) -> Iterator[Line]:
 # Prompts ------------------------------------------------------------------------------------------------------------
 
 
-def _prompts(lines: list[Line], path: Path) -> tuple[Prompt, ...]:
+def _prompts_of_lines(lines: list[Line], path: Path) -> tuple[Prompt, ...]:
     first_line: dict[str, int] = {}
     prompts = []
     for number, fields in lines:
@@ -261,7 +261,7 @@ def _prompt(fields: dict[str, Any], *, where: str, folder: Path) -> Prompt:
         id=_string(fields, "id", where) or _derived_id(text, image, video),
         text=text,
         category=_string(fields, "category", where) or "uncategorised",
-        tags=_tags(fields.get("tags"), where),
+        tags=_tags_of_prompt(fields.get("tags"), where),
         negative=_string(fields, "negative", where),
         image=image,
         video=video,
@@ -277,10 +277,10 @@ def _string(fields: dict[str, Any], name: str, where: str) -> str | None:
         value = str(value)
     if not isinstance(value, str):
         raise PromptError(f"{name} is {value!r}, not text", where=where, mend=f"put the {name} in double quotes")
-    return _whole(value, name, where).strip() or None
+    return _writable(value, name, where).strip() or None
 
 
-def _whole(text: str, name: str, where: str) -> str:
+def _writable(text: str, name: str, where: str) -> str:
     """Text that can be written."""
     try:
         text.encode()
@@ -289,14 +289,14 @@ def _whole(text: str, name: str, where: str) -> str:
     return text
 
 
-def _tags(value: Any, where: str) -> tuple[str, ...]:
+def _tags_of_prompt(value: Any, where: str) -> tuple[str, ...]:
     """A list, or words separated by commas, semicolons or spaces."""
     if value is None:
         return ()
     words = re.split(r"[,;\s]+", value) if isinstance(value, str) else value
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise PromptError(f"tags are {value!r}, not a list of words", where=where, mend='write ["fast", "water"]')
-    return tuple(_whole(word, "a tag", where) for word in words if word)
+    return tuple(_writable(word, "a tag", where) for word in words if word)
 
 
 def _derived_id(text: str, *conditions: str | None) -> str:

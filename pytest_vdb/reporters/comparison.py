@@ -14,7 +14,7 @@ from pytest_vdb.figures import MISSING, notation
 from pytest_vdb.records import to_plain
 from pytest_vdb.reporters.grid import Side as Edge
 from pytest_vdb.reporters.grid import fitted, grid, width_of
-from pytest_vdb.reporters.markdown import code, plain
+from pytest_vdb.reporters.markdown import code, plain, table_line
 from pytest_vdb.reporters.text import ARROWS, LONGEST_NAME, counted
 
 HEADER = ("metric", "n", "A", "B", "A − B", "p", "A is")
@@ -35,14 +35,17 @@ assert set(_IN_WORDS) == set(get_args(Finding))
 
 def render_terminal(comparison: Comparison, *, width: int = 100) -> str:
     """Who they are, a table per benchmark, what it comes to, and what must be said."""
-    parts = ["\n".join(_wrapped(visible(line), width, indent=3) for line in _sides(comparison))]
-    names = _names(comparison)
+    parts = ["\n".join(_wrapped_line(visible(line), width, indent=3) for line in _lines_of_sides(comparison))]
+    names = _names_of_benchmarks(comparison)
     for pairs in comparison.benchmarks:
-        if rows := _rows(comparison, pairs):
-            parts += [textwrap.fill(visible(_heading(pairs, names)), width), _grid(rows, width)]
-    parts.append(_wrapped(summary(comparison), width, indent=0))
-    if notes := [*_notes(comparison)]:
-        parts.append("\n".join(_wrapped(f"  {visible(note)}", width, indent=4) for note in notes))
+        if rows := _rows_of_benchmark(comparison, pairs):
+            parts += [
+                textwrap.fill(visible(_heading_of_benchmark(pairs, names)), width),
+                _table_of_contrasts(rows, width),
+            ]
+    parts.append(_wrapped_line(summary(comparison), width, indent=0))
+    if notes := [*_notes_of_comparison(comparison)]:
+        parts.append("\n".join(_wrapped_line(f"  {visible(note)}", width, indent=4) for note in notes))
     return lines("\n\n".join(parts))
 
 
@@ -51,17 +54,23 @@ def render_markdown(comparison: Comparison) -> str:
     first, second = comparison.first, comparison.second
     first_label, second_label = (shortened(side.label, LONGEST_NAME) for side in (first, second))
     page = [f"# {code(first_label)} against {code(second_label)}", ""]
-    page += [f"- {plain(' '.join(line.split()))}" for line in _sides(comparison)]
-    names = _names(comparison)
+    page += [f"- {plain(' '.join(line.split()))}" for line in _lines_of_sides(comparison)]
+    names = _names_of_benchmarks(comparison)
     for pairs in comparison.benchmarks:
-        if rows := _rows(comparison, pairs):
-            page += ["", f"## {plain(_heading(pairs, names))}", "", _line(HEADER), _line((":--", *["--:"] * 5, ":--"))]
+        if rows := _rows_of_benchmark(comparison, pairs):
             page += [
-                _line((code(shortened(name, LONGEST_NAME)), *figures, plain(finding)))
+                "",
+                f"## {plain(_heading_of_benchmark(pairs, names))}",
+                "",
+                table_line(HEADER),
+                table_line((":--", *["--:"] * 5, ":--")),
+            ]
+            page += [
+                table_line((code(shortened(name, LONGEST_NAME)), *figures, plain(finding)))
                 for name, *figures, finding in rows
             ]
     page += ["", plain(summary(comparison)), ""]
-    page += [f"- {plain(note.removeprefix(f'{MISSING} '))}" for note in _notes(comparison)]
+    page += [f"- {plain(note.removeprefix(f'{MISSING} '))}" for note in _notes_of_comparison(comparison)]
     return "\n".join(page) + "\n"
 
 
@@ -102,23 +111,23 @@ def summary(comparison: Comparison) -> str:
     by_finding: dict[Finding, list[str]] = {finding: [] for finding in _IN_WORDS}
     for one in comparison.contrasts:
         by_finding[one.finding].append(one.metric)
-    better, worse = (_named(by_finding[finding]) for finding in ("better", "worse"))
+    better, worse = (_names_of_metrics_in(by_finding[finding]) for finding in ("better", "worse"))
     others = [f"{len(by_finding[f])} {words}" for f, words in _IN_WORDS.items() if f not in _NAMED and by_finding[f]]
     parts = [f"A ({comparison.first.label}) is better in {better}; worse in {worse}", ", ".join(others)]
     return visible(f"{'; '.join(filter(None, parts))}.")
 
 
-def _named(metrics: list[str]) -> str:
+def _names_of_metrics_in(metrics: list[str]) -> str:
     more = f" and {len(metrics) - _MOST_NAMES} more" if len(metrics) > _MOST_NAMES else ""
     return ", ".join(metrics[:_MOST_NAMES]) + more if metrics else "nothing"
 
 
-def _names(comparison: Comparison) -> Mapping[str, str]:
+def _names_of_benchmarks(comparison: Comparison) -> Mapping[str, str]:
     """What the benchmarks are called."""
     return shown_names(pairs.benchmark for pairs in comparison.benchmarks)
 
 
-def _sides(comparison: Comparison) -> list[str]:
+def _lines_of_sides(comparison: Comparison) -> list[str]:
     first, second = comparison.first, comparison.second
     if comparison.same_model:
         sides = [f"A  {_session(first)}", f"B  {_session(second)}", f"   both {first.model}"]
@@ -139,7 +148,7 @@ def _session(side: Side) -> str:
     return line
 
 
-def _heading(pairs: Pairs, names: Mapping[str, str]) -> str:
+def _heading_of_benchmark(pairs: Pairs, names: Mapping[str, str]) -> str:
     line = f"{names[pairs.benchmark]}: {counted(pairs.prompts, 'prompt')}, {counted(len(pairs.pairs), 'pair')} of clips"
     if pairs.left_out:
         out = sum(n for _, n in pairs.left_out)
@@ -147,23 +156,23 @@ def _heading(pairs: Pairs, names: Mapping[str, str]) -> str:
     return line
 
 
-def _rows(comparison: Comparison, pairs: Pairs) -> list[tuple[str, ...]]:
-    return [_row(one) for one in comparison.contrasts if one.benchmark == pairs.benchmark]
+def _rows_of_benchmark(comparison: Comparison, pairs: Pairs) -> list[tuple[str, ...]]:
+    return [_row_of_contrast(one) for one in comparison.contrasts if one.benchmark == pairs.benchmark]
 
 
-def _row(one: Contrast) -> tuple[str, ...]:
+def _row_of_contrast(one: Contrast) -> tuple[str, ...]:
     unit = "" if one.unit in {"", "1", one.metric} else one.unit
     name = " ".join(filter(None, (one.metric, unit, ARROWS[one.better])))
     values = (one.first, one.second)
     written = notation(values, apart=[values]).write
     n = f"{one.n}" if one.n else MISSING
-    difference, p = _difference(one), _p(one.p if one.adjusted is None else one.adjusted)
+    difference, p = _difference_in_words(one), _p_in_words(one.p if one.adjusted is None else one.adjusted)
     if one.obstacle is not None:
         difference, p = (text if text == MISSING else f"({text})" for text in (difference, p))
     return name, n, written(one.first), written(one.second), difference, p, one.finding
 
 
-def _difference(one: Contrast) -> str:
+def _difference_in_words(one: Contrast) -> str:
     """`+0.067 ± 0.012`: to the second digit of what is not known."""
     if one.difference is None:
         return MISSING
@@ -174,11 +183,11 @@ def _difference(one: Contrast) -> str:
     return signed if half is None or not (half or one.difference) else f"{signed} ± {written.write(half)}"
 
 
-def _p(p: float | None) -> str:
+def _p_in_words(p: float | None) -> str:
     return MISSING if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _notes(comparison: Comparison) -> Iterator[str]:
+def _notes_of_comparison(comparison: Comparison) -> Iterator[str]:
     """How the figures came about, why some are missing, and what else to know."""
     judged = [one for one in comparison.contrasts if one.adjusted is not None]
     if judged:
@@ -204,7 +213,7 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     yield from comparison.remarks
 
 
-def _grid(rows: list[tuple[str, ...]], width: int) -> str:
+def _table_of_contrasts(rows: list[tuple[str, ...]], width: int) -> str:
     """Where it is narrow, long names are cut; where it is very narrow, intervals are left to the other formats."""
     shown = [HEADER, *(tuple(visible(cell) for cell in row) for row in rows)]
     if width - _width_of_figures(shown) < _USUAL_NAME:
@@ -219,9 +228,5 @@ def _width_of_figures(rows: list[tuple[str, ...]]) -> int:
     return sum(max(map(width_of, column)) + 2 for column in list(zip(*rows, strict=True))[1:])
 
 
-def _line(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _wrapped(text: str, width: int, *, indent: int) -> str:
+def _wrapped_line(text: str, width: int, *, indent: int) -> str:
     return textwrap.fill(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)

@@ -39,14 +39,14 @@ def render(board: Leaderboard) -> str:
     statuses = [*STATUS_WORDS, *(status for status in board.counts if status not in STATUS_WORDS)]
     names = list(dict.fromkeys(heading(column, table.columns) for table in board.tables for column in table.columns))
     header = [*_ABOUT, *statuses, "retried", "reused"]
-    header += [f"{own}{suffix}" for own in _apart(names, header) for suffix in _PER_METRIC]
+    header += [f"{own}{suffix}" for own in _names_of_metrics(names, header) for suffix in _PER_METRIC]
     rows = ((table, row) for table in board.tables for row in table.rows)
-    return _written(header, (_line(table, row, statuses, names) for table, row in rows))
+    return _written(header, (_row_of_model(table, row, statuses, names) for table, row in rows))
 
 
 def render_records(records: Iterable[Record]) -> str:
     """One row per measurement of every test; a test without any has one row with why."""
-    return _written(_RECORD, (line for record in records for line in _lines(record)))
+    return _written(_RECORD, (line for record in records for line in _rows_of_record(record)))
 
 
 def as_file(text: str) -> str:
@@ -57,7 +57,7 @@ def as_file(text: str) -> str:
 FORMAT = Format(name="csv", files=lambda board, _: {"leaderboard.csv": as_file(render(board))})
 
 
-def _apart(names: Sequence[str], taken: Iterable[str]) -> list[str]:
+def _names_of_metrics(names: Sequence[str], taken: Iterable[str]) -> list[str]:
     """What the columns of metrics are called: a metric may be named like a column about the model."""
     used, found = set(taken), []
     for name in names:
@@ -68,9 +68,16 @@ def _apart(names: Sequence[str], taken: Iterable[str]) -> list[str]:
     return found
 
 
-def _line(table: Table, row: Row, statuses: Sequence[str], names: Sequence[str]) -> list[object]:
+def _row_of_model(table: Table, row: Row, statuses: Sequence[str], names: Sequence[str]) -> list[object]:
     weights = "published" if row.published is not None else row.weights
-    line: list[object] = [table.name, row.model, _parameters(row.parameters.items()), row.task, weights, row.revision]
+    line: list[object] = [
+        table.name,
+        row.model,
+        _parameters_cell(row.parameters.items()),
+        row.task,
+        weights,
+        row.revision,
+    ]
     line += [row.recipe_digest, row.hardware, " ".join(row.runs), row.prompts, row.tests]
     counts = {str(status): n for status, n in row.counts.items()}
     line += [*(counts.get(status, 0) for status in statuses), row.retried, row.reused]
@@ -85,12 +92,17 @@ def _line(table: Table, row: Row, statuses: Sequence[str], names: Sequence[str])
     return line
 
 
-def _parameters(parameters: Iterable[tuple[str, str]]) -> str:
+def _parameters_cell(parameters: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{name}={value}" for name, value in parameters)
 
 
-def _lines(record: Record) -> Iterable[list[object]]:
-    about: list[object] = [record.run, record.benchmark, _parameters(sorted(record.parameters.items())), record.nodeid]
+def _rows_of_record(record: Record) -> Iterable[list[object]]:
+    about: list[object] = [
+        record.run,
+        record.benchmark,
+        _parameters_cell(sorted(record.parameters.items())),
+        record.nodeid,
+    ]
     about += [record.model, record.status, record.attempts, record.prompt, record.category, record.sample_index]
     about += [record.seed, record.task, record.weights, record.recipe_digest, record.hardware, record.environment]
     about += [record.reused_from]

@@ -21,13 +21,13 @@ assert set(_WORST_FIRST) == set(get_args(Outcome))
 def render_terminal(verdicts: Sequence[Verdict], *, width: int = 100) -> str:
     """One line per verdict, wrapped; nothing for no verdict."""
     told = []
-    names = _names(verdicts)
+    names = _names_of_verdicts_benchmarks(verdicts)
     for verdict in _ordered(verdicts):
         mark = "FAILED" if verdict.failed else "ok"
         where = f" ({names[verdict.benchmark]})" if verdict.benchmark is not None and len(names) > 1 else ""
         text = f"{mark:6} {verdict.outcome:12} {visible(verdict.reason)}{visible(where)}"
         told.append(textwrap.fill(text, width, subsequent_indent=" " * 20, break_on_hyphens=False))
-    return lines("\n".join([*told, _summary(verdicts)])) if verdicts else ""
+    return lines("\n".join([*told, _counts_in_words(verdicts)])) if verdicts else ""
 
 
 def render_markdown(verdicts: Sequence[Verdict]) -> str:
@@ -35,8 +35,8 @@ def render_markdown(verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
         return ""
     failed = any(verdict.failed for verdict in verdicts)
-    names = _names(verdicts)
-    page = [f"# Gate: {'failed' if failed else 'passed'}", "", f"{_summary(verdicts)}.", ""]
+    names = _names_of_verdicts_benchmarks(verdicts)
+    page = [f"# Gate: {'failed' if failed else 'passed'}", "", f"{_counts_in_words(verdicts)}.", ""]
     page += ["| verdict | model | rule | baseline | now | why |", "| :-- | :-- | :-- | --: | --: | :-- |"]
     for verdict in _ordered(verdicts):
         outcome = f"**{verdict.outcome}**" if verdict.failed else verdict.outcome
@@ -48,7 +48,7 @@ def render_markdown(verdicts: Sequence[Verdict]) -> str:
     return "\n".join(page) + "\n"
 
 
-def _names(verdicts: Sequence[Verdict]) -> Mapping[str, str]:
+def _names_of_verdicts_benchmarks(verdicts: Sequence[Verdict]) -> Mapping[str, str]:
     """What the benchmarks are called."""
     return shown_names(verdict.benchmark for verdict in verdicts if verdict.benchmark is not None)
 
@@ -57,6 +57,6 @@ def _ordered(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return sorted(verdicts, key=lambda v: (_WORST_FIRST.index(v.outcome), v.metric, v.model, v.benchmark or ""))
 
 
-def _summary(verdicts: Sequence[Verdict]) -> str:
+def _counts_in_words(verdicts: Sequence[Verdict]) -> str:
     counts = Counter(verdict.outcome for verdict in verdicts)
     return ", ".join(f"{counts[outcome]} {outcome}" for outcome in _WORST_FIRST if counts[outcome])

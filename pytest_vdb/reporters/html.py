@@ -81,7 +81,7 @@ def render(board: Leaderboard, *, root: Path | None = None) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["shown"] = visible
-    style, script = (_source(f"leaderboard.{kind}") for kind in ("css", "js"))
+    style, script = (_source_of_template(f"leaderboard.{kind}") for kind in ("css", "js"))
     files = Files(root)
     cards = max(4, min(24, MOST_CARDS // max(1, len(board.rows))))
     return environment.get_template("leaderboard.html.j2").render(
@@ -94,11 +94,11 @@ def render(board: Leaderboard, *, root: Path | None = None) -> str:
         outcome=[(_class(status), visible(words), n) for status, words, n in outcomes(board.counts)],
         stopped=stopped_line(board),
         reused=counted(board.reused, "clip") if board.reused else None,
-        tables=[_table(table, index, files, cards) for index, table in enumerate(board.tables)],
+        tables=[_table_of_page(table, index, files, cards) for index, table in enumerate(board.tables)],
         legend=LEGEND,
         environment=_environment(board.run),
         command=visible(shortened(str(board.run.options.get("command") or ""), MOST_TEXT)),
-        options=_options(board.run),
+        options=_own_options(board.run),
     )
 
 
@@ -140,7 +140,7 @@ class Files:
         if path is None or self.root is None:
             return self.link(run, path) if path else None
         file = self._file(run, path)
-        content = _jpeg(file) if file is not None else None
+        content = _content_of_poster(file) if file is not None else None
         if content is None:
             return None
         if self.inlined + len(content) > POSTERS_BYTES:
@@ -167,7 +167,7 @@ def _within(run: str, relative: str) -> str | None:
     return None if parts[0] in {"", ".", ".."} else "/".join(parts)
 
 
-def _jpeg(file: Path) -> bytes | None:
+def _content_of_poster(file: Path) -> bytes | None:
     """The content of a picture that can be decoded, or None: whatever else calls itself a poster stays out."""
     from PIL import Image
 
@@ -197,7 +197,7 @@ class _Scale:
     bars: bool
 
 
-def _table(table: Table, index: int, files: Files, cards: int) -> dict[str, Any]:
+def _table_of_page(table: Table, index: int, files: Files, cards: int) -> dict[str, Any]:
     names = distinct_names(table)
     bars = len(table.rows) * len(table.columns) <= MOST_BARS
     scales = []
@@ -213,9 +213,11 @@ def _table(table: Table, index: int, files: Files, cards: int) -> dict[str, Any]
         "id": f"t{index}",
         "name": visible(shortened(table.name, 2 * LONGEST_NAME)),
         "benchmark": visible(table.benchmark),
-        "columns": [_column(column, table, valued=any(valued), empty=not has) for column, has in columns],
+        "columns": [_column_of_page(column, table, valued=any(valued), empty=not has) for column, has in columns],
         "kinds": [(kind, words) for kind, words in _KINDS.items() if kind in {c.kind for c in table.columns}],
-        "rows": [_row(row, names[at], f"t{index}r{at}", scales, files, cards) for at, row in enumerate(table.rows)],
+        "rows": [
+            _row_of_page(row, names[at], f"t{index}r{at}", scales, files, cards) for at, row in enumerate(table.rows)
+        ],
         "notes": [visible(note) for note in weights_note(table)],
         "again": visible(again) if (again := retries_line(table.rows)) else None,
         "missing": [(counted(n, "test"), visible(where), visible(why)) for where, why, n in missing_lines(table)],
@@ -227,7 +229,7 @@ def _table(table: Table, index: int, files: Files, cards: int) -> dict[str, Any]
 _KINDS: dict[Kind, str] = {"quality": "Quality", "performance": "Cost"}
 
 
-def _column(column: Column, table: Table, *, valued: bool, empty: bool) -> dict[str, Any]:
+def _column_of_page(column: Column, table: Table, *, valued: bool, empty: bool) -> dict[str, Any]:
     """`valued`: whether any column of the table has a value; `empty`: whether this one has none."""
     name = visible(shortened(heading(column, table.columns), LONGEST_NAME))
     return {
@@ -243,7 +245,7 @@ def _column(column: Column, table: Table, *, valued: bool, empty: bool) -> dict[
     }
 
 
-def _row(row: Row, name: str, key: str, scales: Sequence[_Scale], files: Files, cards: int) -> dict[str, Any]:
+def _row_of_page(row: Row, name: str, key: str, scales: Sequence[_Scale], files: Files, cards: int) -> dict[str, Any]:
     shown = _most_telling(row.records, cards)
     return {
         "id": key,
@@ -259,10 +261,10 @@ def _row(row: Row, name: str, key: str, scales: Sequence[_Scale], files: Files, 
         ],
         "retried": row.retried,
         "reused": row.reused,
-        "cells": [_cell(cell, scale) for cell, scale in zip(row.cells, scales, strict=True)],
+        "cells": [_cell_of_page(cell, scale) for cell, scale in zip(row.cells, scales, strict=True)],
         "facts": _facts(row),
         "runs": [_run_links(run, files) for run in row.runs],
-        "clips": [_card(record, files) for record in shown],
+        "clips": [_card_of_record(record, files) for record in shown],
         "more": len(row.records) - len(shown),
         "search": visible(f"{name} {weights_words(row)} {row.hardware or ''} {row.task or ''}").lower(),
     }
@@ -273,7 +275,7 @@ def _class(status: str) -> str:
     return status if status in STATUS_WORDS else "unknown"
 
 
-def _cell(cell: Cell, scale: _Scale) -> dict[str, Any]:
+def _cell_of_page(cell: Cell, scale: _Scale) -> dict[str, Any]:
     half = half_width(cell)
     reasons = "; ".join(f"{reason} ({counted(n, 'test')})" for reason, n in cell.reasons)
     write = scale.notation.write
@@ -310,7 +312,7 @@ def _facts(row: Row) -> list[tuple[str, str]]:
         facts.append(("revision", row.revision))
     if row.task:
         facts.append(("task", row.task))
-    facts += [(key.replace("_", " "), _plain(value)) for key, value in row.recipe.items() if value is not None]
+    facts += [(key.replace("_", " "), _in_plain_words(value)) for key, value in row.recipe.items() if value is not None]
     return [(visible(key), visible(value)) for key, value in facts]
 
 
@@ -326,7 +328,7 @@ def _most_telling(records: Sequence[Record], most: int) -> list[Record]:
     return sorted(records, key=lambda record: record.status == "passed")[:most]
 
 
-def _card(record: Record, files: Files) -> dict[str, Any]:
+def _card_of_record(record: Record, files: Files) -> dict[str, Any]:
     clip = record.clip
     return {
         "prompt": visible(shortened(record.prompt or "no prompt", 2 * LONGEST_NAME)),
@@ -344,10 +346,10 @@ def _card(record: Record, files: Files) -> dict[str, Any]:
         "width": clip.width if clip else 16,
         "height": clip.height if clip else 9,
         "reused_from": visible(record.reused_from) if record.reused_from else None,
-        "measured": [_value(m) for m in sorted(record.measurements, key=lambda m: m.kind != "quality")],
+        "measured": [_value_of_card(m) for m in sorted(record.measurements, key=lambda m: m.kind != "quality")],
         "notes": [visible(note) for note in record.notes],
         "failure": None if record.status == "passed" else visible(failure_line(record)),
-        "traceback": _lines(record.failure.traceback) if record.failure and record.failure.traceback else None,
+        "traceback": _visible_lines(record.failure.traceback) if record.failure and record.failure.traceback else None,
     }
 
 
@@ -358,7 +360,7 @@ def _no_clip(record: Record) -> str:
     return "the clip lies where it was scored" if record.run.startswith(SCORED) else "clip not kept"
 
 
-def _value(measurement: Measurement) -> dict[str, Any]:
+def _value_of_card(measurement: Measurement) -> dict[str, Any]:
     value = measurement.value
     return {
         "name": visible(shortened(measurement.name, LONGEST_NAME).replace("_", " ")),
@@ -392,10 +394,10 @@ def _environment(run: Run) -> list[tuple[str, str]]:
     return [(visible(key), visible(value)) for key, value in facts if value]
 
 
-def _options(run: Run) -> dict[str, str]:
+def _own_options(run: Run) -> dict[str, str]:
     """This plugin's own, without folders. Earlier versions kept the whole command line, other plugins' values in it."""
     kept = {key: value for key, value in run.options.items() if key not in {"arguments", "command"}}
-    return {visible(key): visible(shortened(_plain(value), MOST_TEXT)) for key, value in kept.items()}
+    return {visible(key): visible(shortened(_in_plain_words(value), MOST_TEXT)) for key, value in kept.items()}
 
 
 def _when(run: Run) -> str:
@@ -416,17 +418,17 @@ def _when(run: Run) -> str:
     return f"{words}, {f'{minutes} min ' if minutes else ''}{rest} s"
 
 
-def _plain(value: object) -> str:
+def _in_plain_words(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_plain(one)}" for key, one in value.items()) or "none"
+        return ", ".join(f"{key}={_in_plain_words(one)}" for key, one in value.items()) or "none"
     if isinstance(value, list | tuple):
-        return " ".join(_plain(one) for one in value) or "none"
+        return " ".join(_in_plain_words(one) for one in value) or "none"
     if isinstance(value, str) and re.match(r"/|~|\\\\|[A-Za-z]:[\\/]", value):
         return name_of(value)
     return "none" if value is None else str(value)
 
 
-def _lines(text: str) -> str:
+def _visible_lines(text: str) -> str:
     return "\n".join(map(visible, text.replace("\r\n", "\n").split("\n")))
 
 
@@ -437,7 +439,7 @@ def _drawn(svg: str) -> Any:
     return Markup(svg)
 
 
-def _source(name: str) -> str:
+def _source_of_template(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 

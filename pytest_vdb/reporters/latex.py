@@ -91,7 +91,7 @@ def render(board: Leaderboard) -> str:
         template.render(
             run=escape(board.run.id),
             comment=_comment(board),
-            tables=[part for t in board.tables for part in _parts(t, stopped)],
+            tables=[part for t in board.tables for part in _parts_of_table(t, stopped)],
         ).rstrip()
         + "\n"
     )
@@ -102,10 +102,10 @@ FORMAT = Format(name="latex", files=lambda board, _: {"leaderboard.tex": render(
 
 def escape(text: object) -> str:
     """`text` with nothing left that TeX would obey; what pdfLaTeX's T1 fonts lack is written as its code point."""
-    return "".join(_ESCAPES.get(character) or _printable(character) for character in visible(text))
+    return "".join(_ESCAPES.get(character) or _printable_character(character) for character in visible(text))
 
 
-def _printable(character: str) -> str:
+def _printable_character(character: str) -> str:
     """ASCII, and letters that are an ASCII letter with one accent; all else as `U+4E2D`."""
     base, _, mark = unicodedata.decomposition(character).partition(" ")
     accented = mark in _ACCENTS and int(base, 16) < 0x80
@@ -117,10 +117,10 @@ def _comment(board: Leaderboard) -> str:
     return f"run {escape(board.run.id)} of {escape(board.run.started_at)} on {hardware}"
 
 
-def _parts(table: Table, stopped: str | None) -> list[dict[str, object]]:
+def _parts_of_table(table: Table, stopped: str | None) -> list[dict[str, object]]:
     starts = range(0, max(1, len(table.columns)), _PER_TABLE)
     parts = [_part(table, list(range(len(table.columns)))[start : start + _PER_TABLE]) for start in starts]
-    parts[-1]["notes"] = _notes(table, stopped)
+    parts[-1]["notes"] = _notes_under_table(table, stopped)
     return parts
 
 
@@ -131,7 +131,7 @@ def _part(table: Table, columns: list[int]) -> dict[str, object]:
         {
             "name": escape(shortened(names[index], _LONGEST_NAME)),
             "tests": escape(tests_short(row)),
-            "cells": [_cell(row.cells[at], written[at]) for at in columns],
+            "cells": [_latex_cell(row.cells[at], written[at]) for at in columns],
             "rule": index > 0 and _block(row) != _block(table.rows[index - 1]),
         }
         for index, row in enumerate(table.rows)
@@ -159,7 +159,7 @@ def _head(column: Column, table: Table) -> list[str]:
     return lines + ([escape(f"[{shortened(unit(column), _LONGEST_HEAD)}]")] if unit(column) else [])
 
 
-def _cell(cell: Cell, written: Notation) -> str:
+def _latex_cell(cell: Cell, written: Notation) -> str:
     """Right-aligned with as many decimals as its column, so decimals align; marks take no width."""
     if cell.mean is None:
         return "--"
@@ -173,7 +173,7 @@ def _cell(cell: Cell, written: Notation) -> str:
     return rf"{text}\rlap{{\textsuperscript{{$\approx$}}}}" if cell.tied else text
 
 
-def _notes(table: Table, stopped: str | None) -> list[str]:
+def _notes_under_table(table: Table, stopped: str | None) -> list[str]:
     notes = [escape(note) for note in weights_note(table)]
     if stopped is not None:
         notes.append(escape(stopped[0].upper() + stopped[1:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
 
 from pytest_vdb.analysis.tables import Cell, Leaderboard, Row, Table, dimmed
 from pytest_vdb.escaping import shortened, visible
@@ -43,7 +44,13 @@ def render(board: Leaderboard) -> str:
     if (stopped := stopped_line(board)) is not None:
         lines += [f"**{plain(stopped[0].upper() + stopped[1:])}.**", ""]
     for table in board.tables:
-        lines += [f"## {plain(shortened(table.name, 2 * LONGEST_NAME))}", "", *_grid(table), "", *_notes(table)]
+        lines += [
+            f"## {plain(shortened(table.name, 2 * LONGEST_NAME))}",
+            "",
+            *_markdown_table(table),
+            "",
+            *_notes_below_table(table),
+        ]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -65,7 +72,7 @@ def plain(text: object) -> str:
     return escaped.replace("://", ":\\//").replace("www.", "www\\.").replace("@", "@\N{ZERO WIDTH NON-JOINER}")
 
 
-def _grid(table: Table) -> list[str]:
+def _markdown_table(table: Table) -> list[str]:
     names = distinct_names(table)
     written = [notation_of(row.cells[at] for row in table.rows) for at in range(len(table.columns))]
     heads = ["model", "weights", "passed"]
@@ -73,24 +80,25 @@ def _grid(table: Table) -> list[str]:
         arrow = " ".join(filter(None, (plain(shortened(unit(column), LONGEST_NAME)), ARROWS[column.better])))
         name = shortened(heading(column, table.columns), LONGEST_NAME)
         heads.append(f"{plain(name)}{f' ({arrow})' if arrow else ''}")
-    lines = [_line(heads), _line([":--", ":--", *["--:"] * (len(heads) - 2)])]
+    lines = [table_line(heads), table_line([":--", ":--", *["--:"] * (len(heads) - 2)])]
     for at, row in enumerate(table.rows):
-        cells = [_cell(cell, notation) for cell, notation in zip(row.cells, written, strict=True)]
+        cells = [_markdown_cell(cell, notation) for cell, notation in zip(row.cells, written, strict=True)]
         name = code(shortened(names[at], LONGEST_NAME))
-        lines.append(_line([name, _weights(row), tests_short(row), *cells]))
+        lines.append(table_line([name, _weights_in_markdown(row), tests_short(row), *cells]))
     return lines
 
 
-def _line(cells: list[str]) -> str:
+def table_line(cells: Iterable[str]) -> str:
+    """One line of a table; what is in the cells is harmless already."""
     return f"| {' | '.join(cells)} |"
 
 
-def _weights(row: Row) -> str:
+def _weights_in_markdown(row: Row) -> str:
     words = weights_words(row)
     return words if row.real else f"*{words}*"
 
 
-def _cell(cell: Cell, notation: Notation) -> str:
+def _markdown_cell(cell: Cell, notation: Notation) -> str:
     if cell.mean is None:
         return MISSING
     text, half = notation.write(cell.mean), half_width(cell)
@@ -105,7 +113,7 @@ def _cell(cell: Cell, notation: Notation) -> str:
     return f"{text} ≈" if cell.tied else text
 
 
-def _notes(table: Table) -> list[str]:
+def _notes_below_table(table: Table) -> list[str]:
     marked = any(cell.mark == "best" for row in table.rows for cell in row.cells)
     notes = []
     if marked:

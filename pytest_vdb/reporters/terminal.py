@@ -53,15 +53,15 @@ def render(board: Leaderboard, *, width: int = 100) -> str:
             parts.append(fitted(visible(table.name), width))
         short = _shortened_table(table)
         shown = _that_fit(short, width)
-        parts.append(_grid(short, shown))
-        notes = _notes(table)
+        parts.append(_terminal_table(short, shown))
+        notes = _notes_of_table(table)
         if len(short.columns) > len(shown):
             left_out = len(short.columns) - len(shown)
             notes.insert(0, f"{MORE} {counted(left_out, 'more metric')}: see the HTML report, or a wider terminal")
         if len(table.rows) > MOST_ROWS:
             notes.append(f"and {len(table.rows) - MOST_ROWS} more rows: see the HTML report")
         if new := [note for note in notes if note not in said]:
-            parts.append("\n".join(_wrapped(note, width) for note in new))
+            parts.append("\n".join(_wrapped_note(note, width) for note in new))
             said.update(new)
     return lines("\n\n".join(parts))
 
@@ -78,7 +78,7 @@ def _that_fit(table: Table, width: int) -> list[int]:
     chosen: list[int] = []
     for at in _telling_first(table):
         wider = sorted([*chosen, at])
-        if _width(_grid(table, wider)) <= width:
+        if _width(_terminal_table(table, wider)) <= width:
             chosen = wider
     return chosen
 
@@ -96,34 +96,34 @@ def _telling_first(table: Table) -> list[int]:
     return order
 
 
-def _grid(table: Table, columns: list[int]) -> str:
+def _terminal_table(table: Table, columns: list[int]) -> str:
     names = distinct_names(table)
-    headers = [["model"], ["weights"], ["passed"], *(_heading(table.columns[at], table) for at in columns)]
+    headers = [["model"], ["weights"], ["passed"], *(_heading_of_column(table.columns[at], table) for at in columns)]
     written = {at: notation_of(row.cells[at] for row in table.rows) for at in columns}
     rows = []
     for index, row in enumerate(table.rows):
         about = [fitted(visible(names[index]), LONGEST_NAME), visible(weights_name(row)), tests_short(row)]
-        rows.append(about + [_cell(row.cells[at], written[at]) for at in columns])
+        rows.append(about + [_terminal_cell(row.cells[at], written[at]) for at in columns])
     tall = max(map(len, headers))
-    tops = [[_line(header, tall, number) for header in headers] for number in range(tall)]
+    tops = [[_line_of_header(header, tall, number) for header in headers] for number in range(tall)]
     sides: list[Side] = ["left", "left", "right"]
     sides += ["right"] * len(columns)
     return grid(tops + rows, sides, rule_after=tall)
 
 
-def _line(header: list[str], tall: int, number: int) -> str:
+def _line_of_header(header: list[str], tall: int, number: int) -> str:
     """Line `number` of a header that stands on the rule under it."""
     return ([""] * (tall - len(header)) + header)[number]
 
 
-def _heading(column: Column, table: Table) -> list[str]:
+def _heading_of_column(column: Column, table: Table) -> list[str]:
     """The name broken at its underscores, then unit and arrow; the space at the end stands over the figures' marks."""
     words = visible(heading(column, table.columns)).split("_")
     below = " ".join(filter(None, (visible(unit(column)), ARROWS[column.better])))
     return [f"{line} " for line in (*words, below) if line]
 
 
-def _cell(cell: Cell, written: Notation) -> str:
+def _terminal_cell(cell: Cell, written: Notation) -> str:
     text = written.write(cell.mean)
     if cell.mean is None:
         return text + " "
@@ -134,7 +134,7 @@ def _cell(cell: Cell, written: Notation) -> str:
     return text + ("~" if cell.tied else " ")
 
 
-def _notes(table: Table) -> list[str]:
+def _notes_of_table(table: Table) -> list[str]:
     notes = []
     shown = [cell for row in table.rows for cell in row.cells]
     legend = []
@@ -156,7 +156,7 @@ def _notes(table: Table) -> list[str]:
     return notes
 
 
-def _wrapped(text: str, width: int) -> str:
+def _wrapped_note(text: str, width: int) -> str:
     return textwrap.fill(visible(text), width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
 
 

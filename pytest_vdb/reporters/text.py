@@ -199,10 +199,10 @@ def distinct_names(table: Table) -> dict[int, str]:
     by_model: dict[str, list[Row]] = {}
     for row in table.rows:
         by_model.setdefault(row.model, []).append(row)
-    return {at: _name(row, by_model[row.model]) for at, row in enumerate(table.rows)}
+    return {at: _name_of_row(row, by_model[row.model]) for at, row in enumerate(table.rows)}
 
 
-def _name(row: Row, alike: list[Row]) -> str:
+def _name_of_row(row: Row, alike: list[Row]) -> str:
     """The model with the benchmark's own parameters, and with what sets it apart from other rows of its model."""
     apart = [f"{name}={value}" for name, value in row.parameters.items()]
     twins = [other for other in alike if other is not row and other.parameters == row.parameters]

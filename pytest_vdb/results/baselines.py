@@ -37,7 +37,7 @@ def save(records: Iterable[Record], run: Run, path: Path) -> None:
     metrics: dict[str, dict[str, Any]] = {}
     for record in records:
         for measured in record.measurements:
-            metrics.setdefault(measured.name, _definition(measured))
+            metrics.setdefault(measured.name, _usual_definition(measured))
     head = {
         "format": FORMAT,
         "schema": SCHEMA_VERSION,
@@ -66,7 +66,7 @@ def load(path: Path) -> Baseline:
     if files.is_folder(path) or path.name in (journal.RUN, journal.RECORDS):
         run, records, warnings = journal.read(path)
         return Baseline(run=run, records=tuple(records), warnings=tuple(warnings))
-    return _unfolded(_parsed(path), path)
+    return _unfolded(_content_of_baseline(path), path)
 
 
 def _small(record: Record, shared: dict[str, Any], metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -78,17 +78,17 @@ def _small(record: Record, shared: dict[str, Any], metrics: dict[str, dict[str, 
         and (field.name not in shared or getattr(record, field.name) != shared[field.name])
         and (field.name in shared or getattr(record, field.name) != field.default)
     }
-    plain["values"] = {measured.name: _value(measured, metrics[measured.name]) for measured in record.measurements}
+    plain["values"] = {measured.name: _as_short(measured, metrics[measured.name]) for measured in record.measurements}
     return plain
 
 
-def _definition(measured: Measurement) -> dict[str, Any]:
+def _usual_definition(measured: Measurement) -> dict[str, Any]:
     return {"unit": measured.unit, "better": measured.better, "kind": measured.kind, "version": measured.version}
 
 
-def _value(measured: Measurement, usual: dict[str, Any]) -> Any:
+def _as_short(measured: Measurement, usual: dict[str, Any]) -> Any:
     """The number alone where everything else is as usual."""
-    special = {key: value for key, value in _definition(measured).items() if usual[key] != value}
+    special = {key: value for key, value in _usual_definition(measured).items() if usual[key] != value}
     special |= {"wiring": True} if measured.wiring else {}
     special |= {"n": measured.n} if measured.n != 1 else {}
     special |= {"reason": measured.reason} if measured.reason else {}
@@ -96,7 +96,7 @@ def _value(measured: Measurement, usual: dict[str, Any]) -> Any:
     return {"value": measured.value, **special} if special else measured.value
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def _content_of_baseline(path: Path) -> dict[str, Any]:
     content = files.read_json(path, error=RecordError, mend="give a run or what `vdb baseline save` wrote")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RecordError("not a baseline", where=path, mend="give a run or what `vdb baseline save` wrote")

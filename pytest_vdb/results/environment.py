@@ -74,7 +74,7 @@ def _versions() -> tuple[tuple[str, str], ...]:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        commit = _commit_of(distribution)
+        commit = _commit_of_distribution(distribution)
         found.append((name, f"{distribution.version} @ {commit}" if commit else distribution.version))
     return tuple(found)
 
@@ -84,7 +84,7 @@ def packages() -> dict[str, str]:
     return dict(_versions())
 
 
-def _commit_of(distribution: importlib.metadata.Distribution) -> str | None:
+def _commit_of_distribution(distribution: importlib.metadata.Distribution) -> str | None:
     """The commit that pip noted (PEP 610)."""
     try:
         commit = json.loads(distribution.read_text("direct_url.json") or "{}").get("vcs_info", {}).get("commit_id")
@@ -160,16 +160,16 @@ def graphics() -> tuple[tuple[Gpu, ...], str | None, str | None]:
     except pynvml.NVMLError:
         return (), None, None
     try:
-        cards = tuple(_card(pynvml, handle) for handle in _visible(pynvml))
+        cards = tuple(_gpu_of_handle(pynvml, handle) for handle in _visible_handles(pynvml))
         version = int(pynvml.nvmlSystemGetCudaDriverVersion_v2())
-        return cards, _text(pynvml.nvmlSystemGetDriverVersion()), f"{version // 1000}.{version % 1000 // 10}"
+        return cards, _text_of(pynvml.nvmlSystemGetDriverVersion()), f"{version // 1000}.{version % 1000 // 10}"
     except pynvml.NVMLError:
         return (), None, None
     finally:
         pynvml.nvmlShutdown()
 
 
-def _visible(nvml: Any) -> list[Any]:
+def _visible_handles(nvml: Any) -> list[Any]:
     """Handles in the order of `CUDA_VISIBLE_DEVICES`, which ends at its first entry that names no card.
 
     Indices are taken in the order of the PCI bus; it is CUDA's too where all cards are alike.
@@ -178,7 +178,7 @@ def _visible(nvml: Any) -> list[Any]:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
         return handles
-    by_uuid = {_text(nvml.nvmlDeviceGetUUID(handle)): handle for handle in handles}
+    by_uuid = {_text_of(nvml.nvmlDeviceGetUUID(handle)): handle for handle in handles}
     visible: list[Any] = []
     for entry in (part.strip() for part in chosen.split(",")):
         found = _by_index(entry, handles) if entry.isdigit() else _by_uuid(nvml, entry, by_uuid)
@@ -202,17 +202,19 @@ def _by_uuid(nvml: Any, entry: str, by_uuid: dict[str, Any]) -> Any:
     return found[0] if len(found) == 1 else None
 
 
-def _card(nvml: Any, handle: Any) -> Gpu:
+def _gpu_of_handle(nvml: Any, handle: Any) -> Gpu:
     try:
         memory_mib = int(nvml.nvmlDeviceGetMemoryInfo(handle).total) // 2**20
     except nvml.NVMLError:
         memory_mib = None
     return Gpu(
-        name=_text(nvml.nvmlDeviceGetName(handle)), uuid=_text(nvml.nvmlDeviceGetUUID(handle)), memory_mib=memory_mib
+        name=_text_of(nvml.nvmlDeviceGetName(handle)),
+        uuid=_text_of(nvml.nvmlDeviceGetUUID(handle)),
+        memory_mib=memory_mib,
     )
 
 
-def _text(value: str | bytes) -> str:
+def _text_of(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 

@@ -101,8 +101,8 @@ class Ledger:
         if record.recipe_digest:
             self._measured[record.recipe_digest] = record
         self._clips.pop(_former(record), None)
-        self._clips[_folder(record), record.nodeid] = record
-        self._holding.setdefault(str(record.recipe.get(FILE)), set()).add((_folder(record), record.nodeid))
+        self._clips[_folder_of_record(record), record.nodeid] = record
+        self._holding.setdefault(str(record.recipe.get(FILE)), set()).add((_folder_of_record(record), record.nodeid))
 
 
 def about(path: Path) -> Path:
@@ -159,7 +159,7 @@ def read(path: Path) -> Table:
 def _latest(records: Iterable[Record], path: Path) -> tuple[Record, ...]:
     clips: dict[Clip, Record] = {}
     for record in records:
-        folder = _folder(record)
+        folder = _folder_of_record(record)
         kept = features_of(path, record.recipe_digest or "")
         record = replace(record, features=str(kept.relative_to(path.parent)) if files.is_file(kept) else None)
         earlier = clips.pop(_former(record), None)
@@ -170,7 +170,7 @@ def _latest(records: Iterable[Record], path: Path) -> tuple[Record, ...]:
     return tuple(clips.values())
 
 
-def _folder(record: Record) -> str:
+def _folder_of_record(record: Record) -> str:
     return str(record.recipe.get(FOLDER) or "")
 
 

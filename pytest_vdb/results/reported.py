@@ -69,9 +69,9 @@ def read(arguments: Sequence[str]) -> tuple[list[Source], list[VdbError]]:
         try:
             match one.sort:
                 case "run":
-                    runs[one.path] = _run(one)
+                    runs[one.path] = _source_of_run(one)
                 case "baseline":
-                    runs[one.path] = _baseline(one)
+                    runs[one.path] = _source_of_baseline(one)
                 case "ledger":
                     ledgers.append(_Scored(path=one.path, model=one.model, table=ledger.read(one.path)))
                 case "published":
@@ -83,7 +83,7 @@ def read(arguments: Sequence[str]) -> tuple[list[Source], list[VdbError]]:
             problems.append(problem)
     measured = {record.benchmark for source in runs.values() for record in source.records}
     benchmark = next((name for name in sorted(measured) if name.rpartition("::")[2] == GENERATION), ledger.SCORE)
-    found = [*runs.values(), *_scored(ledgers, benchmark), *_published(results, benchmark)]
+    found = [*runs.values(), *_sources_of_scores(ledgers, benchmark), *_sources_of_published(results, benchmark)]
     if not found:
         first, *others = problems
         for other in others:
@@ -175,7 +175,7 @@ def _contents(path: Path, problems: list[VdbError]) -> list[Path]:
 # Each sort ----------------------------------------------------------------------------------------------------------
 
 
-def _run(given: Given) -> Source:
+def _source_of_run(given: Given) -> Source:
     path = given.path
     run, records, warnings = journal.read(path)
     if not records:
@@ -193,7 +193,7 @@ def _run(given: Given) -> Source:
     )
 
 
-def _baseline(given: Given) -> Source:
+def _source_of_baseline(given: Given) -> Source:
     """The files beside the run did not come with it."""
     kept = baselines.load(given.path)
     records = [replace(record, features=None) for record in kept.records]
@@ -232,15 +232,15 @@ class _Scored:
     table: ledger.Table
 
 
-def _scored(ledgers: Sequence[_Scored], benchmark: str) -> list[Source]:
+def _sources_of_scores(ledgers: Sequence[_Scored], benchmark: str) -> list[Source]:
     """Of each ledger the clips that it holds; models that are only called by a folder's name are told apart."""
     labels = vbench.distinct([one.path.resolve().with_suffix("") for one in ledgers])
-    folders = vbench.distinct({_place(one, record) for one in ledgers for record in one.table.records})
+    folders = vbench.distinct({_place_of_clip(one, record) for one in ledgers for record in one.table.records})
     by_name: dict[str, set[Path]] = {}
     for one in ledgers:
         for record in one.table.records:
             if _is_called_by_its_folder(one, record):
-                by_name.setdefault(record.model, set()).add(_place(one, record))
+                by_name.setdefault(record.model, set()).add(_place_of_clip(one, record))
     confused = {name for name, places in by_name.items() if len(places) > 1}
     found = []
     for one in ledgers:
@@ -248,7 +248,7 @@ def _scored(ledgers: Sequence[_Scored], benchmark: str) -> list[Source]:
         for record in one.table.records:
             model = one.model or record.model
             if model in confused and one.model is None and _is_called_by_its_folder(one, record):
-                model = folders[_place(one, record)]
+                model = folders[_place_of_clip(one, record)]
             records.append(_as_row(replace(record, model=model), label, benchmark))
         renamed = sorted({record.model for record in records} - {record.model for record in one.table.records})
         if renamed and one.model is None:
@@ -269,7 +269,7 @@ def _scored(ledgers: Sequence[_Scored], benchmark: str) -> list[Source]:
     return found
 
 
-def _place(one: _Scored, record: Record) -> Path:
+def _place_of_clip(one: _Scored, record: Record) -> Path:
     """The folder that a clip lay in: an absolute path, or what is known of one."""
     folder = str(record.recipe.get(ledger.FOLDER) or "")
     if not folder:
@@ -292,7 +292,7 @@ def _as_row(record: Record, label: str, benchmark: str) -> Record:
     return replace(record, nodeid=nodeid, benchmark=benchmark, prompt=prompt, recipe={}, recipe_digest=None)
 
 
-def _published(results: Sequence[Given], benchmark: str) -> list[Source]:
+def _sources_of_published(results: Sequence[Given], benchmark: str) -> list[Source]:
     """One record per model: of the files that the user names, and of those that their places tell."""
     whose: dict[str, list[Path]] = {}
     for one in results:

@@ -60,7 +60,7 @@ def read(path: Path) -> dict[str, Dimension]:
     content = files.read_json(path, error=RecordError, mend=mend)
     try:
         if not isinstance(content, dict):
-            raise _Unlike(f"it holds {_in_words(content)}")
+            raise _Unlike(f"it holds {_json_in_words(content)}")
         found = {name: _dimension(result, name) for name, result in content.items()}
         if not found:
             raise _Unlike("it holds no dimension")
@@ -192,11 +192,11 @@ class _Unlike(Exception):
 
 def _names_a_model(name: str, dimensions: Collection[str]) -> bool:
     """Whether something is left of a file's name besides dates, numbers, dimensions and what everybody writes."""
-    known = {word for dimension in dimensions for word in _words(dimension)}
-    return any(word not in known | _NOBODYS for word in _words(_DATE.sub(" ", name)))
+    known = {word for dimension in dimensions for word in _words_of(dimension)}
+    return any(word not in known | _NOBODYS for word in _words_of(_DATE.sub(" ", name)))
 
 
-def _words(text: str) -> list[str]:
+def _words_of(text: str) -> list[str]:
     return re.findall(r"[^\W\d_]+", text.casefold())
 
 
@@ -227,28 +227,28 @@ def _date(path: Path) -> str:
 def _dimension(result: object, name: str) -> Dimension:
     """VBench writes booleans for the dynamic degree and for human action."""
     if not isinstance(result, list) or not 1 <= len(result) <= 2:
-        raise _Unlike(f"{name} is {_in_words(result)}")
+        raise _Unlike(f"{name} is {_json_in_words(result)}")
     videos = result[1] if len(result) == 2 else []
     if not isinstance(videos, list):
-        raise _Unlike(f"the videos of {name} are {_in_words(videos)}")
-    return Dimension(_number(result[0], f"the mean of {name}"), tuple(_video(video, name) for video in videos))
+        raise _Unlike(f"the videos of {name} are {_json_in_words(videos)}")
+    return Dimension(_score_of(result[0], f"the mean of {name}"), tuple(_video_result(video, name) for video in videos))
 
 
-def _video(video: object, name: str) -> tuple[str, float]:
+def _video_result(video: object, name: str) -> tuple[str, float]:
     if not isinstance(video, dict) or not {"video_path", "video_results"} <= video.keys():
-        raise _Unlike(f"a video of {name} is {_in_words(video)}")
-    return str(video["video_path"]), _number(video["video_results"], f"a video of {name}")
+        raise _Unlike(f"a video of {name} is {_json_in_words(video)}")
+    return str(video["video_path"]), _score_of(video["video_results"], f"a video of {name}")
 
 
-def _number(value: object, what: str) -> float:
+def _score_of(value: object, what: str) -> float:
     if not isinstance(value, int | float):
-        raise _Unlike(f"{what} is {_in_words(value)}")
+        raise _Unlike(f"{what} is {_json_in_words(value)}")
     try:
         return float(value)
     except OverflowError:
         raise _Unlike(f"{what} is a number of {len(str(value))} digits") from None
 
 
-def _in_words(value: object) -> str:
+def _json_in_words(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 40 else f"{text[:40]}…"

@@ -39,10 +39,10 @@ def read(path: Path, rate: float) -> Decoded:
     if "frames" not in arrays and len(arrays) != 1:
         raise ClipFileError(f"it holds the arrays {list(arrays)}", where=path, mend="name the one to read 'frames'")
     frames = arrays.pop("frames") if "frames" in arrays else arrays.popitem()[1]
-    return Decoded(Clip(_as_frames(frames, path), rate if stated is None else _number(stated, path)))
+    return Decoded(Clip(_as_frames(frames, path), rate if stated is None else _rate_of(stated, path)))
 
 
-def _number(array: NDArray[Any], path: Path) -> float:
+def _rate_of(array: NDArray[Any], path: Path) -> float:
     """A rate."""
     if array.size != 1 or array.dtype.kind not in "fiu":
         raise ClipFileError(

@@ -164,7 +164,7 @@ def _frame_count(image: Any) -> int:
     if image.format not in _ANIMATED:
         return 1
     if image.format == "TIFF":
-        return _pages(image)
+        return _pages_of_tiff(image)
     return max(int(getattr(image, "n_frames", 1)) - _first_frame(image), 1)
 
 
@@ -172,7 +172,7 @@ def _first_frame(image: Any) -> int:
     return 1 if getattr(image, "default_image", False) else 0
 
 
-def _pages(image: Any) -> int:
+def _pages_of_tiff(image: Any) -> int:
     """Of a TIFF, up to the first one that is only a smaller copy of another."""
     count = int(image.n_frames)
     for index in range(1, count):
@@ -203,10 +203,10 @@ def _add(frames: Frames, image: Any, path: Path) -> None:
     place = frames.next(image.height, image.width, turn)
     for top in range(0, image.height, _ROWS):
         rows = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
-        place[top : top + _ROWS] = _rgb(rows, image, path)
+        place[top : top + _ROWS] = _rgb_of_rows(rows, image, path)
 
 
-def _rgb(rows: Any, image: Any, path: Path) -> NDArray[np.uint8]:
+def _rgb_of_rows(rows: Any, image: Any, path: Path) -> NDArray[np.uint8]:
     """Eight bits a colour, whatever the picture has: of sixteen the upper ones, as Pillow, OpenCV and libpng do it."""
     if rows.mode.startswith("I;16") or (rows.mode == "I" and image.format in ("PNG", "PPM")):
         grey = (np.asarray(rows).astype(np.int64) >> 8).astype(np.uint8)

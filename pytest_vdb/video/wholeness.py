@@ -70,7 +70,7 @@ def what_is_missing(path: Path, container: str) -> str | None:
     return None
 
 
-def _of(*containers: str) -> Callable[[Walk], Walk]:
+def _walk_of(*containers: str) -> Callable[[Walk], Walk]:
     def declare(walk: Walk) -> Walk:
         _WALKS.update(dict.fromkeys(containers, walk))
         return walk
@@ -81,7 +81,7 @@ def _of(*containers: str) -> Callable[[Walk], Walk]:
 # What begins with its size ------------------------------------------------------------------------------------------
 
 
-@_of("mov")
+@_walk_of("mov")
 def _boxes(file: Source) -> Iterator[int | str]:
     """MP4, MOV and their relatives: boxes. An index of segments says how long those are, too."""
     place = 0
@@ -108,7 +108,7 @@ def _length_of_segments(file: Source, place: int) -> int:
 _SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675
 
 
-@_of("matroska", "webm")
+@_walk_of("matroska", "webm")
 def _elements(file: Source) -> Iterator[int | str]:
     """Matroska and WebM: elements. Segments and clusters that were written live have no size: those are entered."""
     place = 0
@@ -135,8 +135,8 @@ _MISCOUNT = 8
 """Some writers count the head of an AVI into its size, or leave out the last byte of padding."""
 
 
-@_of("avi")
-def _chunks(file: Source) -> Iterator[int | str]:
+@_walk_of("avi")
+def _riff_chunks(file: Source) -> Iterator[int | str]:
     """AVI: RIFF's chunks. Where a size was never filled in (the file went into a pipe), what is inside is followed."""
     place, tolerated = 0, _MISCOUNT
     while place < file.size:
@@ -150,7 +150,7 @@ def _chunks(file: Source) -> Iterator[int | str]:
         place += size + 8 + size % 2
 
 
-@_of("asf", "asf_o")
+@_walk_of("asf", "asf_o")
 def _asf(file: Source) -> Iterator[int | str]:
     """WMV: its head says how large the file is, unless it was broadcast."""
     properties = file.at(0, 4096).find(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))
@@ -158,7 +158,7 @@ def _asf(file: Source) -> Iterator[int | str]:
         yield file.little(properties + 40, 8)
 
 
-@_of("mxf")
+@_walk_of("mxf")
 def _mxf(file: Source) -> Iterator[int | str]:
     """MXF: keys of 16 bytes, each followed by a length."""
     place = 0
@@ -169,7 +169,7 @@ def _mxf(file: Source) -> Iterator[int | str]:
         yield place
 
 
-@_of("swf")
+@_walk_of("swf")
 def _swf(file: Source) -> Iterator[int | str]:
     if file.at(0, 3) == b"FWS":
         yield file.little(4, 4)
@@ -178,7 +178,7 @@ def _swf(file: Source) -> Iterator[int | str]:
 # Packets, pages and frames ------------------------------------------------------------------------------------------
 
 
-@_of("flv", "live_flv", "kux")
+@_walk_of("flv", "live_flv", "kux")
 def _flv(file: Source) -> Iterator[int | str]:
     """FLV: tags, each followed by its size."""
     place = file.number(5, 4) + 4
@@ -187,7 +187,7 @@ def _flv(file: Source) -> Iterator[int | str]:
         yield place
 
 
-@_of("mpegts")
+@_walk_of("mpegts")
 def _transport_packets(file: Source) -> Iterator[int | str]:
     """MPEG transport streams: packets of one length, each with a mark; Blu-rays put four bytes before it."""
     head = file.at(0, 4096)
@@ -199,7 +199,7 @@ def _transport_packets(file: Source) -> Iterator[int | str]:
             return
 
 
-@_of("mpeg", "vob")
+@_walk_of("mpeg", "vob")
 def _program_packets(file: Source) -> Iterator[int | str]:
     """MPEG program streams: packs and packets, each after a start code."""
     place = 0
@@ -215,8 +215,8 @@ def _program_packets(file: Source) -> Iterator[int | str]:
         yield place
 
 
-@_of("ogg")
-def _pages(file: Source) -> Iterator[int | str]:
+@_walk_of("ogg")
+def _ogg_pages(file: Source) -> Iterator[int | str]:
     """Ogg: pages with checksums; every stream has a last one, marked so."""
     place = 0
     unfinished: set[bytes] = set()
@@ -236,7 +236,7 @@ def _pages(file: Source) -> Iterator[int | str]:
         yield file.size + 27
 
 
-@_of("ivf")
+@_walk_of("ivf")
 def _ivf(file: Source) -> Iterator[int | str]:
     place = file.little(6, 2)
     while place < file.size:
@@ -244,7 +244,7 @@ def _ivf(file: Source) -> Iterator[int | str]:
         yield place
 
 
-@_of("obu", "av1")
+@_walk_of("obu", "av1")
 def _open_bitstream_units(file: Source) -> Iterator[int | str]:
     """AV1 without a container."""
     place = 0
@@ -263,7 +263,7 @@ def _open_bitstream_units(file: Source) -> Iterator[int | str]:
 _PLANES = {"mono": (1, 0), "411": (4, 2), "420": (2, 1), "422": (2, 2), "444": (1, 2)}
 
 
-@_of("yuv4mpegpipe")
+@_walk_of("yuv4mpegpipe")
 def _yuv4mpeg(file: Source) -> Iterator[int | str]:
     """Y4M: frames of one length, each after a line."""
     head = file.at(0, 1024).partition(b"\n")[0]
@@ -289,7 +289,7 @@ def _length_of_picture(width: str, height: str, colours: str) -> int:
     return samples * (2 if layout[3] and int(layout[3]) > 8 else 1)
 
 
-@_of("dv")
+@_walk_of("dv")
 def _dv(file: Source) -> Iterator[int | str]:
     """DV: frames of one length, which its first byte after the head tells."""
     length = 144_000 if file.number(3, 1) & 0x80 else 120_000
@@ -299,7 +299,7 @@ def _dv(file: Source) -> Iterator[int | str]:
 # What ends with a trailer -------------------------------------------------------------------------------------------
 
 
-@_of("gif")
+@_walk_of("gif")
 def _gif(file: Source) -> Iterator[int | str]:
     """GIF: blocks of blocks, and a byte that says that this is all."""
     place = 13 + _length_of_palette(file.number(10, 1))
@@ -326,7 +326,7 @@ def _after_blocks(file: Source, place: int) -> int:
     return place + 1
 
 
-@_of("mjpeg")
+@_walk_of("mjpeg")
 def _jpegs(file: Source) -> Iterator[int | str]:
     """JPEGs in a row: the last one has an end."""
     if not file.at(max(file.size - 64, 0), 64).rstrip(b"\0\r\n").endswith(b"\xff\xd9"):

@@ -29,7 +29,7 @@ def write_lossless(clip: Clip, path: Path) -> None:
     tags = {FPS_TAG: repr(float(clip.fps)), FRAMES_TAG: str(frames), DIGEST_TAG: clip.digest()}
     if min(height, width) < 2:  # FFV1 has no slices for lines of pixels: pad, and cut when reading
         tags[SIZE_TAG] = f"{height}x{width}"
-        clip = _padded(clip, max(2 - height, 0), max(2 - width, 0))
+        clip = _padded_clip(clip, max(2 - height, 0), max(2 - width, 0))
     _write_video(
         clip,
         path,
@@ -52,7 +52,7 @@ def write_preview(clip: Clip, path: Path) -> None:
     """
     _, height, width, _ = clip.frames.shape
     if height % 2 or width % 2:
-        clip = _padded(clip, height % 2, width % 2)
+        clip = _padded_clip(clip, height % 2, width % 2)
     _write_video(
         clip,
         path,
@@ -85,7 +85,7 @@ def write_poster(clip: Clip, path: Path) -> None:
     files.write(path, data)
 
 
-def _padded(clip: Clip, rows: int, columns: int) -> Clip:
+def _padded_clip(clip: Clip, rows: int, columns: int) -> Clip:
     """Repeat the last row and column."""
     return Clip(np.pad(clip.frames, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="edge"), clip.fps)
 
