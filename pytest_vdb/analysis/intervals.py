@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 SIGNIFICANCE = 0.05
 """Two are told apart where p is below it."""
 
-EXACT_UP_TO = 13
-"""Pairs for which every one of the 2^n sign patterns is counted; above it a fixed random sample of them."""
-SAMPLED_PATTERNS = 9_999
-_SEED = 20_240_911
-_CHUNK = 1_000
-
 
 def mean_of(values: Sequence[float]) -> float:
     """Of at least one value."""
@@ -45,46 +39,6 @@ def t_interval(values: Sequence[float], *, confidence: float = 0.95) -> tuple[fl
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(n)
     return mean - half, mean + half
-
-
-def sign_flip_p_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Two-sided p-values of "the mean paired difference is zero", by flipping signs.
-
-    Args:
-        differences: `(n, k)`: n pairs, k comparisons made on the same pairs.
-
-    Returns:
-        `(k,)` in (0, 1]. Exact up to 13 pairs, from 9,999 fixed random sign patterns above, so that the same values
-        always give the same result. Five pairs or fewer never get below 0.05: they cannot tell.
-    """
-    import numpy as np
-
-    differences = np.asarray(differences, dtype=np.float64)
-    n, k = differences.shape
-    if n == 0:
-        return np.ones(k)
-    observed = np.abs(differences.sum(axis=0))
-    # A sum that equals the observed one but for rounding is as extreme as it.
-    threshold = observed - 1e-9 * np.abs(differences).sum(axis=0)
-    exact = n <= EXACT_UP_TO
-    patterns = 2**n if exact else SAMPLED_PATTERNS
-    extreme = np.zeros(k, dtype=np.int64)
-    generator = np.random.default_rng(_SEED)
-    for start in range(0, patterns, _CHUNK):
-        size = min(_CHUNK, patterns - start)
-        if exact:
-            bits = (np.arange(start, start + size)[:, None] >> np.arange(n)) & 1
-        else:
-            bits = generator.integers(0, 2, (size, n))
-        extreme += (np.abs((2.0 * bits - 1.0) @ differences) >= threshold).sum(axis=0)
-    return extreme / patterns if exact else (extreme + 1) / (patterns + 1)
-
-
-def sign_flip_p_value(differences: Sequence[float]) -> float:
-    """`sign_flip_p_values` of one comparison."""
-    import numpy as np
-
-    return float(sign_flip_p_values(np.asarray(differences, dtype=np.float64).reshape(-1, 1))[0])
 
 
 def paired_t_p_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -111,16 +65,6 @@ def paired_t_p_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(means == 0, 0.0, np.abs(means) / errors)
     return np.asarray(2 * stdtr(n - 1, -t))
-
-
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """p-values adjusted so that *any* false alarm among them is as rare as one was: for gates (Holm 1979)."""
-    count = len(p_values)
-    adjusted, running = [0.0] * count, 0.0
-    for rank, index in enumerate(sorted(range(count), key=p_values.__getitem__)):
-        running = max(running, min(1.0, p_values[index] * (count - rank)))
-        adjusted[index] = running
-    return tuple(adjusted)
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:

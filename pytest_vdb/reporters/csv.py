@@ -1,4 +1,4 @@
-"""Comma-separated values: one row per model for a spreadsheet, or one per measurement for a statistics program.
+"""Comma-separated values for a spreadsheet: one row per model.
 
 As RFC 4180 has it, and in a file with the byte order mark by which Excel knows UTF-8. No field is a formula.
 """
@@ -9,10 +9,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from pytest_vdb.analysis.readings import failure_line
 from pytest_vdb.analysis.tables import Leaderboard, Row, Table
 from pytest_vdb.escaping import spreadsheet
-from pytest_vdb.records import Record
 from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.text import STATUS_WORDS, heading
 
@@ -21,11 +19,6 @@ BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 # fmt: off
 _ABOUT = (
     "benchmark", "model", "parameters", "task", "weights", "revision", "recipe", "hardware", "run", "prompts", "tests",
-)
-_RECORD = (
-    "run", "benchmark", "parameters", "nodeid", "model", "status", "attempts", "prompt", "category", "sample", "seed",
-    "task", "weights", "recipe", "hardware", "environment", "reused_from", "metric", "version", "unit", "better",
-    "kind", "value", "reason", "wiring", "n", "low", "high",
 )
 # fmt: on
 _PER_METRIC = ("", "_low", "_high", "_prompts", "_missing", "_why_missing", "_why_unranked")
@@ -42,11 +35,6 @@ def render(board: Leaderboard) -> str:
     header += [f"{own}{suffix}" for own in _names_of_metrics(names, header) for suffix in _PER_METRIC]
     rows = ((table, row) for table in board.tables for row in table.rows)
     return _written(header, (_row_of_model(table, row, statuses, names) for table, row in rows))
-
-
-def render_records(records: Iterable[Record]) -> str:
-    """One row per measurement of every test; a test without any has one row with why."""
-    return _written(_RECORD, (line for record in records for line in _rows_of_record(record)))
 
 
 def as_file(text: str) -> str:
@@ -94,23 +82,6 @@ def _row_of_model(table: Table, row: Row, statuses: Sequence[str], names: Sequen
 
 def _parameters_cell(parameters: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{name}={value}" for name, value in parameters)
-
-
-def _rows_of_record(record: Record) -> Iterable[list[object]]:
-    about: list[object] = [
-        record.run,
-        record.benchmark,
-        _parameters_cell(sorted(record.parameters.items())),
-        record.nodeid,
-    ]
-    about += [record.model, record.status, record.attempts, record.prompt, record.category, record.sample_index]
-    about += [record.seed, record.task, record.weights, record.recipe_digest, record.hardware, record.environment]
-    about += [record.reused_from]
-    for m in record.measurements:
-        measured = [m.name, m.version, m.unit, m.better, m.kind, m.value, m.reason, m.wiring, m.n]
-        yield about + measured + list(m.interval or (None, None))
-    if not record.measurements:
-        yield [*about, *[None] * 6, failure_line(record), None, None, None, None]
 
 
 def _written(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:

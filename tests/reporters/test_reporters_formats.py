@@ -179,15 +179,6 @@ def test_the_csv_has_one_row_per_model_with_unrounded_figures(board):
     assert skipped["sharpness"] == ""
 
 
-def test_the_records_csv_has_one_row_per_measurement_and_keeps_failed_tests():
-    run = example.example_run()
-    records = example.example_records(run)
-    rows = list(stdlib_csv.DictReader(io.StringIO(csv.render_records(records))))
-    assert len(rows) == sum(max(1, len(record.measurements)) for record in records)
-    assert {row["status"] for row in rows} == {"passed", "failed", "skipped"}
-    assert next(row for row in rows if row["status"] == "failed")["reason"].startswith("failed: BadClip")
-
-
 def test_a_file_of_csv_opens_in_excel_with_its_names(board, tmp_path):
     """Excel takes a file without the mark for one in the machine's own code page; lines end as RFC 4180 says."""
     board = hostile_board("模型")
@@ -198,7 +189,6 @@ def test_a_file_of_csv_opens_in_excel_with_its_names(board, tmp_path):
     rows = list(stdlib_csv.DictReader(path.open(encoding="utf-8-sig", newline="")))
     assert {row["benchmark"] for row in rows} == {"模型"}
     assert not csv.render(board).startswith(csv.BYTE_ORDER_MARK)
-    assert csv.as_file(csv.render_records(board.rows[0].records)).startswith("\ufeffrun,benchmark,")
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
@@ -217,13 +207,12 @@ def test_our_own_readers_read_such_a_file(tmp_path, ending, mark):
 )
 def test_no_name_is_a_formula_to_a_spreadsheet(name):
     board = hostile_board(name)
-    for text in (csv.render(board), csv.render_records(board.rows[0].records)):
-        for row in stdlib_csv.reader(io.StringIO(text)):
-            assert not [
-                field
-                for field in row
-                if field.lstrip()[:1] in set("=+@%\t\uff1d\uff0b\uff0d\uff20") or field.startswith("-1")
-            ]
+    for row in stdlib_csv.reader(io.StringIO(csv.render(board))):
+        assert not [
+            field
+            for field in row
+            if field.lstrip()[:1] in set("=+@%\t\uff1d\uff0b\uff0d\uff20") or field.startswith("-1")
+        ]
 
 
 # Markdown
