@@ -65,7 +65,7 @@ def shortened(text: str, most: int) -> str:
     return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-def few(names: Sequence[str], most: int) -> str:
+def few(names: Sequence[str], most: int = 8) -> str:
     """`a, b, …`: the first names of a list that may be long."""
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 

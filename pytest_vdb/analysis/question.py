@@ -21,8 +21,6 @@ from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
 from pytest_vdb.metrics.registry import MetricRegistry
 
 EVERYTHING = frozenset({"all", "default"})
-_MOST_NAMES = 8
-"""That a message lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +196,7 @@ def _check_all_found(
     for term in question.terms:
         if term in EVERYTHING or any(fnmatch.fnmatchcase(one.metric, term) for one in contrasts):
             continue
-        known = few(names, _MOST_NAMES)
+        known = few(names)
         if (spec := question.spec_of(term)) is None:
             raise UnknownName("metric", term, names, where="--metrics", mend=f"Measured: {known}.")
         what = "no record keeps what its network saw" if spec.scope == "set" else "it was not measured"

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from pytest_vdb.records import Environment, Prompt, Recipe, Record, Suite
     from pytest_vdb.results.cache import ClipCache
 
-RUNS = "runs"
-"""The folder of the output folder in which each session has its own."""
-
 
 def refuse(error: CannotRunHere) -> NoReturn:
     """What becomes of a model that cannot run here: its error is raised. pytest skips instead."""
@@ -59,12 +56,18 @@ class Session:
     ) -> None:
         self.options = options
         self.run_id = run_id
-        self.run_folder = options.output / RUNS / run_id
         self.cannot_run = cannot_run
         self._tagged = tagged
         self._workers = workers
         self._gpus = gpus
         self._handles: dict[str, ModelHandle] = {}
+
+    @cached_property
+    def run_folder(self) -> Path:
+        """Where this run's files are."""
+        from pytest_vdb.results.journal import RUNS
+
+        return self.options.output / RUNS / self.run_id
 
     # Who is asked what ----------------------------------------------------------------------------------------------
 

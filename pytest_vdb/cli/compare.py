@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from pytest_vdb.results.reported import Source
 
 _HOW = "two models of one run: vdb compare RUN A B; one model in two runs: vdb compare RUN_A RUN_B"
-_MOST_NAMES = 8
-"""That a message lists."""
 _WIDEST = 120
 
 
@@ -199,7 +197,7 @@ def _side(source: Source, model: str, label: str) -> Side:
 
     known = source.models
     if model not in known:
-        mend = f"It holds {few(known, _MOST_NAMES)}."
+        mend = f"It holds {few(known)}."
         if len(known) == 1:
             mend = f"It holds only {known[0]!r}: compare it with another run."
         raise UnknownName("model", model, known, where=source.path, mend=mend)
@@ -215,11 +213,11 @@ def _shared_models(first: Source, second: Source, expression: str | None) -> lis
     terms = [term.strip() for term in (expression or "").split(",") if term.strip()]
     for term in terms:
         if not any(fnmatch.fnmatchcase(name, term) for name in both):
-            mend = f"Both runs have {few(both, _MOST_NAMES)}." if both else None
+            mend = f"Both runs have {few(both)}." if both else None
             raise UnknownName("model of both runs", term, both, where="--model", mend=mend)
     chosen = [name for name in both if expression is None or any(fnmatch.fnmatchcase(name, term) for term in terms)]
     if not chosen:
-        mine, theirs = (few(source.models, _MOST_NAMES) for source in (first, second))
+        mine, theirs = (few(source.models) for source in (first, second))
         raise RecordError(
             f"no model is in both: {mine}; {theirs}",
             where=f"{first.path} and {second.path}",

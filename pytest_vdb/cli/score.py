@@ -83,14 +83,14 @@ class ScoreArguments:
 
 
 def _score_clips(arguments: ScoreArguments) -> int:
-    from pytest_vdb.results.ledger import Ledger
+    from pytest_vdb.results.ledger import SCORES, Ledger
 
     session = session_of(arguments.session)
     specs = _that_can_compare(arguments, session)
     kept = _kept_reference(arguments.reference)
     recordings = _recordings(arguments.clips, arguments.prompts)
     name = arguments.clips.resolve().name
-    output = arguments.output or Path("reports") / "scores" / f"{name}.jsonl"
+    output = arguments.output or Path("reports") / SCORES / f"{name}.jsonl"
     privacy = Privacy(Path.cwd(), arguments=sys.argv)
     ledger = Ledger(files.check_writable(output), privacy)
     for warning in ledger.warnings:

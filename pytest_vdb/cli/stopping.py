@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-_ALIKE = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+from pytest_vdb import signals
 
 
 class Stopped(KeyboardInterrupt):
@@ -29,7 +29,7 @@ def signals_that_stop() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in _ALIKE}
+    before = {number: signal.getsignal(number) for number in signals.OF_AN_END}
     for number, handler in before.items():
         if handler == signal.SIG_DFL:  # `nohup` ignores SIGHUP, and means it
             signal.signal(number, _stop)

@@ -15,6 +15,7 @@ from types import FrameType
 
 import pytest
 
+from pytest_vdb import signals
 from pytest_vdb.plugin.telling import tell
 
 PROCESS = "process"
@@ -22,8 +23,6 @@ PROCESS = "process"
 
 GRACE_S = 1.0
 """How long workers may take to hear that the session ends."""
-
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Stopping:
@@ -41,7 +40,7 @@ class Stopping:
         """From now on. Whoever handles or ignores a signal already (`nohup`) keeps doing so."""
         if self._handled or threading.current_thread() is not threading.main_thread():
             return
-        for one in _SIGNALS:
+        for one in signals.OF_AN_END:
             if signal.getsignal(one) == signal.SIG_DFL:
                 signal.signal(one, self._stop)
                 self._handled.append(one)

@@ -49,6 +49,7 @@ from pytest_vdb.reporters.text import (
     weights_words,
     words_of_status,
 )
+from pytest_vdb.results.journal import RUNS
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_CARDS = 600
@@ -132,7 +133,7 @@ class Files:
         path = _within(run, relative)
         if path is None or (self.root is not None and self._file(run, path) is None):
             return None
-        return "/".join(quote(part, safe="") for part in ("runs", run, *path.split("/")))
+        return "/".join(quote(part, safe="") for part in (RUNS, run, *path.split("/")))
 
     def poster(self, run: str, relative: str | None) -> str | None:
         """The picture itself as a `data:` URL, or a link once the page has enough of them; None: it is no picture."""
@@ -152,7 +153,7 @@ class Files:
         """The file that lies there, if it is one and lies in the run's folder, wherever links lead."""
         assert self.root is not None
         try:
-            folder = (self.root / "runs" / run).resolve()
+            folder = (self.root / RUNS / run).resolve()
             file = (folder / path).resolve()
             return file if file.is_relative_to(folder) and is_file(file) else None
         except (OSError, ValueError, RuntimeError):  # a name that no system has, a link that leads to itself

@@ -17,6 +17,8 @@ from pytest_vdb.records import Record, Run, from_json, read_record, to_json
 _CUT_SHORT = frozenset({"interrupted", "not_run"})
 
 RECORDS, RUN = "records.jsonl", "run.json"
+RUNS = "runs"
+"""The folder of an output folder in which each session has its own."""
 
 
 class Journal:
@@ -40,7 +42,7 @@ class Journal:
         Raises:
             OutputError: the folder cannot be written, or the run has records already.
         """
-        folder = files.make_folder(Path(output) / "runs" / run.id)
+        folder = files.make_folder(Path(output) / RUNS / run.id)
         if not files.is_there(folder / RECORDS):  # else it is another run's, and its `run.json` too
             files.write(folder / RUN, to_json(run) + "\n")
         return cls(folder)

@@ -19,6 +19,8 @@ from pytest_vdb.results import journal, vbench
 
 SCORE, SCORE_SET = "score", "score-set"
 """The benchmarks of `vdb score`'s records: of each clip, and of all clips together."""
+SCORES = "scores"
+"""The folder of an output folder in which ledgers are kept, unless the user names another place."""
 
 FILE = "file"
 """The digest of the clip's file, among the settings of a record's recipe."""
@@ -132,7 +134,7 @@ def is_told(folder: str) -> bool:
 def project_of(ledger: Path) -> Path:
     """The folder that a ledger spells others relative to."""
     home = ledger.resolve().parent
-    return home.parent.parent if (home.parent.name, home.name) == ("reports", "scores") else home
+    return home.parent.parent if (home.parent.name, home.name) == ("reports", SCORES) else home
 
 
 def read(path: Path) -> Table:

@@ -162,7 +162,7 @@ def named(argument: str) -> tuple[str | None, list[Path]]:
 def _contents(path: Path, problems: list[VdbError]) -> list[Path]:
     """A folder that is no run stands for what it holds; one that holds nothing is a problem."""
     is_run = any(files.is_there(path / name) for name in (journal.RUN, journal.RECORDS))
-    was_to_be_one = path.resolve().parent.name == sources.RUNS
+    was_to_be_one = path.resolve().parent.name == journal.RUNS
     if not files.is_folder(path) or is_run or was_to_be_one:
         return [path]
     try:
@@ -255,7 +255,7 @@ def _sources_of_scores(ledgers: Sequence[_Scored], benchmark: str) -> list[Sourc
             say = "say who made the clips: vdb score --model NAME, or vdb report NAME=FILE"
             warnings.append(f"{one.path}: several folders have one name; shown as {', '.join(renamed)}; {say}")
         folder = one.path.parent
-        output = folder.parent if folder.name == "scores" else folder
+        output = folder.parent if folder.name == ledger.SCORES else folder
         found.append(
             Source(
                 path=one.path,

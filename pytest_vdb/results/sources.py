@@ -17,9 +17,6 @@ Sort = Literal["run", "ledger", "baseline", "published"]
 
 KNOWN = "give a run's folder, what vdb score wrote, a baseline, or a result file of VBench"
 
-RUNS = "runs"
-"""The folder of an output folder in which each session has its own."""
-
 _LISTS = "_full_info.json"
 """VBench's list of the videos that it looked at, beside each result file."""
 
@@ -49,7 +46,7 @@ def inside(folder: Path) -> list[Path]:
     Raises:
         RecordError: nothing.
     """
-    folders = [folder, *(folder / name for name in (RUNS, "scores") if files.is_folder(folder / name))]
+    folders = [folder, *(folder / name for name in (journal.RUNS, ledger.SCORES) if files.is_folder(folder / name))]
     try:
         listed = [path for place in folders for path in sorted(place.iterdir()) if not path.name.startswith(".")]
     except OSError as problem:
@@ -77,7 +74,7 @@ def is_list_of_videos(path: Path) -> bool:
 
 def _belongs(path: Path) -> bool:
     if files.is_folder(path):  # a session that was killed in its first test may leave only its clips
-        return files.is_there(path / journal.RUN) or path.parent.name == RUNS
+        return files.is_there(path / journal.RUN) or path.parent.name == journal.RUNS
     if path.suffix == ".jsonl":
         return _is_ledger(path)
     if ledger_beside(path) is not None or is_list_of_videos(path):
