@@ -93,7 +93,7 @@ def fields_of(kind: type) -> set[str]:
     return {one.name for one in own if not dataclasses.is_dataclass(types[one.name])}.union(*groups)
 
 
-@pytest.mark.parametrize("parser", parsers(_parser()), ids=lambda parser: parser.prog)
+@pytest.mark.parametrize("parser", list(parsers(_parser())), ids=lambda parser: parser.prog)
 def test_every_argument_of_a_command_ends_in_a_frozen_field(parser):
     """`argparse.Namespace` knows no types and forgives every misspelt name: no command sees it."""
     command = parser.get_default("command")

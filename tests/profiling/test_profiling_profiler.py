@@ -148,7 +148,7 @@ def probes():
                 yield pytest.param(one, id=name)
 
 
-@pytest.mark.parametrize("kind", probes())
+@pytest.mark.parametrize("kind", list(probes()))
 def test_every_probe_declares_its_readings(kind):
     declared = getattr(kind, "readings", ())
     assert declared, f"{kind.__module__}: give {kind.__name__} `readings`, all that it can tell"
