@@ -17,7 +17,7 @@ from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.pipelines import calls, quantizations, schedulers, switches
 from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.models.weights import architectures, blueprints, finding, folders, modular, tiny
-from pytest_vdb.models.weights.reading import read_folder
+from pytest_vdb.models.weights.reading import check_filled, read_folder
 from pytest_vdb.records import Recipe
 
 
@@ -101,6 +101,7 @@ def _from_folder_as_it_is(card: ModelCard, kind: Any, recipe: Recipe, source: We
         return kind.from_pretrained(found.folder, **settings)
 
     pipeline = read_folder(read, found.folder, str(card.pipeline))
+    check_filled(pipeline.components, found.folder)
     if source.mode != "tiny":
         return Loaded(pipeline=pipeline, revision=found.revision, call=card.call)
     tiny.after_load(pipeline)

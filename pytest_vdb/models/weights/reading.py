@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,27 @@ def read_folder(load: Callable[[], Any], folder: Path, what: str) -> Any:
             where=folder,
             mend="is it the folder of another architecture or of an incomplete copy?",
         ) from error
+
+
+def check_filled(components: Mapping[str, Any], folder: Path) -> None:
+    """Refuse networks of which a weight stands in no file: diffusers leaves such a weight without any value.
+
+    Args:
+        components: of a pipeline, by name.
+        folder: what they were read from.
+
+    Raises:
+        WeightsBroken: naming the component and its weights.
+    """
+    import torch
+
+    for name, part in components.items():
+        if not isinstance(part, torch.nn.Module):
+            continue
+        tensors = itertools.chain(part.named_parameters(), part.named_buffers())
+        if absent := [key for key, tensor in tensors if tensor.is_meta]:
+            listed = ", ".join(absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
+            raise WeightsBroken(f"its {name} lacks {listed}", where=folder, mend=folders.COPY_AGAIN)
 
 
 def _shortened(error: Exception) -> str:

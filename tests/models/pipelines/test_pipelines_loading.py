@@ -6,6 +6,7 @@ import os
 import shutil
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from pytest_vdb.errors import CardError, RecipeError, WeightsBroken, WeightsMissing
 from pytest_vdb.models.card import Part
@@ -123,6 +124,17 @@ def test_a_missing_component_or_shard_is_named(local):
     index = {"weight_map": {"a": "diffusion_pytorch_model.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (local.folder / "vae" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(WeightsBroken, match=r"1 of its shards are missing: model-00002-of-00002.safetensors"):
+        local()
+
+
+@pytest.mark.parametrize("file", [TRANSFORMER, VAE])
+def test_a_weight_that_stands_in_no_file_is_named(local, file):
+    """diffusers loads the network without it; generating would end in an error of torch's about meta tensors."""
+    weights = load_file(local.folder / file)
+    absent = min(weights)
+    del weights[absent]
+    save_file(weights, local.folder / file, {"format": "pt"})
+    with pytest.raises(WeightsBroken, match=rf"wan2.1-t2v-1.3b: its {file.partition('/')[0]} lacks {absent}"):
         local()
 
 
