@@ -180,7 +180,7 @@ def backbone(
             filename=filename,
             sha256=sha256,
         )
-        _check(spec)
+        _check_backbone(spec)
         setattr(network, _TAG, spec)
         return network
 
@@ -199,7 +199,7 @@ def declared(network: object) -> BackboneSpec:
     return spec
 
 
-def _check(spec: BackboneSpec) -> None:
+def _check_backbone(spec: BackboneSpec) -> None:
     where = where_is(spec.opens)
     if not spec.name or any(letter.isspace() or letter in ",:=*?[]" for letter in spec.name):
         mend = "no spaces, commas, colons, equals signs or globs in a name"

@@ -39,7 +39,7 @@ class Dino:
 
         self._device = source.device
         if source.tiny:
-            self._model, self.identity = seeded(_tiny), "tiny"
+            self._model, self.identity = seeded(_tiny_dino), "tiny"
         else:
             self._model, self.identity = open_pretrained(Dinov2Model, source, network=declared(self), called="DINOv2")
         self._short_side, self._size = (64, 56) if source.tiny else (256, 224)
@@ -64,7 +64,7 @@ class Dino:
         return token
 
 
-def _tiny() -> Dinov2Model:
+def _tiny_dino() -> Dinov2Model:
     from transformers import Dinov2Config, Dinov2Model
 
     config = Dinov2Config(

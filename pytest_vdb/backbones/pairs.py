@@ -38,7 +38,8 @@ def need_same_size(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> None:
     """
     if first.shape[1:3] != second.shape[1:3]:
         raise CannotMeasure(
-            f"frames of {_size(first)} and of {_size(second)} pixels", mend="give a reference of the same resolution"
+            f"frames of {_pixels(first)} and of {_pixels(second)} pixels",
+            mend="give a reference of the same resolution",
         )
 
 
@@ -52,12 +53,12 @@ def to_short_side(frames: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     if short == side:
         return frames
     if short < side:
-        raise CannotMeasure(f"frames of {_size(frames)} pixels are smaller than {side}: enlarging adds nothing")
+        raise CannotMeasure(f"frames of {_pixels(frames)} pixels are smaller than {side}: enlarging adds nothing")
     from pytest_vdb.backbones.networks import frames as framing
 
     smaller = framing.resize_short_side(framing.to_device(frames, "cpu"), side)
     return np.ascontiguousarray(smaller.permute(0, 2, 3, 1).numpy())
 
 
-def _size(frames: NDArray[np.uint8]) -> str:
+def _pixels(frames: NDArray[np.uint8]) -> str:
     return f"{frames.shape[2]}x{frames.shape[1]}"

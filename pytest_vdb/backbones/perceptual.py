@@ -142,7 +142,7 @@ class LpipsAlex(_Pairwise):
             return
         files = _OF_LPIPS.find(declared(self), source)
         trunk = _load_trunk(alexnet(), files.trunk)
-        heads = _read(files.heads)
+        heads = _read_weights(files.heads)
         try:
             weights = [heads[f"lin{level}.model.1.weight"].to(source.device) for level in range(5)]
         except KeyError as error:
@@ -181,7 +181,7 @@ class DistsVgg(_Pairwise):
             return
         files = _OF_DISTS.find(declared(self), source)
         trunk = _load_trunk(vgg16(L2Pool), files.trunk)
-        heads = _read(files.heads)
+        heads = _read_weights(files.heads)
         try:
             weights = [heads[name].to(source.device) for name in ("alpha", "beta")]
         except KeyError as error:
@@ -193,7 +193,7 @@ class DistsVgg(_Pairwise):
 
 
 @dataclass(frozen=True, slots=True)
-class _Files:
+class _WeightFiles:
     trunk: Path
     heads: Path
 
@@ -214,7 +214,7 @@ class _Places:
     installed: tuple[tuple[str, str], ...]
     """Packages that bring the heads, and where inside."""
 
-    def find(self, network: BackboneSpec, source: BackboneSource) -> _Files:
+    def find(self, network: BackboneSpec, source: BackboneSource) -> _WeightFiles:
         """Both files, each from wherever it is.
 
         Raises:
@@ -222,7 +222,7 @@ class _Places:
         """
         given = given_file(source.path, backbone=network.name) if source.path else None
         if given is None or not is_folder(given):
-            return _Files(self._published_trunk(network, source), given or self._published_heads(network, source))
+            return _WeightFiles(self._published_trunk(network, source), given or self._published_heads(network, source))
         found = sorted(path for path in given.glob(self.trunk) if path.suffix in (".pth", ".pt", ".safetensors"))
         if not found or not is_there(given / self.heads):
             raise WeightsMissing(
@@ -230,7 +230,7 @@ class _Places:
                 where=f"--vdb-backbone {network.name}",
                 mend="put torchvision's trunk and the authors' heads there, under these names",
             )
-        return _Files(found[0], given / self.heads)
+        return _WeightFiles(found[0], given / self.heads)
 
     def _published_trunk(self, network: BackboneSpec, source: BackboneSource) -> Path:
         return url_file(
@@ -271,7 +271,7 @@ _OF_DISTS = _Places(
 )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_weights(path: Path) -> dict[str, Any]:
     try:
         return read_state(path)
     except Exception as error:  # torch and safetensors raise whatever their parsers do on a broken file
@@ -283,7 +283,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _load_trunk(trunk: Trunk, path: Path) -> Trunk:
-    state = {name: value for name, value in _read(path).items() if name.startswith("features.")}
+    state = {name: value for name, value in _read_weights(path).items() if name.startswith("features.")}
     try:
         trunk.load_state_dict(state)
     except RuntimeError as error:

@@ -27,7 +27,7 @@ class BackboneRegistry:
     @classmethod
     def builtin(cls) -> BackboneRegistry:
         """The networks that come with pytest-vdb: whatever a file of this room tags."""
-        return cls(_our_own())
+        return cls(_our_backbones())
 
     def add(self, network: BackboneSpec) -> None:
         """Register one network; twice the same counts once.
@@ -47,7 +47,7 @@ class BackboneRegistry:
 
     def add_from(self, module: ModuleType | object) -> None:
         """Register everything tagged with `@backbone` in a module, plugin or class."""
-        for network in _tagged_in(module):
+        for network in _backbones_in(module):
             self.add(network)
 
     @property
@@ -90,13 +90,13 @@ _LISTED = "`vdb backbones` lists them all."
 
 
 @lru_cache(maxsize=1)
-def _our_own() -> tuple[BackboneSpec, ...]:
+def _our_backbones() -> tuple[BackboneSpec, ...]:
     names = sorted(module.name for module in pkgutil.iter_modules(backbones.__path__) if not module.ispkg)
     modules = [importlib.import_module(f"{backbones.__name__}.{name}") for name in names]
-    return tuple(sorted((network for module in modules for network in _tagged_in(module)), key=lambda one: one.name))
+    return tuple(sorted((network for module in modules for network in _backbones_in(module)), key=lambda one: one.name))
 
 
-def _tagged_in(module: ModuleType | object) -> Iterator[BackboneSpec]:
+def _backbones_in(module: ModuleType | object) -> Iterator[BackboneSpec]:
     yield from (spec for thing in getattr(module, "__dict__", {}).values() if (spec := spec_of(thing)) is not None)
 
 

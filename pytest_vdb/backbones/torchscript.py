@@ -61,15 +61,15 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         Exception: what zipfile and pickletools raise for a torn file.
     """
     with zipfile.ZipFile(path) as archive:
-        files = _Files(archive, path)
+        files = _Archive(archive, path)
         root = _unpickled(files.read("data.pkl"), path)
         if not isinstance(root, _Object):
             raise _not_understood(path, "its root is no module")
-        return dict(_weights_of(root, "", files, ()))
+        return dict(_weights_of_script(root, "", files, ()))
 
 
 @dataclass(frozen=True, slots=True)
-class _Files:
+class _Archive:
     """What the archive holds, below the folder that all of it lies in."""
 
     archive: zipfile.ZipFile
@@ -225,8 +225,8 @@ def _pairs(items: list[Any]) -> Iterator[tuple[str, Any]]:
 # Notes to tensors ----------------------------------------------------------------------------------------------------
 
 
-def _weights_of(
-    module: _Object, prefix: str, files: _Files, above: tuple[_Object, ...]
+def _weights_of_script(
+    module: _Object, prefix: str, files: _Archive, above: tuple[_Object, ...]
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """As a module's `state_dict` has them: its own parameters and buffers, then those of the modules in it, in order.
 
@@ -238,7 +238,7 @@ def _weights_of(
         raise _not_understood(files.path, f"{where} keeps its weights by code of its own")
     if module in above or len(above) > DEEPEST:
         raise _not_understood(files.path, f"{where} holds itself")
-    kind = _Class.of(module, files)
+    kind = _ScriptedClass.of(module, files)
     for name, value in module.state.items():
         if isinstance(value, _Call) and kind.keeps(name):
             yield prefix + name, _tensor(value, prefix + name, files)
@@ -246,10 +246,10 @@ def _weights_of(
                 yield f"{prefix}eps", _epsilon(module.state, kind, where, files.path)
     for name, value in module.state.items():
         if isinstance(value, _Object):
-            yield from _weights_of(value, f"{prefix}{name}.", files, (*above, module))
+            yield from _weights_of_script(value, f"{prefix}{name}.", files, (*above, module))
 
 
-def _tensor(call: _Call, name: str, files: _Files) -> torch.Tensor:
+def _tensor(call: _Call, name: str, files: _Archive) -> torch.Tensor:
     """The tensor that `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...)` would have made.
 
     Raises:
@@ -277,13 +277,13 @@ def _tensor(call: _Call, name: str, files: _Files) -> torch.Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Class:
+class _ScriptedClass:
     """What the archive's code says of a module's class, as text."""
 
     text: str
 
     @classmethod
-    def of(cls, module: _Object, files: _Files) -> _Class:
+    def of(cls, module: _Object, files: _Archive) -> _ScriptedClass:
         """The class's own lines of its file."""
         if not isinstance(module.type, _Name):
             return cls("")
@@ -305,7 +305,7 @@ class _Class:
         return found[1] if found else None
 
 
-def _epsilon(state: dict[str, Any], kind: _Class, where: str, path: Path) -> torch.Tensor:
+def _epsilon(state: dict[str, Any], kind: _ScriptedClass, where: str, path: Path) -> torch.Tensor:
     """Of a batch normalisation; never guessed, for the numbers behind it depend on it."""
     import torch
 

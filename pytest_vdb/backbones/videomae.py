@@ -67,7 +67,7 @@ class VideoMae:
         from pytest_vdb.backbones.networks.batches import seeded
 
         self._device = source.device
-        self._model, self.identity = (seeded(_tiny), "tiny") if source.tiny else _published(source)
+        self._model, self.identity = (seeded(_tiny_videomae), "tiny") if source.tiny else _published(source)
         self._model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
@@ -179,7 +179,7 @@ def _load(path: Path) -> VideoMAEForVideoClassification:
     return model
 
 
-def _tiny() -> VideoMAEForVideoClassification:
+def _tiny_videomae() -> VideoMAEForVideoClassification:
     from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
     config = VideoMAEConfig(

@@ -46,7 +46,7 @@ class VJepa:
 
         self._device = source.device
         if source.tiny:
-            self._model, self.identity = seeded(_tiny), "tiny"
+            self._model, self.identity = seeded(_tiny_vjepa), "tiny"
         else:
             self._model, self.identity = open_pretrained(VJEPA2Model, source, network=declared(self), called="V-JEPA 2")
         self._model.eval().requires_grad_(False).to(self._device)
@@ -79,7 +79,7 @@ def evenly(frames: int, multiple: int) -> NDArray[np.intp]:
     return np.append(chosen, np.full(-count % multiple, frames - 1, np.intp))
 
 
-def _tiny() -> VJEPA2Model:
+def _tiny_vjepa() -> VJEPA2Model:
     from transformers import VJEPA2Config, VJEPA2Model
 
     config = VJEPA2Config(

@@ -133,7 +133,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     inside = next((key for key in _WRAPPERS if isinstance(state.get(key), dict)), None)
     state = dict(state if inside is None else state[inside])
     dense = sum(value.numel() * value.element_size() for value in state.values() if isinstance(value, torch.Tensor))
-    _check_size(dense, path)
+    _check_promised_size(dense, path)
     return state
 
 
@@ -141,10 +141,10 @@ def _check_archive(path: Path) -> None:
     """A checkpoint is a zip, which may promise more than it holds."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            _check_size(sum(member.file_size for member in archive.infolist()), path)
+            _check_promised_size(sum(member.file_size for member in archive.infolist()), path)
 
 
-def _check_size(promised: int, path: Path) -> None:
+def _check_promised_size(promised: int, path: Path) -> None:
     """Weights take as much memory as their file takes of the disk; what takes more is held to the budget.
 
     Raises:

@@ -249,7 +249,7 @@ def looking_through(backbones: BackboneRegistry, spec: MetricSpec) -> MetricSpec
         looks_at=tuple((network.feature(name), network) for name, network in asked.items()),
         unknown=tuple(unknown),
     )
-    _check(bound)
+    _check_metric(bound)
     return bound
 
 
@@ -278,7 +278,7 @@ def feature_of(parameter: str, features: Container[str]) -> str | None:
     return next((name for name in names if name in features), None)
 
 
-def _check(spec: MetricSpec) -> None:
+def _check_metric(spec: MetricSpec) -> None:
     where = where_is(spec.function)
     if not spec.name or any(letter.isspace() or letter in ",:*?[]" for letter in spec.name):
         raise MetricError(

@@ -102,14 +102,14 @@ def fsim_frames(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> FeatureS
     together = max(1, SIZE_PX**2 // (height * width))
     with torch.inference_mode():
         parts = [
-            _similarities(_yiq(first[start : start + together]), _yiq(second[start : start + together]))
+            _phase_similarities(_yiq(first[start : start + together]), _yiq(second[start : start + together]))
             for start in range(0, len(first), together)
         ]
     values = torch.cat(parts).numpy()
     return FeatureSimilarities(values[:, 0], values[:, 1])
 
 
-def _similarities(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def _phase_similarities(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """FSIM and FSIMc, `float64 (T, 2)`, of frames in YIQ, `float32 (3, T, H, W)`."""
     import torch
 

@@ -177,7 +177,7 @@ def scored(features: Sequence[NDArray[Any]], given: ReferenceFeatures, *, ddof: 
         value,
         n=len(vectors),
         interval=None if within is None else (max(0.0, within[0]), within[1]),
-        reason=_worth(len(vectors)),
+        reason=_worth_of_fvd(len(vectors)),
     )
 
 
@@ -224,7 +224,7 @@ def _leaving_out(
     return without
 
 
-def _worth(n: int) -> str | None:
+def _worth_of_fvd(n: int) -> str | None:
     if n >= ENOUGH_CLIPS:
         return None
     return f"N = {n} clips: below {ENOUGH_CLIPS} most of a Fréchet distance can be bias; compare only at equal N"

@@ -76,7 +76,7 @@ def kernel_swaps(kernel: Polynomial, *, unbiased: bool = True, scale: float = 1.
         theirs = side(reference)
         if isinstance(theirs, Moments) and kernel == JEDI_KERNEL:
             return swap_test(first, second, lambda mine: jedi_distance(mine, theirs, unbiased=unbiased), **how)
-        found = kernel_swap_test(first, second, _features(theirs), kernel, unbiased=unbiased, **how)
+        found = kernel_swap_test(first, second, _rows_of_features(theirs), kernel, unbiased=unbiased, **how)
         return replace(found, difference=scale * found.difference)
 
     return test
@@ -98,7 +98,7 @@ def kvd(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures
 
     Source: Unterthiner et al. (arXiv 1812.01717), by the kernel and estimator of KID (arXiv 1801.01401).
     """
-    return _scored(stacked(i3d_set), _features(side(i3d_reference)), KVD_KERNEL, unbiased=True)
+    return _scored(stacked(i3d_set), _rows_of_features(side(i3d_reference)), KVD_KERNEL, unbiased=True)
 
 
 @metric(
@@ -300,7 +300,7 @@ def _jedi(given: Sequence[NDArray[Any]], reference: ReferenceFeatures, *, unbias
     enough = ENOUGH_CLIPS if unbiased else ENOUGH_CLIPS_BIASED
     if isinstance(theirs, Moments):
         value = jedi_distance(vectors, theirs, unbiased=unbiased)
-        return Score(value, n=len(vectors), reason=_worth(len(vectors), enough, "no interval from moments alone"))
+        return Score(value, n=len(vectors), reason=_worth_of(len(vectors), enough, "no interval from moments alone"))
     return _scored(vectors, theirs, JEDI_KERNEL, unbiased=unbiased, scale=JEDI_SCALE, enough=enough)
 
 
@@ -319,10 +319,10 @@ def _scored(
     within = interval(value, [scale * left for left in sums.leave_one_out(unbiased=unbiased)]) if n >= 4 else None
     if within is not None and not unbiased:
         within = max(0.0, within[0]), within[1]
-    return Score(value, n=len(vectors), interval=within, reason=_worth(n, enough))
+    return Score(value, n=len(vectors), interval=within, reason=_worth_of(n, enough))
 
 
-def _features(given: NDArray[np.float64] | Moments) -> NDArray[np.float64]:
+def _rows_of_features(given: NDArray[np.float64] | Moments) -> NDArray[np.float64]:
     if isinstance(given, Moments):
         raise CannotMeasure(
             "a cubic kernel needs the reference's features, and only their moments were kept",
@@ -340,6 +340,6 @@ def _check_sizes(n: int, m: int, first: int, second: int, *, least: int) -> None
         raise CannotMeasure(f"needs {least} clips on either side, got {n} and {m}")
 
 
-def _worth(n: int, enough: int, note: str | None = None) -> str | None:
+def _worth_of(n: int, enough: int, note: str | None = None) -> str | None:
     few = f"N = {n} clips: fewer than {enough} say little, and compare only at equal N" if n < enough else None
     return "; ".join(filter(None, (few, note))) or None

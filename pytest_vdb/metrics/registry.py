@@ -31,7 +31,7 @@ class MetricRegistry:
     def builtin(cls, backbones: BackboneRegistry | None = None) -> MetricRegistry:
         """The metrics that come with pytest-vdb: whatever a file of this room tags; of clips, of sets, of pairs."""
         registry = cls(backbones)
-        for spec in _our_own():
+        for spec in _our_metrics():
             registry.add(spec)
         return registry
 
@@ -64,7 +64,7 @@ class MetricRegistry:
             The metrics that were found.
         """
         self.backbones.add_from(module)
-        return tuple(self.add(spec) for spec in _tagged_in(module))
+        return tuple(self.add(spec) for spec in _metrics_in(module))
 
     def names(self) -> tuple[str, ...]:
         """The metrics' names, in the order in which they were registered."""
@@ -117,14 +117,14 @@ class MetricRegistry:
 
 
 @lru_cache(maxsize=1)
-def _our_own() -> tuple[MetricSpec, ...]:
+def _our_metrics() -> tuple[MetricSpec, ...]:
     names = sorted(module.name for module in pkgutil.iter_modules(metrics.__path__) if not module.ispkg)
     modules = [importlib.import_module(f"{metrics.__name__}.{name}") for name in names]
-    found = dict.fromkeys(spec for module in modules for spec in _tagged_in(module))
+    found = dict.fromkeys(spec for module in modules for spec in _metrics_in(module))
     return tuple(sorted(found, key=lambda spec: SCOPES.index(spec.scope)))
 
 
-def _tagged_in(module: ModuleType | object) -> Iterator[MetricSpec]:
+def _metrics_in(module: ModuleType | object) -> Iterator[MetricSpec]:
     """What is tagged among a module's names, and in its tables of equal metrics."""
     for thing in getattr(module, "__dict__", {}).values():
         for one in thing if isinstance(thing, tuple) else (thing,):

@@ -94,7 +94,7 @@ def ssim_frames(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[
     """
     _need(first, WINDOW)
     return np.concatenate(
-        [_by_frame(_similarities(a, b, with_contrast=False).whole) for a, b in _side_by_side(first, second)]
+        [_by_frame(_structural_similarities(a, b, with_contrast=False).whole) for a, b in _side_by_side(first, second)]
     )
 
 
@@ -119,15 +119,15 @@ def _over_scales(first: torch.Tensor, second: torch.Tensor) -> NDArray[np.float6
     last = len(SCALE_WEIGHTS) - 1
     product = np.ones(first.shape[-1])
     for scale, weight in enumerate(SCALE_WEIGHTS):
-        found = _similarities(first, second, with_contrast=scale < last)
+        found = _structural_similarities(first, second, with_contrast=scale < last)
         term = found.contrast if scale < last else found.whole
         product *= np.clip(term, 0, None) ** weight
         if scale < last:
-            first, second = _halved(first), _halved(second)
+            first, second = _halved_stack(first), _halved_stack(second)
     return product
 
 
-def _similarities(first: torch.Tensor, second: torch.Tensor, *, with_contrast: bool) -> Similarities:
+def _structural_similarities(first: torch.Tensor, second: torch.Tensor, *, with_contrast: bool) -> Similarities:
     """Of two stacks `(H, W, C)` of levels less `MIDDLE`, strip by strip."""
     import torch
 
@@ -199,7 +199,7 @@ def _window(channels: int) -> tuple[torch.Tensor, torch.Tensor]:
     return one.view(1, 1, 1, -1).repeat(channels, 1, 1, 1), one.view(1, 1, -1, 1).repeat(channels, 1, 1, 1)
 
 
-def _halved(stack: torch.Tensor) -> torch.Tensor:
+def _halved_stack(stack: torch.Tensor) -> torch.Tensor:
     """`(H, W, C)` -> means of 2x2, float32, in the same layout."""
     import torch
 

@@ -102,7 +102,7 @@ def delegate(dimension: str, clips: Sequence[Clip], prompts: Sequence[Prompt]) -
     python = os.environ.get(INTERPRETER) or sys.executable
     suite = _package(python) / "VBench_full_info.json"
     custom = dimension in CUSTOM
-    names = _numbered(clips) if custom else _as_vbench_calls_them(_asked_about(dimension, prompts, suite), prompts)
+    names = _file_names(clips) if custom else _as_vbench_calls_them(_asked_about(dimension, prompts, suite), prompts)
     if not names:
         raise CannotMeasure(
             f"none of the prompts is one of VBench's for {dimension}", mend=f"use VBench's own prompts: {suite.name}"
@@ -191,7 +191,7 @@ def _asked_about(dimension: str, prompts: Sequence[Prompt], suite: Path) -> list
     return [index for index, prompt in enumerate(prompts) if prompt.text in asked]
 
 
-def _numbered(clips: Sequence[Clip]) -> dict[int, str]:
+def _file_names(clips: Sequence[Clip]) -> dict[int, str]:
     return {index: f"{index:05d}.mp4" for index in range(len(clips))}
 
 

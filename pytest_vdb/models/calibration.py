@@ -41,7 +41,7 @@ def blurred(prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
 def noisy(prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
     """The same scene with fresh noise in every frame."""
     clip = _scene(prompt, recipe, seed)
-    stream = hashlib.shake_256(_name(prompt, seed).encode()).digest(clip.frames.size)
+    stream = hashlib.shake_256(_name_of_scene(prompt, seed).encode()).digest(clip.frames.size)
     rolls = np.frombuffer(stream, np.uint8).reshape(clip.frames.shape).astype(np.int16)
     noise = ((rolls * (2 * NOISE_LEVELS + 1)) >> 8) - NOISE_LEVELS
     return Clip(np.clip(clip.frames + noise, 0, 255).astype(np.uint8), clip.fps)
@@ -50,22 +50,22 @@ def noisy(prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
 @model("calibration-frozen", tags=("calibration", "default"), frames=16, height=64, width=64, fps=8.0)
 def frozen(prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
     """The same scene stuck at its first frame."""
-    frames, height, width, fps = _size(recipe)
-    first = moving_shapes(_name(prompt, seed), frames=1, height=height, width=width)
+    frames, height, width, fps = _size_of_recipe(recipe)
+    first = moving_shapes(_name_of_scene(prompt, seed), frames=1, height=height, width=width)
     return Clip(np.repeat(first, frames, axis=0), fps)
 
 
-def _name(prompt: Prompt, seed: int) -> str:
+def _name_of_scene(prompt: Prompt, seed: int) -> str:
     """What the scene is rendered from: equal for all four models."""
     return digest([prompt.id, prompt.text, seed], length=64)
 
 
 def _scene(prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
-    frames, height, width, fps = _size(recipe)
-    return Clip(moving_shapes(_name(prompt, seed), frames=frames, height=height, width=width), fps)
+    frames, height, width, fps = _size_of_recipe(recipe)
+    return Clip(moving_shapes(_name_of_scene(prompt, seed), frames=frames, height=height, width=width), fps)
 
 
-def _size(recipe: Recipe) -> tuple[int, int, int, float]:
+def _size_of_recipe(recipe: Recipe) -> tuple[int, int, int, float]:
     """Frames, height, width and rate.
 
     Raises:

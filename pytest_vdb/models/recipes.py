@@ -40,10 +40,10 @@ def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
     """
     default = card.tiny if weights == "tiny" and card.pipeline is not None else card.defaults
     full = recipe.over(default)
-    full = dataclasses.replace(full, weights=_weights_of(card, weights), dtype=_dtype_of(card, full.dtype))
+    full = dataclasses.replace(full, weights=_weights_mode(card, weights), dtype=_dtype_of(card, full.dtype))
     _check_counts(card, full)
     _check_frames(card, full)
-    _check_size(card, full)
+    _check_frame_size(card, full)
     _check_budget(card, full)
     asked = set(recipe.settings())
     if card.pipeline is None:
@@ -72,7 +72,7 @@ def require_memory(card: ModelCard, available_gib: float) -> None:
         )
 
 
-def _weights_of(card: ModelCard, weights: WeightsMode) -> WeightsMode:
+def _weights_mode(card: ModelCard, weights: WeightsMode) -> WeightsMode:
     if card.pipeline is None:
         return "none"
     if weights == "none":
@@ -106,7 +106,7 @@ def _check_frames(card: ModelCard, recipe: Recipe) -> None:
         raise _refused(card, f"frames={frames}", f"its frame counts are {rule.text}; nearest: {near}")
 
 
-def _check_size(card: ModelCard, recipe: Recipe) -> None:
+def _check_frame_size(card: ModelCard, recipe: Recipe) -> None:
     for name in ("height", "width"):
         size, multiple = getattr(recipe, name), card.size_multiple
         if size is not None and size % multiple:

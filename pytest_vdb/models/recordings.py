@@ -83,7 +83,7 @@ def recordings(
         row = rows.get(os.path.realpath(path))
         known = (path, by_id, by_text)
         prompt, sample = _of_name(*known) if row is None else _of_row(row, *known)
-        joined.append(Recording(path=path, name=_name(path, folder), prompt=prompt, sample_index=sample))
+        joined.append(Recording(path=path, name=_name_of_clip(path, folder), prompt=prompt, sample_index=sample))
     return tuple(joined)
 
 
@@ -183,7 +183,7 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _name(path: Path, folder: Path) -> str:
+def _name_of_clip(path: Path, folder: Path) -> str:
     """As it can be written into a record."""
     return encodable(path.relative_to(folder).as_posix())
 
@@ -294,7 +294,7 @@ def _of_row(
     if known is not None:
         return known, index
     return Prompt(
-        id=name or _name(path.with_suffix(""), path.parent),
+        id=name or _name_of_clip(path.with_suffix(""), path.parent),
         text=text,
         category=row.text(["category"]) or "uncategorised",
     ), index

@@ -227,7 +227,7 @@ class Likeness:
         product = first.flatten(2).transpose(1, 2) @ last.flatten(2) / channels**0.5
         self._of_first = self._levels(product)
         self._of_last = self._levels(product.transpose(1, 2))
-        self._places = _grid(n, self.height, self.width, first)
+        self._places = _grid_of_pixels(n, self.height, self.width, first)
 
     def around(self, flows: torch.Tensor) -> torch.Tensor:
         """Likeness around where each pixel of the middle lies in either picture, `(N, 2 * 4 * 49, H/8, W/8)`.
@@ -268,11 +268,11 @@ def _warped(values: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """What lies where the flow (in pixels) points; the border is repeated."""
     n, _, height, width = flow.shape
     size = torch.tensor([width - 1, height - 1], device=flow.device).reshape(1, 2, 1, 1)
-    places = (2 * (_grid(n, height, width, flow) + flow) / size - 1).permute(0, 2, 3, 1)
+    places = (2 * (_grid_of_pixels(n, height, width, flow) + flow) / size - 1).permute(0, 2, 3, 1)
     return functional.grid_sample(values, places, padding_mode="border", align_corners=True)
 
 
-def _grid(n: int, height: int, width: int, like: torch.Tensor) -> torch.Tensor:
+def _grid_of_pixels(n: int, height: int, width: int, like: torch.Tensor) -> torch.Tensor:
     """Each pixel's own place, `(N, 2, H, W)`, x before y."""
     rows, columns = (torch.arange(side, device=like.device, dtype=like.dtype) for side in (height, width))
     return torch.stack(torch.meshgrid(columns, rows, indexing="xy")).expand(n, 2, height, width)

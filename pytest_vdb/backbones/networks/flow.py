@@ -54,7 +54,7 @@ def _refine(
     size = model.update_block.hidden_state_size
     hidden, inputs = context[first].tensor_split([size], dim=1)
     hidden, inputs = hidden.tanh(), inputs.relu()
-    start = _grid(seen.shape[-2], seen.shape[-1], seen.device).expand(len(pairs), -1, -1, -1)
+    start = _grid_of_coordinates(seen.shape[-2], seen.shape[-1], seen.device).expand(len(pairs), -1, -1, -1)
     now = start
     for _ in range(updates):
         found = model.corr_block.index_pyramid(centroids_coords=now)
@@ -74,7 +74,7 @@ def _upsampled(flow: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     return (weights * around).sum(dim=2).permute(0, 1, 4, 2, 5, 3).reshape(count, 2, 8 * height, 8 * width)
 
 
-def _grid(height: int, width: int, device: torch.device) -> torch.Tensor:
+def _grid_of_coordinates(height: int, width: int, device: torch.device) -> torch.Tensor:
     """The coordinates of every pixel, `(1, 2, H, W)`: x, y."""
     y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
     return torch.stack([x, y]).float()[None]
@@ -87,7 +87,7 @@ def carried(values: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, tor
         The sampled values, and where they lie inside the frame, `(N, H, W)`.
     """
     height, width = flow.shape[-2:]
-    at = _grid(height, width, flow.device) + flow
+    at = _grid_of_coordinates(height, width, flow.device) + flow
     last = torch.tensor([width - 1, height - 1], device=flow.device).view(1, 2, 1, 1)
     inside = ((at >= 0) & (at <= last)).all(dim=1)
     scaled = (2 * at / last.clamp(min=1) - 1).permute(0, 2, 3, 1)

@@ -189,7 +189,7 @@ def load(path: Path) -> tuple[InceptionI3d, str]:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     try:
-        state = _read(path)
+        state = _read_i3d(path)
     except VdbError:
         raise
     except Exception as error:  # torch and safetensors raise whatever their parsers do on a broken file
@@ -205,7 +205,7 @@ def load(path: Path) -> tuple[InceptionI3d, str]:
     return network, f"i3d-{known}:{sha256[:12]}"
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
+def _read_i3d(path: Path) -> dict[str, torch.Tensor]:
     return torchscript.read_state(path) if torchscript.is_archive(path) else read_state(path)
 
 

@@ -73,10 +73,15 @@ def block_features(brightness: NDArray[np.float64]) -> NDArray[np.float64]:
         size = f"{brightness.shape[1]}x{brightness.shape[0]}"
         raise CannotMeasure(f"NIQE needs two blocks of 96x96 pixels, and the frames have {size} pixels")
     whole = brightness[:height, :width]
-    return np.hstack([_features(_normalised(whole), BLOCK), _features(_normalised(_halved(whole)), BLOCK // 2)])
+    return np.hstack(
+        [
+            _block_features(_normalised_luma(whole), BLOCK),
+            _block_features(_normalised_luma(_half_size(whole)), BLOCK // 2),
+        ]
+    )
 
 
-def _normalised(brightness: NDArray[np.float64]) -> NDArray[np.float64]:
+def _normalised_luma(brightness: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each pixel's distance from its neighbourhood's mean, in its neighbourhood's deviations: equation 1."""
     mean = _weighted(brightness)
     deviation = np.sqrt(np.abs(_weighted(brightness * brightness) - mean * mean))
@@ -94,7 +99,7 @@ def _weighted(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return weighted
 
 
-def _halved(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _half_size(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Half the size by a cubic kernel (a = -1/2) stretched to eight pixels, the border mirrored: MATLAB's imresize."""
     at = np.abs(np.arange(-3.5, 4)) / 2
     near, far = 1.5 * at**3 - 2.5 * at**2 + 1, -0.5 * at**3 + 2.5 * at**2 - 4 * at + 2
@@ -107,7 +112,7 @@ def _halved(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values
 
 
-def _features(normalised: NDArray[np.float64], block: int) -> NDArray[np.float64]:
+def _block_features(normalised: NDArray[np.float64], block: int) -> NDArray[np.float64]:
     """18 features of each block: the fit of its pixels, and of their products with four neighbours."""
     rows, columns = (side // block for side in normalised.shape)
     blocks = normalised.reshape(rows, block, columns, block).transpose(0, 2, 1, 3).reshape(-1, block, block)

@@ -116,7 +116,7 @@ class Lpips:
 
     def look(self, frames: torch.Tensor) -> Levels:
         """`uint8 (N, 3, H, W)` -> what is compared, level by level."""
-        seen = self.trunk(_normalised(frames, LPIPS_MEAN, LPIPS_STD))
+        seen = self.trunk(_normalised_frames(frames, LPIPS_MEAN, LPIPS_STD))
         return [self._unit(level).mul_(root) for level, root in zip(seen, self.roots, strict=True)]
 
     def between(self, first: Levels, second: Levels) -> torch.Tensor:
@@ -148,9 +148,9 @@ class Dists:
 
     def look(self, frames: torch.Tensor) -> Levels:
         """`uint8 (N, 3, H, W)` -> by level the centred maps, their means and variances."""
-        levels = self.trunk(_normalised(frames, IMAGENET_MEAN, IMAGENET_STD))
+        levels = self.trunk(_normalised_frames(frames, IMAGENET_MEAN, IMAGENET_STD))
         seen = []
-        for level in (_normalised(frames, (0, 0, 0), (1, 1, 1)), *levels):
+        for level in (_normalised_frames(frames, (0, 0, 0), (1, 1, 1)), *levels):
             mean = level.mean(dim=(2, 3), keepdim=True)
             level = level.sub_(mean)
             seen += [level, mean, _mean_product(level, level)]
@@ -176,7 +176,7 @@ def _mean_product(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return (first * second).mean(dim=(2, 3))
 
 
-def _normalised(frames: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+def _normalised_frames(frames: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
     """`(frames / 255 - mean) / std` as `float32 (N, 3, H, W)`, channels last."""
     scale = torch.tensor(std, device=frames.device).view(1, -1, 1, 1) * 255
     shift = torch.tensor(mean, device=frames.device).view(1, -1, 1, 1) * 255

@@ -170,7 +170,7 @@ def install(
         raise OptionError(f"{type(pipeline).__name__} has none of {', '.join(names)}", where=f"model {card.name}")
     parts = []
     for name, (network, method) in wanted.items():
-        folder = cache_dir / f"{card.name}-{name}-{_identity(card, recipe, network)}"
+        folder = cache_dir / f"{card.name}-{name}-{_identity_of_network(card, recipe, network)}"
         part = Part(name, network, getattr(network, method), folder, device)
         setattr(network, method, part)
         parts.append(part)
@@ -192,7 +192,7 @@ def _refuse_what_was_refused(part: Part) -> None:
             raise NotExportable(f"{type(part.network).__name__}: {about['refused']}")
 
 
-def _identity(card: ModelCard, recipe: Recipe, network: Any) -> str:
+def _identity_of_network(card: ModelCard, recipe: Recipe, network: Any) -> str:
     """Of everything that an exported file depends on, the weights' values among it (a LoRA is part of them)."""
     sources = [Path(__file__).with_name(name) for name in _FILES]
     return digest(

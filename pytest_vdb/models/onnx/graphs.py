@@ -195,7 +195,7 @@ def _write(method: Callable[..., Any], network: Any, call: Call, folder: Path, d
         expected, output = pytree.tree_flatten(_called(method, call, call.tensors))
     present = [leaf is not None for leaf in expected]
     started = time.perf_counter()
-    with _as_not_exportable("torch.onnx.export"), _quietly(), torch.no_grad():
+    with _as_not_exportable("torch.onnx.export"), _quiet_export(), torch.no_grad():
         program = torch.onnx.export(
             _module(method, network, call),
             call.tensors,
@@ -215,7 +215,7 @@ def _write(method: Callable[..., Any], network: Any, call: Call, folder: Path, d
         "export_s": round(time.perf_counter() - started, 3),
         "versions": versions(),
     }
-    _save(about, folder)
+    _save_about(about, folder)
     with _as_not_exportable("onnxruntime"):
         graph = Graph(folder, device)
         found = pytree.tree_leaves(graph.run(call))
@@ -223,10 +223,12 @@ def _write(method: Callable[..., Any], network: Any, call: Call, folder: Path, d
     limit = TOLERANCE["float16" if torch.float16 in {t.dtype for t in call.tensors} else "float32"] * max(1.0, largest)
     if not difference <= limit:  # also where it is NaN
         raise NotExportable(f"onnxruntime differs from torch by {difference:.2g}, more than {limit:.2g}")
-    _save(about | {"max_abs_difference": difference, "max_abs_value": largest, "provider": graph.provider}, folder)
+    _save_about(
+        about | {"max_abs_difference": difference, "max_abs_value": largest, "provider": graph.provider}, folder
+    )
 
 
-def _save(about: dict[str, Any], folder: Path) -> None:
+def _save_about(about: dict[str, Any], folder: Path) -> None:
     files.write(folder / ABOUT, json.dumps(about, indent=2) + "\n")
 
 
@@ -290,7 +292,7 @@ def _reason(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def _quiet_export() -> Iterator[None]:
     """The exporter prints its progress, and thousands of lines where it fails; the reason is in what it raises."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)

@@ -35,7 +35,7 @@ _CLASS = re.compile(r"^class (\w+)(?:\(([^)]*)\))?:", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class _Class:
+class _ClassInSource:
     """A class as its source has it; parsed only where a word of its file gives reason to."""
 
     name: str
@@ -93,7 +93,7 @@ def _names() -> frozenset[str]:
 
 def _in_files() -> set[str]:
     """Classes that descend from a pipeline, and those among the pipelines that are called like one."""
-    folder = _folder() / "pipelines"
+    folder = _diffusers_folder() / "pipelines"
     called = {
         name
         for name, each in _classes().items()
@@ -117,7 +117,7 @@ def _leads_to(table: Mapping[str, Any]) -> Iterator[str]:
 
 def _automatic() -> set[str]:
     """What the automatic pipelines may become: read from the file, whose import brings in every pipeline there is."""
-    text = (_folder() / "pipelines" / "auto_pipeline.py").read_text(encoding="utf-8")
+    text = (_diffusers_folder() / "pipelines" / "auto_pipeline.py").read_text(encoding="utf-8")
     return {name for name in _NAME.findall(text) if name in _classes() and not name.startswith("Auto")}
 
 
@@ -160,7 +160,7 @@ def _fields(called: set[str]) -> set[str]:
     return {ast.unparse(part.target) for part in parts if isinstance(part, ast.AnnAssign)}
 
 
-def _lineage(name: str, seen: tuple[str, ...] = ()) -> Iterator[_Class]:
+def _lineage(name: str, seen: tuple[str, ...] = ()) -> Iterator[_ClassInSource]:
     """The class and its ancestors, as far as diffusers defines them, the nearest first."""
     each = _classes().get(name)
     if each is None or name in seen or name in ROOTS:
@@ -175,12 +175,14 @@ def _descends(name: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _classes() -> Mapping[str, _Class]:
+def _classes() -> Mapping[str, _ClassInSource]:
     """Every class that diffusers defines, by name; its stand-ins for missing packages are none."""
     found = {}
-    for path in sorted(_folder().rglob("*.py")):
+    for path in sorted(_diffusers_folder().rglob("*.py")):
         for name, bases in _CLASS.findall(_text(path)) if not path.name.startswith("dummy_") else ():
-            found[name] = _Class(name, tuple(base.strip().rpartition(".")[2] for base in bases.split(",")), path)
+            found[name] = _ClassInSource(
+                name, tuple(base.strip().rpartition(".")[2] for base in bases.split(",")), path
+            )
     return found
 
 
@@ -194,7 +196,7 @@ def _parsed(path: Path) -> ast.Module:
     return ast.parse(_text(path))
 
 
-def _folder() -> Path:
+def _diffusers_folder() -> Path:
     import diffusers
 
     return Path(diffusers.__file__).parent

@@ -48,7 +48,7 @@ def load_pipeline(card: ModelCard, recipe: Recipe, source: WeightsSource) -> Loa
     """
     kind = classes.pipeline_class(card)
     switches.check_environment(card, recipe, source)
-    with _quietly():
+    with _quiet_loading():
         make = _random if source.mode == "random" else _from_folder
         loaded = make(card, kind, recipe, source)
         loaded.pipeline.set_progress_bar_config(disable=True)
@@ -136,7 +136,7 @@ def _random(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSource) -
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def _quiet_loading() -> Iterator[None]:
     """Progress bars of loading off: pytest's own line is the only one. Put back afterwards."""
     import diffusers.utils.logging as of_diffusers
     import transformers.utils.logging as of_transformers

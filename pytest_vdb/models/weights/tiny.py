@@ -47,10 +47,10 @@ def ensure(pipeline_class: str, cache_dir: Path) -> Path:
         OutputError: the folder cannot be written; nothing of it is left behind.
     """
     plan = blueprints.blueprint("tiny", pipeline_class)
-    folder = _folder(plan, cache_dir)
+    folder = _folder_of_plan(plan, cache_dir)
     if not is_there(folder):
         with workshop.finished_as(folder) as made, _without_progress_bars():
-            _save(_build(plan), made)
+            _save_pipeline(_build(plan), made)
     return folder
 
 
@@ -60,11 +60,11 @@ def discard(pipeline_class: str, cache_dir: Path) -> None:
     Raises:
         OutputError: it cannot be taken away.
     """
-    workshop.discard(_folder(blueprints.blueprint("tiny", pipeline_class), cache_dir))
+    workshop.discard(_folder_of_plan(blueprints.blueprint("tiny", pipeline_class), cache_dir))
 
 
-def _folder(plan: blueprints.Blueprint, cache_dir: Path) -> Path:
-    return cache_dir / f"{plan.pipeline}-{_identity(plan)}"
+def _folder_of_plan(plan: blueprints.Blueprint, cache_dir: Path) -> Path:
+    return cache_dir / f"{plan.pipeline}-{_identity_of_plan(plan)}"
 
 
 def load_overrides(pipeline_class: str) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def call_settings(pipeline_class: str) -> dict[str, Any]:
     return dict(blueprints.blueprint("tiny", pipeline_class).call)
 
 
-def _identity(plan: blueprints.Blueprint) -> str:
+def _identity_of_plan(plan: blueprints.Blueprint) -> str:
     sources = [Path(__file__).with_name(name) for name in _CODE]
     return digest(
         {
@@ -132,7 +132,7 @@ def _build(plan: blueprints.Blueprint) -> Any:
             raise LibraryMissing(f"{plan.pipeline} needs a library: {' '.join(str(error).split())}") from error
 
 
-def _save(pipeline: Any, folder: Path) -> None:
+def _save_pipeline(pipeline: Any, folder: Path) -> None:
     if classes.is_modular(type(pipeline)):
         modular.save(pipeline, folder)
     else:

@@ -55,7 +55,7 @@ def clip() -> Any:
     letters = _byte_letters()
     vocabulary = ["<|startoftext|>", "<|endoftext|>", *letters, *(letter + "</w>" for letter in letters)]
     vocabulary, merges = _grown(vocabulary, ([*word[:-1], word[-1] + "</w>"] for word in _words()))
-    return transformers.CLIPTokenizer(vocab=_numbered(vocabulary), merges=merges, model_max_length=77)
+    return transformers.CLIPTokenizer(vocab=_numbered_tokens(vocabulary), merges=merges, model_max_length=77)
 
 
 def llama() -> Any:
@@ -65,7 +65,7 @@ def llama() -> Any:
     specials = ["<unk>", "<s>", "</s>", "<pad>", "<image>", "<|end_header_id|>"]
     vocabulary, merges = _grown([*specials, "▁", *_printable()], (["▁", *word] for word in _words()))
     return transformers.LlamaTokenizer(
-        vocab=_numbered(vocabulary),
+        vocab=_numbered_tokens(vocabulary),
         merges=merges,
         pad_token="<pad>",
         additional_special_tokens=["<image>", "<|end_header_id|>"],
@@ -81,7 +81,7 @@ def gemma() -> Any:
     specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<start_of_turn>", "<end_of_turn>"]
     vocabulary, merges = _grown([*specials, "▁", *_printable()], (["▁", *word] for word in _words()))
     return transformers.GemmaTokenizer(
-        vocab=_numbered(vocabulary), merges=merges, chat_template=CHAT_TEMPLATE, model_max_length=1024
+        vocab=_numbered_tokens(vocabulary), merges=merges, chat_template=CHAT_TEMPLATE, model_max_length=1024
     )
 
 
@@ -101,7 +101,7 @@ def qwen() -> Any:
     # "Ġ" is how byte-level BPE writes the space before a word.
     vocabulary, merges = _grown([*specials, *_byte_letters()], (["Ġ", *word] for word in _words()))
     return transformers.Qwen2Tokenizer(
-        vocab=_numbered(vocabulary),
+        vocab=_numbered_tokens(vocabulary),
         merges=merges,
         additional_special_tokens=specials[1:],
         chat_template=CHAT_TEMPLATE,
@@ -166,5 +166,5 @@ def _distinct(words: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(words))
 
 
-def _numbered(vocabulary: list[str]) -> dict[str, int]:
+def _numbered_tokens(vocabulary: list[str]) -> dict[str, int]:
     return {token: index for index, token in enumerate(vocabulary)}
