@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_vdb.errors import BadClip
+from pytest_vdb.records import DEGRADATIONS as DEGRADATIONS  # also for benchmarks, which ask here
 from pytest_vdb.records import Clip
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ _DEGRADE: dict[str, Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]] = {
     "dropped": _dropped,
     "jpeg": _recoded_as_jpeg,
 }
-DEGRADATIONS = tuple(_DEGRADE)
+assert tuple(_DEGRADE) == DEGRADATIONS
 
 
 def _box_filter(frame: NDArray[np.uint8], reach: int, axis: int) -> NDArray[np.uint8]:

@@ -32,12 +32,18 @@ WeightsMode = Literal["hub", "local", "random", "tiny", "none"]
 """Where the weights come from; `none` is for models without any (calibration models, recordings, callables)."""
 Better = Literal["higher", "lower", "neutral"]
 Kind = Literal["quality", "performance"]
+Degradation = Literal["blur", "noise", "frozen", "shuffled", "dropped", "jpeg"]
+"""What the calibration does to a good clip, at five severities each."""
+DEGRADATIONS: tuple[Degradation, ...] = get_args(Degradation)
 Status = Literal["passed", "failed", "xfailed", "skipped", "oom", "crashed", "quarantined", "interrupted", "not_run"]
 """What pytest ended with, and why. `xfailed`: failed as its mark expected; `interrupted`: the session was stopped while
 it ran; `not_run`: it never began. A test that passed although its mark expected a failure is `passed`, with a note."""
 
 SCORED = "score-"
 """What the id of a `vdb score` session begins with: it measured clips that existed already."""
+
+LEAST_STD = 0.5
+"""Standard deviation, in 8-bit levels, below which a clip counts as one constant colour."""
 
 YARDSTICKS = "calibration-"
 """What the names of models begin with that make clips of known quality: they are ranked among themselves and never beat

@@ -129,3 +129,43 @@ def test_whether_something_is_there_is_asked_through_one_door(source):
         if node.func.attr in {"exists", "is_file", "is_dir"}
     ]
     assert not asked, f"{source}: use files.is_there, is_file or is_folder in lines {asked}"
+
+
+def private_names() -> dict[str, list[str]]:
+    """The private functions and classes of modules, each with the files that define it."""
+    found: dict[str, list[str]] = {}
+    for source, path in SOURCES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name.startswith("_"):
+                found.setdefault(node.name, []).append(source)
+    return found
+
+
+def test_one_private_name_is_one_function():
+    """Whoever greps for `_cell` wants one: give each the noun that it is about."""
+    several = {name: sources for name, sources in private_names().items() if len(sources) > 1}
+    assert not several
+
+
+NAMES_AND_LISTS = (ast.Constant, ast.Tuple, ast.List, ast.Set, ast.Dict)
+
+
+def constants() -> Iterator[tuple[str, str, str]]:
+    """The constants of modules by name and value, each with its file; two numbers may be equal by chance."""
+    for source, path in SOURCES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            value = getattr(node, "value", None)
+            for target in targets:
+                if isinstance(target, ast.Name) and target.id.isupper() and isinstance(value, NAMES_AND_LISTS):
+                    if isinstance(value, ast.Constant) and not isinstance(value.value, str):
+                        continue
+                    yield target.id, ast.unparse(value), source
+
+
+def test_a_constant_is_said_once():
+    """The second copy is the one that is forgotten: import it from the lower of the two rooms, or from below both."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, value, source in constants():
+        found.setdefault((name, value), []).append(source)
+    assert not {name: sources for name, sources in found.items() if len(sources) > 1}

@@ -12,16 +12,13 @@ from pytest_vdb.bench.generation import Made, generated
 from pytest_vdb.bench.previews import stem_of, write_previews
 from pytest_vdb.errors import BadClip, MeasuredTwice, OptionError
 from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT
-from pytest_vdb.records import Clip, ClipFiles, Failure, Measurement, Prompt, Record, Sample, Status
+from pytest_vdb.records import LEAST_STD, Clip, ClipFiles, Failure, Measurement, Prompt, Record, Sample, Status
 from pytest_vdb.results import features
 
 if TYPE_CHECKING:
     from pytest_vdb.bench.session import Session
     from pytest_vdb.bench.shelf import ModelHandle
     from pytest_vdb.metrics.contract import MetricSpec
-
-LEAST_STD = 0.5
-"""Standard deviation, in 8-bit levels, below which a clip counts as one constant colour."""
 
 
 STEADY_LATENCY = replace(LATENCY, name="steady_latency")

@@ -59,7 +59,7 @@ class CalibrateArguments:
 
 def _calibrate(arguments: CalibrateArguments) -> int:
     from pytest_vdb.analysis.calibration import calibrate
-    from pytest_vdb.degradations import DEGRADATIONS
+    from pytest_vdb.records import DEGRADATIONS
 
     session = session_of(arguments.session)
     specs = chosen_metrics(session)
@@ -82,7 +82,7 @@ def _calibrate(arguments: CalibrateArguments) -> int:
 
 def _show(answers: Sequence[Answer], scenes: int, *, as_json: bool) -> None:
     from pytest_vdb.analysis.calibration import HOLDS_FROM
-    from pytest_vdb.degradations import DEGRADATIONS
+    from pytest_vdb.records import DEGRADATIONS
 
     if as_json:
         print_json([{**asdict(answer), "agreement": answer.agreement, "holds": answer.holds} for answer in answers])

@@ -30,17 +30,13 @@ from pytest_vdb.backbones.contract import REFERENCE_SUFFIX, SET_SUFFIX, Backbone
 from pytest_vdb.backbones.registry import BackboneRegistry
 from pytest_vdb.errors import MetricError, near_misses
 from pytest_vdb.places import where_is
-from pytest_vdb.records import Better
+from pytest_vdb.records import DEGRADATIONS, Better, Degradation
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from pytest_vdb.metrics.resampling import SwapTest
-
-Degradation = Literal["blur", "noise", "frozen", "shuffled", "dropped", "jpeg"]
-"""What the calibration does to a good clip, at five severities each."""
-DEGRADATIONS: tuple[Degradation, ...] = ("blur", "noise", "frozen", "shuffled", "dropped", "jpeg")
 
 Scope = Literal["clip", "set", "pair"]
 SCOPES: tuple[Scope, ...] = ("clip", "set", "pair")

@@ -10,7 +10,8 @@ from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.backbones.pairs import SHORT_SIDES
-from pytest_vdb.metrics.contract import Degradation, Score, metric
+from pytest_vdb.metrics.contract import Score, metric
+from pytest_vdb.records import Degradation
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,14 +14,12 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from pytest_vdb.components import DENOISERS
 from pytest_vdb.errors import CardError, LibraryMissing
 from pytest_vdb.models.card import ModelCard, Part
 
 LIBRARIES = ("diffusers", "transformers")
 """Where the classes of components come from."""
-
-DENOISERS = ("transformer", "transformer_2", "unet")
-"""Components that predict noise: what attention, casting, caching, compiling, quantisation and export act on."""
 
 Parameters = Mapping[str, inspect.Parameter]
 

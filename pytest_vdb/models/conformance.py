@@ -19,7 +19,7 @@ from pytest_vdb.models.contract import DETERMINISTIC, Model
 from pytest_vdb.models.frame_rule import FrameRule
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.recorded import FAMILY as RECORDINGS
-from pytest_vdb.records import Clip, Prompt, Recipe
+from pytest_vdb.records import LEAST_STD, Clip, Prompt, Recipe
 
 Outcome = Literal["passed", "failed", "not_applicable"]
 
@@ -37,9 +37,6 @@ MEMORY_TOLERANCE_MIB = 64.0
 MEMORY_TOLERANCE_SHARE = 0.05
 """How much may remain after unloading: this much, or this share of what the model took if that is more. Allocators
 keep some freed pages, and a process does not become exactly as small again as it was."""
-
-LEAST_STD = 0.5
-"""Standard deviation, in 8-bit levels, below which a clip counts as one constant colour."""
 
 _SEED, _OTHER_SEED = 11, 12
 _PROMPT = Prompt(id="conformance-1", text="a red ball rolls slowly over green grass")

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar
 
+from pytest_vdb.components import DENOISERS
 from pytest_vdb.profiling.devices import cuda_in_use
 from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.records import Measurement
-
-DENOISERS = ("transformer", "transformer_2", "unet")
 
 TEXT_ENCODING_TIME = Reading("text_encoding_time", "s")
 ENCODING_TIME = Reading("encoding_time", "s")

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vdb import files
+from pytest_vdb.components import DENOISERS
 from pytest_vdb.errors import OptionError, RecipeError
-from pytest_vdb.models import classes, workshop
+from pytest_vdb.models import workshop
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.onnx import graphs
 from pytest_vdb.models.onnx.graphs import ABOUT, Graph, NotExportable
@@ -161,7 +162,7 @@ def install(
         OptionError: the pipeline has none of the parts.
     """
     graphs.require_packages()
-    found = {name: (network, "forward") for name in classes.DENOISERS if (network := getattr(pipeline, name, None))}
+    found = {name: (network, "forward") for name in DENOISERS if (network := getattr(pipeline, name, None))}
     wanted = found if DENOISER in names else {}
     vae = getattr(pipeline, "vae", None)
     if VAE_DECODER in names and hasattr(vae, "decode"):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_vdb.components import DENOISERS
 from pytest_vdb.models import classes
 from pytest_vdb.models.pipelines.reasons import Reason, no_denoiser, unknown_value
 from pytest_vdb.records import Recipe
@@ -74,5 +75,5 @@ def loading_settings(kind: Any, recipe: Recipe) -> dict[str, Any]:
     from diffusers import PipelineQuantizationConfig
 
     config = QUANTIZATIONS[recipe.quantization].config
-    mapping = {name: config() for name in classes.DENOISERS if name in classes.components(kind)}
+    mapping = {name: config() for name in DENOISERS if name in classes.components(kind)}
     return {"quantization_config": PipelineQuantizationConfig(quant_mapping=mapping)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from pytest_vdb.components import DENOISERS
 from pytest_vdb.models.card import ModelCard
-from pytest_vdb.models.classes import DENOISERS
 from pytest_vdb.models.weights import architectures
 
 TOLERANCE = 0.02
