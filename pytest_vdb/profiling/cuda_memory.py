@@ -60,3 +60,8 @@ class CudaMemory:
     def read(self, window: Window) -> tuple[Measurement, ...]:  # noqa: ARG002 - a peak needs no window
         """Both peaks, or why there are none."""
         return tuple(reading.of(self._peaks.get(reading), reason=self._reason) for reading in self.readings)
+
+
+def probe_of(device: str) -> CudaMemory | None:
+    """Found by the profiler: there is something to read on CUDA devices."""
+    return CudaMemory(device) if device.partition(":")[0] == "cuda" else None

@@ -5,18 +5,19 @@ Loading and warming up are watched by the same profiler in blocks of their own, 
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from pytest_vdb.profiling.cuda_memory import CudaMemory
+from pytest_vdb import profiling
 from pytest_vdb.profiling.devices import synchronise
-from pytest_vdb.profiling.energy import Energy
 from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT, latency, throughput
 from pytest_vdb.profiling.probe import Probe, Reading, Window
-from pytest_vdb.profiling.process_memory import ProcessMemory
 from pytest_vdb.profiling.stages import Stages
 from pytest_vdb.records import Measurement
 
@@ -106,5 +107,14 @@ class Profiler:
 
 
 def probes_of(device: str) -> tuple[Probe, ...]:
-    """The probes that belong to a device."""
-    return (CudaMemory(device), Energy(device)) if device.partition(":")[0] == "cuda" else (ProcessMemory(),)
+    """The probes that belong to a device, by the names of their files."""
+    found = (probe_of(device) for probe_of in _ways_to_read())
+    return tuple(probe for probe in found if probe is not None)
+
+
+@cache
+def _ways_to_read() -> tuple[Callable[[str], Probe | None], ...]:
+    """The `probe_of` of every file of this room that has one."""
+    names = sorted(found.name for found in pkgutil.iter_modules(profiling.__path__))
+    modules = (importlib.import_module(f"{profiling.__name__}.{name}") for name in names)
+    return tuple(module.probe_of for module in modules if hasattr(module, "probe_of"))
