@@ -162,7 +162,7 @@ def lines_of(path: Path) -> Lines:
     for line in filter(bytes.strip, whole.split(b"\n")):
         try:
             records.append(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             unreadable += 1
     return Lines(records, unreadable, bool(rest))
 
