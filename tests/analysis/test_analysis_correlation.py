@@ -36,6 +36,7 @@ def test_the_coefficients_are_scipys_with_and_without_ties(levels):
     assert kendall(first, second) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_value_and_repeats():
     rows = agreement(pairs(), resamples=200)
     clips = rows[0]

@@ -15,6 +15,8 @@ import pytest
 from pytest_vdb.cli import main, printing
 from pytest_vdb.shapes import moving_shapes
 
+pytestmark = pytest.mark.slow  # commands in processes of their own
+
 VDB = (sys.executable, "-c", "import sys; from pytest_vdb.cli import main; sys.exit(main())")
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # sessions in processes of their own
+
 VDB = (sys.executable, "-c", "import sys; from pytest_vdb.cli import main; sys.exit(main())")
 ONE_CLIP = ("--vdb-models=calibration-frozen", "--vdb-prompts=smoke:1", "--vdb-metrics=sharpness", "-k", "generation")
 

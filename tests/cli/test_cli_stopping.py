@@ -17,6 +17,8 @@ from pytest_vdb.cli import main
 from pytest_vdb.results import journal
 from pytest_vdb.shapes import moving_shapes
 
+pytestmark = pytest.mark.slow  # commands in processes of their own
+
 VDB = (sys.executable, "-c", "import sys; from pytest_vdb.cli import main; sys.exit(main())")
 
 SLOW = """

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow  # whole days, in processes of their own
+
 RUN = "pytest benchmarks/ --vdb-models=noise,dim --vdb-prompts=smoke:4 --vdb-metrics=spread"
 
 

@@ -15,6 +15,8 @@ from PIL import Image
 
 from pytest_vdb.shapes import moving_shapes
 
+pytestmark = pytest.mark.slow  # whole days, in processes of their own
+
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
 
 

@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+pytestmark = pytest.mark.slow  # whole days, in processes of their own
+
 README_MODEL = '''
 import numpy as np
 from pytest_vdb import Clip, metric, model

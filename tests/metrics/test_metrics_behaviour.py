@@ -20,6 +20,8 @@ from pytest_vdb.metrics.moments import Moments
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.records import Clip, Measurement, Prompt
 
+pytestmark = pytest.mark.slow  # every metric on every odd clip
+
 PROMPT = Prompt(id="p", text="a red ball rolls over a table")
 ALL = list(MetricRegistry.builtin())
 OF_A_CLIP = [spec for spec in ALL if spec.scope == "clip"]

@@ -287,6 +287,7 @@ def test_a_set_of_nothing_is_none():
     assert measurement.value is None
 
 
+@pytest.mark.slow
 def test_values_are_the_same_in_every_process(scores):
     script = (
         "import sys; sys.path.insert(0, 'tests/metrics'); from test_metrics_engine import *;"

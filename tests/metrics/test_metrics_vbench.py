@@ -167,12 +167,14 @@ def test_absent_networks_are_named_and_not_downloaded(vbench_package, dimension)
         vbench_files.delegate(dimension, [noise(), noise()], prompts)
 
 
+@pytest.mark.slow
 def test_the_package_measures_any_prompt_where_it_can(vbench_package):
     networks_of(vbench_package, "overall_consistency")
     score = vbench_files.delegate("overall_consistency", [noise(), noise()], prompts_of("a cat", "two cats"))
     assert (score.value, score.series, score.n) == (6.5, [5, 8], 2)  # in the clips' order, not the folder's
 
 
+@pytest.mark.slow
 def test_dimensions_about_actions_and_objects_take_vbenchs_prompts_only(vbench_package):
     networks_of(vbench_package, "human_action")
     texts = ["a person is riding a bike", "a cat", *["a person is riding a bike"] * 5]

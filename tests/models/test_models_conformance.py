@@ -162,6 +162,7 @@ def test_a_model_that_keeps_the_rules_passes_every_check(examination, name):
     assert {finding.outcome for finding in findings} == {"passed"}, findings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["wan2.1-t2v-1.3b", "ltx-video-i2v", "wan2.1-v2v-1.3b", "helios-base"])
 def test_a_real_tiny_pipeline_passes_every_check(examination, name):
     findings = list(examination(name).findings())

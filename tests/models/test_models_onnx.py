@@ -14,6 +14,8 @@ from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Prompt, Recipe
 
+pytestmark = pytest.mark.slow  # exports networks
+
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # sessions in processes of their own, most of them with workers
+
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 (EXAMPLE,) = (code for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "@backbone" in code)
 MODEL = """

@@ -6,6 +6,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+pytestmark = pytest.mark.slow  # whole sessions
+
 DIMMER = """
     import numpy as np
     from pytest_vdb import Clip, metric, model

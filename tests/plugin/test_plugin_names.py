@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.slow  # sessions in processes of their own, most of them with workers
+
 MODEL = """
 import numpy as np
 from pytest_vdb import Clip, model

@@ -6,6 +6,8 @@ import pytest
 
 from pytest_vdb.records import read_record
 
+pytestmark = pytest.mark.slow  # sessions in processes of their own, most of them with workers
+
 BODY = """
     sample = vdb.generate(vdb_model, vdb_prompt, vdb_seed)
     vdb.measure(sample)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.slow  # whole sessions
+
 
 def session(project, folder, *arguments):
     """A session of the project as typed in one of its folders."""

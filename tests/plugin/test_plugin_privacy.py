@@ -12,6 +12,8 @@ import pytest
 
 from pytest_vdb.results import journal
 
+pytestmark = pytest.mark.slow  # whole sessions
+
 USER = "zaphod-b"
 TOKENS = {"argv": "v0g0n-p0etry-42", "env": "b4belfish-s3cret", "ini": "m4grathea-pl4net", "address": "pangalactic-pw"}
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+pytestmark = pytest.mark.slow  # whole sessions
+
 
 def statuses(records):
     return {(record.model, record.prompt_text): record.status for record in records}

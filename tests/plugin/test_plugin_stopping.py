@@ -11,6 +11,8 @@ import time
 import psutil
 import pytest
 
+pytestmark = pytest.mark.slow  # sessions in processes of their own, most of them with workers
+
 SLOW = """
     import numpy as np, time
     from pathlib import Path

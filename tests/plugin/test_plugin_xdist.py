@@ -10,6 +10,8 @@ import pytest
 from pytest_vdb.plugin.collected import Collected, believe, keep
 from pytest_vdb.plugin.session import COLLECTED
 
+pytestmark = pytest.mark.slow  # sessions in processes of their own, most of them with workers
+
 
 def test_workers_give_the_same_records_as_one_process(project):
     project.run_in_subprocess("good,also-good", "--vdb-cache=never").assert_outcomes(passed=6)

@@ -18,7 +18,10 @@ from pytest_vdb import video
 from pytest_vdb.errors import ClipFileError, TooLarge
 
 MIB = 2**20
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="peak memory is read as on POSIX")
+pytestmark = [
+    pytest.mark.slow,  # processes of their own, whose memory is read
+    pytest.mark.skipif(sys.platform == "win32", reason="peak memory is read as on POSIX"),
+]
 
 BUDGET = 100
 """MiB."""

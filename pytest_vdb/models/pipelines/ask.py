@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_vdb.models.pipelines.conditioning import clip_for, image_for
+from pytest_vdb.models.conditioning import clip_for, image_for
 from pytest_vdb.records import Prompt, Recipe, Task
 
 if TYPE_CHECKING:

@@ -17,6 +17,8 @@ from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Prompt, Recipe
 from pytest_vdb.shapes import moving_shapes
 
+pytestmark = pytest.mark.slow  # real pipelines
+
 CAT = Prompt(id="p001", text="a red cat walks on grass")
 DOG = Prompt(id="p001", text="two blue dogs swim in the sea")
 

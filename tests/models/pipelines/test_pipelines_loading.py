@@ -18,6 +18,8 @@ from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.models.weights import tiny
 from pytest_vdb.records import Prompt, Recipe
 
+pytestmark = pytest.mark.slow  # loads pipelines
+
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
 VAE = "vae/diffusion_pytorch_model.safetensors"
 

@@ -16,6 +16,8 @@ from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Prompt, Recipe
 
+pytestmark = pytest.mark.slow  # real pipelines
+
 REGISTRY = Registry.from_catalog()
 WAN = REGISTRY.get("wan2.1-t2v-1.3b")
 CAT = Prompt(id="p001", text="a red cat walks on grass")

@@ -16,6 +16,8 @@ from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.models.weights import folders, modular, tiny
 from pytest_vdb.records import Prompt, Recipe
 
+pytestmark = pytest.mark.slow  # builds pipelines
+
 REGISTRY = Registry.from_catalog()
 ECHO = REGISTRY.get("echo")
 CAT = Prompt(id="p001", text="a red cat walks on grass")

@@ -21,6 +21,8 @@ from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.models.weights import blueprints, tiny, tokenizers
 from pytest_vdb.records import Recipe
 
+pytestmark = pytest.mark.slow  # builds pipelines
+
 FAST = ("WanPipeline", "CogVideoXPipeline", "AnimateDiffPipeline", "EchoModularPipeline")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 

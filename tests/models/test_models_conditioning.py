@@ -10,7 +10,7 @@ from PIL import Image
 
 from pytest_vdb import video
 from pytest_vdb.errors import ClipFileError, PromptError
-from pytest_vdb.models.pipelines.conditioning import clip_for, image_for
+from pytest_vdb.models.conditioning import clip_for, image_for
 from pytest_vdb.records import Clip, Prompt
 from pytest_vdb.shapes import moving_shapes
 
