@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ def read_folder(load: Callable[[], Any], folder: Path, what: str) -> Any:
     import torch
 
     try:
-        with _no_endless_network(folder):
+        with _no_endless_network(folder), _no_weight_made_up(folder):
             return load()
     except (VdbError, MemoryError, torch.OutOfMemoryError):
         raise
@@ -82,13 +84,49 @@ def check_filled(components: Mapping[str, Any], folder: Path) -> None:
             continue
         tensors = itertools.chain(part.named_parameters(), part.named_buffers())
         if absent := [key for key, tensor in tensors if tensor.is_meta]:
-            listed = ", ".join(absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
-            raise WeightsBroken(f"its {name} lacks {listed}", where=folder, mend=folders.COPY_AGAIN)
+            raise WeightsBroken(f"its {name} lacks {_few_of(absent)}", where=folder, mend=folders.COPY_AGAIN)
+
+
+def _few_of(weights: Sequence[str]) -> str:
+    return ", ".join(weights[:3]) + (f" and {len(weights) - 3} more" if len(weights) > 3 else "")
 
 
 def _shortened(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
+
+
+@contextlib.contextmanager
+def _no_weight_made_up(folder: Path) -> Iterator[None]:
+    """Refuse what transformers fills with random values where the files lack a weight: it says so in its log alone."""
+    log, heard = logging.getLogger("transformers.modeling_utils"), _LoadReports()
+    level = log.level
+    log.addHandler(heard)
+    if not log.isEnabledFor(logging.WARNING):
+        log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(heard)
+    for network, absent in heard.missing:
+        raise WeightsBroken(f"its {network} lacks {_few_of(absent)}", where=folder, mend=folders.COPY_AGAIN)
+
+
+class _LoadReports(logging.Handler):
+    """Hears the reports of transformers, one a network: lines of a weight, its status, and more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.missing: list[tuple[str, list[str]]] = []
+        """Class of the network, and the weights that stand in no file."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what is missing; whatever else a report says is harmless."""
+        network, report, lines = re.sub(r"\x1b\[[\d;]*m", "", record.getMessage()).partition(" LOAD REPORT")
+        absent = [line.partition("|")[0].strip() for line in lines.splitlines() if "MISSING" in line and "|" in line]
+        if report and absent:
+            self.missing.append((network, absent))
 
 
 @contextlib.contextmanager

@@ -1,11 +1,13 @@
 """Weights from a folder: what is wrong with them is said before or instead of a traceback."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import shutil
 
 import pytest
+import transformers
 from safetensors.torch import load_file, save_file
 
 from pytest_vdb.errors import CardError, RecipeError, WeightsBroken, WeightsMissing
@@ -138,6 +140,26 @@ def test_a_weight_that_stands_in_no_file_is_named(local, file):
     save_file(weights, local.folder / file, {"format": "pt"})
     with pytest.raises(WeightsBroken, match=rf"wan2.1-t2v-1.3b: its {file.partition('/')[0]} lacks {absent}"):
         local()
+
+
+@pytest.mark.parametrize("verbosity", ["warning", "error"])
+def test_a_weight_of_a_text_encoder_that_stands_in_no_file_is_named(local, verbosity):
+    """transformers fills it with random values: there would be pixels, and they would mean nothing."""
+    file = local.folder / "text_encoder" / "model.safetensors"
+    weights = load_file(file)
+    absent = next(name for name in sorted(weights) if "SelfAttention" in name)
+    del weights[absent]
+    save_file(weights, file, {"format": "pt"})
+    with quiet(verbosity), pytest.raises(WeightsBroken, match=rf"its UMT5EncoderModel lacks {absent}"):
+        local()
+
+
+@contextlib.contextmanager
+def quiet(verbosity):
+    before = transformers.logging.get_verbosity()
+    getattr(transformers.logging, f"set_verbosity_{verbosity}")()
+    yield
+    transformers.logging.set_verbosity(before)
 
 
 def test_the_weights_of_another_architecture_are_refused(local):
