@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -230,14 +230,20 @@ def test_a_metric_that_asks_for_a_network_that_is_not_there_says_what_it_may_hav
 
 def test_every_network_that_a_file_of_the_room_tags_is_found():
     folder = Path(pytest_vdb.backbones.__file__).parent
-    tagged = [name for path in folder.glob("*.py") for name in re.findall(r'\n@backbone\(\s+"(\w+)"', path.read_text())]
+    classes = [one for path in folder.glob("*.py") for one in ast.parse(path.read_text()).body]
+    tags = [tag for one in classes if isinstance(one, ast.ClassDef) for tag in one.decorator_list]
+    tagged = [tag.args[0].value for tag in tags if isinstance(tag, ast.Call) and tag.func.id == "backbone"]
     assert sorted(tagged) == list(BackboneRegistry.builtin().names())
 
 
 def test_every_network_says_what_it_is_and_where_it_comes_from():
     for network in BackboneRegistry.builtin():
-        assert all((network.about, network.repository, network.licence, network.size_mib)), network.name
-        assert all(feature.about for feature in network.features), network.name
+        for said in ("about", "repository", "licence", "size_mib"):
+            assert getattr(network, said), f"@backbone({network.name!r}) does not say its {said}"
+        for feature in network.features:
+            assert feature.about, (
+                f"{network.name}: Feature({feature.name!r}, about=...) says what it is and of what shape"
+            )
 
 
 def test_listing_networks_imports_no_torch():
