@@ -119,9 +119,9 @@ def pytest_configure_node(node: WorkerController) -> None:
 
     def hear(topic: str, text: str) -> None:
         if topic != PROCESS:
-            from pytest_vdb.plugin import collected
+            from pytest_vdb.plugin import stocktaking
 
-            collected.keep(config, text)
+            stocktaking.keep(config, text)
         elif node.gateway.spec.popen:  # of this machine
             stopping.hear_of(node.gateway.id, text)
 
@@ -150,7 +150,7 @@ def pytest_xdist_node_collection_finished(node: WorkerController) -> None:
     from pytest_vdb.plugin.session import TOLD
 
     if TOLD in node.config.stash:
-        from pytest_vdb.plugin.collected import believe
+        from pytest_vdb.plugin.stocktaking import believe
 
         believe(node.config)
         _stopping(node.config).watch()
@@ -220,8 +220,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Note the benchmarks, and say before the first generation if the output folder cannot take the run."""
     if not any("vdb_case" in getattr(item, "fixturenames", ()) for item in session.items):
         return
-    from pytest_vdb.plugin.collected import take_stock
     from pytest_vdb.plugin.session import session_of
+    from pytest_vdb.plugin.stocktaking import take_stock
 
     take_stock(session.config, session.items, session_of(session.config))
     _stopping(session.config).watch()

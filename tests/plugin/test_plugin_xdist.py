@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_vdb.plugin.collected import Collected, believe, keep
+from pytest_vdb.plugin.collected import Collected
 from pytest_vdb.plugin.session import COLLECTED
+from pytest_vdb.plugin.stocktaking import believe, keep
 
 pytestmark = pytest.mark.slow  # sessions in processes of their own, most of them with workers
 
