@@ -169,7 +169,11 @@ def _load(path: Path) -> VideoMAEForVideoClassification:
         with torch.device("meta"):  # a billion random numbers take longer than reading the file
             model = VideoMAEForVideoClassification(config)
         model.fc_norm.eps = EPSILON
-        model.load_state_dict(renamed(state), assign=True)
+        weights = renamed(state)
+        for name, wanted in model.named_parameters():
+            if name.endswith("attention.key.bias"):  # up to transformers 5.17; the authors' keys have none
+                weights.setdefault(name, torch.zeros(wanted.shape))
+        model.load_state_dict(weights, assign=True)
     except Exception as error:  # torch, transformers and safetensors each raise their own for a broken file
         raise WeightsBroken(
             f"{path} cannot be read as VideoMAE: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
