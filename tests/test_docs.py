@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import pytest_vdb
 from pytest_vdb.backbones.registry import BackboneRegistry
 from pytest_vdb.cli import _parser
 from pytest_vdb.metrics.registry import MetricRegistry
@@ -129,6 +130,11 @@ def test_models_that_run_lists_every_class_with_its_models_or_why_it_has_none():
 def test_links_between_pages_lead_somewhere(path):
     for target in re.findall(r"\]\(([\w./-]+\.md)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).is_file(), f"{path.name} links to {target}"
+
+
+@pytest.mark.parametrize("name", pytest_vdb.__all__)
+def test_every_public_name_is_on_the_page_of_the_api(name):
+    assert re.search(rf"^::: pytest_vdb\.[\w.]+\.{name}$", page("api"), re.MULTILINE), f"docs/api.md lacks {name}"
 
 
 def test_every_report_format_is_in_the_table_of_options():
