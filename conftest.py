@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,15 @@ import pytest
 pytest_plugins = ["pytester"]
 
 SHARED = Path(__file__).parent.parent / "shared"
+
+
+def pytest_configure() -> None:
+    """Tests stop commands by signals that `nohup` and a shell's background ignore, for children too."""
+    for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            with contextlib.suppress(ValueError):  # not the main thread
+                signal.signal(number, usual)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -153,8 +153,12 @@ def test_what_is_printed_as_passed_is_on_the_disk_already(project, workers):
 import pytest
 from pathlib import Path
 
+def pytest_configure(config):
+    global here
+    here = not hasattr(config, "workerinput")
+
 def pytest_runtest_logreport(report):
-    if report.when == "call" and not os.environ.get("PYTEST_XDIST_WORKER"):
+    if report.when == "call" and here:
         kept = [line for path in Path("reports").glob("runs/*/records.jsonl") for line in path.read_text().splitlines()]
         Path("kept.txt").write_text("\\n".join(kept))
 """

@@ -7,7 +7,9 @@ that were published for it. Class defaults are not taken on trust: for several c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.models.weights import blueprints
@@ -62,14 +64,22 @@ def build(
     return built
 
 
-def count_parameters(name: str) -> dict[str, int]:
-    """Parameters of each model of a preset, counted without making them; shared ones once."""
+def count_parameters(name: str, *, only: Collection[str] | None = None) -> dict[str, int]:
+    """Parameters of each model of a preset, or of those that play these roles, counted without making them."""
+    return {
+        role: _parameters_of(json.dumps(component, sort_keys=True))
+        for role, component in _models(preset(name))
+        if only is None or role in only
+    }
+
+
+@cache
+def _parameters_of(component: str) -> int:
+    """Of one described model, as JSON, shared ones once. Presets have many in common: a text encoder takes seconds."""
     import torch
 
-    return {
-        role: sum(parameter.numel() for parameter in _skeleton(role, component, torch.float32).parameters())
-        for role, component in _models(preset(name))
-    }
+    skeleton = _skeleton("counted", json.loads(component), torch.float32)
+    return sum(parameter.numel() for parameter in skeleton.parameters())
 
 
 def _models(plan: blueprints.Blueprint) -> Iterator[tuple[str, Any]]:

@@ -59,6 +59,6 @@ def count(card: ModelCard) -> ParameterCount:
 
 @lru_cache
 def _denoiser_billions(architecture: str) -> float:
-    counted = architectures.count_parameters(architecture)
-    roles = counted.keys() & set(DENOISERS) or SECOND_STAGES
-    return sum(number for role, number in counted.items() if role in roles) / 1e9
+    plan = architectures.preset(architecture)
+    roles = plan.components.keys() & set(DENOISERS) or SECOND_STAGES
+    return sum(architectures.count_parameters(architecture, only=roles).values()) / 1e9
