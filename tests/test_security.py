@@ -143,6 +143,7 @@ LIGHT = [name for name, spec in BACKBONES.items() if spec.size_mib < 100]
 """Networks that are built in a moment; the others read their files by the same door."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", LIGHT)
 def test_no_network_runs_the_pickle_that_is_given_as_its_weights(backbone, tmp_path, canary):
     (tmp_path / "weights").mkdir()
@@ -152,6 +153,7 @@ def test_no_network_runs_the_pickle_that_is_given_as_its_weights(backbone, tmp_p
         assert not canary.exists(), path.name
 
 
+@pytest.mark.slow
 def test_no_clip_network_runs_the_pickle_that_is_given_as_its_weights(tmp_path, canary):
     (tmp_path / "weights").mkdir()
     for path in hostile_weights(tmp_path / "weights", canary):

@@ -16,6 +16,8 @@ from pytest_vdb.backbones.openclip import OpenClip
 from pytest_vdb.errors import CannotMeasure, ClipTooShort, WeightsBroken, WeightsMissing
 from pytest_vdb.records import Clip
 
+pytestmark = pytest.mark.slow  # networks of their real size
+
 
 def noise(frames=3, height=40, width=56, seed=0, fps=8.0) -> Clip:
     return Clip(np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), np.uint8), fps)

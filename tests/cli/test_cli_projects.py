@@ -16,6 +16,8 @@ from pytest_vdb.records import Record, Run, Status, to_json
 from pytest_vdb.results import baselines, vbench
 from pytest_vdb.results.journal import Journal
 
+pytestmark = pytest.mark.slow  # whole sessions
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.slow  # whole sessions
+
 
 @pytest.mark.parametrize(
     ("option", "said"),
