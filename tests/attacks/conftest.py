@@ -1,6 +1,6 @@
 """The attackers: they kill, damage, forge, fill disks and turn clocks, and look at what is kept and what is said.
 
-`pytest` runs the short rounds with the rest of the suite: a few of each kind, under a fixed seed, in less than a minute
+`pytest` runs the short rounds with the rest of the suite: a few of each kind, under a fixed seed, in about a minute
 of one core. The long rounds, thousands of them, are asked for:
 
     tox -e attacks                                             all of them: pytest tests/attacks --rounds=long
