@@ -76,6 +76,8 @@ class Engine:
         backbone_paths: the user's own weights by backbone name.
         cache_dir: where downloads go that no library keeps a cache for.
         offline: never download.
+        aside: networks look at a clip while this thread counts its pixels; default: where they run on an accelerator.
+            On a CPU the two would only compete.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Engine:
         backbone_paths: Mapping[str, Path] | None = None,
         cache_dir: Path,
         offline: bool = False,
+        aside: bool | None = None,
     ) -> None:
         self.metrics = tuple(_spec(metric) for metric in metrics)
         self.tiny = tiny
@@ -100,7 +103,7 @@ class Engine:
             feature.name: (feature, network) for spec in self.metrics for feature, network in spec.looks_at
         }
         self._backbones: dict[str, Backbone | Missing] = {}
-        self._look_aside = device != "cpu"
+        self._look_aside = device != "cpu" if aside is None else aside
         self._looking = Lock()
 
     def measure(self, clip: Clip, prompt: Prompt | None = None, reference: Clip | None = None) -> Scores:
@@ -114,7 +117,6 @@ class Engine:
         subject = Subject(clip=clip, prompt=prompt, reference=reference)
         plain = [spec for spec in self.metrics if spec.scope != "set" and not spec.features]
         with remembering(clip), ThreadPoolExecutor(max_workers=1) as aside:
-            # An accelerator looks at the clip while this thread counts pixels; on a CPU the two would only compete.
             looking = aside.submit(self._look_at_all, subject) if self._look_aside else None
             measured = self._measure(plain, subject, {})
             at_hand = looking.result() if looking else self._look_at_all(subject)

@@ -10,10 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pytest_vdb.backbones import perceptual
-from pytest_vdb.backbones.networks import batches, flow, musiq
 from pytest_vdb.backbones.registry import BackboneRegistry
-from pytest_vdb.metrics import kernels, pixels, ssim
 from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures, metric
 from pytest_vdb.metrics.engine import Engine, Scores
 from pytest_vdb.metrics.moments import Moments
@@ -258,31 +255,20 @@ def test_the_number_of_threads_changes_no_value(engine):
     assert len(found[0]) > 25
 
 
-def test_the_size_of_a_batch_changes_no_value(engine, monkeypatch):
-    """Batches, blocks and strips of a few frames or bytes, where the usual ones take the whole clip at once."""
-    clip, reference = Clip(noise(5, 36, 44), 8.0), Clip(noise(5, 36, 44, seed=1), 8.0)
-    usual = values(engine.measure(clip, PROMPT, reference).measurements)
-    for module, name, few in (
-        (batches, "BATCH_ON_CPU", 2),
-        (musiq, "BATCH", 2),
-        (flow, "PAIRS", 3),
-        (flow, "FRAMES", 2),
-        (ssim, "FRAMES", 2),
-        (ssim, "STRIP", 8 * 44 * 6),
-        (pixels, "BLOCK", 1000),
-    ):
-        monkeypatch.setattr(module, name, few)
-    for backbone in engine._backbones.values():
-        if isinstance(backbone, perceptual._Pairwise):
-            backbone._kept.clear()
-            monkeypatch.setattr(backbone, "_batch", 2)
-    assert values(engine.measure(clip, PROMPT, reference).measurements) == pytest.approx(usual, **TOLERANCE)
+def test_the_size_of_a_batch_changes_no_value(engine):
+    """A clip is longer and its frames larger than any batch, block or strip; each of its parts is smaller."""
+    whole, others = noise(20, 96, 130), noise(20, 96, 130, seed=1)
+    together = series(engine.measure(Clip(whole, 8.0), PROMPT, Clip(others, 8.0)).measurements, 20)
+    parts = [slice(start, start + 4) for start in range(0, 20, 4)]
+    apart = [series(engine.measure(Clip(whole[p], 8.0), PROMPT, Clip(others[p], 8.0)).measurements, 4) for p in parts]
+    assert len(together) > 10
+    for name, found in together.items():
+        assert found == pytest.approx([value for part in apart for value in part[name]], **TOLERANCE), name
 
 
-def test_blocks_of_a_kernel_change_no_value(monkeypatch):
-    usual = values(measured_set(OF_A_SET, drawn(40, 0), references(drawn(40, 1))))
-    monkeypatch.setattr(kernels, "BLOCK", 7)
-    assert values(measured_set(OF_A_SET, drawn(40, 0), references(drawn(40, 1)))) == pytest.approx(usual, **TOLERANCE)
+def series(measurements: tuple[Measurement, ...], frames: int) -> dict[str, tuple[float, ...]]:
+    """Those with a value for every frame."""
+    return {m.name: m.series for m in measurements if m.series is not None and len(m.series) == frames}
 
 
 @pytest.mark.parametrize("spec", [spec for spec in ALL if spec.features], ids=lambda spec: spec.name)

@@ -127,9 +127,7 @@ def vbench_package(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     monkeypatch.setenv("VBENCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("VDB_VBENCH_PYTHON", sys.executable)
-    vbench_files._package.cache_clear()
-    yield tmp_path / "cache"
-    vbench_files._package.cache_clear()
+    return tmp_path / "cache"
 
 
 def networks_of(cache: Path, dimension: str) -> None:
