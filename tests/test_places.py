@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pytest_vdb import places
 
@@ -59,6 +60,7 @@ def test_what_has_no_source_is_called_by_its_module():
     assert places.where_is(type("Made", (), {})).endswith("Made")
 
 
+@pytest.mark.slow
 def test_two_conftests_that_tag_one_name_are_both_told(tmp_path):
     """As `vdb init` beside the README's example makes them."""
     (tmp_path / "benchmarks").mkdir()

@@ -52,6 +52,7 @@ def tiny():
     return raft.RaftSmall(BackboneSource(tiny=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [optical_flow.raft_small, optical_flow.raft_large])
 def test_flow_is_torchvisions_own(build):
     model = seeded(build).eval()

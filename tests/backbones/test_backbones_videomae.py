@@ -90,6 +90,7 @@ def tiny():
     return VideoMae(BackboneSource(tiny=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [16, 6, 19])
 def test_the_authors_checkpoint_gives_cd_fvds_features(tmp_path, frames):
     path = tmp_path / "vit_small_ssv2_ft.pth"
@@ -151,6 +152,7 @@ def test_weights_of_pretraining_alone_are_refused(tiny, tmp_path):
         VideoMae(BackboneSource(path=tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [lambda state: state.pop("fc_norm.bias"), lambda state: state.clear()])
 def test_a_file_of_another_network_is_refused(tmp_path, spoil):
     state = authors_state()

@@ -96,6 +96,7 @@ def test_a_path_that_does_not_exist_is_named(tmp_path):
     assert "nowhere.safetensors" in bench.measure(noise(), PROMPT).measurements[0].reason
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_network_is_an_error(tmp_path):
     path = tmp_path / "ViT-B-32-mine.safetensors"
     path.write_bytes(b"not weights")

@@ -192,6 +192,7 @@ def test_a_model_that_breaks_a_rule_fails_the_check_of_that_rule(examination, na
     assert said in finding.detail
 
 
+@pytest.mark.slow
 def test_a_model_that_keeps_its_memory_fails_with_both_figures(examination):
     finding = examination("keeps-its-memory").examine("memory")
     assert finding.outcome == "failed"
@@ -199,6 +200,7 @@ def test_a_model_that_keeps_its_memory_fails_with_both_figures(examination):
     assert [int(figure) for figure in told.groups()] == pytest.approx([100, 100], abs=20)  # others allocate too
 
 
+@pytest.mark.slow
 def test_a_kept_pipeline_is_named_part_by_part(examination):
     finding = examination("wan2.1-t2v-1.3b", watch=lambda model: kept.append(model.pipeline)).examine("memory")
     assert finding.outcome == "failed"

@@ -59,6 +59,7 @@ def test_a_block_that_raises_is_read_too_and_its_error_passes():
     assert kept[0].memory == (read(kept[0])["peak_rss"],)
 
 
+@pytest.mark.slow
 def test_a_block_within_a_block_takes_no_peak_from_it():
     script = """
 import numpy as np
@@ -89,6 +90,7 @@ def allocate(mib):
             block.write(b"\1" * MIB)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["kernel", "sampled"])
 def test_the_peak_of_a_call_is_seen_and_forgotten_by_the_next(tmp_path, method):
     kernel = process_memory.KERNEL if method == "kernel" else tmp_path / "missing"

@@ -20,6 +20,7 @@ def sized(names):
     return [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in names]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sized(PUBLISHED))
 def test_a_preset_has_the_published_number_of_parameters(name):
     published = dict(architectures.preset(name).published)
