@@ -130,14 +130,6 @@ class Engine:
             absent={name: value.reason for name, value in at_hand.items() if isinstance(value, Missing)},
         )
 
-    def rescore(self, scores: Scores, prompt: Prompt | None = None) -> Scores:
-        """The metrics that need no clip, from features that were kept. The others are None and say so."""
-        subject = Subject(prompt=prompt)
-        at_hand = {name: _kept(name, scores.features) for name in self._asked}
-        specs = [spec for spec in self.metrics if spec.scope != "set"]
-        measured = self._measure(specs, subject, at_hand, scores.identities)
-        return dataclasses.replace(scores, measurements=self._in_order(measured))
-
     def measure_set(
         self,
         samples: Sequence[Scores],
@@ -375,15 +367,6 @@ def _measurement(spec: MetricSpec, part: str, result: float | Score, version: st
         wiring=wiring,
         series=series,
     )
-
-
-def _kept(name: str, features: Mapping[str, Seen]) -> Seen | Missing:
-    """A feature from a record, or why it cannot be used."""
-    if name not in features:
-        return Missing(f"{name} was not kept with the record, and the clip is not at hand")
-    if not np.isfinite(features[name]).all():
-        return Missing(f"the features {name} that were kept with the record are not finite")
-    return features[name]
 
 
 def _of(chosen: Sequence[int], things: Sequence[Any] | None, reason: str) -> Sequence[Any] | Missing:

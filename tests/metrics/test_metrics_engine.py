@@ -72,17 +72,6 @@ def test_features_are_recorded_per_frame_as_unit_vectors(scores):
     assert scores.identities == {"clip_image": "tiny", "clip_text": "tiny"}
 
 
-def test_rescoring_from_features_needs_no_clip(scores):
-    again = engine(NETWORK_METRICS).rescore(scores, PROMPT)
-    assert again.measurements == scores.measurements
-
-
-def test_rescoring_says_what_only_the_clip_could_tell(scores):
-    (sharpness,) = engine("sharpness").rescore(scores).measurements
-    assert sharpness.value is None
-    assert "needs the clip itself" in sharpness.reason
-
-
 def test_absent_weights_are_a_reason_with_the_mend():
     for measurement in engine(NETWORK_METRICS, tiny=False).measure(noise(), PROMPT).measurements:
         if measurement.value is None:
