@@ -102,18 +102,19 @@ def wait_for(path, seconds=60.0):
 
 
 def test_typos_cost_a_second_and_not_a_night(project):
-    for option, said in (
+    for options, said in (
         ("--vdb-models=nois", "did you mean 'noise'?"),
+        ("--vdb-models=nois -n 2", "did you mean 'noise'?"),
         ("--vdb-metrics=spred", "did you mean 'spread'?"),
+        ("--vdb-metrics=spred -n 2", "did you mean 'spread'?"),
         ("--vdb-prompts=smok", "did you mean 'smoke'?"),
-        ("--vdb-device=gpu", "One of: cpu, cuda, cuda:N, mps, auto."),
+        ("--vdb-device=gpu -n 2", "One of: cpu, cuda, cuda:N, mps, auto."),
         ("--vdb-recipe=frame=9", "did you mean 'frames'?"),
         ("--vdb-report=htm", "did you mean 'html'?"),
         ("--vdb-budget=lots", "write one like 8GiB or 500M"),
     ):
-        for workers in ("", "-n 2"):
-            seen = project.types(f"{RUN} {option} {workers}").shows(said)
-            assert seen.status != 0
+        seen = project.types(f"{RUN} {options}").shows(said)
+        assert seen.status != 0
     assert not (project.folder / "reports").exists()
 
 
