@@ -192,6 +192,7 @@ def _side(source: Source, model: str, label: str) -> Side:
 
     Raises:
         UnknownName: it has no such model.
+        RecordError: of a published result only the means are known.
     """
     from pytest_vdb.analysis.comparison import Side
 
@@ -201,7 +202,13 @@ def _side(source: Source, model: str, label: str) -> Side:
         if len(known) == 1:
             mend = f"It holds only {known[0]!r}: compare it with another run."
         raise UnknownName("model", model, known, where=source.path, mend=mend)
-    records = tuple(record for record in source.records if record.model == model)
+    if all(record.published is not None for record in source.records) and not source.videos:
+        raise RecordError(
+            "it lists no videos: of means alone nobody knows how far they are chance",
+            where=source.path,
+            mend=f"give the file with video_results, or see the means side by side: vdb report {source.path} ...",
+        )
+    records = tuple(record for record in (*source.records, *source.videos) if record.model == model)
     return Side(label=label, model=model, run=source.run, records=records, folder=source.folder)
 
 
