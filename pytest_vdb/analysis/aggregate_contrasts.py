@@ -18,6 +18,7 @@ from pytest_vdb.analysis.intervals import mean_of
 from pytest_vdb.analysis.readings import Statement, is_of_set
 from pytest_vdb.records import Measurement, Record
 
+_DIMENSIONS = frozenset(name for aggregate in AGGREGATES for name in aggregate.dimensions)
 _ROUNDING = 5e-5
 """Scores that differ by less look alike in the four decimals that are told."""
 
@@ -103,17 +104,28 @@ def _score_of_published(name: str, side: Side) -> float | None:
 def _answers_of(pairs: Pairs) -> dict[str, _Answers]:
     """By dimension, those that have a prompt with values on both sides."""
     found: dict[str, _Answers] = defaultdict(_Answers)
-    for name in dict.fromkeys(name for aggregate in AGGREGATES for name in aggregate.dimensions):
-        for first, second in pairs.pairs:
-            a, b = Statement.of(first, name), Statement.of(second, name)
-            if a.value is None or b.value is None or a.measurement is None or b.measurement is None:
+    for first, second in pairs.pairs:
+        theirs = _values_of_dimensions(second)
+        for name, (mine, version, wiring) in _values_of_dimensions(first).items():
+            if name not in theirs:
                 continue
+            value, its_version, its_wiring = theirs[name]
             one = found[name]
-            one.by_prompt[first.prompt or ""].append((a.value, b.value))
-            one.versions[0].add(a.measurement.version)
-            one.versions[1].add(b.measurement.version)
-            one.wiring |= a.measurement.wiring or b.measurement.wiring
+            one.by_prompt[first.prompt or ""].append((mine, value))
+            one.versions[0].add(version)
+            one.versions[1].add(its_version)
+            one.wiring |= wiring or its_wiring
     return dict(found)
+
+
+def _values_of_dimensions(record: Record) -> dict[str, tuple[float, str, bool]]:
+    """Value, version, and whether it is of random networks."""
+    measured = (one for one in record.measurements if one.name in _DIMENSIONS)
+    return {
+        one.name: (value, one.version, one.wiring)
+        for one in measured
+        if (value := Statement(record, one).value) is not None
+    }
 
 
 def _aggregate_without_value(aggregate: Aggregate, pairs: Pairs, why: str) -> Contrast:

@@ -339,13 +339,14 @@ def _of_pairs(one: Contrast, first: Sequence[Statement], second: Sequence[Statem
 def _asked_by_either(
     first: Sequence[Statement], second: Sequence[Statement]
 ) -> tuple[list[Statement], list[Statement]]:
-    """Without the pairs in which nobody published a value: each of VBench's dimensions asks for prompts of its own."""
-    pairs = [pair for pair in zip(first, second, strict=True) if not all(map(_is_unpublished, pair))]
+    """Without the pairs that a published dimension says nothing of: each of VBench's asks for prompts of its own."""
+    pairs = [pair for pair in zip(first, second, strict=True) if not _is_unasked(*pair)]
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 
-def _is_unpublished(statement: Statement) -> bool:
-    return statement.measurement is None and statement.record.published is not None
+def _is_unasked(first: Statement, second: Statement) -> bool:
+    published = first.record.published is not None or second.record.published is not None
+    return published and first.measurement is None and second.measurement is None
 
 
 def _of_once(one: Contrast, first: Sequence[Statement], second: Sequence[Statement]) -> Contrast:

@@ -18,7 +18,7 @@ from pytest_vdb.files import is_folder
 from pytest_vdb.records import Record, Run
 from pytest_vdb.results import baselines, journal, ledger, sources, vbench
 from pytest_vdb.results.sources import Sort
-from pytest_vdb.results.vbench_videos import records_of_videos
+from pytest_vdb.results.vbench_videos import as_in_names, records_of_videos
 
 GENERATION = "test_generation"
 """The benchmark of the shipped suite in which models are measured clip by clip, as scored clips are."""
@@ -118,7 +118,20 @@ def each(arguments: Sequence[str]) -> list[Source]:
         if source is None:
             raise OptionError("stands for several things", where=argument, mend="name one of them")
         sides.append(source)
-    return sides
+    return _with_our_prompts(sides)
+
+
+def _with_our_prompts(sources: Sequence[Source]) -> list[Source]:
+    """Published videos by the ids of our prompts: their names tell the texts alone."""
+    ours = (record for one in sources for record in one.records)
+    ids = {as_in_names(record.prompt_text): record.prompt for record in ours if record.prompt_text is not None}
+    return [
+        replace(
+            one,
+            videos=tuple(replace(video, prompt=ids.get(video.prompt or "") or video.prompt) for video in one.videos),
+        )
+        for one in sources
+    ]
 
 
 def _benchmark_of_clips(sources: Sequence[Source]) -> str:
@@ -155,9 +168,15 @@ def _names_of_published(given: Mapping[str, Sequence[Given]]) -> dict[str, str]:
         found[argument] = models[0]
     if len(set(found.values())) == len(found):
         return found
-    places = {argument: given[argument][0].path.resolve().with_suffix("") for argument in found}
+    places = {argument: _place_of_published([one.path for one in given[argument]]) for argument in found}
     told_apart = vbench.distinct(set(places.values()))
     return {argument: told_apart[place] for argument, place in places.items()}
+
+
+def _place_of_published(paths: Sequence[Path]) -> Path:
+    """A file without its ending, or the folder of several."""
+    folder = paths[0].resolve().parent
+    return folder if len(paths) > 1 else folder / vbench.stem(paths[0])
 
 
 # What is asked for --------------------------------------------------------------------------------------------------

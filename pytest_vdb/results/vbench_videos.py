@@ -43,12 +43,15 @@ def records_of_videos(published: Record, dimensions: Mapping[str, Dimension]) ->
     return tuple(_record_of_video(published, place, found[place]) for place in sorted(found))
 
 
-def prompt_and_sample(path: str) -> tuple[str, int]:
-    """Which prompt a video answers, and as which of its samples, by its name: `wan/a cat-1.mp4` -> `a cat`, 1.
+def as_in_names(text: str) -> str:
+    """A prompt as the names of videos spell it: underscores are blanks, since VBench writes one for the other where it
+    reads frames from folders."""
+    return text.replace("_", " ")
 
-    Underscores are blanks: VBench writes them itself where it reads frames from folders.
-    """
-    name = _SUFFIX.sub("", re.split(r"[/\\]", path)[-1]).replace("_", " ")
+
+def prompt_and_sample(path: str) -> tuple[str, int]:
+    """Which prompt a video answers, and as which of its samples, by its name: `wan/a cat-1.mp4` -> `a cat`, 1."""
+    name = as_in_names(_SUFFIX.sub("", re.split(r"[/\\]", path)[-1]))
     numbered = _NUMBERED.match(name)
     return (name, 0) if numbered is None else (numbered["prompt"], int(numbered["number"]))
 
