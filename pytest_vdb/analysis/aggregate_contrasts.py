@@ -12,15 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_vdb.analysis import aggregates, comparison
-from pytest_vdb.analysis.aggregates import AGGREGATES, Aggregate, score_of
+from pytest_vdb.analysis.aggregates import AGGREGATES, DIMENSIONS, Aggregate, score_of
 from pytest_vdb.analysis.comparison import Contrast, Pairs, Side
 from pytest_vdb.analysis.intervals import mean_of
 from pytest_vdb.analysis.readings import Statement, is_of_set
 from pytest_vdb.records import Measurement, Record
-
-_DIMENSIONS = frozenset(name for aggregate in AGGREGATES for name in aggregate.dimensions)
-_ROUNDING = 5e-5
-"""Scores that differ by less look alike in the four decimals that are told."""
+from pytest_vdb.results.dimensions import ALIKE
 
 
 @dataclass(slots=True)
@@ -66,7 +63,7 @@ def as_published(contrasts: Sequence[Contrast], first: Side, second: Side) -> li
             f"{score:.4f} in {name}"
             for name, side, ours in (("A", first, one.first), ("B", second, one.second))
             if (score := _score_of_published(one.metric, side)) is not None
-            and (ours is None or abs(score - ours) > _ROUNDING)
+            and (ours is None or abs(score - ours) > ALIKE)
         ]
         remark = (f"of the published means it is {', '.join(said)}",) if said else ()
         found.append(replace(one, remarks=(*one.remarks, *remark)))
@@ -120,7 +117,7 @@ def _answers_of(pairs: Pairs) -> dict[str, _Answers]:
 
 def _values_of_dimensions(record: Record) -> dict[str, tuple[float, str, bool]]:
     """Value, version, and whether it is of random networks."""
-    measured = (one for one in record.measurements if one.name in _DIMENSIONS)
+    measured = (one for one in record.measurements if one.name in DIMENSIONS)
     return {
         one.name: (value, one.version, one.wiring)
         for one in measured

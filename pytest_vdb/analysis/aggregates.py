@@ -120,7 +120,7 @@ def linear_form(aggregate: Aggregate, known: Collection[str]) -> LinearForm | No
 
 def usual(known: Collection[str]) -> list[Aggregate]:
     """The aggregates that are said of these dimensions without being asked for: those that have all of theirs."""
-    family = {name for aggregate in AGGREGATES for name in aggregate.dimensions} & set(known)
+    family = DIMENSIONS & set(known)
     return [
         aggregate
         for aggregate in AGGREGATES
@@ -205,3 +205,6 @@ MLPERF = Aggregate(
 )
 
 AGGREGATES: tuple[Aggregate, ...] = (QUALITY, SEMANTIC, TOTAL, MLPERF)
+
+DIMENSIONS = frozenset(name for aggregate in AGGREGATES for name in aggregate.dimensions)
+"""Every metric that some aggregate is made of."""

@@ -38,12 +38,13 @@ def add_to(commands: Any) -> None:
         "  vdb compare reports/runs/LAST wan2.1-t2v-1.3b cogvideox-2b    two models of one run\n"
         "  vdb compare reports/runs/TONIGHT reports/runs/YESTERDAY       the models that both runs have\n"
         "  vdb compare reports/scores/mine.jsonl reports/scores/theirs.jsonl\n"
+        "  vdb compare ours_eval_results.json theirs_eval_results.json   two result files of VBench, video by video\n"
         "  vdb compare RUN A B --metrics 'sharpness,fvd,kvd' --reference real.npz\n\n"
         "Compared are samples of the same prompt, sample index and seed. Clip metrics and costs: paired t-test over\n"
         "the prompts. Set metrics: the clips of a prompt are swapped between A and B, again and again. The p of all\n"
         "metrics that are shown are corrected together (Benjamini-Hochberg).",
     )
-    what = "RUN A B, or RUN_A RUN_B; a run is its folder, what vdb score wrote, or a baseline"
+    what = "RUN A B, or RUN_A RUN_B; a run is its folder, what vdb score wrote, a baseline, or VBench's results"
     compare.add_argument("sides", nargs="+", metavar="RUN", help=what)
     compare.add_argument("--model", metavar="NAMES", help="of two runs: only these models, names or globs")
     compare.add_argument("--metrics", default="all", metavar="NAMES", help="names or globs (default: all measured)")

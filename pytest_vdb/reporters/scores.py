@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_vdb.analysis.aggregates import AGGREGATES, Aggregate, score_of, usual, why_absent
+from pytest_vdb.analysis.aggregates import AGGREGATES, DIMENSIONS, Aggregate, score_of, usual, why_absent
 from pytest_vdb.analysis.tables import Leaderboard, Row, Table
 from pytest_vdb.escaping import lines, visible
 from pytest_vdb.figures import MISSING, notation
@@ -19,7 +19,6 @@ from pytest_vdb.reporters.text import counted, distinct_names
 
 HEADING = "Scores made of the dimensions' means:"
 _LONGEST_MODEL = 32
-_OF_DIMENSIONS = frozenset(name for aggregate in AGGREGATES for name in aggregate.dimensions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,7 @@ def _models_of(table: Table) -> Iterator[_Model]:
         valued = [
             (column.name, cell)
             for column, cell in zip(table.columns, row.cells, strict=True)
-            if column.name in _OF_DIMENSIONS and cell.mean is not None and not cell.wiring
+            if column.name in DIMENSIONS and cell.mean is not None and not cell.wiring
         ]
         versions = Counter(metric for metric, _ in valued)
         if valued and row.real and not row.yardstick:

@@ -16,9 +16,9 @@ from typing import Any
 
 IN_PERCENT = frozenset({"imaging_quality"})
 """What VBench writes in percent per video, and divides by 100 in the mean alone."""
-
-_ROUNDING = 5e-5
+ALIKE = 5e-5
 """Means that differ by less look alike in the four decimals that are shown."""
+
 _NOTHING_TO_JUDGE = -1
 """VBench-2.0's value of a video that a dimension's question does not apply to; its means leave it out."""
 _LONGEST_JSON = 40
@@ -56,7 +56,7 @@ class Dimension:
         if self.mean is None or not self.videos:
             return None
         ours = _mean_of_figures([value for _, value in self.videos])
-        if abs(ours - self.mean) <= _ROUNDING:
+        if abs(ours - self.mean) <= ALIKE:
             return None
         over = f"over {self.averaged}" if self.averaged else "over what, the file does not say"
         n = f"{len(self.videos)} of its {self.n}" if self.unreadable else f"its {self.n}"
