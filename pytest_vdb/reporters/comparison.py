@@ -101,6 +101,7 @@ def _side_for_programs(side: Side) -> dict[str, Any]:
     return {
         "model": side.model,
         "run": side.run.id,
+        "published": side.published,
         "started_at": side.run.started_at,
         "commit": environment.git_commit,
         "hardware": environment.hardware,

@@ -79,6 +79,7 @@ def test_two_published_files_are_compared_video_by_video(capsys):
     changed["dynamic_degree"][1][0]["video_results"] = False
     found = compared(capsys, str(REAL), write("theirs_eval_results.json", changed))
     (part,) = found["benchmarks"]
+    assert found["b"]["published"] == "theirs_eval_results.json"
     assert (part["prompts"], part["pairs"], part["left_out"]) == (248, 248, {})
     metrics = found["metrics"]
     assert metrics["vbench.subject_consistency"]["finding"] == "better"
