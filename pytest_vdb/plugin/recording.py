@@ -143,12 +143,22 @@ class Recorder:
             record = attempts.foreseen(self.blank(report.nodeid), report)
             if record is not None and self._keep(record):
                 self._foreseen[report.nodeid] = self.records[report.nodeid]
+        if report.when == "teardown":
+            self._tell_junit(report)
         yield  # whoever edits a report has done so
         lost: Status | None = getattr(report, "vdb_status", None)
         if lost is not None:
             self._record_lost(report, lost)
         elif report.nodeid in self._running:
             self._running[report.nodeid].hear(report)
+
+    def _tell_junit(self, report: pytest.TestReport) -> None:
+        """What `--junitxml` writes of a benchmark: its values, as the properties of its test case."""
+        record = self.records.get(report.nodeid)
+        if record is not None and self.config.getoption("xmlpath", None):
+            from pytest_vdb.exports import junit
+
+            report.user_properties += junit.properties_of(record)
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
