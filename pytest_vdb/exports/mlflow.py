@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -21,6 +22,8 @@ from pytest_vdb.exports.summaries import PROJECT, Summarised, as_text, left_out,
 _ARTEFACTS = "mlflow-artifacts:/"
 """Of whatever server opens the database."""
 _ID = "vdb.id"
+_TRIES = "2"
+"""MLflow itself asks a server that does not answer for more than three minutes."""
 _BATCH = 90
 """MLflow takes 100 tags and parameters at once."""
 _LONGEST_TAG, _LONGEST_PARAMETER = 8_000, 6_000
@@ -47,7 +50,7 @@ def _write_mlflow(board: Leaderboard, to: Destination) -> Written:
                 values += row.values
     except (MlflowException, SQLAlchemyError, OSError) as problem:
         first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
-        raise OutputError(f"MLflow does not take it: {first}", where=_shown(to.place), mend=_HOW) from problem
+        raise OutputError(f"MLflow does not take it: {_shown(first)}", where=_shown(to.place), mend=_HOW) from problem
     return Written(places=(_shown(to.place),), values=values, left_out=left_out(rows), notes=tuple(notes))
 
 
@@ -71,6 +74,7 @@ def _quiet() -> Iterator[None]:
 def _client(address: str) -> Any:
     from mlflow.tracking import MlflowClient
 
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _TRIES)
     if not address.startswith("http"):
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
