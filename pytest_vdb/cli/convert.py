@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from pytest_vdb import files
 from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.printing import json_alone, print_json, print_table, show, warn
 from pytest_vdb.errors import OptionError
+from pytest_vdb.escaping import encodable
 
 if TYPE_CHECKING:
     from pytest_vdb.exports.contract import Target, Written
@@ -88,7 +89,7 @@ def _board(given: Sequence[str]) -> Any:
     found: list[tuple[Run, Sequence[Record]]] = []
     ours: list[str] = []
     for one in given:
-        imported = _imported(one)
+        imported = _of_another_tool(one)
         if imported is None:
             ours.append(one)
         else:
@@ -96,10 +97,17 @@ def _board(given: Sequence[str]) -> Any:
     found += _of_ours(ours)
     privacy = Privacy(Path.cwd())
     run = max((run for run, _ in found), key=lambda run: run.started_at)
-    return leaderboard.build(run, [privacy.record(record) for _, records in found for record in records])
+    return leaderboard.build(run, [_fit(privacy.record(record)) for _, records in found for record in records])
 
 
-def _imported(given: str) -> tuple[Run, Sequence[Record]] | None:
+def _fit(record: Record) -> Record:
+    """Names of files and models that are not UTF-8, spelled out: no tool has a word for them."""
+    if record.model.isascii() and record.nodeid.isascii():
+        return record
+    return replace(record, model=encodable(record.model), nodeid=encodable(record.nodeid))
+
+
+def _of_another_tool(given: str) -> tuple[Run, Sequence[Record]] | None:
     """What another tool's file holds; None: it is none."""
     from pytest_vdb.exports import targets
 

@@ -14,20 +14,20 @@ Told = tuple[Summarised, tuple[Summary, ...]]
 def told(board: Leaderboard) -> tuple[list[Told], tuple[LeftOut, ...]]:
     """Each row with what a model's page may show of it; and what it may not show, with why."""
     rows = summarised(board)
-    shown = [(row, tuple(one for one in row.summaries if _why_not(row, one) is None)) for row in rows]
-    meaningless = counted(_meaningless(rows))
+    shown = [(row, tuple(one for one in row.summaries if _why_not_shown(row, one) is None)) for row in rows]
+    meaningless = counted(_lost_on_a_page(rows))
     return [(row, summaries) for row, summaries in shown if summaries], (*left_out(rows), *meaningless)
 
 
-def _meaningless(rows: list[Summarised]) -> Iterator[tuple[str, str, int]]:
+def _lost_on_a_page(rows: list[Summarised]) -> Iterator[tuple[str, str, int]]:
     for row in rows:
         for summary in row.summaries:
-            why = _why_not(row, summary)
+            why = _why_not_shown(row, summary)
             if why is not None and summary.cell.mean is not None:
                 yield summary.name, why, summary.cell.n
 
 
-def _why_not(row: Summarised, summary: Summary) -> str | None:
+def _why_not_shown(row: Summarised, summary: Summary) -> str | None:
     """Why a value does not belong on a model's page; None: it does."""
     if summary.cell.mean is None:
         return "there is no value"

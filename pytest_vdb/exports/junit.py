@@ -36,11 +36,11 @@ def properties_of(record: Record) -> list[tuple[str, str]]:
     }
     found = [(f"{_PREFIX}.{name}", visible(value)) for name, value in about.items() if value is not None]
     for measured in record.measurements:
-        found += [(f"{_PREFIX}.{visible(measured.name)}{part}", text) for part, text in _parts_of(measured)]
+        found += [(f"{_PREFIX}.{visible(measured.name)}{part}", text) for part, text in _properties_of_value(measured)]
     return found
 
 
-def _parts_of(measured: Measurement) -> list[tuple[str, str]]:
+def _properties_of_value(measured: Measurement) -> list[tuple[str, str]]:
     """What stands behind the metric's name, and the value."""
     if measured.value is None:
         return [(".missing", visible(measured.reason))]

@@ -16,6 +16,7 @@ from typing import Any
 
 from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.errors import OptionError, OutputError
+from pytest_vdb.escaping import shortened
 from pytest_vdb.exports.contract import Destination, Target, Written
 from pytest_vdb.exports.summaries import PROJECT, Summarised, as_text, left_out, summarised
 
@@ -26,6 +27,7 @@ _TRIES = "2"
 """MLflow itself asks a server that does not answer for more than three minutes."""
 _BATCH = 90
 """MLflow takes 100 tags and parameters at once."""
+_LONGEST_NAME = 200
 _LONGEST_TAG, _LONGEST_PARAMETER = 8_000, 6_000
 _HOW = "give e.g. mlflow:sqlite:///mlflow.db, or mlflow:http://HOST:PORT"
 
@@ -49,12 +51,13 @@ def _write_mlflow(board: Leaderboard, to: Destination) -> Written:
                 _log_row(client, experiment, row)
                 values += row.values
     except (MlflowException, SQLAlchemyError, OSError) as problem:
-        first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
-        raise OutputError(f"MLflow does not take it: {_shown(first)}", where=_shown(to.place), mend=_HOW) from problem
-    return Written(places=(_shown(to.place),), values=values, left_out=left_out(rows), notes=tuple(notes))
+        first = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
+        what = f"MLflow does not take it: {_without_password(first)}"
+        raise OutputError(what, where=_without_password(to.place), mend=_HOW) from problem
+    return Written(places=(_without_password(to.place),), values=values, left_out=left_out(rows), notes=tuple(notes))
 
 
-def _shown(address: str) -> str:
+def _without_password(address: str) -> str:
     """An address without its user and password."""
     return re.sub(r"(?<=://)[^/@]*@", "", address)
 
@@ -95,7 +98,7 @@ def _log_row(client: Any, experiment: str, row: Summarised) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     at = round(row.started_s * 1000)
-    run = client.create_run(experiment, run_name=row.test, start_time=at, tags={_ID: row.id})
+    run = client.create_run(experiment, run_name=shortened(row.test, _LONGEST_NAME), start_time=at)
     tags = {f"vdb.{name}": value for name, value in row.about.items()}
     tags |= {f"vdb.metric.{_named(name)}": as_text(said) for name, said in row.definitions.items()}
     tags["vdb.prompts"] = as_text(list(row.prompts))
@@ -112,12 +115,13 @@ def _log_row(client: Any, experiment: str, row: Summarised) -> None:
         client.log_batch(run.info.run_id, params=batch)
     for batch in _batches(metrics):
         client.log_batch(run.info.run_id, metrics=batch)
+    client.set_tag(run.info.run_id, _ID, row.id)  # the last of all: what was torn is not there already
     client.set_terminated(run.info.run_id, end_time=round(row.finished_s * 1000))
 
 
 def _named(name: str) -> str:
     """A metric's name in the letters that MLflow takes."""
-    return re.sub(r"[^\w./: -]", "_", name, flags=re.ASCII)[:200]
+    return re.sub(r"[^\w./: -]", "_", name, flags=re.ASCII)[:_LONGEST_NAME]
 
 
 def _batches(things: list[Any]) -> Iterator[list[Any]]:

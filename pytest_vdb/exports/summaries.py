@@ -91,7 +91,7 @@ class Summarised:
     def summaries(self) -> tuple[Summary, ...]:
         """Of every column, also where nothing was measured."""
         columns = self.table.columns
-        names = _names_of_columns(columns)
+        names = _names_with_versions(columns)
         return tuple(
             Summary(name=name, column=column, cell=cell)
             for name, column, cell in zip(names, columns, self.row.cells, strict=True)
@@ -186,6 +186,6 @@ def _seconds_of(moment: str) -> float:
         return 0.0
 
 
-def _names_of_columns(columns: Sequence[Column]) -> list[str]:
+def _names_with_versions(columns: Sequence[Column]) -> list[str]:
     names = [column.name for column in columns]
     return [c.name if names.count(c.name) == 1 else f"{c.name}.v{c.version}" for c in columns]

@@ -26,7 +26,7 @@ def _write_events(board: Leaderboard, to: Destination) -> Written:
     places = []
     for row, folder in zip(rows, folders, strict=True):
         path = files.expanded(to.place) / row.run.id / folder / _FILE.format(seconds=int(row.started_s))
-        places.append(files.write_by(path, partial(_fill, row)))
+        places.append(files.write_by(path, partial(_fill_events, row)))
     return Written(
         places=tuple(str(path.parent) for path in places),
         values=sum(row.values for row in rows),
@@ -34,7 +34,7 @@ def _write_events(board: Leaderboard, to: Destination) -> Written:
     )
 
 
-def _fill(row: Summarised, part: Path) -> None:
+def _fill_events(row: Summarised, part: Path) -> None:
     from tensorboardX.proto.event_pb2 import Event
     from tensorboardX.record_writer import RecordWriter
 

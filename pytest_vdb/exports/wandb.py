@@ -14,9 +14,13 @@ from typing import Any
 
 from pytest_vdb import files
 from pytest_vdb.analysis.tables import Leaderboard
+from pytest_vdb.escaping import shortened
 from pytest_vdb.exports.contract import Destination, Target, Written
 from pytest_vdb.exports.summaries import PROJECT, Summarised, left_out, summarised
 from pytest_vdb.exports.trackers import configuration, logged
+
+_LONGEST, _LONGEST_JOB = 128, 64
+"""Characters, as wandb takes them."""
 
 
 def _write_wandb(board: Leaderboard, to: Destination) -> Written:
@@ -38,9 +42,9 @@ def _offline_run(row: Summarised, folder: Path) -> Path:
     run = wandb.init(
         project=PROJECT,
         id=row.id,
-        name=row.name,
-        group=row.run.id,
-        job_type=row.table.name,
+        name=shortened(row.name, _LONGEST),
+        group=shortened(row.run.id, _LONGEST),
+        job_type=shortened(row.table.name, _LONGEST_JOB),
         tags=[f"weights: {row.row.weights or 'unknown'}", "ranked" if row.row.real else "not ranked"],
         notes=None if row.row.real else row.why_unranked,
         config=configuration(row),
