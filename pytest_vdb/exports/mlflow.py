@@ -10,8 +10,7 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pytest_vdb.analysis.tables import Leaderboard
@@ -25,8 +24,8 @@ _ARTEFACTS = "mlflow-artifacts:/"
 _ID = "vdb.id"
 _TRIES = "2"
 """MLflow itself asks a server that does not answer for more than three minutes."""
-_BATCH = 90
-"""MLflow takes 100 tags and parameters at once."""
+_TAGS, _FIGURES = 100, 1_000
+"""Tags or parameters, and figures, that MLflow takes at once."""
 _LONGEST_NAME = 200
 _LONGEST_TAG, _LONGEST_PARAMETER = 8_000, 6_000
 _HOW = "give e.g. mlflow:sqlite:///mlflow.db, or mlflow:http://HOST:PORT"
@@ -108,12 +107,12 @@ def _log_row(client: Any, experiment: str, row: Summarised) -> None:
         for step, _, found in row.steps()
         for name, value in found.items()
     ]
-    for batch in _batches([RunTag(name, value[:_LONGEST_TAG]) for name, value in tags.items()]):
+    for batch in _batches([RunTag(name, value[:_LONGEST_TAG]) for name, value in tags.items()], _TAGS):
         client.log_batch(run.info.run_id, tags=batch)
     settings = [Param(name, as_text(value)[:_LONGEST_PARAMETER]) for name, value in row.row.recipe.items()]
-    for batch in _batches(settings):
+    for batch in _batches(settings, _TAGS):
         client.log_batch(run.info.run_id, params=batch)
-    for batch in _batches(metrics):
+    for batch in _batches(metrics, _FIGURES):
         client.log_batch(run.info.run_id, metrics=batch)
     client.set_tag(run.info.run_id, _ID, row.id)  # the last of all: what was torn is not there already
     client.set_terminated(run.info.run_id, end_time=round(row.finished_s * 1000))
@@ -124,10 +123,8 @@ def _named(name: str) -> str:
     return re.sub(r"[^\w./: -]", "_", name, flags=re.ASCII)[:_LONGEST_NAME]
 
 
-def _batches(things: list[Any]) -> Iterator[list[Any]]:
-    left = iter(things)
-    while batch := list(islice(left, _BATCH)):
-        yield batch
+def _batches(things: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
+    return (things[at : at + most] for at in range(0, len(things), most))
 
 
 TARGET = Target(
