@@ -97,10 +97,12 @@ def _board(given: Sequence[str]) -> Any:
     found += _of_ours(ours)
     privacy = Privacy(Path.cwd())
     run = max((run for run, _ in found), key=lambda run: run.started_at)
-    return leaderboard.build(run, [_fit(privacy.record(record)) for _, records in found for record in records])
+    return leaderboard.build(
+        run, [_spelled_out_names(privacy.record(record)) for _, records in found for record in records]
+    )
 
 
-def _fit(record: Record) -> Record:
+def _spelled_out_names(record: Record) -> Record:
     """Names of files and models that are not UTF-8, spelled out: no tool has a word for them."""
     if record.model.isascii() and record.nodeid.isascii():
         return record
