@@ -49,6 +49,20 @@ def test_a_baseline_a_change_that_makes_it_worse_and_a_gate_that_sees_it(project
     )
 
 
+def test_a_run_for_other_tools_and_back(project):
+    project.types(f"{RUN} --junitxml=junit.xml").ends(0)
+    assert '<property name="vdb.spread" value=' in project.reads("junit.xml")
+    (run,) = project.runs()
+    project.types("vdb convert --list").ends(0).shows("bencher", "writes and reads")
+    project.types(f"vdb convert {run} --to bencher:bmf.json --json").ends(0)
+    assert '"spread"' in project.reads("bmf.json")
+    project.types(f"vdb convert {run} --to eval-results:hub --dataset bench/smoke").ends(0).shows("hub/noise/")
+    project.types(f"vdb convert {run} --to pytest-benchmark:timings.json").ends(0).shows("left out:", "spread")
+    project.types("vdb convert timings.json --to run:again").ends(0).shows("again/runs/")
+    project.types("vdb report again/runs/* -o again").ends(0).shows("2 models, 4 prompts, 8 tests: 8 passed")
+    project.types(f"vdb convert {run} --to benchr").ends(1).shows("did you mean 'bencher'?")
+
+
 def test_a_benchmark_that_vanished_does_not_pass_its_gate(project):
     project.writes("benchmarks/test_slow.py", project.reads("benchmarks/test_generation.py"))
     project.types(RUN).ends(0)
