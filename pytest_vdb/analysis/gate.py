@@ -15,11 +15,11 @@ from typing import Literal
 
 from pytest_vdb.analysis.benchmarks import placed_together
 from pytest_vdb.analysis.identity import latest, other_recipe
-from pytest_vdb.analysis.intervals import mean_of, t_interval
 from pytest_vdb.analysis.readings import Statement, counting, is_read_once, is_yardstick
 from pytest_vdb.errors import OptionError, UnknownName, near_misses
 from pytest_vdb.figures import notation
 from pytest_vdb.records import Baseline, Record, Run, WeightsMode
+from pytest_vdb.statistics.means import mean_of, t_interval
 
 Outcome = Literal["regressed", "improved", "equivalent", "inconclusive", "missing", "incomparable"]
 """`equivalent`: the interval of the change lies within the margin; `inconclusive`: only the mean of the change does."""

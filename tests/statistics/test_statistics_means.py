@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_vdb.analysis.intervals import benjamini_hochberg, mean_of, paired_t_p_values, t_interval
+from pytest_vdb.statistics.means import mean_of, paired_t_p_values, t_interval
 
 
 def test_the_t_interval_is_scipys():
@@ -28,9 +28,3 @@ def test_the_paired_t_test_is_scipys_and_knows_its_limits():
 
 def test_a_mean_loses_nothing_to_the_order_of_its_sum():
     assert mean_of([1e16, 1.0, -1e16]) == pytest.approx(1 / 3)
-
-
-def test_benjamini_hochberg_is_scipys():
-    p_values = [0.01, 0.04, 0.03, 0.005]
-    assert benjamini_hochberg(p_values) == pytest.approx(stats.false_discovery_control(p_values))
-    assert benjamini_hochberg([]) == ()
