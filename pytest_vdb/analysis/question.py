@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_vdb.analysis import comparison, set_comparison
+from pytest_vdb.analysis.aggregate_contrasts import as_published, contrast_aggregates, why_no_score
 from pytest_vdb.analysis.comparison import Comparison, Contrast, Pairs, Side
 from pytest_vdb.analysis.readings import is_of_set
 from pytest_vdb.analysis.set_comparison import Swaps
@@ -48,6 +49,10 @@ class Question:
         """Whether it is asked for, by name or with others."""
         return any(term in EVERYTHING or fnmatch.fnmatchcase(metric, term) for term in self.terms)
 
+    def names(self, metric: str) -> bool:
+        """Whether it is asked for by its own name, not only with others."""
+        return metric in self.terms
+
     def spec_of(self, metric: str) -> MetricSpec | None:
         """The metric that has a part of this name."""
         return next((spec for spec in self.registry if metric in (spec.name, *spec.part_names())), None)
@@ -67,13 +72,18 @@ def answer(question: Question, first: Side, second: Side) -> Comparison:
         obstacle = comparison.obstacle_of_sides(
             pairs, same_model=first.model == second.model, any_recipe=question.any_recipe
         )
-        of_clips = comparison.contrast(pairs, same_run=first.run.id == second.run.id, obstacle=obstacle)
+        same_run = first.run.id == second.run.id
+        of_clips = comparison.contrast(pairs, same_run=same_run, obstacle=obstacle)
+        scores = contrast_aggregates(pairs, named=question.names, same_run=same_run, obstacle=obstacle)
         of_sets = _contrasts_of_sets(question, pairs, (first, second), references, obstacle)
-        wanted = (one for one in (*of_clips, *of_sets) if question.wants(one.metric))
+        wanted = (
+            one for one in (*of_clips, *as_published(scores, first, second), *of_sets) if question.wants(one.metric)
+        )
         contrasts += sorted(wanted, key=lambda one: one.kind != "quality")
     _check_all_found(question, contrasts, benchmarks, (first, second))
     shown = [pairs for pairs in benchmarks if any(one.benchmark == pairs.benchmark for one in contrasts)]
     remarks = comparison.remarks_on(first, second, shown)
+    remarks += tuple(why_no_score(contrasts, first, second, wants=question.wants))
     if references and any(one.of_set for one in contrasts):
         remarks += (f"reference set: {next(iter(references.values())).source}",)
     return Comparison(

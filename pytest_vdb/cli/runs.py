@@ -105,7 +105,7 @@ class ReportArguments:
 def _rebuild_reports(arguments: ReportArguments) -> int:
     from pytest_vdb import reporters
     from pytest_vdb.analysis import leaderboard
-    from pytest_vdb.reporters import formats, terminal
+    from pytest_vdb.reporters import formats, scores, terminal
     from pytest_vdb.results import reported
 
     wanted = formats.chosen(arguments.formats, where="--formats")
@@ -117,7 +117,8 @@ def _rebuild_reports(arguments: ReportArguments) -> int:
     known = (source.output for source in sources if source.output is not None)
     output = files.make_folder(arguments.output or next(known, Path("reports")))
     written = reporters.write_all(board, output, wanted)
-    show(terminal.render(board, width=shutil.get_terminal_size((120, 24)).columns))
+    width = shutil.get_terminal_size((120, 24)).columns
+    show("\n\n".join(filter(None, (terminal.render(board, width=width), scores.render(board, width=width)))))
     show("\n".join(str(path) for path in written))
     return 0
 
