@@ -18,7 +18,8 @@ import pytest
 
 from pytest_vdb import reporters
 from pytest_vdb.analysis import Leaderboard, build, ratings
-from pytest_vdb.analysis.gate import judge, parse_rules
+from pytest_vdb.analysis.gate import judge
+from pytest_vdb.analysis.rules import parse_rules
 from pytest_vdb.errors import OutputError, UnknownName
 from pytest_vdb.escaping import visible
 from pytest_vdb.records import Baseline, Failure, Measurement, Record, to_json
