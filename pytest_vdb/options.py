@@ -237,7 +237,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         cache=cast(CacheMode, _choice(text["cache"], given["cache"], get_args(CacheMode))),
         cache_dir=given["cache-dir"].path() or cache_folder(),
         report=str(text["report"]),
-        baseline=text["baseline"] if of_runs(text["baseline"] or "") else _text_of(given["baseline"].path()),
+        baseline=text["baseline"] if of_runs(text["baseline"] or "") else _as_text(given["baseline"].path()),
         fail_on=text["fail-on"] or project_gate(root / "pyproject.toml"),
         strict=_choice(text["strict"], given["strict"], ("yes", "no")) == "yes",
         budget=_bytes_of(given["budget"]),
@@ -344,7 +344,7 @@ def of_runs(baseline: str) -> bool:
     return _OF_RUNS.fullmatch(baseline) is not None
 
 
-def _text_of(path: Path | None) -> str | None:
+def _as_text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 

@@ -128,7 +128,7 @@ def _without_chance(one: Evidence) -> Judgement | None:
 # --- prompts ----------------------------------------------------------------------------------------------------------
 
 
-def _of_prompts(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
+def _judge_prompts(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
     import numpy as np
 
     from pytest_vdb.statistics.together import least_p_value, turned_p_values
@@ -183,26 +183,26 @@ def _refuted(values: NDArray[np.float64], one: Evidence) -> bool:
 # --- sets and costs ---------------------------------------------------------------------------------------------------
 
 
-def _of_sets(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
-    return _of_figures(evidence, level, lambda one: (one.mean, one.margin))
+def _judge_sets(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
+    return _judge_figures(evidence, level, lambda one: (one.mean, one.margin))
 
 
-def _of_costs(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
-    return _of_figures(evidence, level, lambda one: (one.log_ratio or 0.0, one.log_margin or 0.0))
+def _judge_costs(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
+    return _judge_figures(evidence, level, lambda one: (one.log_ratio or 0.0, one.log_margin or 0.0))
 
 
-def _of_figures(
+def _judge_figures(
     evidence: Sequence[Evidence], level: float, figure: Callable[[Evidence], tuple[float, float]]
 ) -> list[Judgement]:
     """One figure each, of a known or estimated standard error."""
-    tails = [None if one.error is None else _beyond(*figure(one), one) for one in evidence]
+    tails = [None if one.error is None else _p_beyond(*figure(one), one) for one in evidence]
     return [
-        _by_figure(*figure(one), one, rejected=p is not None and p < level, p=p)
+        _judge_figure(*figure(one), one, rejected=p is not None and p < level, p=p)
         for one, p in zip(evidence, holm(tails), strict=True)
     ]
 
 
-def _by_figure(worse: float, margin: float, one: Evidence, *, rejected: bool, p: float | None) -> Judgement:
+def _judge_figure(worse: float, margin: float, one: Evidence, *, rejected: bool, p: float | None) -> Judgement:
     if rejected:
         return Judgement(decision="regressed", p=p)
     if one.error is None:
@@ -214,7 +214,7 @@ def _by_figure(worse: float, margin: float, one: Evidence, *, rejected: bool, p:
     return Judgement(decision="inconclusive", p=p)
 
 
-def _beyond(worse: float, margin: float, one: Evidence) -> float:
+def _p_beyond(worse: float, margin: float, one: Evidence) -> float:
     """One-sided p of "worse by no more than the margin"; both ways where either is worse."""
     assert one.error is not None
     if one.error == 0:
@@ -241,9 +241,9 @@ def _quantile(degrees: int | None) -> float:
 
 
 _WAYS: Mapping[Way, Callable[[Sequence[Evidence], float], list[Judgement]]] = {
-    "prompts": _of_prompts,
-    "sets": _of_sets,
-    "costs": _of_costs,
+    "prompts": _judge_prompts,
+    "sets": _judge_sets,
+    "costs": _judge_costs,
 }
 
 

@@ -238,7 +238,7 @@ def _on_pairs(
         lacking = f"{len(gone)} of the baseline's {_counted_pairs(expected)} {have} no value now ({why})"
     of_sets = all(is_of_set(one.record) for one in new)
     remarks = _remarks(known, ran, shared)
-    return _opened(asked, pairs, measured, earlier, of_sets=of_sets, remarks=remarks, lacking=lacking)
+    return _awaiting(asked, pairs, measured, earlier, of_sets=of_sets, remarks=remarks, lacking=lacking)
 
 
 _Pair = tuple[str | None, int | None, tuple[tuple[str, str], ...]]
@@ -318,7 +318,7 @@ def _changed_prompt(before: Sequence[Record], now: Sequence[Record]) -> str | No
     return None
 
 
-def _opened(
+def _awaiting(
     asked: _Asked,
     pairs: Mapping[_Pair, tuple[float, float]],
     measured: Sequence[Sequence[Measurement]],
@@ -339,7 +339,7 @@ def _opened(
         return asked.verdict(
             "incomparable", f"{rule.allowance} of the baseline's mean, 0, is nothing; give an absolute margin"
         )
-    margin = rule.margin(before, kind=one.kind, unit=one.unit) + _ROUNDING * max(abs(before), abs(now))
+    margin = rule.margin(before, kind=one.kind, unit=one.unit) + _SLACK * max(abs(before), abs(now))
     either = one.better == "neutral" and not rule.sign
     if is_cost:
         falls = _worsening(one.better, rule.sign, 1.0) > 0
@@ -359,7 +359,7 @@ def _opened(
     return _Open(verdict, evidence, figures, lacking)
 
 
-_ROUNDING = 1e-12
+_SLACK = 1e-12
 """What rounding alone may add to a change of exactly the margin, as a share of the figures."""
 
 

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from pytest_vdb.analysis.gate import Verdict
     from pytest_vdb.records import Baseline, Environment
 
+NOT_ASKED_RIGHTLY = 2
+"""As argparse ends: 1 is a regression."""
 KEPT_IN = Path("fixtures/baselines")
-_PACKAGES = ("torch", "diffusers", "transformers")
+_LISTED_PACKAGES = ("torch", "diffusers", "transformers")
 """Told in a list: what changes pixels and speed most."""
 _WIDEST = 160
 
@@ -53,7 +55,7 @@ def _add_gate(commands: Any) -> None:
     gate.add_argument("--strict", action="store_true", help="fail on what the prompts at hand cannot tell, too")
     gate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     gate.add_argument("-o", "--output", type=expanded, metavar="FILE", help="also write it as Markdown")
-    gate.set_defaults(command=Command(GateArguments, _gate))
+    gate.set_defaults(command=Command(GateArguments, _gate, refused=NOT_ASKED_RIGHTLY))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,8 +182,8 @@ def _list_baselines(arguments: ListArguments) -> int:
     found = [] if not files.is_folder(KEPT_IN) else files.entries(KEPT_IN, error=RecordError)[0]
     saved = [(path, one) for path in found if path.suffix == ".json" and (one := _read(path)) is not None]
     runs = [(one.folder, one.run.environment, one.run.id, one.began) for one in baselines.runs_in(arguments.output)]
-    rows = [_told(path, one.run.environment, one.run.id, one.run.started_at) for path, one in saved]
-    rows += [_told(*run) for run in runs]
+    rows = [_whereabouts(path, one.run.environment, one.run.id, one.run.started_at) for path, one in saved]
+    rows += [_whereabouts(*run) for run in runs]
     if arguments.json:
         print_json(rows)
     elif rows:
@@ -202,7 +204,7 @@ def _read(path: Path) -> Baseline | None:
         return None
 
 
-def _told(path: Path, environment: Environment, run: str, began: str) -> dict[str, Any]:
+def _whereabouts(path: Path, environment: Environment, run: str, began: str) -> dict[str, Any]:
     commit = environment.git_commit and environment.git_commit[:10] + ("+" if environment.git_dirty else "")
     return {
         "baseline": str(path),
@@ -216,7 +218,7 @@ def _told(path: Path, environment: Environment, run: str, began: str) -> dict[st
 
 
 def _software(environment: Environment) -> str:
-    versions = (f"{name} {environment.packages[name]}" for name in _PACKAGES if name in environment.packages)
+    versions = (f"{name} {environment.packages[name]}" for name in _LISTED_PACKAGES if name in environment.packages)
     return ", ".join(versions)
 
 
@@ -234,8 +236,8 @@ def _show_baseline(arguments: ShowArguments) -> int:
     baseline = baselines.load(arguments.baseline)
     for warning in baseline.warnings:
         warn(warning)
-    about = _told(arguments.baseline, baseline.run.environment, baseline.run.id, baseline.run.started_at)
-    rows = list(_models_of(baseline))
+    about = _whereabouts(arguments.baseline, baseline.run.environment, baseline.run.id, baseline.run.started_at)
+    rows = list(_rows_of_models(baseline))
     if arguments.json:
         print_json({**about, "models": rows})
         return 0
@@ -245,7 +247,7 @@ def _show_baseline(arguments: ShowArguments) -> int:
     return 0
 
 
-def _models_of(baseline: Baseline) -> Iterable[dict[str, Any]]:
+def _rows_of_models(baseline: Baseline) -> Iterable[dict[str, Any]]:
     """A row per model and recipe: what it was asked, what became of it, and what was measured in which version."""
     groups: dict[tuple[str, str | None, str | None, str | None], list[Any]] = {}
     for record in baseline.records:
@@ -259,9 +261,9 @@ def _models_of(baseline: Baseline) -> Iterable[dict[str, Any]]:
             "recipe": recipe,
             "suite": suite,
             "passed": f"{passed}/{len(records)}",
-            "metrics": _few(sorted(measured)),
+            "metrics": _first_metrics(sorted(measured)),
         }
 
 
-def _few(names: Sequence[str], most: int = 6) -> str:
+def _first_metrics(names: Sequence[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -48,11 +48,11 @@ def turned_p_values(worse: NDArray[np.float64]) -> NDArray[np.float64]:
     present = ~np.isnan(worse)
     filled = np.where(present, worse, 0.0)
     counts, squares = present.sum(axis=0), (filled**2).sum(axis=0)
-    observed = _figures(filled.sum(axis=0), squares, counts)
+    observed = _alignments(filled.sum(axis=0), squares, counts)
     order = np.argsort(-observed, kind="stable")
     reached, patterns = np.zeros(columns), 0
     for signs in _turns(prompts):
-        figures = _figures(signs @ filled, squares, counts)[:, order]
+        figures = _alignments(signs @ filled, squares, counts)[:, order]
         # The largest of this column and of all that are less extreme: those before it have left already.
         largest = np.maximum.accumulate(figures[:, ::-1], axis=1)[:, ::-1]
         reached += (largest >= observed[order] - _EQUAL * np.abs(observed[order])).sum(axis=0)
@@ -68,7 +68,9 @@ def least_p_value(prompts: int) -> float:
     return 2.0**-prompts if prompts <= COUNTED_UP_TO else 1 / (SAMPLED_TURNS + 1)
 
 
-def _figures(sums: NDArray[np.float64], squares: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _alignments(
+    sums: NDArray[np.float64], squares: NDArray[np.float64], counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Student's t of each column from its sum: what is large for how much the differences differ.
 
     Bounded (a correlation in place of t, which it grows with), so that differences that are all equal are as extreme
