@@ -59,14 +59,14 @@ def test_rules_on_different_numbers_of_prompts_are_one_family():
 
 
 def test_a_gate_with_nothing_to_report_alarms_as_rarely_as_said():
-    """200 gates of twenty rules on ten prompts: 5% and four standard errors."""
+    """100 gates of twenty rules on ten prompts: 5% and four standard errors."""
     generator = np.random.default_rng(5)
     alarms = 0
-    for _ in range(200):
+    for _ in range(100):
         sides = generator.lognormal(0, 1, (2, 20, 10))
         found = judgements((sides[0] - sides[1]).tolist(), [0.0] * 20)
         alarms += bool({"regressed", "improved"} & set(found))
-    assert 0 < alarms <= 200 * 0.05 + 4 * np.sqrt(200 * 0.05 * 0.95)
+    assert 0 < alarms <= 100 * 0.05 + 4 * np.sqrt(100 * 0.05 * 0.95)
 
 
 def test_at_a_true_change_of_the_margin_it_is_called_equivalent_as_rarely_as_said():
