@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_vdb.statistics.families import SIGNIFICANCE, holm
 from pytest_vdb.statistics.means import mean_of
-from pytest_vdb.statistics.sessions import LEAST_SESSIONS
+from pytest_vdb.statistics.sessions import LEAST_SESSIONS, one_more
 from pytest_vdb.statistics.verdicts import prompts_that_decide
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ def _without_chance(one: Evidence) -> Judgement | None:
 def _judge_prompts(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
     import numpy as np
 
+    from pytest_vdb.statistics.exchangeable import least_pairs
     from pytest_vdb.statistics.together import least_p_value, turned_p_values
 
     prompts = list(dict.fromkeys(prompt for one in evidence for prompt in one.worse))
@@ -145,7 +146,7 @@ def _judge_prompts(evidence: Sequence[Evidence], level: float) -> list[Judgement
         judgement = replace(_by_prompts(one, smaller < level), p=smaller)
         least = least_p_value(len(one.worse))
         if judgement.decision == "inconclusive" and least >= level:
-            needed = math.ceil(-math.log2(level)) + 1
+            needed = least_pairs(level, alternative="greater") + 1  # one more: so that others in the way are no bar
             few = f"{len(one.worse)} prompt{'' if len(one.worse) == 1 else 's'} cannot show it, {needed} could"
             judgement = replace(judgement, needed=max(needed, judgement.needed or 0), remark=few)
         judgements.append(judgement)
@@ -211,7 +212,11 @@ def _judge_figure(worse: float, margin: float, one: Evidence, *, rejected: bool,
     if (abs(worse) if one.either else worse) + reach < margin:
         better = not one.either and worse + reach < -margin < 0
         return Judgement(decision="improved" if better else "equivalent", p=p)
-    return Judgement(decision="inconclusive", p=p)
+    times = None
+    if one.way == "sets":  # an error shrinks as the root of the number of clips
+        times = prompts_that_decide(one.error, margin, change=worse if worse > margin else 0.0)
+    remark = "" if times is None else f"about {times:,} times as many clips would tell"
+    return Judgement(decision="inconclusive", p=p, remark=remark)
 
 
 def _p_beyond(worse: float, margin: float, one: Evidence) -> float:
@@ -264,16 +269,19 @@ def evidence_of_cost(
     plain = Evidence(way="costs", margin=margin, worse={None: worse}, exact=exact)
     if exact or min(now, *sessions) <= 0 or (not lower_is_better and margin >= before):
         return plain
-    logs = [math.log(session) for session in sessions]
-    ratio = math.log(now) - mean_of(logs)
-    allowed = math.log1p(margin / before) if lower_is_better else -math.log1p(-margin / before)
-    error, degrees = BETWEEN_SESSIONS * math.sqrt(2), None
+    centre, error, degrees = math.log(before), BETWEEN_SESSIONS * math.sqrt(2), None
     if len(sessions) >= LEAST_SESSIONS:
         degrees = len(sessions) - 1
-        deviation = math.sqrt(math.fsum((log - mean_of(logs)) ** 2 for log in logs) / degrees)
-        error = deviation * math.sqrt(1 + 1 / len(sessions))
-    ratio = ratio if lower_is_better else -ratio
-    return replace(plain, log_ratio=ratio, log_margin=allowed, error=error, degrees=degrees)
+        centre, error = one_more(sessions)
+    ratio = math.log(now) - centre
+    allowed = math.log1p(margin / before) if lower_is_better else -math.log1p(-margin / before)
+    return replace(
+        plain,
+        log_ratio=ratio if lower_is_better else -ratio,
+        log_margin=allowed,
+        error=error,
+        degrees=degrees,
+    )
 
 
 def error_of_sets(*intervals: tuple[float, float] | None) -> float | None:

@@ -47,12 +47,12 @@ def turned_p_values(worse: NDArray[np.float64]) -> NDArray[np.float64]:
         return result
     present = ~np.isnan(worse)
     filled = np.where(present, worse, 0.0)
-    counts, squares = present.sum(axis=0), (filled**2).sum(axis=0)
-    observed = _alignments(filled.sum(axis=0), squares, counts)
+    squares = (filled**2).sum(axis=0)
+    observed = _alignments(filled.sum(axis=0), squares)
     order = np.argsort(-observed, kind="stable")
     reached, patterns = np.zeros(columns), 0
     for signs in _turns(prompts):
-        figures = _alignments(signs @ filled, squares, counts)[:, order]
+        figures = _alignments(signs @ filled, squares)[:, order]
         # The largest of this column and of all that are less extreme: those before it have left already.
         largest = np.maximum.accumulate(figures[:, ::-1], axis=1)[:, ::-1]
         reached += (largest >= observed[order] - _EQUAL * np.abs(observed[order])).sum(axis=0)
@@ -68,15 +68,13 @@ def least_p_value(prompts: int) -> float:
     return 2.0**-prompts if prompts <= COUNTED_UP_TO else 1 / (SAMPLED_TURNS + 1)
 
 
-def _alignments(
-    sums: NDArray[np.float64], squares: NDArray[np.float64], counts: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Student's t of each column from its sum: what is large for how much the differences differ.
+def _alignments(sums: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much the differences of each column point one way: what is large where Student's t is.
 
-    Bounded (a correlation in place of t, which it grows with), so that differences that are all equal are as extreme
-    as can be and not infinite. A column of zeros, or without values, is nowhere.
+    At most the root of the number of prompts, so that differences that are all equal are as extreme as can be and not
+    infinite, and fewer of them less extreme than many. A column of zeros, or without values, points nowhere.
     """
-    scale = np.sqrt(squares * counts)
+    scale = np.sqrt(squares)
     return np.where(scale > 0, sums / np.where(scale > 0, scale, 1.0), 0.0)
 
 

@@ -16,7 +16,7 @@ def by_hand(worse: np.ndarray) -> np.ndarray:
 
     def figures(signs) -> np.ndarray:
         turned = np.asarray(signs)[:, None] * worse
-        return turned.sum(axis=0) / np.sqrt((turned**2).sum(axis=0) * n)
+        return turned.sum(axis=0) / np.sqrt((turned**2).sum(axis=0))
 
     observed = figures(np.ones(n))
     order, p, before = np.argsort(-observed, kind="stable"), np.ones(k), 0.0
@@ -65,6 +65,12 @@ def test_a_prompt_without_a_value_says_nothing():
     with_gap = np.concatenate([worse, [[np.nan]]])
     assert turned_p_values(with_gap) == pytest.approx(turned_p_values(worse))
     assert turned_p_values(np.full((4, 1), np.nan))[0] == 1
+
+
+def test_a_rule_on_few_prompts_is_no_bar_to_one_on_many():
+    worse = np.full((8, 2), 0.9)
+    worse[3:, 1] = np.nan
+    assert turned_p_values(worse).tolist() == [1 / 2**8, 1 / 2**3]
 
 
 def test_many_prompts_are_turned_at_random_and_always_alike():
