@@ -219,9 +219,10 @@ def _weighted_tail(rows: NDArray[np.float64], farthest: NDArray[np.float64], nul
     """`(k,)`: the chance that the weighted mean exceeds `null`; 1 where `null` is no more than its mean."""
     middle, scale, scaled = _standardised(rows, farthest)
     wanted = (null - middle) / scale
+    reached = np.where((wanted > 0) & (wanted < 1), wanted, 0.5)  # elsewhere there is nothing to find
 
     def missing(tilt: NDArray[np.float64]) -> NDArray[np.float64]:
-        return _tilted(scaled, tilt)[0] - wanted
+        return _tilted(scaled, tilt)[0] - reached
 
     chance = _tilted(scaled, _root(missing, len(rows)))[1]
     return np.where(wanted <= 0, 1.0, np.where(wanted >= 1, 0.0, np.minimum(chance, 1.0)))

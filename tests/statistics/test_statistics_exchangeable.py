@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
+from pytest_vdb.statistics.exchangeable import least_pairs, sign_flip_intervals, sign_flip_p_values
 
 
 def p_of(differences, **how) -> float:
@@ -27,6 +27,15 @@ def test_six_pairs_of_one_sign_have_p_two_in_sixty_four():
 def test_five_pairs_can_never_be_significant():
     assert p_of([9, 8, 9, 7, 9]) == pytest.approx(2 / 32)
     assert interval_of([9, 8, 9, 7, 9]) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("alternative", "family"), [("two-sided", 1), ("greater", 1), ("greater", 3), ("two-sided", 20)]
+)
+def test_below_the_least_number_of_pairs_no_change_is_large_enough(alternative, family):
+    least = least_pairs(0.05 / family, alternative=alternative)
+    assert p_of(range(1, least + 1), alternative=alternative) * family <= 0.05
+    assert p_of(range(1, least), alternative=alternative) * family > 0.05
 
 
 def test_equal_values_and_none_at_all_have_p_one():
