@@ -137,6 +137,9 @@ def _by_counting(moved: NDArray[np.float64], *, two_sided: bool) -> float:
 
 def _by_drawing(differences: NDArray[np.float64], draws: int, *, two_sided: bool) -> NDArray[np.float64]:
     n, k = differences.shape
+    # By magnitude, which the null holds fixed: the order of prompts then changes nothing but where magnitudes tie.
+    order = np.argsort(np.abs(differences), axis=0, kind="stable")
+    differences = np.take_along_axis(differences, order, axis=0)
     observed, magnitudes = differences.sum(axis=0), np.abs(differences).sum(axis=0)
     extreme, drawn = np.zeros(k, dtype=np.int64), np.zeros(k, dtype=np.int64)
     undecided = np.arange(k)
