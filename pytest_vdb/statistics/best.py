@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_vdb.statistics.families import SIGNIFICANCE
+from pytest_vdb.statistics.means import finite
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +49,7 @@ def p_values_against_best(
         `(models,)` in (0, 1]: 1 for the best; below `significance` where a model is told apart from it. All 1 for fewer
         than three prompts.
     """
-    merits = np.asarray(merits, dtype=np.float64)
+    merits = finite(merits)
     models, prompts = merits.shape
     p = np.ones(models)
     if models < 2 or prompts < LEAST_PROMPTS_TO_RANK:

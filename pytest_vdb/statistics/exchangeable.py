@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.special import betainc, ndtr, ndtri
 
+from pytest_vdb.statistics.means import finite
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -58,7 +60,7 @@ def sign_flip_p_values(
 
     Source: Fisher 1935, The Design of Experiments, section 21; the share of random patterns by Phipson and Smyth 2010.
     """
-    differences = np.asarray(differences, dtype=np.float64)
+    differences = finite(differences)
     if alternative == "less":
         differences = -differences
     two_sided = alternative == "two-sided"
@@ -98,7 +100,7 @@ def sign_flip_intervals(
     Source: Hartigan 1969, Journal of the American Statistical Association 64: the means of subsets are typical values,
     and the ends are those among them with the right rank.
     """
-    differences = np.asarray(differences, dtype=np.float64)
+    differences = finite(differences)
     n, k = differences.shape
     tails = np.broadcast_to((1 - np.asarray(confidence, dtype=np.float64)) / 2, (k,))
     patterns = 2**n if n <= EXACT_UP_TO else draws + 1
@@ -137,14 +139,11 @@ def _by_counting(moved: NDArray[np.float64], *, two_sided: bool) -> float:
 
 def _by_drawing(differences: NDArray[np.float64], draws: int, *, two_sided: bool) -> NDArray[np.float64]:
     n, k = differences.shape
-    # By magnitude, which the null holds fixed: the order of prompts then changes nothing but where magnitudes tie.
-    order = np.argsort(np.abs(differences), axis=0, kind="stable")
-    differences = np.take_along_axis(differences, order, axis=0)
     observed, magnitudes = differences.sum(axis=0), np.abs(differences).sum(axis=0)
     extreme, drawn = np.zeros(k, dtype=np.int64), np.zeros(k, dtype=np.int64)
     undecided = np.arange(k)
     for signs in _random_signs(n, draws):
-        sums = signs @ differences[:, undecided]
+        sums = -signs @ differences[:, undecided]  # flipped is whom `_means_of_subsets` chooses: both then agree
         counted = _extreme(sums, observed[undecided], magnitudes[undecided], two_sided=two_sided)
         extreme[undecided] += counted.sum(axis=0)
         drawn[undecided] += len(signs)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.special import betaincinv, ndtr, ndtri
 
-from pytest_vdb.statistics.means import Interval
+from pytest_vdb.statistics.means import Interval, finite
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +62,7 @@ def mean_interval(
         Within the bounds, and never of no width because the values were equal by chance: equal values without bounds
         have no interval, and say so.
     """
-    columns = np.asarray(values, dtype=np.float64).reshape(-1, 1)
+    columns = finite(values).reshape(-1, 1)
     if (reason := why_no_interval(columns[:, 0], bounds=bounds)) is not None:
         return Interval(ends=None, reason=reason)
     low, high = mean_intervals(columns, confidence=confidence, bounds=bounds, unseen=unseen)[0]
@@ -92,7 +92,7 @@ def mean_intervals(
     Returns:
         `(k, 2)`; nan where `why_no_interval` has a reason.
     """
-    columns = np.asarray(columns, dtype=np.float64)
+    columns = finite(columns)
     k = columns.shape[1]
     result = np.full((k, 2), np.nan)
     sayable = [at for at in range(k) if why_no_interval(columns[:, at], bounds=bounds) is None]
@@ -117,7 +117,7 @@ def mean_p_values(
     Returns:
         `(k,)` in [0, 1]; nan where `why_no_interval` has a reason.
     """
-    columns = np.asarray(columns, dtype=np.float64)
+    columns = finite(columns)
     result = np.full(columns.shape[1], np.nan)
     sayable = [at for at in range(columns.shape[1]) if why_no_interval(columns[:, at], bounds=bounds) is None]
     for start in range(0, len(sayable), _ROWS_AT_ONCE):

@@ -95,7 +95,7 @@ def test_order_scale_and_sign_change_nothing(n):
         assert p_of(differences * 2**7) == p
         assert interval_of(-differences) == pytest.approx((-high, -low))
         assert interval_of(differences * 4 + 1) == pytest.approx((low * 4 + 1, high * 4 + 1))
-        assert p_of(generator.permutation(differences)) == pytest.approx(p, abs=1e-12)
+        assert p_of(generator.permutation(differences)) == pytest.approx(p, abs=1e-12 if n == 8 else 0.06)
 
 
 def test_one_comparison_does_not_see_the_others():
@@ -108,11 +108,11 @@ def test_the_interval_excludes_zero_where_the_test_rejects_it():
     generator = np.random.default_rng(7)
     for n in (7, 9, 30):
         differences = generator.normal(0.5, 1, (n, 100))
-        p, ends = sign_flip_p_values(differences), sign_flip_intervals(differences)
-        excluded = (ends[:, 0] > 0) | (ends[:, 1] < 0)
-        clear = np.abs(p - 0.05) > 0.01  # drawn patterns and drawn subsets are two draws
-        assert (excluded == (p <= 0.05))[clear].all()
-        assert excluded.any()
+        p = [sign_flip_p_values(differences, alternative=side) for side in ("greater", "less")]
+        low, high = sign_flip_intervals(differences).T
+        assert ((low > 0) == (p[0] <= 0.025)).all()
+        assert ((high < 0) == (p[1] <= 0.025)).all()
+        assert (low > 0).any()
 
 
 def test_an_interval_far_beyond_the_drawn_patterns_is_bounded_and_holds_the_nearer_one():
