@@ -1,6 +1,6 @@
 """How often the answers of `pytest_vdb.statistics` are wrong, and how often they see what is there: simulated.
 
-    python benchmarks/perf/statistics.py                     # every table: about five minutes of one core
+    python benchmarks/perf/statistics.py                     # every table: about seven minutes of one core
     python benchmarks/perf/statistics.py --draws 200         # shorter: about one minute, and coarser
     python benchmarks/perf/statistics.py alarms ranks        # some of: alarms, power, bars, differences, margins,
                                                              # ranks, stopping, costs, speed
