@@ -67,13 +67,13 @@ def test_every_network_has_its_row_with_features_and_licence(network):
 @pytest.mark.parametrize("flag", [flag.flag for flag in FLAGS])
 def test_every_flag_is_in_the_table_of_options(flag):
     (known,) = (one for one in FLAGS if one.flag == flag)
-    line = next((line for line in page("options").splitlines() if line.startswith(f"| `{flag} ")), None)
+    line = next((line for line in page("options").splitlines() if re.match(rf"\| `{flag}[ `]", line)), None)
     assert line is not None, f"docs/options.md has no row for {flag}"
     assert f"`{known.ini}`" in line
 
 
 def test_the_table_of_options_has_no_flag_that_is_gone():
-    assert set(re.findall(r"^\| `(--vdb-[\w-]+) ", page("options"), re.MULTILINE)) == {flag.flag for flag in FLAGS}
+    assert set(re.findall(r"^\| `(--vdb-[\w-]+)[ `]", page("options"), re.MULTILINE)) == {flag.flag for flag in FLAGS}
 
 
 @pytest.mark.parametrize("setting", [field.name for field in dataclasses.fields(Recipe)])
@@ -152,3 +152,11 @@ def test_the_table_of_exports_has_none_that_is_gone():
 def test_every_report_format_is_in_the_table_of_options():
     (row,) = (line for line in page("options").splitlines() if line.startswith("| `--vdb-report "))
     assert set(re.findall(r"`(\w+)`", row.split("|")[4])) >= {*formats.formats(), formats.ALL, formats.NONE}
+
+
+STATISTICS = sorted(path.name for path in Path(pytest_vdb.__file__).parent.glob("statistics/[a-z]*.py"))
+
+
+@pytest.mark.parametrize("file", STATISTICS)
+def test_every_file_of_statistics_answers_a_question_on_their_page(file):
+    assert re.search(rf"^\| .*`{file}`", page("statistics"), re.MULTILINE), f"docs/statistics.md has no row for {file}"

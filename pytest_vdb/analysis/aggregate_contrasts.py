@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from pytest_vdb.analysis import aggregates, comparison
 from pytest_vdb.analysis.aggregates import AGGREGATES, DIMENSIONS, Aggregate, score_of
 from pytest_vdb.analysis.comparison import Contrast, Pairs, Side
-from pytest_vdb.analysis.intervals import mean_of
 from pytest_vdb.analysis.readings import Statement, is_of_set
 from pytest_vdb.records import Measurement, Record
 from pytest_vdb.results.dimensions import ALIKE
+from pytest_vdb.statistics.means import mean_of
 
 
 @dataclass(slots=True)

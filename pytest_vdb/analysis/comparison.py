@@ -15,7 +15,6 @@ from typing import Literal
 
 from pytest_vdb.analysis.benchmarks import placed_together
 from pytest_vdb.analysis.identity import latest, other_recipe
-from pytest_vdb.analysis.intervals import SIGNIFICANCE, benjamini_hochberg, mean_of, paired_t_p_values, t_interval
 from pytest_vdb.analysis.readings import (
     Statement,
     counting,
@@ -26,6 +25,8 @@ from pytest_vdb.analysis.readings import (
     why_meaningless,
 )
 from pytest_vdb.records import Better, Kind, Measurement, Record, Run
+from pytest_vdb.statistics.families import SIGNIFICANCE, benjamini_hochberg
+from pytest_vdb.statistics.means import mean_of, paired_t_p_values, t_interval
 
 Finding = Literal["better", "worse", "different", "not told apart", "not tested", "cannot compare"]
 """Of A against B. `different`: told apart in a metric of which neither way is better; `not tested`: there are values,

@@ -13,11 +13,11 @@ from dataclasses import replace
 
 from pytest_vdb.analysis.benchmarks import shown_names
 from pytest_vdb.analysis.identity import Maker, Setup, agree, latest, maker_of, place_of, setup_of
-from pytest_vdb.analysis.intervals import t_interval
 from pytest_vdb.analysis.ranking import rank
 from pytest_vdb.analysis.readings import NOT_MEASURED, Statement, is_read_once, why_meaningless
 from pytest_vdb.analysis.tables import NEUTRAL, Cell, Column, Leaderboard, Row, Table
 from pytest_vdb.records import Better, Kind, Measurement, Record, Run
+from pytest_vdb.statistics.means import t_interval
 
 
 def build(run: Run, records: Iterable[Record]) -> Leaderboard:

@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pytest_vdb.analysis.intervals import SIGNIFICANCE, benjamini_hochberg, paired_t_p_values
 from pytest_vdb.analysis.tables import Cell, Column, Mark, Row
 from pytest_vdb.figures import equal
+from pytest_vdb.statistics.families import SIGNIFICANCE, benjamini_hochberg
+from pytest_vdb.statistics.means import paired_t_p_values
 
 
 def rank(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:

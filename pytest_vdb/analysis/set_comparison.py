@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_vdb.analysis.comparison import Contrast, Pairs, of_another_definition, why_says_nothing
-from pytest_vdb.analysis.intervals import SIGNIFICANCE
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
 from pytest_vdb.metrics.engine import Engine, Scores
 from pytest_vdb.metrics.resampling import SwapTest, swap_test
 from pytest_vdb.records import Measurement, Prompt, Record
 from pytest_vdb.results import features
+from pytest_vdb.statistics.families import SIGNIFICANCE
 
 TINY = "tiny"
 """The identity of a tiny random network."""

@@ -25,6 +25,7 @@ from pytest_vdb.metrics.contract import ReferenceFeatures, Score, SwapTester, me
 from pytest_vdb.metrics.fvd import side, stacked
 from pytest_vdb.metrics.moments import Moments, checked
 from pytest_vdb.metrics.resampling import SwapTest, interval, swap_patterns, swap_test
+from pytest_vdb.statistics.swaps import permutation_p_value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -223,8 +224,7 @@ def kernel_swap_test(
 
     differences = within(stay, go) - within(go, stay) - 2 * (stay - go) @ to_real / n
     seen = float(differences[0])
-    extreme = int(np.sum(np.abs(differences[1:]) >= abs(seen) * (1 - 1e-9)))
-    return SwapTest(seen, (1 + extreme) / (1 + len(swaps)), len(swaps), n)
+    return SwapTest(seen, permutation_p_value(seen, differences[1:], rounding=1e-9), len(swaps), n)
 
 
 # --- sums of kernels, and what follows from them ----------------------------------------------------------------------

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_vdb.statistics.swaps import permutation_p_value
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -84,10 +86,8 @@ def swap_test(
         raise ValueError(f"features of shapes {first.shape} and {second.shape}: pairs are needed")
     seen = statistic(first) - statistic(second)
     patterns = swap_patterns(len(first), permutations, seed, groups)
-    drawn = [abs(_swapped(first, second, statistic, swaps)) for swaps in patterns]
-    # Rounding must not tell apart arrangements that are the same.
-    least = abs(seen) * (1 - 1e-12)
-    return SwapTest(seen, (1 + sum(value >= least for value in drawn)) / (1 + len(drawn)), len(drawn), len(first))
+    drawn = [_swapped(first, second, statistic, swaps) for swaps in patterns]
+    return SwapTest(seen, permutation_p_value(seen, drawn), len(drawn), len(first))
 
 
 def swap_patterns(n: int, permutations: int, seed: int, groups: Sequence[object] | None = None) -> NDArray[np.bool_]:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from pytest_vdb.analysis.intervals import benjamini_hochberg
 from pytest_vdb.cli import main
 from pytest_vdb.metrics import reference
 from pytest_vdb.metrics.contract import ReferenceFeatures
@@ -20,6 +19,7 @@ from pytest_vdb.records import Environment, Measurement, Record, Run, digest, se
 from pytest_vdb.results import features
 from pytest_vdb.results.journal import Journal
 from pytest_vdb.shapes import moving_shapes
+from pytest_vdb.statistics.families import benjamini_hochberg
 
 I3D = "kinetics-400:deadbeef"
 HERE = Environment(

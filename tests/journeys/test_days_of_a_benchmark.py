@@ -12,6 +12,8 @@ import pytest
 pytestmark = pytest.mark.slow  # whole days, in processes of their own
 
 RUN = "pytest benchmarks/ --vdb-models=noise,dim --vdb-prompts=smoke:4 --vdb-metrics=spread"
+SIX = RUN.replace("smoke:4", "smoke")
+"""The fewest prompts that show what is plainly worse."""
 
 
 def test_the_same_command_twice_then_compare(project):
@@ -36,15 +38,21 @@ def test_two_workers_on_a_cpu_then_compare_gate_and_report(project):
 
 
 def test_a_baseline_a_change_that_makes_it_worse_and_a_gate_that_sees_it(project):
-    project.types(RUN).ends(0)
+    project.types(SIX).ends(0)
     project.types("vdb baseline save reports/runs/* -o fixtures/baselines/main.json").ends(0)
+    project.types("vdb baseline list").ends(0).shows("fixtures/baselines/main.json", "reports/runs/")
+    project.types("vdb baseline show fixtures/baselines/main.json").ends(0).shows("spread 1", "6/6")
     project.changes("conftest.py", "spread=128", "spread=96")
-    gated = f"{RUN} --vdb-baseline=fixtures/baselines/main.json --vdb-fail-on='spread:-2%'"
+    gated = f"{SIX} --vdb-baseline=fixtures/baselines/main.json --vdb-fail-on='spread:-2%'"
     seen = project.types(gated).ends(1).shows("regressed", "spread of dim", "1 regressed, 1 equivalent")
     seen.shows("FAILED vdb-gates::spread[test_generation--dim]")
+    judged = f"vdb gate {project.runs()[-1]} --baseline fixtures/baselines/main.json --fail-on"
+    project.types(f"{judged} 'spread:-2%' --json").ends(1).shows('"verdict": "regressed"')
+    project.types(f"{judged} 'spread:-50%'").ends(0).shows("2 equivalent")
+    project.types(f"{judged} 'spred:-2%'").ends(2).shows("did you mean 'spread'?")
     project.changes("conftest.py", "spread=96", "spread=128")
-    project.types(gated).ends(0).shows("2 equivalent")
-    project.types(f"{RUN} --vdb-baseline=fixtures/baselines/main.json --vdb-fail-on='spred:-2%'").ends(4).shows(
+    project.types(f"{gated} --vdb-strict").ends(0).shows("2 equivalent")
+    project.types(f"{SIX} --vdb-baseline=fixtures/baselines/main.json --vdb-fail-on='spred:-2%'").ends(4).shows(
         "did you mean 'spread'?"
     )
 
@@ -68,7 +76,7 @@ def test_a_benchmark_that_vanished_does_not_pass_its_gate(project):
     project.types(RUN).ends(0)
     project.types("vdb baseline save reports/runs/* -o base.json").ends(0)
     half = RUN.replace("benchmarks/", "benchmarks/test_slow.py")
-    project.types(f"{half} --vdb-baseline=base.json --vdb-fail-on='spread:-1%'").ends(1).shows("missing")
+    project.types(f"{half} --vdb-baseline=base.json --vdb-fail-on='spread:-1%'").ends(12).shows("missing")
 
 
 def test_killed_and_gone_on_with(project):

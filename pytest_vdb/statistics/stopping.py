@@ -1,0 +1,88 @@
+"""May a gate stop early? Evidence that may be looked at after every prompt, and still is wrong as rarely as said.
+
+An e-value is what a stake of 1 has become in a game that is fair, or worse, where the null holds. Whoever plays such a
+game may stop when he likes: his stake reaches 20 in at most 5% of games (Ville 1939; Ramdas and others 2023,
+Statistical Science 38). The p-value at any time is 1 over the most that the stake has been, and a family of rules is
+corrected by `families.holm` as any other.
+
+Prompts must come in an order that does not depend on their values: a random one, pinned before the run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_vdb.statistics.means import finite
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_STAKES = (0.25, 0.75, 2.0)
+"""Per spread of the differences so far: for changes of a quarter of the noise, of its size, and far above it."""
+_SHARES = (0.05, 0.2, 0.5, 0.95)
+"""Of the most that may be staked on the mean of values that have a lowest one."""
+
+
+def symmetric_e_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much speaks, after each prompt, for differences above zero; the gate's null, looked at all the time.
+
+    Null: the differences are symmetric about zero or a lower centre (as those of exchangeable pairs are). To ask
+    whether something got worse by more than a margin, subtract the margin; whether by less, subtract the differences
+    from it. Assumed: prompts are independent; differences that are symmetric about their centre.
+
+    Each prompt's difference d is bet on with 1 + tanh(stake d / spread of the earlier ones): given its magnitude,
+    either sign is as likely, and gains and losses cancel. A third of the money is played with each of three stakes.
+
+    Args:
+        differences: `(n, k)`, in the order in which the prompts came; worse is positive.
+
+    Returns:
+        `(n, k)` in [0, inf): after each prompt.
+    """
+    differences = finite(differences)
+    squares = np.cumsum(differences**2, axis=0)
+    seen = np.arange(1, len(differences) + 1)[:, None]
+    spread = np.sqrt(np.vstack((np.zeros((1, differences.shape[1])), (squares / seen)[:-1])))
+    # Nothing is staked before the first difference other than zero: there is no scale yet.
+    scaled = np.divide(differences, spread, out=np.zeros_like(differences), where=spread > 0)
+    return _mixed([np.log1p(np.tanh(np.clip(stake * scaled, -_MOST, _MOST))) for stake in _STAKES])
+
+
+def bounded_e_values(values: NDArray[np.float64], *, null: float, lowest: float) -> NDArray[np.float64]:
+    """How much speaks, after each prompt, for a mean above `null`, of values that cannot be below `lowest`.
+
+    Null: the mean is `null` or less. Assumed: prompts are independent, and the bound; no symmetry, no law. It needs
+    more prompts than `symmetric_e_values`: a failure that is too rare to be seen is allowed for.
+
+    Each value x is bet on with 1 + stake (x - null), the stake at most 1 / (null - lowest).
+
+    Args:
+        values: `(n, k)`, in the order in which the prompts came, >= lowest.
+        null: above `lowest`.
+        lowest: in the values' unit.
+
+    Returns:
+        `(n, k)` in [0, inf).
+
+    Source: Waudby-Smith and Ramdas 2024, Journal of the Royal Statistical Society B 86, with fixed stakes.
+    """
+    gains = (finite(values) - null) / (null - lowest)
+    return _mixed([np.log1p(share * np.maximum(gains, -1.0)) for share in _SHARES])
+
+
+def anytime_p_values(e_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`(n, k)` in (0, 1]: after each prompt, valid whenever one stops; it never rises."""
+    return np.minimum(1.0, 1 / np.maximum(np.maximum.accumulate(e_values, axis=0), 1.0))
+
+
+_MOST = 18.0
+"""Of the argument of tanh: beyond it 1 + tanh is 0 or 2 to the last digit, and 0 would end the game by rounding."""
+
+
+def _mixed(log_gains: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The mean of the stakes' fortunes after each prompt."""
+    fortunes = [np.exp(np.minimum(np.cumsum(gain, axis=0), 700.0)) for gain in log_gains]
+    result: NDArray[np.float64] = np.mean(fortunes, axis=0)
+    return result

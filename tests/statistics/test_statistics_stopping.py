@@ -1,0 +1,74 @@
+"""Evidence that may be looked at after every prompt: fair games, and how rarely who looks always is wrong."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from pytest_vdb.statistics.stopping import anytime_p_values, bounded_e_values, symmetric_e_values
+
+
+def test_the_game_on_signs_is_fair_over_all_patterns_of_signs():
+    magnitudes = np.array([0.5, 2.0, 0.1, 0.0, 7.0, 1.0, 0.3])
+    patterns = np.array(list(product([-1, 1], repeat=7))).T
+    after = symmetric_e_values(magnitudes[:, None] * patterns)
+    assert after.mean(axis=1) == pytest.approx(1)
+
+
+def test_the_game_on_a_mean_is_fair_where_the_mean_is_the_null_and_lost_below_it():
+    outcomes = np.array(list(product([0.0, 0.2, 1.0], repeat=5))).T
+    chances = np.prod(np.select([outcomes == 0, outcomes == 0.2], [0.3, 0.5], 0.2), axis=0)
+    after = bounded_e_values(outcomes, null=0.3, lowest=0.0)
+    assert after @ chances == pytest.approx(1)
+    assert (bounded_e_values(outcomes, null=0.4, lowest=0.0)[-1] @ chances) < 1
+
+
+def test_nothing_is_staked_before_there_is_a_scale():
+    after = symmetric_e_values(np.array([[0.0], [0.0], [5.0], [5.0]]))[:, 0]
+    assert after[:3].tolist() == [1, 1, 1]
+    assert after[3] > 1
+
+
+def test_scale_changes_nothing_and_the_other_sign_is_no_evidence():
+    differences = np.random.default_rng(1).normal(1, 1, (40, 3))
+    assert symmetric_e_values(differences * 1e6) == pytest.approx(symmetric_e_values(differences))
+    assert (symmetric_e_values(-differences)[-1] < 0.1).all()
+
+
+def test_a_p_value_never_rises():
+    p = anytime_p_values(symmetric_e_values(np.random.default_rng(2).normal(0.3, 1, (60, 20))))
+    assert (np.diff(p, axis=0) <= 0).all()
+    assert ((p > 0) & (p <= 1)).all()
+
+
+@pytest.mark.parametrize("law", ["normal", "heavy", "failures"])
+def test_who_looks_after_every_prompt_is_wrong_as_rarely_as_said(law):
+    """2,000 runs of 100 prompts with nothing changed, stopped at the first alarm."""
+    generator = np.random.default_rng(3)
+    shape = (2, 100, 2_000)
+    values = {
+        "normal": lambda: generator.normal(0, 1, shape),
+        "heavy": lambda: generator.standard_t(2, shape),
+        "failures": lambda: generator.uniform(0.7, 0.9, shape) * (generator.random(shape) < 0.97),
+    }[law]()
+    assert (anytime_p_values(symmetric_e_values(values[0] - values[1]))[-1] <= 0.05).mean() <= 0.05
+
+
+def test_a_difference_of_one_standard_deviation_saves_half_of_a_hundred_prompts():
+    """Corrected for twenty rules by the strictest step of Holm."""
+    differences = np.random.default_rng(4).normal(1, 1, (100, 500))
+    p = anytime_p_values(symmetric_e_values(differences))
+    needed = (p > 0.05 / 20).sum(axis=0) + 1
+    assert needed.mean() < 50
+    assert np.quantile(needed, 0.9) < 60
+
+
+def test_a_mean_within_its_margin_is_shown_where_values_have_a_lowest_one():
+    """Worse by at most 0.1: what is left of the margin has a mean above zero and is no lower than -0.9."""
+    generator = np.random.default_rng(5)
+    left = 0.1 - generator.normal(0, 0.03, (200, 200))
+    assert (anytime_p_values(bounded_e_values(left, null=0.0, lowest=-0.9))[-1] <= 0.05).all()
+    rarely = 0.1 - (generator.random((200, 2_000)) < 0.1)  # worse by 0.1 in the mean, all of it by failures
+    assert (anytime_p_values(bounded_e_values(rarely, null=0.0, lowest=-0.9))[-1] <= 0.05).mean() <= 0.05
