@@ -151,7 +151,7 @@ class Options:
             "device": self.device,
             "cache": self.cache,
             "report": self.report,
-            "baseline": self.baseline if of_runs(self.baseline or "") else _named(self.baseline, privacy),
+            "baseline": self.baseline if of_runs(self.baseline or "") else _path_told(self.baseline, privacy),
             "fail_on": self.fail_on,
             "strict": self.strict,
         }
@@ -348,7 +348,7 @@ def _as_text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _named(path: str | None, privacy: Privacy) -> str | None:
+def _path_told(path: str | None, privacy: Privacy) -> str | None:
     return None if path is None else privacy.path(Path(path))
 
 
