@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COUNTED_UP_TO = 11
-"""Prompts whose 2^n patterns of turning are all counted. For more prompts 2^11 patterns are taken that form a group: any
-two of them, one after the other, are a third. A group is as exact as all patterns, which random ones are only on the
-average of many draws (Hemerik and Goeman 2018, TEST 27)."""
+"""Prompts whose 2^n patterns of turning are all counted. For more of them 2^11 are taken that form a group: any two,
+one after the other, are a third. A group is as exact as all patterns, which random ones are only on the average of many
+draws (Hemerik and Goeman 2018, TEST 27)."""
 _SEED_OF_TURNS = 20_261_131
 _TURNS_AT_ONCE = 256
 _EQUAL = 1e-9
