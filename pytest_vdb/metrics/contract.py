@@ -165,7 +165,7 @@ class MetricSpec:
     def could_be(self, value: float) -> bool:
         """Whether the metric can have this value: none beyond its bounds, but for rounding."""
         low, high = self.bounds
-        slack = ROUNDING_OF_VALUES * max([1.0, *(abs(end) for end in self.bounds if end is not None)])
+        slack = rounding_of(self.bounds)
         return (low is None or value >= low - slack) and (high is None or value <= high + slack)
 
     def part_names(self) -> tuple[str, ...]:
@@ -228,6 +228,11 @@ def metric(
         return function
 
     return tag
+
+
+def rounding_of(bounds: Bounds) -> float:
+    """How far beyond its bounds a value may lie by rounding alone."""
+    return ROUNDING_OF_VALUES * max([1.0, *(abs(end) for end in bounds if end is not None)])
 
 
 def spec_of(thing: object) -> MetricSpec | None:
