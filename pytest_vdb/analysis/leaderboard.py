@@ -56,7 +56,7 @@ def _table_of_benchmark(benchmark: str, name: str, run: Run, records: Sequence[R
     groups = [(setup, _Statements(group, columns)) for setup, group in _groups(records)]
     costs = [column for column in columns if column.kind == "performance"]
     once = {column for column in costs if any(is_read_once(statements.of(column)) for _, statements in groups)}
-    of_sets = _of_sets(records)
+    of_sets = _measured_of_sets_only(records)
     once |= {column for column in columns if column.kind == "quality" and column.name in of_sets}
     names = _names_of_prompts(records)
     rows = [_row_of_setup(run, setup, statements, columns, once, names) for setup, statements in groups]
@@ -144,7 +144,7 @@ class _Statements:
         return list(map(Statement, self.records, self._said[self._columns[column]]))
 
 
-def _of_sets(records: Sequence[Record]) -> set[str]:
+def _measured_of_sets_only(records: Sequence[Record]) -> set[str]:
     """What only records of whole sets, which answer no prompt, tried to measure: FVD and its like."""
     if all(record.prompt is None for record in records):
         return set()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_vdb.analysis import comparison, set_comparison
+from pytest_vdb.analysis.bounds import KnownMetrics
 from pytest_vdb.analysis.comparison import Comparison, Contrast, Pairs, Side
 from pytest_vdb.analysis.readings import is_of_set
 from pytest_vdb.analysis.set_comparison import Swaps
@@ -62,12 +63,15 @@ def answer(question: Question, first: Side, second: Side) -> Comparison:
     """
     benchmarks = sorted(_with_pairs(comparison.pair_up(first.records, second.records), first, second), key=_costs_only)
     references = _references(question.reference, first, second)
+    known = KnownMetrics(question.registry)
     contrasts: list[Contrast] = []
     for pairs in benchmarks:
         obstacle = comparison.obstacle_of_sides(
             pairs, same_model=first.model == second.model, any_recipe=question.any_recipe
         )
-        of_clips = comparison.contrast(pairs, same_run=first.run.id == second.run.id, obstacle=obstacle)
+        twice = comparison.same_thing(pairs, same_model=first.model == second.model)
+        same_run = first.run.id == second.run.id
+        of_clips = comparison.contrast(pairs, known, same_run=same_run, twice=twice, obstacle=obstacle)
         of_sets = _contrasts_of_sets(question, pairs, (first, second), references, obstacle)
         wanted = (one for one in (*of_clips, *of_sets) if question.wants(one.metric))
         contrasts += sorted(wanted, key=lambda one: one.kind != "quality")

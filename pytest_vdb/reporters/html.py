@@ -82,7 +82,7 @@ def render(board: Leaderboard, *, root: Path | None = None) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["shown"] = visible
-    style, script = (_source_of_template(f"leaderboard.{kind}") for kind in ("css", "js"))
+    style, script = (source_of_template(f"leaderboard.{kind}") for kind in ("css", "js"))
     files = Files(root)
     cards = max(4, min(24, MOST_CARDS // max(1, len(board.rows))))
     return environment.get_template("leaderboard.html.j2").render(
@@ -130,18 +130,18 @@ class Files:
 
     def link(self, run: str, relative: str) -> str | None:
         """URL of a file in a run's folder; None when there is no such file or it would lie outside of that folder."""
-        path = _within(run, relative)
+        path = within(run, relative)
         if path is None or (self.root is not None and self._file(run, path) is None):
             return None
         return "/".join(quote(part, safe="") for part in (RUNS, run, *path.split("/")))
 
     def poster(self, run: str, relative: str | None) -> str | None:
         """The picture itself as a `data:` URL, or a link once the page has enough of them; None: it is no picture."""
-        path = _within(run, relative) if relative else None
+        path = within(run, relative) if relative else None
         if path is None or self.root is None:
             return self.link(run, path) if path else None
         file = self._file(run, path)
-        content = _content_of_poster(file) if file is not None else None
+        content = content_of_poster(file) if file is not None else None
         if content is None:
             return None
         if self.inlined + len(content) > POSTERS_BYTES:
@@ -160,7 +160,7 @@ class Files:
             return None
 
 
-def _within(run: str, relative: str) -> str | None:
+def within(run: str, relative: str) -> str | None:
     """The path of a file below its run's folder, or None where it could lead elsewhere on some system."""
     parts = posixpath.normpath(relative).split("/")
     if run in {"", ".", ".."} or re.search(r"[/\\\x00]", run) or re.search(r"[\\:\x00]", relative):
@@ -168,7 +168,7 @@ def _within(run: str, relative: str) -> str | None:
     return None if parts[0] in {"", ".", ".."} else "/".join(parts)
 
 
-def _content_of_poster(file: Path) -> bytes | None:
+def content_of_poster(file: Path) -> bytes | None:
     """The content of a picture that can be decoded, or None: whatever else calls itself a poster stays out."""
     from PIL import Image
 
@@ -440,7 +440,8 @@ def _drawn(svg: str) -> Any:
     return Markup(svg)
 
 
-def _source_of_template(name: str) -> str:
+def source_of_template(name: str) -> str:
+    """The text of a style or script that lies beside the pages."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
