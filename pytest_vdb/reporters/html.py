@@ -32,14 +32,18 @@ from pytest_vdb.reporters.text import (
     LEGEND,
     LONGEST_NAME,
     STATUS_WORDS,
+    count_in_words,
+    count_notes,
     counted,
     distinct_names,
-    half_width,
     heading,
+    interval_in_brackets,
     missing_lines,
     notation_of,
+    order_note,
     outcomes,
     recipe_words,
+    remark_lines,
     retries_line,
     stopped_line,
     tests_short,
@@ -220,6 +224,8 @@ def _table_of_page(table: Table, index: int, files: Files, cards: int) -> dict[s
             _row_of_page(row, names[at], f"t{index}r{at}", scales, files, cards) for at, row in enumerate(table.rows)
         ],
         "notes": [visible(note) for note in weights_note(table)],
+        "counts": [visible(note) for note in (*count_notes(table), order_note(table)) if note is not None],
+        "remarks": [visible(line) for line in remark_lines(table)],
         "again": visible(again) if (again := retries_line(table.rows)) else None,
         "missing": [(counted(n, "test"), visible(where), visible(why)) for where, why, n in missing_lines(table)],
         "scatter": _drawn(scatter.svg) if scatter else None,
@@ -277,23 +283,26 @@ def _class(status: str) -> str:
 
 
 def _cell_of_page(cell: Cell, scale: _Scale) -> dict[str, Any]:
-    half = half_width(cell)
     reasons = "; ".join(f"{reason} ({counted(n, 'test')})" for reason, n in cell.reasons)
     write = scale.notation.write
     said = [f"{write(cell.mean)} {unit(scale.column)}".strip()]
     if cell.interval is not None:
         said.append(f"95% interval {' to '.join(map(write, cell.interval))}")
-    said.append(counted(cell.n, "prompt"))
+    elif cell.no_interval:
+        said.append(f"no interval: {cell.no_interval}")
+    said.append(count_in_words(cell))
+    said += cell.remarks
     if cell.unranked:
         said.append(f"not ranked: {cell.unranked}")
     if cell.tied and cell.mark != "best":
-        said.append("not told apart from the best")
+        said.append(f"not told apart from the best{'' if cell.p is None else f' (p = {cell.p:.2f})'}")
     if reasons:
         said.append(f"missing: {reasons}")
     return {
         "value": cell.mean,
         "text": write(cell.mean),
-        "half": None if half is None else write(half),
+        "interval": interval_in_brackets(cell, scale.notation),
+        "remarks": [visible(remark) for remark in cell.remarks],
         "group": 2 if cell.mean is None else 1 if dimmed(cell) else 0,
         "mark": cell.mark,
         "tied": cell.tied and cell.mark != "best",
