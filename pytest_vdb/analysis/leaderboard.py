@@ -133,8 +133,9 @@ class _Statements:
         self._said: list[list[Measurement | None]] = [[None] * len(records) for _ in columns]
         for number, record in enumerate(records):
             for measured in record.measurements:
-                if measured.value is None or record.published is not None:
-                    for at in namesakes[measured.name]:
+                alike = namesakes[measured.name]
+                if measured.value is None or record.published is not None or len(alike) == 1:
+                    for at in alike:
                         self._said[at][number] = measured
                 else:
                     self._said[places[_definition_of(measured)]][number] = measured
@@ -191,18 +192,19 @@ def _common_parameters(records: Sequence[Record]) -> set[tuple[str, str]]:
 class _Asked:
     """The prompts of a row."""
 
-    by_record: tuple[str, ...]
-    """What the prompt of each record is called."""
+    by_record: tuple[tuple[int, str], ...]
+    """The place of each record and what its prompt is called, in the order of these names."""
     prompts: int
     failed: frozenset[str]
     """Those of which every test failed."""
 
     @classmethod
     def of(cls, records: Sequence[Record], names: Mapping[_Prompt, str]) -> _Asked:
-        by_record = tuple(names.get((record.prompt, record.prompt_text), OF_THE_SET) for record in records)
-        prompts = set(by_record) - {OF_THE_SET}
-        answered = {name for name, one in zip(by_record, records, strict=True) if one.status in _NO_FAILURE}
-        return cls(by_record, len(prompts), frozenset(prompts - answered))
+        called = [names.get((record.prompt, record.prompt_text), OF_THE_SET) for record in records]
+        prompts = set(called) - {OF_THE_SET}
+        answered = {name for name, one in zip(called, records, strict=True) if one.status in _NO_FAILURE}
+        ordered = sorted(enumerate(called), key=lambda one: one[1])
+        return cls(tuple(ordered), len(prompts), frozenset(prompts - answered))
 
 
 def _cell_of(column: Column, statements: Sequence[Statement], of: Record, asked: _Asked, *, once: bool) -> Cell:
@@ -210,14 +212,21 @@ def _cell_of(column: Column, statements: Sequence[Statement], of: Record, asked:
 
     `of`: a record of the row, which knows the weights.
     """
-    values: dict[str, list[float]] = defaultdict(list)
+    sums: dict[str, float] = {}
+    samples: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     measured: list[Measurement] = []
-    for statement, name in zip(statements, asked.by_record, strict=True):
+    for at, name in asked.by_record:
+        statement = statements[at]
         record, measurement, value = statement.record, statement.measurement, statement.value
         if measurement is not None and value is not None:
             measured.append(measurement)
-            values[OF_THE_SET if once else name].append(value)
+            prompt = OF_THE_SET if once else name
+            if prompt in sums:
+                sums[prompt] += value
+                samples[prompt] += 1
+            else:
+                sums[prompt] = value
         elif measurement is not None or not (
             once or (asked.prompts and record.prompt is None and record.status == "passed")
         ):
@@ -227,7 +236,7 @@ def _cell_of(column: Column, statements: Sequence[Statement], of: Record, asked:
     if not measured:
         none = counted or ((NOT_MEASURED, len(statements)),)
         return Cell(mean=None, missing=missing, reasons=none, unranked="there is no value")
-    by_prompt = {prompt: sum(group) / len(group) for prompt, group in sorted(values.items())}
+    by_prompt = {prompt: total / (1 + samples[prompt]) for prompt, total in sums.items()} if samples else sums
     wiring = any(measurement.wiring for measurement in measured)
     meaningless = why_meaningless(column.kind, of.weights, wiring=wiring, published=of.published)
     alone = measured[0] if len(measured) == 1 else None

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 OF_THE_SET = ""
 """What `Cell.by_prompt` calls a value that is about no prompt."""
 _VALUES_DEALT = 60_000_000
-"""In a whole table, about a second's worth; a large one takes the least number of deals in every column."""
+"""In a whole table, about a second's worth; a large one takes the least number of deals in every column, and leaves out
+who is plainly worse than the best."""
 _LEAST_DEALS = 199
 
 
@@ -46,7 +47,7 @@ def rank(rows: Sequence[Row], columns: Sequence[Column], known: KnownMetrics) ->
         bounds = known.bounds(column.name, column.kind)
         for group in _comparable(rows, column):
             contest = _Contest(column, bounds, {at: cells[at][index] for at in group})
-            for at, cell in contest.marked(max(_LEAST_DEALS, deals)).items():
+            for at, cell in contest.marked(deals).items():
                 cells[at][index] = cell
     marked = [replace(row, cells=tuple(own)) for row, own in zip(rows, cells, strict=True)]
     mean_ranks: dict[int, float] = {}
@@ -163,12 +164,16 @@ class _Contest:
         import numpy as np
 
         from pytest_vdb.statistics.best import LEAST_PROMPTS_TO_RANK, MOST_DEALS, p_values_against_best
+        from pytest_vdb.statistics.contenders import PLAINLY_WORSE, p_values_of_plainly_worse
 
         if len(whole) < 2 or len(self.prompts) < LEAST_PROMPTS_TO_RANK:
             return {}
         table = [[self.candidates[at].by_prompt[prompt] for prompt in self.prompts] for at in whole]
         merits = self.sign * np.array(table, dtype=np.float64)
-        return dict(zip(whole, map(float, p_values_against_best(merits, deals=min(MOST_DEALS, deals))), strict=True))
+        p_values = p_values_of_plainly_worse(merits) if deals < _LEAST_DEALS else np.ones(len(whole))
+        near = p_values >= PLAINLY_WORSE
+        p_values[near] = p_values_against_best(merits[near], deals=min(MOST_DEALS, max(_LEAST_DEALS, deals)))
+        return dict(zip(whole, map(float, p_values), strict=True))
 
     def _as_good_as_best(
         self, leaders: Sequence[int], whole: Sequence[int], p_values: Mapping[int, float]
