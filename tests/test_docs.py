@@ -147,3 +147,11 @@ def test_every_public_name_is_on_the_page_of_the_api(name):
 def test_every_report_format_is_in_the_table_of_options():
     (row,) = (line for line in page("options").splitlines() if line.startswith("| `--vdb-report "))
     assert set(re.findall(r"`(\w+)`", row.split("|")[4])) >= {*formats.formats(), formats.ALL, formats.NONE}
+
+
+STATISTICS = sorted(path.name for path in Path(pytest_vdb.__file__).parent.glob("statistics/[a-z]*.py"))
+
+
+@pytest.mark.parametrize("file", STATISTICS)
+def test_every_file_of_statistics_answers_a_question_on_their_page(file):
+    assert re.search(rf"^\| .*`{file}`", page("statistics"), re.MULTILINE), f"docs/statistics.md has no row for {file}"

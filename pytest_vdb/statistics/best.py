@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_vdb.statistics.families import SIGNIFICANCE
+from pytest_vdb.statistics.means import finite
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +38,7 @@ def p_values_against_best(
     """p-values of "this model is as good as the best", corrected for the number of models.
 
     Null: the values of each prompt might as well have been dealt to these models in any other way. Assumed: prompts are
-    independent; for models that differ in spread as well, that there are more than a few.
+    independent. Where models differ in spread and not in mean, that holds for eight prompts and more only nearly.
 
     Args:
         merits: `(models, prompts)`: a mean per prompt, higher is better; every model on the same prompts.
@@ -48,18 +49,18 @@ def p_values_against_best(
         `(models,)` in (0, 1]: 1 for the best; below `significance` where a model is told apart from it. All 1 for fewer
         than three prompts.
     """
-    merits = np.asarray(merits, dtype=np.float64)
+    merits = finite(merits)
     models, prompts = merits.shape
     p = np.ones(models)
     if models < 2 or prompts < LEAST_PROMPTS_TO_RANK:
         return p
     remaining, floor, left = np.arange(models), 0.0, float(_VALUES_DEALT)
     while len(remaining) > 1 and left > 0:
-        affordable = int(left / (len(remaining) * prompts))
-        own = _dealt(merits[remaining], max(_LEAST_DEALS, min(deals, affordable)))
-        p[remaining] = np.maximum(own, floor)
+        values = len(remaining) * prompts
+        affordable = min(deals, max(_LEAST_DEALS, int(left / values)))
+        left -= affordable * values
+        p[remaining] = np.maximum(_dealt(merits[remaining], affordable), floor)
         apart = p[remaining] < significance
-        left -= len(remaining) * prompts * min(deals, max(_LEAST_DEALS, affordable))
         if not apart.any():
             break
         floor = float(p[remaining][apart].max())

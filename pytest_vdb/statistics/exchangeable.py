@@ -13,11 +13,14 @@ Bernoulli 21, sharp). A family of thousands needs such small p.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.special import betainc, ndtr, ndtri
+
+from pytest_vdb.statistics.means import finite
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +60,7 @@ def sign_flip_p_values(
 
     Source: Fisher 1935, The Design of Experiments, section 21; the share of random patterns by Phipson and Smyth 2010.
     """
-    differences = np.asarray(differences, dtype=np.float64)
+    differences = finite(differences)
     if alternative == "less":
         differences = -differences
     two_sided = alternative == "two-sided"
@@ -78,7 +81,7 @@ def sign_flip_p_values(
 
 
 def sign_flip_intervals(
-    differences: NDArray[np.float64], *, confidence: float = 0.95, draws: int = SAMPLED_SIGNS
+    differences: NDArray[np.float64], *, confidence: float | NDArray[np.float64] = 0.95, draws: int = SAMPLED_SIGNS
 ) -> NDArray[np.float64]:
     """Where the centre of the differences lies: every shift that `sign_flip_p_values` would not reject.
 
@@ -88,7 +91,7 @@ def sign_flip_intervals(
 
     Args:
         differences: `(n, k)`.
-        confidence: within (0, 1).
+        confidence: within (0, 1); one, or one for each of the k.
         draws: random subsets where there are too many to count.
 
     Returns:
@@ -97,17 +100,29 @@ def sign_flip_intervals(
     Source: Hartigan 1969, Journal of the American Statistical Association 64: the means of subsets are typical values,
     and the ends are those among them with the right rank.
     """
-    differences = np.asarray(differences, dtype=np.float64)
+    differences = finite(differences)
     n, k = differences.shape
-    tail = (1 - confidence) / 2
+    tails = np.broadcast_to((1 - np.asarray(confidence, dtype=np.float64)) / 2, (k,))
     patterns = 2**n if n <= EXACT_UP_TO else draws + 1
-    rank = int(tail * patterns * (1 + 1e-12))
-    if rank >= 1:
-        few = range(0, k, _COLUMNS_AT_ONCE)
-        return np.concatenate([_ranked_means(differences[:, at : at + _COLUMNS_AT_ONCE], rank, draws) for at in few])
-    if n <= EXACT_UP_TO:
-        return np.tile((-np.inf, np.inf), (k, 1))
-    return _bounded_interval(differences, tail)
+    ranks = np.floor(tails * patterns * (1 + 1e-12)).astype(np.int64)
+    ends = np.tile((-np.inf, np.inf), (k, 1))
+    reached = np.flatnonzero(ranks >= 1)
+    for start in range(0, len(reached), _COLUMNS_AT_ONCE):
+        few = reached[start : start + _COLUMNS_AT_ONCE]
+        ends[few] = _ranked_means(differences[:, few], ranks[few], draws)
+    if n > EXACT_UP_TO:
+        rare = ranks < 1
+        ends[rare] = _bounded_intervals(differences[:, rare], tails[rare])
+    return ends
+
+
+def least_pairs(significance: float, *, alternative: Alternative = "two-sided") -> int:
+    """How many prompts must differ before the test can say anything at all: below it no change is large enough.
+
+    Args:
+        significance: of one test; of the first of m that Holm corrects, the family's over m.
+    """
+    return math.ceil(-math.log2(significance) + (alternative == "two-sided") - 1e-12)
 
 
 def _of_equal_magnitudes(positive: int, n: int, *, two_sided: bool) -> float:
@@ -128,7 +143,7 @@ def _by_drawing(differences: NDArray[np.float64], draws: int, *, two_sided: bool
     extreme, drawn = np.zeros(k, dtype=np.int64), np.zeros(k, dtype=np.int64)
     undecided = np.arange(k)
     for signs in _random_signs(n, draws):
-        sums = signs @ differences[:, undecided]
+        sums = -signs @ differences[:, undecided]  # flipped is whom `_means_of_subsets` chooses: both then agree
         counted = _extreme(sums, observed[undecided], magnitudes[undecided], two_sided=two_sided)
         extreme[undecided] += counted.sum(axis=0)
         drawn[undecided] += len(signs)
@@ -178,10 +193,13 @@ def _random_signs(n: int, draws: int) -> Iterator[NDArray[np.float64]]:
         yield _signs_of(generator.integers(0, 2, (min(_SIGNS_AT_ONCE, draws - start), n), dtype=np.int8))
 
 
-def _ranked_means(differences: NDArray[np.float64], rank: int, draws: int) -> NDArray[np.float64]:
+def _ranked_means(differences: NDArray[np.float64], ranks: NDArray[np.int64], draws: int) -> NDArray[np.float64]:
+    """`(k, 2)`: of each column's subset means, the one of its rank from below and from above."""
     means = np.concatenate(list(_means_of_subsets(differences, draws)))
-    means.partition((rank - 1, len(means) - rank), axis=0)
-    return np.stack((means[rank - 1], means[-rank]), axis=1)
+    wanted = np.unique(np.concatenate((ranks - 1, len(means) - ranks)))
+    means.partition(wanted, axis=0)
+    columns = np.arange(len(ranks))
+    return np.stack((means[ranks - 1, columns], means[-ranks, columns]), axis=1)
 
 
 def _means_of_subsets(differences: NDArray[np.float64], draws: int) -> Iterator[NDArray[np.float64]]:
@@ -194,12 +212,11 @@ def _means_of_subsets(differences: NDArray[np.float64], draws: int) -> Iterator[
         yield (chosen[sizes > 0] @ differences) / sizes[sizes > 0, None]
 
 
-def _bounded_interval(differences: NDArray[np.float64], tail: float) -> NDArray[np.float64]:
+def _bounded_intervals(differences: NDArray[np.float64], tails: NDArray[np.float64]) -> NDArray[np.float64]:
     """By the bound on sums of random signs, for confidences that drawn patterns cannot reach."""
-    n, k = differences.shape
-    reach = float(-ndtri(tail / _HEAVIER_THAN_NORMAL))
-    if reach**2 >= n:
-        return np.tile((-np.inf, np.inf), (k, 1))
+    n = len(differences)
+    reach = -ndtri(tails / _HEAVIER_THAN_NORMAL)
     means = differences.mean(axis=0)
-    half = differences.std(axis=0) * reach / np.sqrt(n - reach**2)
+    left = np.where(reach**2 < n, n - reach**2, np.nan)
+    half = np.where(np.isnan(left), np.inf, differences.std(axis=0) * reach / np.sqrt(left))
     return np.stack((means - half, means + half), axis=1)

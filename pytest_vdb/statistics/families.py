@@ -50,7 +50,7 @@ def benjamini_hochberg(p_values: Sequence[P]) -> tuple[P, ...]:
     return tuple(adjusted)
 
 
-def holm_levels(p_values: Sequence[float | None], *, significance: float = SIGNIFICANCE) -> tuple[float | None, ...]:
+def holm_levels(p_values: Sequence[P], *, significance: float = SIGNIFICANCE) -> tuple[P, ...]:
     """The confidence of the interval that goes with each of Holm's decisions: it excludes its null where Holm does.
 
     The interval must be the one that its p-value comes from. What is rejected has the level at which it was: its side
@@ -66,7 +66,7 @@ def holm_levels(p_values: Sequence[float | None], *, significance: float = SIGNI
 
     Source: Strassburger and Bretz 2008, Statistics in Medicine 27, who also show what such intervals cannot say.
     """
-    levels: list[float | None] = [None] * len(p_values)
+    levels: list[P] = list(p_values)
     stopped: int | None = None
     for left, index, p in _from_the_smallest(p_values):
         if stopped is None and p * left >= significance:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.special import betaincinv, ndtr, ndtri
 
-from pytest_vdb.statistics.means import Interval
+from pytest_vdb.statistics.means import Interval, finite
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ LEAST_VALUES = 3
 """Fewer values say nothing about how much values differ."""
 _REACH = 6.0
 """`near`: six ranges over the number of values that differ from the commonest one, beyond the lowest and the highest.
-Measured: the least that covers 93% for lognormal values from five on, and for 80% zeros."""
+Chosen by measuring: lognormal values from five on, and 80% zeros, are covered in more than 93%."""
 _ROWS_AT_ONCE = 200
 """Few enough for a processor's cache at a thousand prompts."""
 _STEPS = 60
@@ -62,7 +62,7 @@ def mean_interval(
         Within the bounds, and never of no width because the values were equal by chance: equal values without bounds
         have no interval, and say so.
     """
-    columns = np.asarray(values, dtype=np.float64).reshape(-1, 1)
+    columns = finite(values).reshape(-1, 1)
     if (reason := why_no_interval(columns[:, 0], bounds=bounds)) is not None:
         return Interval(ends=None, reason=reason)
     low, high = mean_intervals(columns, confidence=confidence, bounds=bounds, unseen=unseen)[0]
@@ -92,7 +92,7 @@ def mean_intervals(
     Returns:
         `(k, 2)`; nan where `why_no_interval` has a reason.
     """
-    columns = np.asarray(columns, dtype=np.float64)
+    columns = finite(columns)
     k = columns.shape[1]
     result = np.full((k, 2), np.nan)
     sayable = [at for at in range(k) if why_no_interval(columns[:, at], bounds=bounds) is None]
@@ -117,15 +117,17 @@ def mean_p_values(
     Returns:
         `(k,)` in [0, 1]; nan where `why_no_interval` has a reason.
     """
-    columns = np.asarray(columns, dtype=np.float64)
+    columns = finite(columns)
     result = np.full(columns.shape[1], np.nan)
     sayable = [at for at in range(columns.shape[1]) if why_no_interval(columns[:, at], bounds=bounds) is None]
-    if sayable:
-        rows = np.ascontiguousarray(columns[:, sayable].T)
+    for start in range(0, len(sayable), _ROWS_AT_ONCE):
+        few = sayable[start : start + _ROWS_AT_ONCE]
+        rows = np.ascontiguousarray(columns[:, few].T)
         low, high = _farthest(rows, bounds, unseen)
-        above = _weighted_tail(rows, high, null)
-        below = _weighted_tail(-rows, -low, -null)
-        result[sayable] = np.minimum(1.0, 2 * np.minimum(above, below))
+        # Only the end on the null's side can reach it.
+        side = np.where(rows.mean(axis=1) > null, -1.0, 1.0)
+        tail = _weighted_tail(side[:, None] * rows, np.where(side > 0, high, -low), side * null)
+        result[few] = np.minimum(1.0, 2 * tail)
     return result
 
 
@@ -215,13 +217,16 @@ def _weighted_quantile(rows: NDArray[np.float64], farthest: NDArray[np.float64],
     return middle + scale * _tilted(scaled, _root(missing, len(rows)))[0]
 
 
-def _weighted_tail(rows: NDArray[np.float64], farthest: NDArray[np.float64], null: float) -> NDArray[np.float64]:
+def _weighted_tail(
+    rows: NDArray[np.float64], farthest: NDArray[np.float64], null: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """`(k,)`: the chance that the weighted mean exceeds `null`; 1 where `null` is no more than its mean."""
     middle, scale, scaled = _standardised(rows, farthest)
     wanted = (null - middle) / scale
+    reached = np.where((wanted > 0) & (wanted < 1), wanted, 0.5)  # elsewhere there is nothing to find
 
     def missing(tilt: NDArray[np.float64]) -> NDArray[np.float64]:
-        return _tilted(scaled, tilt)[0] - wanted
+        return _tilted(scaled, tilt)[0] - reached
 
     chance = _tilted(scaled, _root(missing, len(rows)))[1]
     return np.where(wanted <= 0, 1.0, np.where(wanted >= 1, 0.0, np.minimum(chance, 1.0)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,21 @@ class Interval:
     ends: tuple[float, float] | None
     reason: str | None = None
     """Why there is none."""
+
+
+def finite(values: ArrayLike) -> NDArray[np.float64]:
+    """Values as float64.
+
+    Raises:
+        ValueError: one is nan or infinite. What was not measured is left out, with its reason, before it comes here: a
+            test of nan would find it significant, or not, by accident.
+    """
+    import numpy as np
+
+    numbers = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{int((~np.isfinite(numbers)).sum())} of {numbers.size} values are not finite")
+    return numbers
 
 
 def mean_of(values: Sequence[float]) -> float:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_vdb.statistics.means import finite
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -39,7 +41,7 @@ def symmetric_e_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns:
         `(n, k)` in [0, inf): after each prompt.
     """
-    differences = np.asarray(differences, dtype=np.float64)
+    differences = finite(differences)
     squares = np.cumsum(differences**2, axis=0)
     seen = np.arange(1, len(differences) + 1)[:, None]
     spread = np.sqrt(np.vstack((np.zeros((1, differences.shape[1])), (squares / seen)[:-1])))
@@ -66,7 +68,7 @@ def bounded_e_values(values: NDArray[np.float64], *, null: float, lowest: float)
 
     Source: Waudby-Smith and Ramdas 2024, Journal of the Royal Statistical Society B 86, with fixed stakes.
     """
-    gains = (np.asarray(values, dtype=np.float64) - null) / (null - lowest)
+    gains = (finite(values) - null) / (null - lowest)
     return _mixed([np.log1p(share * np.maximum(gains, -1.0)) for share in _SHARES])
 
 

@@ -91,6 +91,7 @@ def test_the_p_value_is_that_of_the_interval_which_just_reaches_the_null():
     for p, values in zip(p_values, columns.T, strict=True):
         assert min(map(abs, ends_of(values, confidence=1 - p))) == pytest.approx(0, abs=1e-6)
     assert (mean_p_values(columns - columns.mean(axis=0)) > 0.5).all()
+    assert mean_p_values(-columns) == pytest.approx(p_values)
     assert mean_p_values(columns, null=1e9) == pytest.approx(0)
 
 

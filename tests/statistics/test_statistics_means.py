@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from pytest_vdb.statistics.best import p_values_against_best
+from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
+from pytest_vdb.statistics.intervals import mean_intervals, mean_p_values
 from pytest_vdb.statistics.means import mean_of, paired_t_p_values, t_interval
+from pytest_vdb.statistics.stopping import bounded_e_values, symmetric_e_values
 
 
 def test_the_t_interval_is_scipys():
@@ -28,3 +32,23 @@ def test_the_paired_t_test_is_scipys_and_knows_its_limits():
 
 def test_a_mean_loses_nothing_to_the_order_of_its_sum():
     assert mean_of([1e16, 1.0, -1e16]) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        sign_flip_p_values,
+        sign_flip_intervals,
+        mean_intervals,
+        mean_p_values,
+        p_values_against_best,
+        symmetric_e_values,
+        lambda values: bounded_e_values(values, null=0.5, lowest=0.0),
+    ],
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_was_not_measured_is_never_tested(judge, value):
+    values = np.random.default_rng(5).random((6, 4))
+    values[2, 1] = value
+    with pytest.raises(ValueError, match="1 of 24 values are not finite"):
+        judge(values)

@@ -36,6 +36,13 @@ def test_the_prompts_that_decide_are_six_times_the_squared_ratio_of_spread_to_ma
     assert prompts_that_decide(0.0, 0.01) == 2
 
 
+def test_two_published_runs_within_each_others_noise_decide_nothing_and_say_how_many_would():
+    """MLPerf v6.0: one system's two runs lie .77 apart, the margin is .705, one run's standard deviation is .24."""
+    spread = math.sqrt(2) * 0.24
+    assert judge_worsening((0.77 - 1.96 * spread, 0.77 + 1.96 * spread), 0.705) == "inconclusive"
+    assert prompts_that_decide(spread, 0.705, change=0.77) == 169
+
+
 def test_no_number_decides_what_lies_at_the_margin():
     assert prompts_that_decide(0.03, 0.01, change=0.01) is None
     assert prompts_that_decide(0.03, 0.0) is None

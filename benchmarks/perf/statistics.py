@@ -1,0 +1,439 @@
+"""How often the answers of `pytest_vdb.statistics` are wrong, and how often they see what is there: simulated.
+
+    python benchmarks/perf/statistics.py                     # every table: about seven minutes of one core
+    python benchmarks/perf/statistics.py --draws 200         # shorter: about one minute, and coarser
+    python benchmarks/perf/statistics.py alarms ranks        # some of: alarms, power, bars, differences, margins,
+                                                             # ranks, stopping, costs, speed
+
+Prints the Markdown tables of `docs/statistics.md`. Seeds are fixed; figures in per cent of the draws.
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# This file is called like a module of the standard library, which others import: what lies beside it is not searched,
+# and who imports it from beside it is given the standard library's.
+sys.path = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
+if __name__ == "statistics":
+    del sys.modules[__name__]
+    import statistics  # noqa: F401
+
+import argparse
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtrit
+
+from pytest_vdb.statistics.best import p_values_against_best
+from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
+from pytest_vdb.statistics.families import holm
+from pytest_vdb.statistics.intervals import UNBOUNDED, Bounds, bounds_of_differences, mean_intervals, mean_p_values
+from pytest_vdb.statistics.sessions import prediction_interval, ratio_of_blocks
+from pytest_vdb.statistics.stopping import anytime_p_values, symmetric_e_values
+from pytest_vdb.statistics.verdicts import judge_worsening
+
+Values = NDArray[np.float64]
+METRICS = 20
+SIGNIFICANCE = 0.05
+
+
+def main() -> None:
+    parts = {part.__name__: part for part in (alarms, power, bars, differences, margins, ranks, stopping, costs, speed)}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of: {', '.join(parts)} (default: all)")
+    parser.add_argument("--draws", type=int, default=2_000, help="simulated runs per figure (default: %(default)s)")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(parts):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are: {', '.join(parts)}")
+    for name in options.parts or parts:
+        started = time.process_time()
+        parts[name](options.draws)
+        print(f"\n{options.draws} draws, {time.process_time() - started:.0f} CPU s\n", flush=True)
+
+
+# --- the laws of values -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Law:
+    """Values from a prompt's own normal effect and a sample's own normal noise, so that any may be correlated."""
+
+    name: str
+    make: Callable[[Values, Values], Values]
+    bounds: Bounds = UNBOUNDED
+
+
+def passes(chance: float) -> Callable[[Values, Values], Values]:
+    """0/1 with that mean over prompts of which some are harder than others."""
+    return lambda prompt, noise: (noise < ndtri(chance) * np.sqrt(1.25) + 0.5 * prompt).astype(np.float64)
+
+
+def heavy(prompt: Values, noise: Values) -> Values:
+    """Student's t with two degrees of freedom, whose quantiles have a closed form; its variance is infinite."""
+    side = 2 * ndtr(noise) - 1
+    return 0.5 * prompt + side * np.sqrt(2 / (1 - side**2))
+
+
+def rarely_failing(prompt: Values, noise: Values) -> Values:
+    return np.where(noise < ndtri(0.03), 0.0, np.clip(0.8 + 0.02 * prompt + 0.03 * noise, 0, 1))
+
+
+LAWS = (
+    Law("normal", lambda prompt, noise: 0.8 + 0.05 * prompt + 0.03 * noise),
+    Law("lognormal", lambda prompt, noise: np.exp(0.5 * prompt + 0.85 * noise)),
+    Law("heavy tails (t, 2)", heavy),
+    Law("ties (rounded)", lambda prompt, noise: np.round(0.5 * prompt + noise)),
+    Law("80% zeros", lambda prompt, noise: np.exp(0.3 * prompt) * np.maximum(noise - ndtri(0.8), 0)),
+    Law("counts", lambda prompt, noise: np.floor(np.exp(0.7 + 0.5 * prompt + 0.5 * noise)), (0, None)),
+    Law("0/1, p = .5", passes(0.5), (0, 1)),
+    Law("0/1, p = .8", passes(0.8), (0, 1)),
+    Law("0/1, p = .97", passes(0.97), (0, 1)),
+    Law("rare failures (3%)", rarely_failing, (0, 1)),
+)
+
+
+def two_runs(
+    rng: np.random.Generator, law: Law, prompts: int, samples: int, columns: int, shared: float = 0.0
+) -> tuple[Values, Values]:
+    """`(prompts, columns)` each: the prompts' means in two runs of the same thing.
+
+    Args:
+        shared: of the noise's variance, what all the metrics of one gate have in common.
+    """
+    effect = rng.standard_normal((prompts, 1, columns))
+    sides = []
+    for _ in range(2):
+        noise = rng.standard_normal((prompts, samples, columns))
+        if shared:
+            common = rng.standard_normal((prompts, samples, columns // METRICS)).repeat(METRICS, axis=2)
+            noise = np.sqrt(shared) * common + np.sqrt(1 - shared) * noise
+        sides.append(law.make(effect, noise).mean(axis=1))
+    return sides[0], sides[1]
+
+
+# --- the same thing twice ---------------------------------------------------------------------------------------------
+
+SIZES = ((6, 1), (6, 16), (12, 1), (30, 1), (30, 16), (100, 1), (200, 1))
+
+
+def alarms(draws: int) -> None:
+    """Gates of 20 metrics with nothing changed that alarm."""
+    heading("Gates of 20 metrics that alarm, nothing changed (sign-flips, Holm)")
+    table_head("law", [f"{prompts} x {samples}" for prompts, samples in SIZES])
+    rng = np.random.default_rng(1)
+    for law in LAWS:
+        row(law.name, [share(false_alarms(rng, law, *size, draws)) for size in SIZES])
+    row("normal, correlated .8", [share(false_alarms(rng, LAWS[0], *size, draws, shared=0.8)) for size in SIZES])
+    mixed = [share(np.concatenate([mixed_alarms(rng, *size, few) for few in in_turns(draws)])) for size in SIZES]
+    row("all of them in one gate", mixed)
+
+
+def false_alarms(
+    rng: np.random.Generator, law: Law, prompts: int, samples: int, draws: int, shared: float = 0.0
+) -> NDArray[np.bool_]:
+    found = []
+    for few in in_turns(draws):
+        first, second = two_runs(rng, law, prompts, samples, few * METRICS, shared)
+        found.append(any_found(sign_flip_p_values(first - second)))
+    return np.concatenate(found)
+
+
+def mixed_alarms(rng: np.random.Generator, prompts: int, samples: int, draws: int) -> NDArray[np.bool_]:
+    sides = [two_runs(rng, law, prompts, samples, draws * METRICS // len(LAWS)) for law in LAWS]
+    by_law = np.stack([sign_flip_p_values(first - second).reshape(draws, -1) for first, second in sides])
+    return any_found(by_law.transpose(1, 0, 2).reshape(-1))
+
+
+def any_found(p_values: Values) -> NDArray[np.bool_]:
+    """Per gate of 20 metrics: whether Holm finds anything. His smallest p decides that."""
+    return p_values.reshape(-1, METRICS).min(axis=1) * METRICS <= SIGNIFICANCE
+
+
+def power(draws: int) -> None:
+    """A change of -1% at a spread of the paired differences of 3%."""
+    heading("A change of -1%, spread of paired differences 3%: found in")
+    sizes = (30, 60, 100, 200)
+    table_head("how", [f"{n} prompts" for n in sizes])
+    rng = np.random.default_rng(2)
+    by_n = [rng.normal(0.01, 0.03, (n, draws)) for n in sizes]
+    row("gate, one metric, worse", [share(sign_flip_p_values(d, alternative="greater") < SIGNIFICANCE) for d in by_n])
+    row("gate, one metric, either way", [share(sign_flip_p_values(d) < SIGNIFICANCE) for d in by_n])
+    least = SIGNIFICANCE / METRICS
+    row("gate, one of 20 (Holm), worse", [share(sign_flip_p_values(d, alternative="greater") < least) for d in by_n])
+    row("compare, `near`", [share(mean_p_values(d) < SIGNIFICANCE) for d in by_n])
+    row(
+        "compare, `anywhere` within ±1",
+        [share(mean_p_values(d, bounds=(-1, 1)) < SIGNIFICANCE) for d in by_n],
+    )
+
+
+# --- where a mean lies ------------------------------------------------------------------------------------------------
+
+LEVEL_SIZES = (3, 5, 8, 12, 30, 100, 200)
+
+
+def bars(draws: int) -> None:
+    """95% bars: how many of those that are given cover, beside Student's."""
+    heading("95% bars of a mean that cover, of those that are given (refused), and width beside Student's")
+    table_head("law, interval", [f"n = {n}" for n in LEVEL_SIZES])
+    rng = np.random.default_rng(3)
+    for law in LAWS:
+        mean = float(np.mean(one_run(rng, law, 1_000, 2_000)))
+        columns = {n: one_run(rng, law, n, draws) for n in LEVEL_SIZES}
+        row(f"{law.name}: Student", [share(holds(student(values), mean)) for values in columns.values()])
+        for unseen in ("near", "anywhere") if law.bounds == (0, 1) else ("near",):
+            cells = []
+            for values in columns.values():
+                ends = mean_intervals(values, bounds=law.bounds, unseen=unseen)
+                cells.append(covering(ends, mean, student(values)))
+            row(f"{law.name}: `{unseen}`", cells)
+
+
+def one_run(rng: np.random.Generator, law: Law, prompts: int, columns: int) -> Values:
+    return law.make(rng.standard_normal((prompts, columns)), rng.standard_normal((prompts, columns)))
+
+
+def differences(draws: int) -> None:
+    """Two different things with the same mean: intervals of the difference that miss zero."""
+    heading("Two things with equal means: 95% intervals of the mean difference that miss it")
+    table_head("law, interval", [f"n = {n}" for n in LEVEL_SIZES])
+    rng = np.random.default_rng(4)
+    for name, draw, bounds in two_things():
+        columns = [draw(rng, (n, draws)) for n in LEVEL_SIZES]
+        row(f"{name}: Student", [share(~holds(student(values), 0)) for values in columns])
+        for unseen in ("near", "anywhere") if bounds != UNBOUNDED else ("near",):
+            found = [mean_intervals(values, bounds=bounds, unseen=unseen) for values in columns]
+            row(f"{name}: `{unseen}`", [share(~holds(ends, 0)[~np.isnan(ends[:, 0])]) for ends in found])
+
+
+def two_things() -> Iterator[tuple[str, Callable[[np.random.Generator, tuple[int, int]], Values], Bounds]]:
+    """Name, paired differences with mean 0, and their bounds."""
+    within = bounds_of_differences((0, 1))
+
+    def failing(rng: np.random.Generator, shape: tuple[int, int], chance: float = 0.03) -> Values:
+        """A fails rarely and is as much better elsewhere."""
+        steady, failed = rng.normal(0.7, 0.03, shape), rng.random(shape) < chance
+        return np.where(failed, 0.0, 0.7 / (1 - chance) + rng.normal(0, 0.03, shape)) - steady
+
+    yield "normal", lambda rng, shape: rng.normal(0, 1, shape), UNBOUNDED
+    yield (
+        "lognormal A, steady B",
+        lambda rng, shape: rng.lognormal(0, 1, shape) - np.exp(0.5) + rng.normal(0, 0.1, shape),
+        UNBOUNDED,
+    )
+    yield "heavy tails (t, 2)", lambda rng, shape: rng.standard_t(2, shape), UNBOUNDED
+    yield "0/1, p = .5", lambda rng, shape: 1.0 * (rng.random(shape) < 0.5) - (rng.random(shape) < 0.5), within
+    yield "0/1, p = .95", lambda rng, shape: 1.0 * (rng.random(shape) < 0.95) - (rng.random(shape) < 0.95), within
+    yield "A fails in 3%", failing, within
+    yield "A fails in 10%", lambda rng, shape: failing(rng, shape, 0.1), within
+
+
+def student(columns: Values) -> Values:
+    """`(k, 2)`: today's interval."""
+    n = len(columns)
+    half = stdtrit(n - 1, 0.975) * columns.std(axis=0, ddof=1) / np.sqrt(n)
+    return np.stack((columns.mean(axis=0) - half, columns.mean(axis=0) + half), axis=1)
+
+
+def holds(ends: Values, mean: float) -> NDArray[np.bool_]:
+    slack = 1e-9 * max(1.0, abs(mean))
+    return (ends[:, 0] <= mean + slack) & (mean - slack <= ends[:, 1])
+
+
+def covering(ends: Values, mean: float, beside: Values) -> str:
+    given = ~np.isnan(ends[:, 0])
+    widths, theirs = np.diff(ends[given]).ravel(), np.diff(beside[given]).ravel()
+    compared = theirs > 0
+    wider = f" {np.median(widths[compared] / theirs[compared]):.1f}x" if compared.any() else ""
+    refused = f" ({share(~given)})" if not given.all() else ""
+    return f"{share(holds(ends[given], mean))}{refused}{wider}"
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+def margins(draws: int) -> None:
+    """`equivalent` and `regressed` at a true change of exactly the margin, and of nothing."""
+    heading("Verdicts at a margin of 2%, spread of paired differences 3%")
+    sizes = (8, 30, 100, 200)
+    table_head("true change, interval, verdict", [f"{n} prompts" for n in sizes])
+    rng = np.random.default_rng(5)
+    kinds: dict[str, Callable[[Values], Values]] = {
+        "sign-flips": sign_flip_intervals,
+        "`near`": mean_intervals,
+        "`anywhere` within ±1": lambda values: mean_intervals(values, bounds=(-1, 1)),
+    }
+    worse: dict[str, Callable[[int], Values]] = {
+        "the margin": lambda n: rng.normal(0.02, 0.03, (n, draws)),
+        "the margin, of failures in 3%": lambda n: (
+            0.66 * (rng.random((n, draws)) < 0.03) + rng.normal(0.0002, 0.03, (n, draws))
+        ),
+        "nothing": lambda n: rng.normal(0, 0.03, (n, draws)),
+    }
+    for what, draw in worse.items():
+        columns = [draw(n) for n in sizes]
+        for kind, interval in kinds.items():
+            judged = [verdicts(interval(values)) for values in columns]
+            for verdict in ("equivalent",) if what == "nothing" else ("equivalent", "regressed"):
+                row(f"{what}: {kind}: `{verdict}`", [share(np.array(v) == verdict) for v in judged])
+
+
+def verdicts(intervals: Values) -> list[str]:
+    return [judge_worsening((float(low), float(high)), 0.02) for low, high in intervals]
+
+
+# --- the best ---------------------------------------------------------------------------------------------------------
+
+
+def ranks(draws: int) -> None:
+    """Leaderboards of equal models that tell any of them apart from the best."""
+    few = max(50, draws // 2)
+    heading(f"Boards of equal models that tell any apart from the best ({few} boards each)")
+    sizes = [(models, prompts) for models in (2, 5, 30) for prompts in (5, 8, 30, 100)]
+    table_head("law", [f"{models} x {prompts}" for models, prompts in sizes])
+    rng = np.random.default_rng(6)
+    for law in (LAWS[0], LAWS[1], LAWS[4], LAWS[6]):
+        row(law.name, [share(wrong_exclusions(rng, law, *size, few)) for size in sizes])
+    row("one is worse by one spread: told apart", [share(found_the_worst(rng, *size, few)) for size in sizes])
+
+
+def board(rng: np.random.Generator, law: Law, models: int, prompts: int) -> Values:
+    return law.make(rng.standard_normal((1, prompts)), rng.standard_normal((models, prompts)))
+
+
+def wrong_exclusions(rng: np.random.Generator, law: Law, models: int, prompts: int, boards: int) -> NDArray[np.bool_]:
+    found = (p_values_against_best(board(rng, law, models, prompts), deals=199) for _ in range(boards))
+    return np.array([(p < SIGNIFICANCE).any() for p in found])
+
+
+def found_the_worst(rng: np.random.Generator, models: int, prompts: int, boards: int) -> NDArray[np.bool_]:
+    worst = np.zeros((models, 1))
+    worst[0] = 0.03
+    found = (p_values_against_best(board(rng, LAWS[0], models, prompts) - worst, deals=199) for _ in range(boards))
+    return np.array([p[0] < SIGNIFICANCE for p in found])
+
+
+# --- stopping early ---------------------------------------------------------------------------------------------------
+
+
+def stopping(draws: int) -> None:
+    """Gates of 20 metrics that may stop after every prompt of a hundred."""
+    heading("Gates of 20 metrics that may stop after any of 100 prompts (bets on signs, Holm)")
+    table_head("law", ["alarm, nothing changed"])
+    rng = np.random.default_rng(7)
+    for law in LAWS:
+        found = []
+        for few in in_turns(draws):
+            first, second = two_runs(rng, law, 100, 1, few * METRICS)
+            found.append(any_found(anytime_p_values(symmetric_e_values(first - second))[-1]))
+        row(law.name, [share(np.concatenate(found))])
+    print()
+    table_head("change of one metric of 20, in spreads of the differences", ["found", "mean prompts", "saved"])
+    for change in (0.33, 0.5, 1.0, 2.0):
+        p = anytime_p_values(symmetric_e_values(rng.normal(change, 1, (100, draws))))
+        hit = p <= SIGNIFICANCE / METRICS
+        needed = np.where(hit.any(axis=0), hit.argmax(axis=0) + 1, 100)
+        row(f"{change:g}", [share(hit.any(axis=0)), f"{needed.mean():.0f}", f"{100 - needed.mean():.0f}%"])
+
+
+# --- costs ------------------------------------------------------------------------------------------------------------
+
+
+def costs(draws: int) -> None:
+    """What a session's mood does to tests over prompts, to a history of sessions, and to blocks in turns."""
+    heading("Costs: slower by 0, 5, 10%")
+    table_head("noise, how", ["0%", "5%", "10%"])
+    rng = np.random.default_rng(8)
+    changes = (1.0, 1.05, 1.1)
+    cells = []
+    for change in changes:
+        mood = rng.normal(0, 0.02, (1, draws))
+        cells.append(share(sign_flip_p_values(np.log(change) + mood + rng.normal(0, 0.005, (30, draws))) <= 0.05))
+    row("two sessions, 30 prompts taken as the unit (wrong), sessions differ by 2%", cells)
+    for count, confidence, busy in ((10, 0.99, 0.0), (30, 0.99, 0.0), (30, 0.99, 0.05), (10, 0.95, 0.0)):
+        cells = [share(beyond_history(rng, count, confidence, busy, change, draws)) for change in changes]
+        neighbour = f", {busy:.0%} of sessions a third slower" if busy else ""
+        row(f"history of {count}, {confidence:.0%}, sessions differ by 2%{neighbour}", cells)
+    for blocks, noise in ((6, 0.005), (6, 0.02), (8, 0.02), (12, 0.02)):
+        row(
+            f"{blocks} blocks in turns, noise {noise:.1%} within a block",
+            [share(slower_in_turns(rng, blocks, noise, change, draws)) for change in changes],
+        )
+
+
+def beyond_history(
+    rng: np.random.Generator, count: int, confidence: float, busy: float, change: float, draws: int
+) -> NDArray[np.bool_]:
+    shape = draws, count + 1
+    sessions = np.exp(rng.normal(0, 0.02, shape)) * np.where(rng.random(shape) < busy, 1.33, 1)
+    ends = [prediction_interval(own[:-1].tolist(), confidence=confidence).ends for own in sessions]
+    return np.array([end is not None and own[-1] * change > end[1] for end, own in zip(ends, sessions, strict=True)])
+
+
+def slower_in_turns(
+    rng: np.random.Generator, blocks: int, noise: float, change: float, draws: int
+) -> NDArray[np.bool_]:
+    mood = np.exp(rng.normal(0, 0.3, (draws, blocks)))
+    base, head = (mood * np.exp(rng.normal(0, noise, (draws, blocks))) for _ in range(2))
+    found = (ratio_of_blocks(b.tolist(), h.tolist()).interval for b, h in zip(base, change * head, strict=True))
+    return np.array([interval.ends is not None and interval.ends[0] > 1 for interval in found])
+
+
+# --- how long it takes ------------------------------------------------------------------------------------------------
+
+
+def speed(draws: int) -> None:
+    """The largest comparison: 300 models, 20 metrics, 1,000 prompts."""
+    del draws
+    heading("300 models x 20 metrics x 1,000 prompts, one thread")
+    table_head("what", ["CPU s"])
+    columns = np.random.default_rng(9).normal(0, 1, (1_000, 6_000))
+    merits = np.random.default_rng(10).normal(0, 1, (300, 1_000))
+    for name, function in {
+        "sign-flip p-values of 6,000 pairs": lambda: sign_flip_p_values(columns),
+        "sign-flip intervals of 6,000 pairs": lambda: sign_flip_intervals(columns),
+        "intervals of 6,000 means": lambda: mean_intervals(columns),
+        "p-values of 6,000 means": lambda: mean_p_values(columns),
+        "Holm over 6,000": lambda: holm(np.linspace(0, 1, 6_000).tolist()),
+        "300 models beside the best": lambda: p_values_against_best(merits),
+        "evidence after each prompt, 6,000 pairs": lambda: symmetric_e_values(columns),
+    }.items():
+        started = time.process_time()
+        function()
+        row(name, [f"{time.process_time() - started:.1f}"])
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def in_turns(draws: int, at_once: int = 100) -> Iterator[int]:
+    """How many gates at a time, so that memory stays small."""
+    for start in range(0, draws, at_once):
+        yield min(at_once, draws - start)
+
+
+def share(found: NDArray[np.bool_]) -> str:
+    return f"{100 * found.mean():.1f}" if found.size else "–"
+
+
+def heading(text: str) -> None:
+    print(f"**{text}**\n")
+
+
+def table_head(first: str, columns: Sequence[str]) -> None:
+    print(f"| {first} | {' | '.join(columns)} |")
+    print(f"|---|{'---|' * len(columns)}")
+
+
+def row(first: str, cells: Sequence[str]) -> None:
+    print(f"| {first} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
