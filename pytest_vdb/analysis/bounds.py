@@ -1,15 +1,16 @@
 """What a metric's values can be, and which metrics are one family, by their names: what the metrics themselves declare.
 
-Records keep no bounds. They are those of the metrics that come with the package, or of the registry that is given; of a
-metric that nobody here knows, nothing is taken for granted.
+Records keep no bounds. They are those of the metrics that come with the package, of the registry that is given, or what
+the run kept of its user's own metrics; of a metric that nobody here knows, nothing is taken for granted.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pytest_vdb.records import Kind
+from pytest_vdb.records import Kind, Run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,10 +31,12 @@ class KnownMetrics:
 
     Args:
         registry: of the session; None: the metrics that come with the package, read when first asked for.
+        runs: whose users' own metrics said what they can be; the first one that knows a name counts.
     """
 
-    def __init__(self, registry: MetricRegistry | None = None) -> None:
+    def __init__(self, registry: MetricRegistry | None = None, runs: Sequence[Run] = ()) -> None:
         self._registry = registry
+        self._own = {name: bounds for run in reversed(runs) for name, bounds in run.bounds.items()}
         self._specs: dict[str, MetricSpec] | None = None
 
     def bounds(self, metric: str, kind: Kind) -> Bounds:
@@ -41,7 +44,7 @@ class KnownMetrics:
         if kind == "performance":
             return _COSTS
         spec = self._spec(metric)
-        return (None, None) if spec is None else spec.bounds
+        return self._own.get(metric, (None, None)) if spec is None else spec.bounds
 
     def family(self, metric: str) -> str:
         """`psnr` of `psnr`, `psnr.256` and `psnr.512`: parts of one metric, and one metric at several sizes."""

@@ -34,9 +34,9 @@ def build(run: Run, records: Iterable[Record], registry: MetricRegistry | None =
     Args:
         run: what the page is about.
         records: of this run, and of others beside it.
-        registry: of the session, which knows what the user's own metrics can be; None: those that come with us.
+        registry: which knows what metrics can be; None: of those that come with us, and what the run kept of others.
     """
-    known = KnownMetrics(registry)
+    known = KnownMetrics(registry, [run])
     by_benchmark: dict[str, list[Record]] = defaultdict(list)
     for record in sorted(latest(records), key=place_of):
         by_benchmark[record.benchmark].append(record)

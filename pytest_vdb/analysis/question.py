@@ -63,7 +63,7 @@ def answer(question: Question, first: Side, second: Side) -> Comparison:
     """
     benchmarks = sorted(_with_pairs(comparison.pair_up(first.records, second.records), first, second), key=_costs_only)
     references = _references(question.reference, first, second)
-    known = KnownMetrics(question.registry)
+    known = KnownMetrics(question.registry, [first.run, second.run])
     contrasts: list[Contrast] = []
     for pairs in benchmarks:
         obstacle = comparison.obstacle_of_sides(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,8 @@ def test_the_sessions_own_metrics_say_what_they_can_be():
     records = [record("a", f"p{i}", quality(1.0, "mine")) for i in range(6)]
     assert only_cell(build(RUN, records, registry)).interval[1] == 1.0
     assert only_cell(build(RUN, records)).interval is None
+    kept = replace(RUN, bounds={"mine": (0, 1)})
+    assert only_cell(build(kept, records)) == only_cell(build(RUN, records, registry))
 
 
 def test_one_measurement_of_a_whole_set_keeps_its_own_interval():
