@@ -255,8 +255,8 @@ def _cell_of(column: Column, statements: Sequence[Statement], of: Record, asked:
     )
 
 
-_NO_FAILURE = frozenset({"passed", "skipped"})
-"""A skipped test says nothing about its model."""
+_NO_FAILURE = frozenset({"passed", "skipped", "interrupted"})
+"""A test that was skipped, or that someone stopped, says nothing about its model."""
 _MOST_REMARKS = 3
 
 

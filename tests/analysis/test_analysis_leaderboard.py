@@ -253,6 +253,13 @@ def test_a_model_that_failed_where_others_answered_is_neither_best_nor_tied_and_
     assert (ranked["a"].mark, ranked["b"].rank) == ("best", 3)
 
 
+@pytest.mark.parametrize("status", ["skipped", "interrupted"])
+def test_a_test_that_was_skipped_or_stopped_is_no_failure_of_its_model(status):
+    lost = record("b", "p005", status=status)
+    ranked = cells(build(RUN, [*answers("a", SHARP), *answers("b", CLOSE[:5]), lost]))
+    assert (ranked["b"].rank, ranked["b"].unranked) == (None, "lacks 1 of 6 prompts that others answered")
+
+
 @pytest.mark.parametrize("bad", [0.0, 0.2, 0.6, 0.9])
 @pytest.mark.parametrize("better", ["higher", "lower"])
 def test_a_failed_prompt_is_never_an_advantage(bad, better):
