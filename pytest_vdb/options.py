@@ -10,6 +10,7 @@ in an ini file to that file's folder.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -38,6 +39,8 @@ class Flag:
     help: str
     default: str | None = None
     repeatable: bool = False
+    switch: bool = False
+    """Whether it is given alone: `--vdb-strict`; in an ini file `vdb_strict = yes`."""
 
     @property
     def flag(self) -> str:
@@ -83,8 +86,18 @@ FLAGS: tuple[Flag, ...] = (
         "machine's memory, at most 3 GiB)",
     ),
     Flag("report", "FORMATS", "formats of reports, comma-separated, e.g. html,csv; or all, or none", "all"),
-    Flag("baseline", "PATH", "a run, or the JSON of `vdb baseline save`, to compare with after the tests"),
-    Flag("fail-on", "RULES", "gates against the baseline, e.g. 'clip_similarity:-2%%,latency:+10%%'"),
+    Flag(
+        "baseline",
+        "WHAT",
+        "what to compare with after the tests: a run, the JSON of `vdb baseline save`, latest, branch:NAME (its latest "
+        "run) or history:N (the latest N runs: costs need to know how much sessions differ)",
+    ),
+    Flag(
+        "fail-on",
+        "RULES",
+        "gates against the baseline, e.g. 'clip_similarity:-2%%,latency:+10%%&0.5s,vbench.*@wan*:-0.01'",
+    ),
+    Flag("strict", "", "fail on what the prompts at hand cannot tell, too", "no", switch=True),
 )
 
 
@@ -108,8 +121,10 @@ class Options:
     cache_dir: Path
     report: str
     """Formats of reports as they were named: `pytest_vdb.reporters.formats` knows which there are."""
-    baseline: Path | None
+    baseline: str | None
+    """An absolute path, `latest`, `branch:NAME` or `history:N`."""
     fail_on: str | None
+    strict: bool
     budget: int | None
     """Bytes that one input may take once decoded; None: the default."""
     root: Path
@@ -136,8 +151,9 @@ class Options:
             "device": self.device,
             "cache": self.cache,
             "report": self.report,
-            "baseline": self.baseline and privacy.path(self.baseline),
+            "baseline": self.baseline if of_runs(self.baseline or "") else _path_told(self.baseline, privacy),
             "fail_on": self.fail_on,
+            "strict": self.strict,
         }
         return {"command": _command(plain), **plain, "offline": self.offline}
 
@@ -155,6 +171,8 @@ def _command(plain: Mapping[str, Any]) -> str:
         name = _CALLED.get(key, key.replace("_", "-"))
         if isinstance(value, Mapping):
             words += [f"--vdb-{name}={setting}={one}" for setting, one in value.items()]
+        elif isinstance(value, bool):
+            words += [f"--vdb-{name}"] if value else []
         elif value is not None:
             words += [] if str(value) == usual[name] else [f"--vdb-{name}={value}"]
     return shlex.join(words)
@@ -219,8 +237,9 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         cache=cast(CacheMode, _choice(text["cache"], given["cache"], get_args(CacheMode))),
         cache_dir=given["cache-dir"].path() or cache_folder(),
         report=str(text["report"]),
-        baseline=given["baseline"].path(),
-        fail_on=text["fail-on"] or _project_gate(root / "pyproject.toml"),
+        baseline=text["baseline"] if of_runs(text["baseline"] or "") else _as_text(given["baseline"].path()),
+        fail_on=text["fail-on"] or project_gate(root / "pyproject.toml"),
+        strict=_choice(text["strict"], given["strict"], ("yes", "no")) == "yes",
         budget=_bytes_of(given["budget"]),
         root=root,
         models_folder=given["models"].folder,
@@ -317,7 +336,23 @@ def cache_folder(text: str | None = None) -> Path:
     return Path(platformdirs.user_cache_dir("pytest-vdb"))
 
 
-def _project_gate(pyproject: Path) -> str | None:
+_OF_RUNS = re.compile(r"latest|branch:.+|history:[1-9]\d*")
+
+
+def of_runs(baseline: str) -> bool:
+    """Whether a baseline is looked for among the runs: `latest`, `branch:NAME`, `history:N`; else it is a path."""
+    return _OF_RUNS.fullmatch(baseline) is not None
+
+
+def _as_text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _path_told(path: str | None, privacy: Privacy) -> str | None:
+    return None if path is None else privacy.path(Path(path))
+
+
+def project_gate(pyproject: Path) -> str | None:
     """`[tool.vdb.gate]` of the project, as the text that `--vdb-fail-on` takes."""
     if not is_file(pyproject):
         return None

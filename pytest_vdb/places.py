@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import hashlib
 import inspect
 import sys
 import traceback
@@ -35,6 +36,18 @@ def file_of(thing: Callable[..., Any]) -> str | None:
     """The file in which a function or class stands; None: it is made of no source."""
     code = next(_codes(thing), None)
     return None if code is None else code.co_filename
+
+
+def code_beside(file: str) -> str:
+    """The digest of every Python file of a module's folder: what they make may be another thing once one changes.
+
+    Args:
+        file: the module's `__file__`.
+    """
+    state = hashlib.sha256()
+    for source in sorted(Path(file).parent.glob("*.py")):
+        state.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    return state.hexdigest()
 
 
 def raised_at(error: BaseException) -> str | None:

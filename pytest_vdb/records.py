@@ -401,6 +401,7 @@ class Environment:
     packages: dict[str, str] = field(default_factory=dict)
     git_commit: str | None = None
     git_dirty: bool | None = None
+    git_branch: str | None = None
 
     def digest(self) -> str:
         """Of everything that could change pixels or speed (not of the git commit)."""
@@ -438,6 +439,8 @@ class Baseline:
     records: tuple[Record, ...]
     warnings: tuple[str, ...] = ()
     """What could not be read, e.g. a torn last line."""
+    history: tuple[Baseline, ...] = ()
+    """Earlier runs, the newest first: how much sessions differ where nothing has changed."""
 
 
 T = TypeVar("T")

@@ -13,6 +13,7 @@ import pytest
 import pytest_vdb
 from pytest_vdb.backbones.registry import BackboneRegistry
 from pytest_vdb.cli import _parser
+from pytest_vdb.exports.targets import targets
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.models.pipelines import quirks
 from pytest_vdb.models.registry import Registry
@@ -73,13 +74,13 @@ def test_every_network_has_its_row_with_features_and_licence(network):
 @pytest.mark.parametrize("flag", [flag.flag for flag in FLAGS])
 def test_every_flag_is_in_the_table_of_options(flag):
     (known,) = (one for one in FLAGS if one.flag == flag)
-    line = next((line for line in page("options").splitlines() if line.startswith(f"| `{flag} ")), None)
+    line = next((line for line in page("options").splitlines() if re.match(rf"\| `{flag}[ `]", line)), None)
     assert line is not None, f"docs/options.md has no row for {flag}"
     assert f"`{known.ini}`" in line
 
 
 def test_the_table_of_options_has_no_flag_that_is_gone():
-    assert set(re.findall(r"^\| `(--vdb-[\w-]+) ", page("options"), re.MULTILINE)) == {flag.flag for flag in FLAGS}
+    assert set(re.findall(r"^\| `(--vdb-[\w-]+)[ `]", page("options"), re.MULTILINE)) == {flag.flag for flag in FLAGS}
 
 
 @pytest.mark.parametrize("setting", [field.name for field in dataclasses.fields(Recipe)])
@@ -142,6 +143,17 @@ def test_links_between_pages_lead_somewhere(path):
 @pytest.mark.parametrize("name", pytest_vdb.__all__)
 def test_every_public_name_is_on_the_page_of_the_api(name):
     assert re.search(rf"^::: pytest_vdb\.[\w.]+\.{name}$", page("api"), re.MULTILINE), f"docs/api.md lacks {name}"
+
+
+@pytest.mark.parametrize("target", targets().values(), ids=lambda target: target.name)
+def test_every_export_has_its_row_with_place_and_extra(target):
+    row = rows("exports", 5).get(target.name)
+    assert row is not None, f"docs/exports.md has no row for {target.name}"
+    assert row[1:4] == [target.place, f"`{target.default}`", "–" if target.extra is None else f"`{target.extra}`"]
+
+
+def test_the_table_of_exports_has_none_that_is_gone():
+    assert set(rows("exports", 5)) == set(targets())
 
 
 def test_every_report_format_is_in_the_table_of_options():

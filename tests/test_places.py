@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pytest_vdb import places
 
@@ -59,6 +60,7 @@ def test_what_has_no_source_is_called_by_its_module():
     assert places.where_is(type("Made", (), {})).endswith("Made")
 
 
+@pytest.mark.slow
 def test_two_conftests_that_tag_one_name_are_both_told(tmp_path):
     """As `vdb init` beside the README's example makes them."""
     (tmp_path / "benchmarks").mkdir()
@@ -82,3 +84,18 @@ def test_two_conftests_that_tag_one_name_are_both_told(tmp_path):
     assert "two metrics are called 'spread': in " in said
     assert "in conftest.py:8 (spread)" in said
     assert "in benchmarks/conftest.py:9 (spread)" in said
+
+
+def test_code_is_another_when_a_file_of_its_folder_changes_appears_or_gets_another_name(tmp_path):
+    (tmp_path / "a.py").write_text("one = 1\n")
+    before = places.code_beside(str(tmp_path / "a.py"))
+    (tmp_path / "notes.txt").write_text("no code\n")
+    assert places.code_beside(str(tmp_path / "a.py")) == before
+    seen = {before}
+    (tmp_path / "a.py").write_text("one = 2\n")
+    seen.add(places.code_beside(str(tmp_path / "a.py")))
+    (tmp_path / "b.py").write_text("")
+    seen.add(places.code_beside(str(tmp_path / "a.py")))
+    (tmp_path / "b.py").rename(tmp_path / "c.py")
+    seen.add(places.code_beside(str(tmp_path / "a.py")))
+    assert len(seen) == 4

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_two_sessions_of_one_process_and_the_test_itself_have_one_torch(pytester):
     pytester.makepyfile(
         own="",

@@ -74,6 +74,11 @@ class Side:
     folder: Path
     """What the records' files are relative to."""
 
+    @property
+    def published(self) -> str | None:
+        """Where others published the values; None: they were measured here."""
+        return next((record.published for record in self.records if record.published is not None), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
@@ -166,9 +171,12 @@ def pair_up(first: Iterable[Record], second: Iterable[Record]) -> tuple[Pairs, .
 
 
 def same_thing(pairs: Pairs, *, same_model: bool) -> bool:
-    """Whether both sides are one model with the same weights by the same recipe: nothing should have changed."""
-    setups = {(r.weights, r.recipe_digest, r.revision) for pair in pairs.pairs for r in pair}
-    return same_model and len(setups) == 1
+    """Whether both sides are one model with the same weights by the same recipe: nothing should have changed.
+
+    Of what others published nobody knows the recipe: it is taken as two things.
+    """
+    setups = {(r.weights, r.recipe_digest, r.revision, r.published) for pair in pairs.pairs for r in pair}
+    return same_model and len(setups) == 1 and all(published is None for *_, published in setups)
 
 
 def obstacle_of_sides(pairs: Pairs, *, same_model: bool, any_recipe: bool) -> str | None:
@@ -243,7 +251,7 @@ def of_another_definition(first: Measurement, second: Measurement) -> str | None
 
 def remarks_on(first: Side, second: Side, benchmarks: Sequence[Pairs]) -> tuple[str, ...]:
     """What forbids no comparison and should be known: other packages, another suite, recipes, yardsticks."""
-    remarks = []
+    remarks = [f"{name}: {note}" for name, side in (("A", first), ("B", second)) for note in _notes_on_published(side)]
     a, b = first.run.environment, second.run.environment
     names = sorted(name for name in {**a.packages, **b.packages} if a.packages.get(name) != b.packages.get(name))
     if names:
@@ -264,6 +272,12 @@ def remarks_on(first: Side, second: Side, benchmarks: Sequence[Pairs]) -> tuple[
     if same:
         remarks.append(f"{same} of {clips} pairs of clips are the same to the pixel")
     return tuple(remarks)
+
+
+def _notes_on_published(side: Side) -> list[str]:
+    """What to know of published means that stand beside their videos."""
+    notes = (note for record in side.records if record.published is not None for note in record.notes)
+    return list(dict.fromkeys(notes))
 
 
 # --- pairs ------------------------------------------------------------------------------------------------------------
@@ -347,6 +361,7 @@ def _of_pairs(
     one: Contrast, first: Sequence[Statement], second: Sequence[Statement], bounds: Bounds, test: Test
 ) -> Contrast:
     by_prompt: dict[str | None, list[tuple[float, float]]] = defaultdict(list)
+    first, second = _asked_by_either(first, second)
     for a, b in zip(first, second, strict=True):
         if a.value is not None and b.value is not None:
             by_prompt[a.record.prompt].append((a.value, b.value))
@@ -428,6 +443,19 @@ def _untested(one: Contrast) -> Contrast:
     return replace(one, interval=None, p=None, p_unseen=None, test=None, null=None)
 
 
+def _asked_by_either(
+    first: Sequence[Statement], second: Sequence[Statement]
+) -> tuple[list[Statement], list[Statement]]:
+    """Without the pairs that a published dimension says nothing of: each of VBench's asks for prompts of its own."""
+    pairs = [pair for pair in zip(first, second, strict=True) if not _is_unasked(*pair)]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def _is_unasked(first: Statement, second: Statement) -> bool:
+    published = first.record.published is not None or second.record.published is not None
+    return published and first.measurement is None and second.measurement is None
+
+
 def _of_once(one: Contrast, first: Sequence[Statement], second: Sequence[Statement]) -> Contrast:
     """What is read once per model, like its load: two numbers, and no test."""
     a, b = _mean_value(first), _mean_value(second)
@@ -458,7 +486,12 @@ def _obstacle(first: Sequence[Statement], second: Sequence[Statement]) -> str | 
 
 
 def _meaningless(first: Sequence[Statement], second: Sequence[Statement]) -> str | None:
-    """Why the difference of the values says nothing about the models: it is shown, and not judged."""
+    """Why the difference of the values says nothing about the models: it is shown, and not judged.
+
+    What others published of both sides is judged: it is the same tool's, as far as anybody can know.
+    """
+    if all(record.published is not None for record, _ in counting((*first, *second))):
+        return None
     reasons = (why_says_nothing(measured, record) for record, measured in counting((*first, *second)))
     return next((reason for reason in reasons if reason is not None), None)
 

@@ -78,11 +78,16 @@ def agreement(pairs: Sequence[Pair], *, resamples: int = RESAMPLES, seed: int = 
 
 def spearman(first: Values, second: Values) -> float:
     """Spearman's rank correlation, ties given their mean rank; nan where one side is constant."""
-    from scipy.stats import rankdata
-
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return math.nan
-    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+    return float(np.corrcoef(_mean_ranks(first), _mean_ranks(second))[0, 1])
+
+
+def _mean_ranks(values: Values) -> Values:
+    """1 for the smallest; ties share the mean of their places. scipy's `rankdata` costs half a second of imports."""
+    _, place, ties = np.unique(values, return_inverse=True, return_counts=True)
+    means: Values = (ties.cumsum() - (ties - 1) / 2)[place]
+    return means
 
 
 def kendall(first: Values, second: Values) -> tuple[float, float]:

@@ -1,58 +1,41 @@
 """The gate: whether a run is worse than its baseline by more than was allowed, or cannot be compared with it at all.
 
 Compared is what two runs share: the same benchmark, model, weights and recipe, on the same (prompt, seed) pairs. What
-is missing, crashed or not comparable fails like a regression does, and says so: silence is no pass.
+is missing, crashed or not comparable fails like a regression does, and says so: silence is no pass. What both runs have
+is decided for all rules together, so that any false alarm in a whole run is rare (`decisions`).
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import median
 from typing import Literal
 
 from pytest_vdb.analysis.benchmarks import placed_together
-from pytest_vdb.analysis.identity import latest, other_recipe
-from pytest_vdb.analysis.readings import Statement, counting, is_read_once, is_yardstick
-from pytest_vdb.errors import OptionError, UnknownName, near_misses
+from pytest_vdb.analysis.decisions import EXACT_COSTS, Evidence, Judgement, decide, error_of_sets, evidence_of_cost
+from pytest_vdb.analysis.identity import agree, latest, other_recipe, setup_of
+from pytest_vdb.analysis.readings import Statement, counting, is_of_set, is_read_once, is_yardstick
+from pytest_vdb.analysis.rules import Rule, known_metrics, rule_for
+from pytest_vdb.errors import near_misses
 from pytest_vdb.figures import notation
-from pytest_vdb.records import Baseline, Record, Run, WeightsMode
-from pytest_vdb.statistics.means import mean_of, t_interval
+from pytest_vdb.records import Baseline, Measurement, Record, Run, WeightsMode
+from pytest_vdb.statistics.means import mean_of
 
 Outcome = Literal["regressed", "improved", "equivalent", "inconclusive", "missing", "incomparable"]
-"""`equivalent`: the interval of the change lies within the margin; `inconclusive`: only the mean of the change does."""
+"""`regressed`: surely worse by more than the margin; `equivalent`: surely worse by less than it, or the same;
+`inconclusive`: the prompts or sessions at hand cannot tell."""
 
-FAILING: frozenset[Outcome] = frozenset({"regressed", "missing", "incomparable"})
+EXIT_CODES: Mapping[Outcome, int] = {"regressed": 1, "missing": 12, "incomparable": 13, "inconclusive": 14}
+"""What a gate ends with, the worst first: a regression, nothing measured, not to be compared; where the user is strict,
+not to be told. Above what pytest ends with for reasons of its own."""
 EVERY_MODEL = "every model"
-
-_RULE = re.compile(r"(?P<sign>[+\-−±]?)\s*(?P<number>\d+(\.\d*)?|\.\d+)\s*(?P<percent>%?)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """How much worse a metric's mean may get."""
-
-    metric: str
-    margin: float
-    """>= 0; a share of the baseline's mean if `relative`, else in the metric's unit."""
-    relative: bool
-    sign: Literal["-", "+", ""]
-    """Which way is worse, as the user wrote it; it must agree with the metric's own direction."""
-
-    def __str__(self) -> str:
-        return f"{self.metric}:{self.allowance}"
-
-    @property
-    def allowance(self) -> str:
-        """`-2%`, `+0.1`."""
-        return f"{self.sign}{self.margin * 100:g}%" if self.relative else f"{self.sign}{self.margin:g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one rule says of one model."""
+    """What one rule says of one metric of one model."""
 
     benchmark: str | None
     model: str
@@ -62,64 +45,63 @@ class Verdict:
     reason: str
     """One line with the figures."""
     baseline_mean: float | None = None
+    """Over the prompts that are compared; of costs the median of sessions."""
     mean: float | None = None
     n: int = 0
-    """Pairs that were compared."""
+    """Prompts that were compared; of sets and costs 1."""
+    margin: float | None = None
+    """How much worse it may get, in the metric's unit."""
+    p: float | None = None
+    """Of "worse by no more than the margin", corrected for all rules of the run."""
+    needed: int | None = None
+    """Prompts that would decide what is inconclusive: an estimate."""
 
-    @property
-    def failed(self) -> bool:
-        """Whether the gate must not pass."""
-        return self.outcome in FAILING
-
-
-def parse_rules(rules: str | Mapping[str, str], *, where: str = "--vdb-fail-on") -> tuple[Rule, ...]:
-    """`clip_similarity:-2%,latency:+10%` or `{"clip_similarity": "-2%"}` -> rules.
-
-    The figure is how much worse the mean may get: with `%` relative to the baseline's, else in the metric's unit. The
-    sign shows which way is worse and may be left out: the metric knows.
-
-    Raises:
-        OptionError: a rule that is no `METRIC:MARGIN`.
-    """
-    if isinstance(rules, str):
-        parts = [part.strip() for part in re.split(r"[,\n]", rules) if part.strip()]
-        return tuple(_rule(*_split_rule(part, where), where) for part in parts)
-    return tuple(_rule(metric.strip(), str(margin).strip(), where) for metric, margin in rules.items())
+    def fails(self, *, strict: bool = False) -> bool:
+        """Whether the gate must not pass: what is inconclusive passes, unless the user is strict."""
+        return self.outcome in EXIT_CODES and (strict or self.outcome != "inconclusive")
 
 
-def check_names(rules: Sequence[Rule], baseline: Baseline, *, where: str = "--vdb-fail-on") -> None:
-    """Whether the baseline knows every metric that a rule names: what it never measured can never be compared.
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A verdict that waits for its judgement."""
 
-    Raises:
-        UnknownName: with the names that it measured.
-    """
-    known = dict.fromkeys(m.name for record in baseline.records for m in record.measurements)
-    for rule in rules:
-        if rule.metric not in known:
-            measured = ", ".join(sorted(known)) or "nothing"
-            mend = f"The baseline {baseline.run.id} measured: {measured}."
-            raise UnknownName("metric", rule.metric, known, where=where, mend=mend)
+    verdict: Verdict
+    evidence: Evidence
+    figures: str
+    lacking: str | None
+    """What the baseline has and this run lacks: no pass, whatever the rest says."""
 
 
 def judge(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequence[Rule]) -> tuple[Verdict, ...]:
-    """One verdict per rule and per benchmark and model that measures its metric, or that measured it in the baseline.
+    """One verdict per metric that a rule names and per benchmark and model that measures it, now or in the baseline.
 
     Args:
         records: of the run that is judged; a later record of a test supersedes an earlier one.
         run: that run.
-        baseline: what it is compared with.
+        baseline: what it is compared with, and the sessions before it.
         rules: from `parse_rules`.
     """
     now, before = map(_grouped, placed_together(latest(records), latest(baseline.records)))
-    verdicts: list[Verdict] = []
+    sides = _Sides(now, before, run, baseline)
+    found: list[Verdict | _Open] = []
     for rule in rules:
-        measuring = _measuring(rule.metric, now, before)
-        if not measuring:
-            verdicts.append(_verdict_on_unknown(rule, now, before))
-        for key in sorted(set(now) | set(before)):
-            if key[0] in measuring:
-                verdicts += _judge_one(rule, key, now.get(key, []), before.get(key, []), (run.id, baseline.run.id))
-    return tuple(verdicts)
+        names = known_metrics(rule, sides.metrics)
+        if not names:
+            found.append(_verdict_on_unknown(rule, sides.metrics))
+        for metric in names:
+            measuring = _measuring(metric, now, before)
+            for key in sorted(set(now) | set(before)):
+                if key[0] in measuring and rule_for(rules, metric, key[1]) is rule:
+                    found += _judge_one(_Asked(rule, metric, key), sides)
+    opened = [one for one in found if isinstance(one, _Open)]
+    judged = iter(decide([one.evidence for one in opened]))
+    return tuple(_closed(one, next(judged)) if isinstance(one, _Open) else one for one in found)
+
+
+def exit_code(verdicts: Sequence[Verdict], *, strict: bool = False) -> int:
+    """That of the worst verdict; 0 where all pass."""
+    failing = {verdict.outcome for verdict in verdicts if verdict.fails(strict=strict)}
+    return next((code for outcome, code in EXIT_CODES.items() if outcome in failing), 0)
 
 
 _Key = tuple[str, str]
@@ -127,27 +109,37 @@ _Groups = dict[_Key, list[Record]]
 _Variant = tuple[WeightsMode | None, str | None]
 
 
-def _split_rule(part: str, where: str) -> tuple[str, str]:
-    metric, colon, margin = part.rpartition(":")
-    if not colon or not metric.strip():
-        raise OptionError(
-            f"{part!r} is no rule", where=where, mend="write METRIC:MARGIN, e.g. clip_similarity:-2% or latency:+10%"
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a rule asks of one model in one benchmark."""
+
+    rule: Rule
+    metric: str
+    key: tuple[str | None, str]
+
+    def verdict(self, outcome: Outcome, reason: str) -> Verdict:
+        """Without figures."""
+        benchmark, model = self.key
+        told = f"{self.metric} of {model}: {reason}" if model != EVERY_MODEL else reason
+        return Verdict(
+            benchmark=benchmark, model=model, metric=self.metric, rule=str(self.rule), outcome=outcome, reason=told
         )
-    return metric.strip(), margin.strip()
 
 
-def _rule(metric: str, margin: str, where: str) -> Rule:
-    match = _RULE.fullmatch(margin)
-    if match is None or not metric:
-        raise OptionError(
-            f"{margin!r} is no margin for {metric!r}",
-            where=where,
-            mend="write a percentage or a figure in the metric's unit, e.g. -2%, +10% or -0.02",
-        )
-    sign: Literal["-", "+", ""] = "-" if match["sign"] in {"-", "−"} and match["sign"] else ""
-    sign = "+" if match["sign"] == "+" else sign
-    relative = bool(match["percent"])
-    return Rule(metric=metric, margin=float(match["number"]) / (100 if relative else 1), relative=relative, sign=sign)
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Both runs, by benchmark and model."""
+
+    now: _Groups
+    before: _Groups
+    run: Run
+    baseline: Baseline
+
+    @property
+    def metrics(self) -> set[str]:
+        """Every name that either measured."""
+        groups = (*self.now.values(), *self.before.values())
+        return {m.name for records in groups for record in records for m in record.measurements}
 
 
 def _grouped(records: Iterable[Record]) -> _Groups:
@@ -167,55 +159,41 @@ def _measuring(metric: str, *sides: _Groups) -> set[str]:
     }
 
 
-def _verdict_on_unknown(rule: Rule, *sides: _Groups) -> Verdict:
-    known = {m.name for side in sides for records in side.values() for record in records for m in record.measurements}
+def _verdict_on_unknown(rule: Rule, known: set[str]) -> Verdict:
     near = near_misses(rule.metric, known)
     meant = f"; did you mean {' or '.join(map(repr, near))}?"
     hint = meant if near else f" (measured: {', '.join(sorted(known)) or 'nothing'})"
-    return _verdict(rule, (None, EVERY_MODEL), "missing", f"no test measured {rule.metric!r}{hint}")
+    return _Asked(rule, rule.metric, (None, EVERY_MODEL)).verdict("missing", f"no test measured {rule.metric!r}{hint}")
 
 
-def _verdict(
-    rule: Rule, key: tuple[str | None, str], outcome: Outcome, reason: str, pairs: Sequence[tuple[float, float]] = ()
-) -> Verdict:
-    before, now = (mean_of([pair[side] for pair in pairs]) if pairs else None for side in (0, 1))
-    return Verdict(
-        benchmark=key[0],
-        model=key[1],
-        metric=rule.metric,
-        rule=str(rule),
-        outcome=outcome,
-        reason=f"{rule.metric} of {key[1]}: {reason}" if key[1] != EVERY_MODEL else reason,
-        baseline_mean=before,
-        mean=now,
-        n=len(pairs),
-    )
-
-
-def _judge_one(
-    rule: Rule, key: _Key, now: Sequence[Record], before: Sequence[Record], runs: tuple[str, str]
-) -> list[Verdict]:
-    """The verdicts on one model in one benchmark: one, or one per recipe if it was run with several."""
+def _judge_one(asked: _Asked, sides: _Sides) -> list[Verdict | _Open]:
+    """On one model in one benchmark: one, or one per recipe if it was run with several."""
+    now, before = sides.now.get(asked.key, []), sides.before.get(asked.key, [])  # type: ignore[arg-type]
     if not before:
-        return [_verdict(rule, key, "missing", f"not in the baseline {runs[1]}; save a new one to include it")]
+        return [asked.verdict("missing", f"not in the baseline {sides.baseline.run.id}; save a new one to include it")]
     if not now:
-        return [_verdict(rule, key, "missing", f"in the baseline {runs[1]}, but not in this run ({runs[0]})")]
+        what = f"in the baseline {sides.baseline.run.id}, but not in this run ({sides.run.id})"
+        return [asked.verdict("missing", what)]
     known = _variants(before)
     ran = _variants(now, known)
-    verdicts = [_verdict_on_pairs(rule, key, ran[variant], known[variant]) for variant in known if variant in ran]
+    found = [
+        _on_pairs(asked, ran[variant], known[variant], _sessions(asked, known[variant], sides.baseline.history))
+        for variant in known
+        if variant in ran
+    ]
     lost = [variant for variant in known if variant not in ran]
     new = [variant for variant in ran if variant not in known]
     for variant in lost:
         if new:
             difference = other_recipe(known[variant][0], ran[new[0]][0])
-            verdicts.append(_verdict(rule, key, "incomparable", f"the baseline has {difference}"))
+            found.append(asked.verdict("incomparable", f"the baseline has {difference}"))
         else:
             what = f"recipe {variant[1]} with {variant[0]} weights is in the baseline, but not in this run"
-            verdicts.append(_verdict(rule, key, "missing", what))
+            found.append(asked.verdict("missing", what))
     for variant in new if not lost else ():
         what = f"recipe {variant[1]} with {variant[0]} weights is not in the baseline; save a new one to include it"
-        verdicts.append(_verdict(rule, key, "missing", what))
-    return verdicts
+        found.append(asked.verdict("missing", what))
+    return found
 
 
 def _variants(records: Sequence[Record], known: Iterable[_Variant] = ()) -> dict[_Variant, list[Record]]:
@@ -232,33 +210,35 @@ def _variants(records: Sequence[Record], known: Iterable[_Variant] = ()) -> dict
     return dict(variants)
 
 
-def _verdict_on_pairs(rule: Rule, key: _Key, now: Sequence[Record], before: Sequence[Record]) -> Verdict:
+def _on_pairs(
+    asked: _Asked, now: Sequence[Record], before: Sequence[Record], earlier: Sequence[float]
+) -> Verdict | _Open:
     """Compare what both sides measured on the same (prompt, seed) pairs."""
-    sides = [[Statement.of(record, rule.metric) for record in side] for side in (before, now)]
+    sides = [[Statement.of(record, asked.metric) for record in side] for side in (before, now)]
     once = any(map(is_read_once, sides))
     known, ran = (_by_pair(side, once=once) for side in sides)
     expected = {pair for pair, statements in known.items() if _values(statements)}
     if not expected:
         # A yardstick that the metric cannot judge (the flicker of a frozen clip) is no model that escapes its gate.
-        unjudged = is_yardstick(key[1]) and not any(map(_values, ran.values()))
-        why = _why_missing(known.values())
-        return _verdict(rule, key, "inconclusive" if unjudged else "missing", f"the baseline has no value ({why})")
+        unjudged = is_yardstick(asked.key[1]) and not any(map(_values, ran.values()))
+        why = f"the baseline has no value ({_why_missing(known.values())})"
+        return asked.verdict("inconclusive" if unjudged else "missing", why)
     shared = sorted((pair for pair in expected if _values(ran.get(pair, ()))), key=str)
     if not shared:
-        return _verdict(rule, key, "missing", _none_left(expected, ran))
-    if barrier := _barrier(rule, [r for p in shared for r in known[p]], [r for p in shared for r in ran[p]]):
-        return _verdict(rule, key, "incomparable", barrier)
-    pairs = [(mean_of(_values(known[pair])), mean_of(_values(ran[pair]))) for pair in shared]
-    directions = [r.measurement.better for pair in shared for r in ran[pair] if r.measurement is not None]
-    outcome, words = _outcome(rule, directions[0], pairs)
-    words += _remarks(known, ran, shared)
-    if lacking := expected - set(shared):
-        why = _why_missing(_near(ran, pair) for pair in sorted(lacking, key=str))
-        have = "has" if len(lacking) == 1 else "have"
-        gap = f"{len(lacking)} of the baseline's {_counted_pairs(expected)} {have} no value now"
-        worst: Outcome = outcome if outcome == "regressed" else "missing"
-        return _verdict(rule, key, worst, f"{gap} ({why}); the others: {words}", pairs)
-    return _verdict(rule, key, outcome, words, pairs)
+        return asked.verdict("missing", _none_left(expected, ran))
+    old, new = [r for p in shared for r in known[p]], [r for p in shared for r in ran[p]]
+    if barrier := _barrier(asked.rule, asked.metric, old, new):
+        return asked.verdict("incomparable", barrier)
+    pairs = {pair: (mean_of(_values(known[pair])), mean_of(_values(ran[pair]))) for pair in shared}
+    measured = [[m for _, m in counting(side)] for side in (old, new)]
+    lacking = None
+    if gone := expected - set(shared):
+        why = _why_missing(_near(ran, pair) for pair in sorted(gone, key=str))
+        have = "has" if len(gone) == 1 else "have"
+        lacking = f"{len(gone)} of the baseline's {_counted_pairs(expected)} {have} no value now ({why})"
+    of_sets = all(is_of_set(one.record) for one in new)
+    remarks = _remarks(known, ran, shared)
+    return _awaiting(asked, pairs, measured, earlier, of_sets=of_sets, remarks=remarks, lacking=lacking)
 
 
 _Pair = tuple[str | None, int | None, tuple[tuple[str, str], ...]]
@@ -305,7 +285,7 @@ def _near(ran: Mapping[_Pair, Sequence[Statement]], pair: _Pair) -> Sequence[Sta
     return ran.get(pair) or ran.get((prompt, None, parameters)) or ran.get((None, None, ())) or ()
 
 
-def _barrier(rule: Rule, before: Sequence[Statement], now: Sequence[Statement]) -> str | None:
+def _barrier(rule: Rule, metric: str, before: Sequence[Statement], now: Sequence[Statement]) -> str | None:
     """Why the values of both sides cannot be compared, or None if they can."""
     old, new = counting(before), counting(now)
     for what, of in (("version", "version"), ("unit", "unit"), ("direction", "better")):
@@ -323,8 +303,10 @@ def _barrier(rule: Rule, before: Sequence[Statement], now: Sequence[Statement]) 
     better = new[0][1].better
     wrong = {"higher": "+", "lower": "-"}.get(better)
     if rule.sign and rule.sign == wrong:
-        mend = f"{rule.metric}:{'-' if wrong == '+' else '+'}{rule.allowance[1:]}"
-        return f"{better} is better, so {rule} would forbid an improvement; write {mend}"
+        mend = f"{rule.subject}:{'-' if wrong == '+' else '+'}{rule.allowance[1:]}"
+        return f"{better} of {metric} is better, so {rule} would forbid an improvement; write {mend}"
+    if rule.unit is not None and rule.unit != new[0][1].unit:
+        return f"{metric} is in {new[0][1].unit}, not in {rule.unit} as {rule} has it"
     return None
 
 
@@ -336,41 +318,120 @@ def _changed_prompt(before: Sequence[Record], now: Sequence[Record]) -> str | No
     return None
 
 
-def _outcome(rule: Rule, better: str, pairs: Sequence[tuple[float, float]]) -> tuple[Outcome, str]:
-    before, now = mean_of([pair[0] for pair in pairs]), mean_of([pair[1] for pair in pairs])
-    if rule.relative and before == 0:
-        if now == 0:
-            return "equivalent", _figures(rule, before, now, len(pairs))
-        return "incomparable", f"{rule.allowance} of the baseline's mean, 0, is nothing; give an absolute margin"
-    margin = rule.margin * abs(before) if rule.relative else rule.margin
-    slack = 1e-12 * max(abs(before), abs(now))  # what rounding alone may add to a change of exactly the margin
-    words = _figures(rule, before, now, len(pairs))
-    worse = [_worsening(better, rule.sign, new - old) for old, new in pairs]
-    mean = abs(now - before) if better == "neutral" and not rule.sign else mean_of(worse)
-    if mean > margin + slack:
-        return "regressed", words
-    if mean < -margin - slack:
-        return "improved", words
-    interval = t_interval([new - old for old, new in pairs])
-    ends = [_worsening(better, rule.sign, end) for end in interval or (math.inf, -math.inf)]
-    sure = all(old == new for old, new in pairs) or max(ends) <= margin + slack
-    return ("equivalent", words) if sure else ("inconclusive", f"{words}; too few to be sure that it is within")
+def _awaiting(
+    asked: _Asked,
+    pairs: Mapping[_Pair, tuple[float, float]],
+    measured: Sequence[Sequence[Measurement]],
+    earlier: Sequence[float],
+    *,
+    of_sets: bool,
+    remarks: str,
+    lacking: str | None,
+) -> Verdict | _Open:
+    """What waits for its judgement, or a margin that means nothing."""
+    one, rule = measured[1][0], asked.rule
+    is_cost = one.kind == "performance"
+    middle = median if is_cost else mean_of
+    before, now = (float(middle([pair[side] for pair in pairs.values()])) for side in (0, 1))
+    sessions = [before, *earlier]
+    before = float(median(sessions)) if is_cost else before
+    if rule.relative is not None and rule.absolute is None and before == 0 != now:
+        return asked.verdict(
+            "incomparable", f"{rule.allowance} of the baseline's mean, 0, is nothing; give an absolute margin"
+        )
+    margin = rule.margin(before, kind=one.kind, unit=one.unit) + _SLACK * max(abs(before), abs(now))
+    either = one.better == "neutral" and not rule.sign
+    if is_cost:
+        falls = _worsening(one.better, rule.sign, 1.0) > 0
+        exact = one.name in EXACT_COSTS
+        evidence = evidence_of_cost(now, sessions, margin=margin, lower_is_better=falls, exact=exact)
+    elif of_sets:
+        error = error_of_sets(measured[0][0].interval, one.interval)
+        worse: dict[str | None, float] = {None: _worsening(one.better, rule.sign, now - before)}
+        evidence = Evidence(way="sets", margin=margin, worse=worse, either=either, error=error)
+    else:
+        by_prompt = _by_prompt(pairs, one.better, rule.sign)
+        evidence = Evidence(way="prompts", margin=margin, worse=by_prompt, either=either)
+    n = 1 if is_cost or of_sets else len(evidence.worse)
+    verdict = replace(asked.verdict("inconclusive", ""), baseline_mean=before, mean=now, n=n, margin=margin)
+    counted = _counted_sessions(sessions) if is_cost else "" if of_sets else f" over {_counted_prompts(n)}"
+    figures = _figures(asked, before, now, one, margin) + counted + remarks
+    return _Open(verdict, evidence, figures, lacking)
+
+
+_SLACK = 1e-12
+"""What rounding alone may add to a change of exactly the margin, as a share of the figures."""
+
+
+def _closed(one: _Open, judgement: Judgement) -> Verdict:
+    words = one.figures
+    outcome: Outcome = judgement.decision
+    if outcome == "inconclusive":
+        words += f"; {_undecided(one.evidence, judgement)}"
+    if one.lacking is not None:
+        outcome = outcome if outcome == "regressed" else "missing"
+        words = f"{one.lacking}; the others: {words}"
+    reason = f"{one.verdict.metric} of {one.verdict.model}: {words}"
+    return replace(one.verdict, outcome=outcome, reason=reason, p=judgement.p, needed=judgement.needed)
+
+
+def _undecided(evidence: Evidence, judgement: Judgement) -> str:
+    """Why nobody can tell, and what would."""
+    if judgement.remark:
+        return judgement.remark
+    if evidence.way == "costs":
+        few = evidence.degrees is None
+        return (
+            "one earlier session cannot tell a slower model from a slower night: give --vdb-baseline=history:10"
+            if few
+            else "within what earlier sessions differ by"
+        )
+    if judgement.needed is None:
+        return "too close to the margin to tell"
+    return f"too few to tell; about {judgement.needed:,} prompts would"
+
+
+def _by_prompt(pairs: Mapping[_Pair, tuple[float, float]], better: str, sign: str) -> dict[str | None, float]:
+    """How much worse each prompt's mean is: several samples of one prompt are one."""
+    by_prompt: dict[str | None, list[float]] = defaultdict(list)
+    for (prompt, _, _), (old, new) in pairs.items():
+        by_prompt[prompt].append(_worsening(better, sign, new - old))
+    return {prompt: mean_of(values) for prompt, values in by_prompt.items()}
+
+
+def _sessions(asked: _Asked, alike: Sequence[Record], history: Sequence[Baseline]) -> list[float]:
+    """The median of each session before the baseline that measured it in the same way on the same hardware."""
+    benchmark, model = asked.key
+    function = (benchmark or "").rpartition("::")[2]
+    setups = {setup_of(record) for record in alike}
+    medians = []
+    for session in history:
+        found = [
+            Statement.of(record, asked.metric)
+            for record in latest(session.records)
+            if record.model == model
+            and record.benchmark.rpartition("::")[2] == function
+            and any(agree(setup_of(record), setup) for setup in setups)
+        ]
+        if values := _values(found):
+            medians.append(float(median(values)))
+    return medians
 
 
 def _worsening(better: str, sign: str, change: float) -> float:
-    """How much worse a change is. Of a neutral metric the rule's sign says what is worse; without one both ways are."""
-    if better == "neutral" and not sign:
-        return abs(change)
+    """How much worse a change is. Of a neutral metric the rule's sign says what is worse; without one a rise is."""
     falls_badly = better == "higher" or (better == "neutral" and sign == "-")
     return -change if falls_badly else change
 
 
-def _figures(rule: Rule, before: float, now: float, n: int) -> str:
+def _figures(asked: _Asked, before: float, now: float, one: Measurement, margin: float) -> str:
+    rule = asked.rule
     change = _percent((now - before) / abs(before)) if before else f"{now - before:+.4g}"
-    absolute = "" if rule.relative or not before else f", {now - before:+.4g}"
+    absolute = "" if rule.absolute is None or not before else f", {now - before:+.4g}"
     written = notation([before, now], apart=[(before, now)], significant=4).write
-    pairs = f"{n} pair{'' if n == 1 else 's'}"
-    return f"{written(before)} -> {written(now)} ({change}{absolute}; allowed {rule.allowance}) over {pairs}"
+    floor = rule.margin(0.0, kind=one.kind, unit=one.unit)
+    least = f", at least {floor:g} {one.unit}" if floor and rule.absolute is None and margin <= floor * 1.001 else ""
+    return f"{written(before)} -> {written(now)} ({change}{absolute}; allowed {rule.allowance}{least})"
 
 
 def _percent(share: float) -> str:
@@ -392,6 +453,14 @@ def _remarks(
 
 def _listed(values: Iterable[object]) -> str:
     return " and ".join(sorted(str(value) for value in values))
+
+
+def _counted_prompts(n: int) -> str:
+    return "1 prompt" if n == 1 else f"{n} prompts"
+
+
+def _counted_sessions(sessions: Sequence[float]) -> str:
+    return f" after {len(sessions)} sessions" if len(sessions) > 1 else ""
 
 
 def _counted_pairs(pairs: set[_Pair]) -> str:

@@ -164,7 +164,7 @@ def _row_of_setup(
     _, recipe_digest, hardware, _ = setup
     records = statements.records
     first = next((record for record in records if setup_of(record) == setup), records[0])
-    asked = _Asked.of(records, names)
+    asked = _PromptsOfRow.of(records, names)
     return Row(
         benchmark=first.benchmark,
         model=first.model,
@@ -189,7 +189,7 @@ def _common_parameters(records: Sequence[Record]) -> set[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _PromptsOfRow:
     """The prompts of a row."""
 
     by_record: tuple[tuple[int, str], ...]
@@ -199,7 +199,7 @@ class _Asked:
     """Those of which every test failed."""
 
     @classmethod
-    def of(cls, records: Sequence[Record], names: Mapping[_Prompt, str]) -> _Asked:
+    def of(cls, records: Sequence[Record], names: Mapping[_Prompt, str]) -> _PromptsOfRow:
         called = [names.get((record.prompt, record.prompt_text), OF_THE_SET) for record in records]
         prompts = set(called) - {OF_THE_SET}
         answered = {name for name, one in zip(called, records, strict=True) if one.status in _NO_FAILURE}
@@ -207,7 +207,7 @@ class _Asked:
         return cls(tuple(ordered), len(prompts), frozenset(prompts - answered))
 
 
-def _cell_of(column: Column, statements: Sequence[Statement], of: Record, asked: _Asked, *, once: bool) -> Cell:
+def _cell_of(column: Column, statements: Sequence[Statement], of: Record, asked: _PromptsOfRow, *, once: bool) -> Cell:
     """`once`: the values are not about prompts but about the model; tests without one lack nothing.
 
     `of`: a record of the row, which knows the weights.

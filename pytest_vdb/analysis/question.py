@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_vdb.analysis import comparison, set_comparison
+from pytest_vdb.analysis.aggregate_contrasts import as_published, contrast_aggregates, why_no_score
 from pytest_vdb.analysis.bounds import KnownMetrics
 from pytest_vdb.analysis.comparison import Comparison, Contrast, Pairs, Side
 from pytest_vdb.analysis.readings import is_of_set
@@ -49,6 +50,10 @@ class Question:
         """Whether it is asked for, by name or with others."""
         return any(term in EVERYTHING or fnmatch.fnmatchcase(metric, term) for term in self.terms)
 
+    def names(self, metric: str) -> bool:
+        """Whether it is asked for by its own name, not only with others."""
+        return metric in self.terms
+
     def spec_of(self, metric: str) -> MetricSpec | None:
         """The metric that has a part of this name."""
         return next((spec for spec in self.registry if metric in (spec.name, *spec.part_names())), None)
@@ -72,12 +77,17 @@ def answer(question: Question, first: Side, second: Side) -> Comparison:
         twice = comparison.same_thing(pairs, same_model=first.model == second.model)
         same_run = first.run.id == second.run.id
         of_clips = comparison.contrast(pairs, known, same_run=same_run, twice=twice, obstacle=obstacle)
+        how = {"same_run": same_run, "twice": twice}
+        scores = contrast_aggregates(pairs, known, named=question.names, obstacle=obstacle, **how)
         of_sets = _contrasts_of_sets(question, pairs, (first, second), references, obstacle)
-        wanted = (one for one in (*of_clips, *of_sets) if question.wants(one.metric))
+        wanted = (
+            one for one in (*of_clips, *as_published(scores, first, second), *of_sets) if question.wants(one.metric)
+        )
         contrasts += sorted(wanted, key=lambda one: one.kind != "quality")
     _check_all_found(question, contrasts, benchmarks, (first, second))
     shown = [pairs for pairs in benchmarks if any(one.benchmark == pairs.benchmark for one in contrasts)]
     remarks = comparison.remarks_on(first, second, shown)
+    remarks += tuple(why_no_score(contrasts, first, second, wants=question.wants))
     if references and any(one.of_set for one in contrasts):
         remarks += (f"reference set: {next(iter(references.values())).source}",)
     return Comparison(

@@ -54,7 +54,7 @@ def rank(rows: Sequence[Row], columns: Sequence[Column], known: KnownMetrics) ->
     orders = {}
     for yardsticks in (False, True):
         group = [at for at, row in enumerate(marked) if row.yardstick == yardsticks]
-        found, orders[yardsticks] = _mean_ranks(rows, columns, group, known)
+        found, orders[yardsticks] = _ranks_over_metrics(rows, columns, group, known)
         mean_ranks |= found
     return Ranking([replace(row, mean_rank=mean_ranks.get(at)) for at, row in enumerate(marked)], orders[False])
 
@@ -212,7 +212,7 @@ def _overlap(one: Cell, other: Cell) -> bool:
     return one.interval[0] <= other.interval[1] and other.interval[0] <= one.interval[1]
 
 
-def _mean_ranks(
+def _ranks_over_metrics(
     rows: Sequence[Row], columns: Sequence[Column], group: Sequence[int], known: KnownMetrics
 ) -> tuple[dict[int, float], Order | None]:
     """Each row's mean rank over families of metrics in which all that compete are ranked, on prompts all were asked."""

@@ -45,8 +45,8 @@ class Aesthetic:
             self.identity = "tiny"
         else:
             layer, clip = _weights(source)
+            self._layer = linear(layer)
             self._clip = OpenClip(BackboneSource(path=clip, device=source.device, offline=source.offline))
-            self._layer = _linear(layer)
             self.identity = f"aesthetic@{weights_digest(layer)}+{self._clip.identity}"
         self._layer.eval().requires_grad_(False)
 
@@ -68,7 +68,12 @@ def _weights(source: BackboneSource) -> tuple[Path, Path]:
     return layer, next(iter(sorted(path.glob("ViT-L-14*"))), Path(CLIP))
 
 
-def _linear(path: Path) -> Any:
+def linear(path: Path) -> Any:
+    """LAION's layer, read from its file: 768 features -> 1 rating.
+
+    Raises:
+        WeightsBroken: the file holds something else.
+    """
     import torch
 
     return load_into(

@@ -44,12 +44,12 @@ class Amt:
 
         self._device = source.device
         if source.tiny:
-            self._model, self.identity = seeded(Interpolator), "tiny"
+            self.model, self.identity = seeded(Interpolator), "tiny"
         else:
             path = own_or_published(declared(self), source)
-            self._model = load_into(Interpolator(), path, network=declared(self), called="AMT-S")
+            self.model = load_into(Interpolator(), path, network=declared(self), called="AMT-S")
             self.identity = f"amt@{weights_digest(path)}"
-        self._model.eval().requires_grad_(False).to(self._device)
+        self.model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
         """`vbench_amt`: `(K,)`, one value per second frame that has two neighbours.
@@ -81,7 +81,7 @@ class Amt:
         pictures = to_device(three, self._device).float()
         outer = functional.pad(pictures[::2] / 255, margins, mode="replicate")
         with torch.inference_mode():
-            between = self._model(outer[:1], outer[1:])
+            between = self.model(outer[:1], outer[1:])
         left, _, top, _ = margins
         height, width = pictures.shape[-2:]
         levels = (between[0, :, top : top + height, left : left + width] * 255).clamp(0, 255).floor()

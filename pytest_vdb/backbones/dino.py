@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from pytest_vdb.backbones.contract import BackboneSource, Feature, Subject, backbone, declared
 from pytest_vdb.backbones.pretrained import open_pretrained
@@ -39,11 +40,11 @@ class Dino:
 
         self._device = source.device
         if source.tiny:
-            self._model, self.identity = seeded(_tiny_dino), "tiny"
+            self.model, self.identity = seeded(_tiny_dino), "tiny"
         else:
-            self._model, self.identity = open_pretrained(Dinov2Model, source, network=declared(self), called="DINOv2")
+            self.model, self.identity = open_pretrained(Dinov2Model, source, network=declared(self), called="DINOv2")
         self._short_side, self._size = (64, 56) if source.tiny else (256, 224)
-        self._model.eval().requires_grad_(False).to(self._device)
+        self.model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
         """`dino`: `(T, D)` unit vectors."""
@@ -60,7 +61,7 @@ class Dino:
         return framing.normalise(framing.centre(resized, self._size), framing.IMAGENET_MEAN, framing.IMAGENET_STD)
 
     def _class_token(self, pictures: torch.Tensor) -> torch.Tensor:
-        token: torch.Tensor = self._model(pixel_values=pictures).last_hidden_state[:, 0]
+        token: torch.Tensor = self.model(pixel_values=pictures).last_hidden_state[:, 0]
         return token
 
 
@@ -91,27 +92,28 @@ class DinoV1:
     (the same names inside); else timm's copy on the hub.
     """
 
-    PATCH = 16
-
     def __init__(self, source: BackboneSource) -> None:
         from pytest_vdb.backbones.networks.batches import seeded
+        from pytest_vdb.backbones.networks.dino import vision_transformer
 
         self._device = source.device
         if source.tiny:
             self._side, self.identity = 32, "tiny"
-            self._model = seeded(lambda: _vision_transformer(img_size=32, embed_dim=24, depth=2, num_heads=2))
+            self.model = seeded(lambda: vision_transformer(img_size=32, embed_dim=24, depth=2, num_heads=2))
         else:
             self._side, path = 224, own_or_published(declared(self), source)
-            self._model = load_into(_vision_transformer(), path, network=declared(self), called="DINO ViT-B/16")
+            self.model = load_into(vision_transformer(), path, network=declared(self), called="DINO ViT-B/16")
             self.identity = f"dino_vitb16@{weights_digest(path)}"
-        self._model.eval().requires_grad_(False).to(self._device)
+        self.model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
         """`vbench_dino`: `(T, D)` unit vectors."""
         from pytest_vdb.backbones.networks.batches import in_batches, unit_rows
+        from pytest_vdb.backbones.networks.dino import class_token
 
         assert subject.clip is not None
-        return unit_rows(in_batches(self.class_token, subject.clip.frames, self.prepare, self._device))
+        look = partial(class_token, self.model)
+        return unit_rows(in_batches(look, subject.clip.frames, self.prepare, self._device))
 
     def prepare(self, frames: torch.Tensor) -> torch.Tensor:
         """`uint8 (T, 3, H, W)` -> normalised `float32`, 224 on the short side."""
@@ -119,33 +121,3 @@ class DinoV1:
 
         resized = framing.plain_resize_short_side(frames, self._side, "bilinear")
         return framing.normalise(resized, framing.IMAGENET_MEAN, framing.IMAGENET_STD)
-
-    def class_token(self, pictures: torch.Tensor) -> torch.Tensor:
-        """`(T, 3, H, W)` -> `(T, D)`, for any height and width of at least one patch."""
-        import torch
-
-        model = self._model
-        grid = model.patch_embed.proj(pictures)
-        tokens = torch.cat([model.cls_token.expand(len(grid), -1, -1), grid.flatten(2).transpose(1, 2)], dim=1)
-        token: torch.Tensor = model.norm(model.blocks(tokens + self._positions(*grid.shape[-2:])))[:, 0]
-        return token
-
-    def _positions(self, rows: int, columns: int) -> torch.Tensor:
-        """The learnt square of positions, stretched to the frame."""
-        import torch
-
-        learnt: torch.Tensor = self._model.pos_embed
-        side = self._side // self.PATCH
-        if rows == columns == side:
-            return learnt
-        square = learnt[:, 1:].unflatten(1, (side, side)).permute(0, 3, 1, 2)
-        # The tenth is the authors': it shifts the sampling a little, so features depend on it.
-        scale = (rows + 0.1) / side, (columns + 0.1) / side
-        stretched = torch.nn.functional.interpolate(square, scale_factor=scale, mode="bicubic")
-        return torch.cat([learnt[:, :1], stretched.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)
-
-
-def _vision_transformer(**options: Any) -> Any:
-    from timm.models.vision_transformer import VisionTransformer
-
-    return VisionTransformer(patch_size=DinoV1.PATCH, num_classes=0, **options)

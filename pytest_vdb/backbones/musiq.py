@@ -32,12 +32,12 @@ class Musiq:
 
         self._device = source.device
         if source.tiny:
-            self._model, self.identity = seeded(lambda: MultiScaleTransformer(width=12, hidden=24, layers=1)), "tiny"
+            self.model, self.identity = seeded(lambda: MultiScaleTransformer(width=12, hidden=24, layers=1)), "tiny"
         else:
             path = own_or_published(declared(self), source)
-            self._model = load_into(MultiScaleTransformer(), path, network=declared(self), called="MUSIQ")
+            self.model = load_into(MultiScaleTransformer(), path, network=declared(self), called="MUSIQ")
             self.identity = f"musiq@{weights_digest(path)}"
-        self._model.eval().requires_grad_(False).to(self._device)
+        self.model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
         """`vbench_musiq`: `(T,)`."""
@@ -45,6 +45,6 @@ class Musiq:
         from pytest_vdb.backbones.networks.musiq import BATCH, prepare
 
         assert subject.clip is not None
-        ratings = in_batches(self._model, subject.clip.frames, prepare, self._device, BATCH)
+        ratings = in_batches(self.model, subject.clip.frames, prepare, self._device, BATCH)
         answer: NDArray[np.float32] = ratings.cpu().numpy()
         return answer

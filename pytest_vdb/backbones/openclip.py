@@ -48,7 +48,7 @@ class OpenClip:
             self._open_tiny()
         else:
             self._open(source)
-        self._model.eval().requires_grad_(False).to(self._device)
+        self.model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:
         """`clip_image` and `vbench_clip`: `(T, D)` unit vectors; `clip_text`: `(D,)` unit vector."""
@@ -59,13 +59,13 @@ class OpenClip:
             return self._text(subject.prompt.text)
         assert subject.clip is not None
         prepare = self.prepare_as_vbench if name == "vbench_clip" else self.prepare
-        return unit_rows(in_batches(self._model.encode_image, subject.clip.frames, prepare, self._device))
+        return unit_rows(in_batches(self.model.encode_image, subject.clip.frames, prepare, self._device))
 
     def prepare(self, frames: torch.Tensor) -> torch.Tensor:
         """`uint8 (T, 3, H, W)` -> what the image tower takes; open_clip's own transform within 2 levels of 255."""
         from pytest_vdb.backbones.networks import frames as framing
 
-        wanted = self._preprocessing
+        wanted = self.preprocessing
         height, width = wanted["size"]
         if wanted["resize_mode"] == "squash":
             resized = framing.resize(frames, (height, width), wanted["interpolation"])
@@ -79,16 +79,16 @@ class OpenClip:
         """What VBench's `clip_transform` makes of the frames: bicubic without antialiasing, in floating point."""
         from pytest_vdb.backbones.networks import frames as framing
 
-        size = self._preprocessing["size"][0]
+        size = self.preprocessing["size"][0]
         resized = framing.centre(framing.plain_resize_short_side(frames, size, "bicubic"), size)
-        return framing.normalise(resized, self._preprocessing["mean"], self._preprocessing["std"])
+        return framing.normalise(resized, self.preprocessing["mean"], self.preprocessing["std"])
 
     def _prepare_by_pillow(self, frames: torch.Tensor) -> torch.Tensor:
         import torch
         from open_clip.transform import PreprocessCfg, image_transform_v2
         from PIL import Image
 
-        transform = image_transform_v2(PreprocessCfg(**self._preprocessing), is_train=False)
+        transform = image_transform_v2(PreprocessCfg(**self.preprocessing), is_train=False)
         pictures = frames.permute(0, 2, 3, 1).cpu().numpy()
         return torch.stack([transform(Image.fromarray(picture)) for picture in pictures]).to(frames.device)
 
@@ -101,7 +101,7 @@ class OpenClip:
         if text not in self._texts:
             with torch.inference_mode():
                 tokens = self._tokenizer([text]).to(self._device)
-                self._texts[text] = unit_rows(self._model.encode_text(tokens))[0]
+                self._texts[text] = unit_rows(self.model.encode_text(tokens))[0]
         return self._texts[text]
 
     def _open_tiny(self) -> None:
@@ -111,18 +111,18 @@ class OpenClip:
 
         vision = {"image_size": 64, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}
         text = {"context_length": 77, "vocab_size": 49408, "width": 24, "heads": 2, "layers": 2}
-        self._model = seeded(lambda: open_clip.CLIP(embed_dim=32, vision_cfg=vision, text_cfg=text))
+        self.model = seeded(lambda: open_clip.CLIP(embed_dim=32, vision_cfg=vision, text_cfg=text))
         self._tokenizer: Callable[[list[str]], torch.Tensor] = open_clip.SimpleTokenizer()
-        self._preprocessing = _preprocessing({"size": 64})
+        self.preprocessing = _preprocessing({"size": 64})
         self.identity = "tiny"
 
     def _open(self, source: BackboneSource) -> None:
         import open_clip
 
         weights = _Weights.of(source)
-        self._model = weights.open()
+        self.model = weights.open()
         self._tokenizer = open_clip.get_tokenizer(weights.architecture)
-        self._preprocessing = _preprocessing(self._model.visual.preprocess_cfg)
+        self.preprocessing = _preprocessing(self.model.visual.preprocess_cfg)
         name = Path(weights.architecture).name + ("-quickgelu" if weights.quick_gelu else "")
         self.identity = f"{name}@{weights_digest(weights.file)}"
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 SMALLEST_PX = 32
 """Below this nothing is left at the deepest layer."""
 KEPT_MIB = 1024
-"""Most memory that a reference's features may take; longer references are looked at anew each time."""
 
 
 def _distances(name: str) -> tuple[Feature, ...]:
@@ -41,17 +40,34 @@ def _distances(name: str) -> tuple[Feature, ...]:
     return (Feature(f"{name}_frames", about=about, of="pair"), *at_sides)
 
 
-class _Pairwise:
-    """A distance as a backbone: frames of a clip against frames of its reference, at four sizes."""
+class Pairwise:
+    """A distance as a backbone: frames of a clip against frames of its reference, at four sizes.
 
-    def __init__(self, distance: Lpips | Dists, identity: str, device: str) -> None:
+    Args:
+        distance: the networks, and how what they see is compared.
+        identity: which weights these are.
+        device: where they run.
+        batch: frames at once; default: 1 on a CPU, where more only leave its cache.
+        kept_mib: most memory that the references' features may take; longer ones are looked at anew each time.
+    """
+
+    def __init__(
+        self,
+        distance: Lpips | Dists,
+        identity: str,
+        device: str,
+        *,
+        batch: int | None = None,
+        kept_mib: int = KEPT_MIB,
+    ) -> None:
         import torch
 
         distance.trunk.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
         self.distance = distance
         self.identity = identity
         self._device = device
-        self._batch = 1 if device == "cpu" else 8
+        self._batch = batch or (1 if device == "cpu" else 8)
+        self._most_bytes = kept_mib * 2**20
         self._kept: dict[str, list[Levels]] = {}
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:
@@ -96,13 +112,13 @@ class _Pairwise:
         kept: list[Levels] = []
         for batch in self._batches(frames):
             seen = self.distance.look(batch)
-            if reference is not None and (len(kept) + 1) * _bytes(seen) <= KEPT_MIB * 2**20:
+            if reference is not None and (len(kept) + 1) * _bytes(seen) <= self._most_bytes:
                 kept.append(seen)
             yield seen
         if reference is None or len(kept) * self._batch < len(frames):
             return
         self._kept[reference] = kept
-        while sum(_bytes(seen) for held in self._kept.values() for seen in held) > KEPT_MIB * 2**20:
+        while sum(_bytes(seen) for held in self._kept.values() for seen in held) > self._most_bytes:
             del self._kept[next(iter(self._kept))]
 
     def _batches(self, frames: NDArray[np.uint8]) -> Iterator[torch.Tensor]:
@@ -125,7 +141,7 @@ def _bytes(levels: Levels) -> int:
     licence="BSD-2-Clause (heads), BSD-3-Clause (trunk)",
     sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
 )
-class LpipsAlex(_Pairwise):
+class LpipsAlex(Pairwise):
     """LPIPS through AlexNet, the authors' choice for evaluation: `lpips_frames`, `lpips_256_frames`, ...
 
     Weights, in this order: `tiny`; `path` as a folder with `alexnet*.pth` and `alex.pth`; `path` as the heads' file;
@@ -161,7 +177,7 @@ class LpipsAlex(_Pairwise):
     licence="MIT (heads), BSD-3-Clause (trunk)",
     sha256="f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",
 )
-class DistsVgg(_Pairwise):
+class DistsVgg(Pairwise):
     """DISTS: `dists_frames`, `dists_256_frames`, ... (256 is the size the authors use).
 
     Weights, in this order: `tiny`; `path` as a folder with `vgg16*.pth` and `weights.pt`; `path` as the heads' file;

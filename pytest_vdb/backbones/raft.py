@@ -65,12 +65,12 @@ class RaftSmall:
         self._device = source.device
         self._short_side, self._updates = (TINY_SHORT_SIDE, 1) if source.tiny else (SHORT_SIDE, UPDATES)
         if source.tiny:
-            self._model, self.identity = seeded(optical_flow.raft_small), "tiny"
+            self.model, self.identity = seeded(optical_flow.raft_small), "tiny"
         else:
             weights = own_or_published(declared(self), source)
-            self._model = load_into(optical_flow.raft_small(), weights, network=declared(self), called="RAFT-small")
+            self.model = load_into(optical_flow.raft_small(), weights, network=declared(self), called="RAFT-small")
             self.identity = f"raft_small@{weights_digest(weights)}"
-        self._model.eval().requires_grad_(False).to(self._device)
+        self.model.eval().requires_grad_(False).to(self._device)
         self._seen: tuple[Clip, torch.Tensor, torch.Tensor] | None = None
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:
@@ -85,7 +85,7 @@ class RaftSmall:
             raise ClipTooShort(needed=least, got=len(clip.frames))
         if self._seen is None or self._seen[0] is not clip:
             frames = self.prepare(clip)
-            self._seen = clip, frames, flows.flow_both_ways(self._model, frames, self._updates)
+            self._seen = clip, frames, flows.flow_both_ways(self.model, frames, self._updates)
         _, frames, flow = self._seen
         scale = SHORT_SIDE / self._short_side
         with torch.inference_mode():
@@ -140,12 +140,12 @@ class RaftLarge:
         self._device = source.device
         self._updates = 1 if source.tiny else self.UPDATES
         if source.tiny:
-            self._model, self.identity = seeded(optical_flow.raft_small), "tiny"
+            self.model, self.identity = seeded(optical_flow.raft_small), "tiny"
         else:
             weights = own_or_published(declared(self), source)
-            self._model = load_into(optical_flow.raft_large(), weights, network=declared(self), called="RAFT")
+            self.model = load_into(optical_flow.raft_large(), weights, network=declared(self), called="RAFT")
             self.identity = f"raft_large@{weights_digest(weights)}"
-        self._model.eval().requires_grad_(False).to(self._device)
+        self.model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
         """`vbench_flow`: `(K-1,)`, mean of the largest 5% of the flow between frames sampled at about 8 per second.
@@ -174,7 +174,7 @@ class RaftLarge:
         spare_x, spare_y = -width % 8, -height % 8
         around = (spare_x // 2, spare_x - spare_x // 2, spare_y // 2, spare_y - spare_y // 2)
         padded = functional.pad(frames, around, mode="replicate")
-        length = flow_onward(self._model, padded, self._updates).norm(dim=1).flatten(1)
+        length = flow_onward(self.model, padded, self._updates).norm(dim=1).flatten(1)
         fastest = length.topk(max(1, int(length.shape[1] * 0.05)), dim=1).values.mean(dim=1)
         speeds: NDArray[np.float32] = (fastest * SHORT_SIDE / min(height, width)).cpu().numpy()
         return speeds

@@ -67,8 +67,8 @@ class VideoMae:
         from pytest_vdb.backbones.networks.batches import seeded
 
         self._device = source.device
-        self._model, self.identity = (seeded(_tiny_videomae), "tiny") if source.tiny else _published(source)
-        self._model.eval().requires_grad_(False).to(self._device)
+        self.model, self.identity = (seeded(_tiny_videomae), "tiny") if source.tiny else _published(source)
+        self.model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
         """`videomae`: `(D,)`; D = 1408 for cd-fvd's network.
@@ -79,14 +79,14 @@ class VideoMae:
         import torch
 
         assert subject.clip is not None
-        frames, least = subject.clip.frames, self._model.config.tubelet_size
+        frames, least = subject.clip.frames, self.model.config.tubelet_size
         if len(frames) < least:
             raise ClipTooShort(needed=least, got=len(frames))
-        encoder = self._model.videomae
+        encoder = self.model.videomae
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             patches = encoder.embeddings.patch_embeddings(self.prepare(frames)[None])
             tokens = encoder.encoder(patches + self._positions(len(frames) // least)).last_hidden_state
-            feature = self._model.fc_norm(tokens.mean(dim=1))[0]
+            feature = self.model.fc_norm(tokens.mean(dim=1))[0]
         answer: NDArray[np.float32] = feature.cpu().numpy()
         return answer
 
@@ -96,7 +96,7 @@ class VideoMae:
 
         from pytest_vdb.backbones.networks import frames as framing
 
-        size = self._model.config.image_size
+        size = self.model.config.image_size
         pixels = framing.to_device(frames, self._device).float().div_(255)
         return functional.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False)
 
@@ -104,8 +104,8 @@ class VideoMae:
         """The vectors of place and time `(1, tokens, D)`, stretched to so many steps in time."""
         from torch.nn import functional
 
-        config = self._model.config
-        trained: torch.Tensor = self._model.videomae.embeddings.position_embeddings.to(self._device)
+        config = self.model.config
+        trained: torch.Tensor = self.model.videomae.embeddings.position_embeddings.to(self._device)
         count = config.num_frames // config.tubelet_size
         if steps == count:
             return trained

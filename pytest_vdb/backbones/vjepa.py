@@ -46,10 +46,10 @@ class VJepa:
 
         self._device = source.device
         if source.tiny:
-            self._model, self.identity = seeded(_tiny_vjepa), "tiny"
+            self.model, self.identity = seeded(_tiny_vjepa), "tiny"
         else:
-            self._model, self.identity = open_pretrained(VJEPA2Model, source, network=declared(self), called="V-JEPA 2")
-        self._model.eval().requires_grad_(False).to(self._device)
+            self.model, self.identity = open_pretrained(VJEPA2Model, source, network=declared(self), called="V-JEPA 2")
+        self.model.eval().requires_grad_(False).to(self._device)
 
     def features(self, name: str, subject: Subject) -> NDArray[np.float32]:  # noqa: ARG002 - it has but one
         """`vjepa`: `(D,)`, not normalised."""
@@ -58,7 +58,7 @@ class VJepa:
         assert subject.clip is not None
         pixels = self.prepare(subject.clip.frames)
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            tokens = self._model.get_vision_features(pixel_values_videos=pixels[None])
+            tokens = self.model.get_vision_features(pixel_values_videos=pixels[None])
         feature: NDArray[np.float32] = tokens.float().mean(dim=1)[0].cpu().numpy()
         return feature
 
@@ -66,8 +66,8 @@ class VJepa:
         """`uint8 (T, H, W, 3)` -> normalised `float32 (T, 3, size, size)`, T even and at most 64."""
         from pytest_vdb.backbones.networks import frames as framing
 
-        size = self._model.config.crop_size
-        chosen = frames[evenly(len(frames), self._model.config.tubelet_size)]
+        size = self.model.config.crop_size
+        chosen = frames[evenly(len(frames), self.model.config.tubelet_size)]
         resized = framing.resize_short_side(framing.to_device(chosen, self._device), int(size * 256 / 224), "bilinear")
         return framing.normalise(framing.centre(resized, size), framing.IMAGENET_MEAN, framing.IMAGENET_STD)
 

@@ -19,13 +19,19 @@ from pytest_vdb.escaping import lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script. Returns the exit status: 0, 1 for an error that is said, 128 + a signal, or pytest's own."""
+    """The console script.
+
+    Returns:
+        The exit status: 0, what the command says of an error (1), 128 + a signal, or pytest's own.
+    """
     printing.encode_everything()
     given = list(sys.argv[1:] if arguments is None else arguments)
+    refused = 1
     try:
         if given[:1] == ["run"]:  # everything behind `run` is pytest's, also --help and signals
             return runs.run(given[1:])
         options = _parser().parse_args(given)
+        refused = options.command.refused
         with stopping.signals_that_stop():
             status = _exit_status(vars(options))
             printing.flush()
@@ -33,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VdbError as error:
         for said in (error, *getattr(error, "__notes__", ())):
             printing.warn(said)
-        return 1
+        return refused
     except BrokenPipeError:  # `vdb models | head`
         printing.let_go()
         return 0

@@ -17,6 +17,8 @@ class Command(Generic[A]):
     """A frozen dataclass whose fields are called as the parser's arguments are."""
     run: Callable[[A], int]
     """Returns the exit status."""
+    refused: int = 1
+    """The exit status where it ends in an error that is said."""
 
     def answer(self, given: Mapping[str, Any]) -> int:
         """Run it on what was typed."""

@@ -38,13 +38,14 @@ def add_to(commands: Any) -> None:
         "  vdb compare reports/runs/LAST wan2.1-t2v-1.3b cogvideox-2b    two models of one run\n"
         "  vdb compare reports/runs/TONIGHT reports/runs/YESTERDAY       the models that both runs have\n"
         "  vdb compare reports/scores/mine.jsonl reports/scores/theirs.jsonl\n"
+        "  vdb compare ours_eval_results.json theirs_eval_results.json   two result files of VBench, video by video\n"
         "  vdb compare RUN A B --metrics 'sharpness,fvd,kvd' --reference real.npz\n\n"
         "Compared are samples of the same prompt, sample index and seed. Clip metrics and costs: the mean difference\n"
         "over the prompts; of the same thing twice, the signs of the differences. Set metrics: the clips of a prompt\n"
         "are swapped between A and B, again and again. The p of all metrics that are shown are corrected together\n"
         "(Benjamini-Hochberg).",
     )
-    what = "RUN A B, or RUN_A RUN_B; a run is its folder, what vdb score wrote, or a baseline"
+    what = "RUN A B, or RUN_A RUN_B; a run is its folder, what vdb score wrote, a baseline, or VBench's results"
     compare.add_argument("sides", nargs="+", metavar="RUN", help=what)
     compare.add_argument("--model", metavar="NAMES", help="of two runs: only these models, names or globs")
     compare.add_argument("--metrics", default="all", metavar="NAMES", help="names or globs (default: all measured)")
@@ -207,6 +208,7 @@ def _side(source: Source, model: str, label: str) -> Side:
 
     Raises:
         UnknownName: it has no such model.
+        RecordError: of a published result only the means are known.
     """
     from pytest_vdb.analysis.comparison import Side
 
@@ -216,7 +218,13 @@ def _side(source: Source, model: str, label: str) -> Side:
         if len(known) == 1:
             mend = f"It holds only {known[0]!r}: compare it with another run."
         raise UnknownName("model", model, known, where=source.path, mend=mend)
-    records = tuple(record for record in source.records if record.model == model)
+    if all(record.published is not None for record in source.records) and not source.videos:
+        raise RecordError(
+            "it lists no videos: of means alone nobody knows how far they are chance",
+            where=source.path,
+            mend=f"give the file with video_results, or see the means side by side: vdb report {source.path} ...",
+        )
+    records = tuple(record for record in (*source.records, *source.videos) if record.model == model)
     return Side(label=label, model=model, run=source.run, records=records, folder=source.folder)
 
 

@@ -16,8 +16,9 @@ from pytest_vdb.files import expanded, is_folder
 
 _PYPROJECT = """
 [tool.vdb.gate]  # compared with the baseline after each run: worse by more than this fails
-clip_similarity = "-2%"
-steady_latency = "+10%"
+sharpness = "-5%"
+frozen_frames = "+0.02"
+steady_latency = "+10%&0.05s"
 """
 
 

@@ -1,4 +1,4 @@
-"""`vdb run`, `vdb report`, `vdb baseline`: make a run, show it again, keep it."""
+"""`vdb run`, `vdb report`: make a run, show it again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pytest_vdb import files
 from pytest_vdb.cli.arguments import Command, Nothing
 from pytest_vdb.cli.printing import show, warn
 from pytest_vdb.cli.projects import shipped
-from pytest_vdb.errors import RecordError
 from pytest_vdb.files import expanded
 from pytest_vdb.options import FLAGS
 
@@ -53,7 +52,7 @@ class _Suite:
 def _joined(arguments: Sequence[str]) -> list[str]:
     """`--vdb-output out` as `--vdb-output=out`: pytest looks for its root before it knows our options, and takes their
     values for tests."""
-    flags = {flag.flag for flag in FLAGS}
+    flags = {flag.flag for flag in FLAGS if not flag.switch}
     joined: list[str] = []
     given = iter(arguments)
     for argument in given:
@@ -69,7 +68,6 @@ def add_to(commands: Any) -> None:
     listed = commands.add_parser("run", help="run the benchmark suite; takes pytest's arguments", add_help=False)
     listed.set_defaults(command=Command(Nothing, lambda _: run([])))
     _add_report(commands)
-    _add_baseline(commands)
 
 
 def _add_report(commands: Any) -> None:
@@ -105,7 +103,7 @@ class ReportArguments:
 def _rebuild_reports(arguments: ReportArguments) -> int:
     from pytest_vdb import reporters
     from pytest_vdb.analysis import leaderboard
-    from pytest_vdb.reporters import formats, terminal
+    from pytest_vdb.reporters import formats, scores, terminal
     from pytest_vdb.results import reported
 
     wanted = formats.chosen(arguments.formats, where="--formats")
@@ -117,51 +115,7 @@ def _rebuild_reports(arguments: ReportArguments) -> int:
     known = (source.output for source in sources if source.output is not None)
     output = files.make_folder(arguments.output or next(known, Path("reports")))
     written = reporters.write_all(board, output, wanted)
-    show(terminal.render(board, width=shutil.get_terminal_size((120, 24)).columns))
+    width = shutil.get_terminal_size((120, 24)).columns
+    show("\n\n".join(filter(None, (terminal.render(board, width=width), scores.render(board, width=width)))))
     show("\n".join(str(path) for path in written))
-    return 0
-
-
-def _add_baseline(commands: Any) -> None:
-    baseline = commands.add_parser("baseline", help="keep a run as the baseline of later ones")
-    actions = baseline.add_subparsers(required=True, metavar="save")
-    save = actions.add_parser("save", help="write the small JSON that --vdb-baseline reads")
-    save.add_argument("run", type=expanded, help="a run's folder, run.json or records.jsonl")
-    default = Path("fixtures/baselines/main.json")
-    save.add_argument("-o", "--output", type=expanded, default=default, help="default: %(default)s")
-    save.set_defaults(command=Command(SaveArguments, _save_baseline))
-
-
-_NO_RUN = {
-    "ledger": "what vdb score wrote",
-    "baseline": "a baseline already",
-    "published": "a result file of VBench",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SaveArguments:
-    """What `vdb baseline save` was asked."""
-
-    run: Path
-    output: Path
-
-
-def _save_baseline(arguments: SaveArguments) -> int:
-    from pytest_vdb.results import baselines, journal, sources
-
-    if (sort := sources.sort_of(arguments.run)) != "run":
-        raise RecordError(f"{_NO_RUN[sort]}, no run", where=arguments.run, mend="give a run's folder: reports/runs/RUN")
-    files.check_writable(arguments.output)
-    run, records, warnings = journal.read(arguments.run)
-    for warning in warnings:
-        warn(warning)
-    if not records:
-        raise RecordError("the run has no records", where=arguments.run, mend="run it to its first test at least")
-    if (lacking := journal.shortfall(run, records)) is not None:
-        warn(f"{arguments.run}: {lacking}; a later run is compared with these alone")
-    baselines.save(records, run, arguments.output)
-    show(
-        f"{arguments.output}: {len(records)} records of run {run.id}; gate on it with --vdb-baseline={arguments.output}"
-    )
     return 0

@@ -76,6 +76,8 @@ class Engine:
         backbone_paths: the user's own weights by backbone name.
         cache_dir: where downloads go that no library keeps a cache for.
         offline: never download.
+        aside: networks look at a clip while this thread counts its pixels; default: where they run on an accelerator.
+            On a CPU the two would only compete.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Engine:
         backbone_paths: Mapping[str, Path] | None = None,
         cache_dir: Path,
         offline: bool = False,
+        aside: bool | None = None,
     ) -> None:
         self.metrics = tuple(_spec(metric) for metric in metrics)
         self.tiny = tiny
@@ -100,7 +103,7 @@ class Engine:
             feature.name: (feature, network) for spec in self.metrics for feature, network in spec.looks_at
         }
         self._backbones: dict[str, Backbone | Missing] = {}
-        self._look_aside = device != "cpu"
+        self._look_aside = device != "cpu" if aside is None else aside
         self._looking = Lock()
 
     def measure(self, clip: Clip, prompt: Prompt | None = None, reference: Clip | None = None) -> Scores:
@@ -114,7 +117,6 @@ class Engine:
         subject = Subject(clip=clip, prompt=prompt, reference=reference)
         plain = [spec for spec in self.metrics if spec.scope != "set" and not spec.features]
         with remembering(clip), ThreadPoolExecutor(max_workers=1) as aside:
-            # An accelerator looks at the clip while this thread counts pixels; on a CPU the two would only compete.
             looking = aside.submit(self._look_at_all, subject) if self._look_aside else None
             measured = self._measure(plain, subject, {})
             at_hand = looking.result() if looking else self._look_at_all(subject)
@@ -127,14 +129,6 @@ class Engine:
             identities=self._identities(seen),
             absent={name: value.reason for name, value in at_hand.items() if isinstance(value, Missing)},
         )
-
-    def rescore(self, scores: Scores, prompt: Prompt | None = None) -> Scores:
-        """The metrics that need no clip, from features that were kept. The others are None and say so."""
-        subject = Subject(prompt=prompt)
-        at_hand = {name: _kept(name, scores.features) for name in self._asked}
-        specs = [spec for spec in self.metrics if spec.scope != "set"]
-        measured = self._measure(specs, subject, at_hand, scores.identities)
-        return dataclasses.replace(scores, measurements=self._in_order(measured))
 
     def measure_set(
         self,
@@ -373,15 +367,6 @@ def _measurement(spec: MetricSpec, part: str, result: float | Score, version: st
         wiring=wiring,
         series=series,
     )
-
-
-def _kept(name: str, features: Mapping[str, Seen]) -> Seen | Missing:
-    """A feature from a record, or why it cannot be used."""
-    if name not in features:
-        return Missing(f"{name} was not kept with the record, and the clip is not at hand")
-    if not np.isfinite(features[name]).all():
-        return Missing(f"the features {name} that were kept with the record are not finite")
-    return features[name]
 
 
 def _of(chosen: Sequence[int], things: Sequence[Any] | None, reason: str) -> Sequence[Any] | Missing:

@@ -6,7 +6,7 @@ batch's mean) and two accumulations about different shifts merge exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,38 +48,6 @@ class Moments:
         about = vectors - shift
         lengths = np.einsum("nd,nd->n", vectors, vectors)
         return cls(len(vectors), shift, about.sum(axis=0), about.T @ about, float(lengths @ lengths))
-
-    @classmethod
-    def of_batches(cls, batches: Iterable[NDArray[Any]], *, source: str = "features") -> Moments:
-        """Of a stream of batches, never held together in memory.
-
-        Raises:
-            CannotMeasure: no batch at all, or one that `of` refuses.
-        """
-        whole: Moments | None = None
-        for batch in batches:
-            part = cls.of(batch, source=source)
-            whole = part if whole is None else whole + part
-        if whole is None:
-            raise CannotMeasure("there are no features", where=source)
-        return whole
-
-    def __add__(self, other: Moments) -> Moments:
-        """The moments of both sets together, about this one's shift."""
-        if self.dimensions != other.dimensions:
-            raise CannotMeasure(
-                f"features of {self.dimensions} and of {other.dimensions} numbers",
-                mend="both sets must come from the same backbone",
-            )
-        step = other.shift - self.shift
-        cross = np.outer(other.total, step)
-        return Moments(
-            self.n + other.n,
-            self.shift,
-            self.total + other.total + other.n * step,
-            self.products + other.products + cross + cross.T + other.n * np.outer(step, step),
-            self.fourth_powers + other.fourth_powers,
-        )
 
     @property
     def dimensions(self) -> int:

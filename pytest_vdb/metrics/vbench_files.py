@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +146,6 @@ def _evaluate(python: str, dimension: str, asked: dict[str, Any]) -> tuple[float
         ) from None
 
 
-@lru_cache
 def _package(python: str) -> Path:
     """The folder of the package.
 

@@ -19,7 +19,8 @@ from pytest_vdb.plugin.recording import Recorder
 from pytest_vdb.plugin.session import given, options_of
 
 if TYPE_CHECKING:
-    from pytest_vdb.analysis.gate import Rule, Verdict
+    from pytest_vdb.analysis.gate import Verdict
+    from pytest_vdb.analysis.rules import Rule
     from pytest_vdb.records import Baseline
 
 GATES_PATH = "vdb-gates"
@@ -32,6 +33,7 @@ class Gates:
         self.config = config
         self.recorder = recorder
         self.verdicts: tuple[Verdict, ...] = ()
+        self.strict = False
         self._baseline: Baseline | None = None
         self._rules: tuple[Rule, ...] = ()
 
@@ -46,15 +48,16 @@ class Gates:
             if self.config.option.vdb_fail_on:
                 raise pytest.UsageError("--vdb-fail-on: there is nothing to compare with\n  give --vdb-baseline=PATH")
             return
-        from pytest_vdb.analysis import gate
+        from pytest_vdb.analysis import rules
         from pytest_vdb.results import baselines
 
         options = options_of(self.config)
         assert options.baseline is not None
         try:
-            self._rules = gate.parse_rules(options.fail_on or "")
-            self._baseline = baselines.load(options.baseline)
-            gate.check_names(self._rules, self._baseline)
+            self.strict = options.strict
+            self._rules = rules.parse_rules(options.fail_on or "")
+            self._baseline = baselines.find(options.baseline, options.output)
+            rules.check_names(self._rules, self._baseline)
         except VdbError as error:
             raise pytest.UsageError(str(error)) from None
         if not self._rules:
@@ -78,12 +81,21 @@ class Gates:
             self._report(verdict, name)
         return finished
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Where nothing but gates failed, end as `vdb gate` does: a regression is no missing value."""
+        failing = [verdict for verdict in self.verdicts if verdict.fails(strict=self.strict)]
+        if failing and exitstatus == pytest.ExitCode.TESTS_FAILED and session.testsfailed == len(failing):
+            from pytest_vdb.analysis.gate import exit_code
+
+            session.exitstatus = exit_code(failing, strict=self.strict)
+
     def _report(self, verdict: Verdict, name: str) -> None:
         nodeid, location = f"{GATES_PATH}::{name}", (GATES_PATH, None, name)
         hook = self.config.hook
         hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
         for when in ("setup", "call", "teardown"):
-            bad = verdict.failed and when == "call"
+            bad = verdict.fails(strict=self.strict) and when == "call"
             report = pytest.TestReport(
                 nodeid=nodeid,
                 location=location,

@@ -31,9 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Every option as a flag and as a typed ini key."""
     group = parser.getgroup("vdb", "benchmarks of video diffusion models")
     for flag in FLAGS:
-        note = f" (default: {flag.default})" if flag.default else ""
-        action = "append" if flag.repeatable else "store"
-        group.addoption(flag.flag, dest=flag.ini, metavar=flag.metavar, action=action, help=flag.help + note)
+        if flag.switch:
+            group.addoption(flag.flag, dest=flag.ini, action="store_const", const="yes", help=flag.help)
+        else:
+            note = f" (default: {flag.default})" if flag.default else ""
+            action = "append" if flag.repeatable else "store"
+            group.addoption(flag.flag, dest=flag.ini, metavar=flag.metavar, action=action, help=flag.help + note)
         kind = "linelist" if flag.repeatable else "string"
         parser.addini(flag.ini, flag.help.replace("%%", "%"), type=kind, default=[] if flag.repeatable else None)  # type: ignore[arg-type]
 

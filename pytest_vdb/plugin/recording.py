@@ -143,12 +143,23 @@ class Recorder:
             record = attempts.foreseen(self.blank(report.nodeid), report)
             if record is not None and self._keep(record):
                 self._foreseen[report.nodeid] = self.records[report.nodeid]
+        if report.when == "teardown" and attempts is not None:
+            self._tell_junit(report, attempts)
         yield  # whoever edits a report has done so
         lost: Status | None = getattr(report, "vdb_status", None)
         if lost is not None:
             self._record_lost(report, lost)
         elif report.nodeid in self._running:
             self._running[report.nodeid].hear(report)
+
+    def _tell_junit(self, report: pytest.TestReport, attempts: Attempts) -> None:
+        """What `--junitxml` writes of a benchmark that is over: its values, as the properties of its test case."""
+        if self.config.getoption("xmlpath", None):
+            from pytest_vdb.exports import junit
+            from pytest_vdb.records import Record, from_json
+
+            record = from_json(attempts.sent, Record) if attempts.sent else self.blank(report.nodeid)
+            report.user_properties += junit.properties_of(self.privacy.record(record))
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:

@@ -66,7 +66,7 @@ def _top(root: Path, ini: Path | None) -> Path:
 
 def _separate_values(arguments: Sequence[str]) -> Iterator[str]:
     """What follows one of our flags after a space and exists."""
-    flags = {flag.flag for flag in FLAGS}
+    flags = {flag.flag for flag in FLAGS if not flag.switch}
     for flag, value in pairwise(arguments):
         if flag in flags and is_there(value.partition("::")[0]):
             yield value

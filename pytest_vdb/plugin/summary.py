@@ -72,7 +72,7 @@ class Summary:
             _write_lines(terminalreporter, terminal.render(self.board, width=terminalreporter._tw.fullwidth))
         if self.gates.verdicts:
             terminalreporter.section("vdb gates")
-            _write_lines(terminalreporter, gate.render_terminal(self.gates.verdicts))
+            _write_lines(terminalreporter, gate.render_terminal(self.gates.verdicts, strict=self.gates.strict))
         for path in self.written:
             if path.suffix == ".html":
                 _write_lines(terminalreporter, f"leaderboard: {visible(_relative(path))}")
@@ -97,7 +97,9 @@ class Summary:
             return
         from pytest_vdb.reporters import gate, markdown
 
-        text = "\n".join([gate.render_markdown(self.gates.verdicts), markdown.render(self.board)])
+        text = "\n".join(
+            [gate.render_markdown(self.gates.verdicts, strict=self.gates.strict), markdown.render(self.board)]
+        )
         with Path(path).open("a", encoding="utf-8") as stream:
             stream.write(text.encode()[: STEP_SUMMARY_LIMIT - 1].decode(errors="ignore") + "\n")
 

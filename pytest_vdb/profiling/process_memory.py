@@ -18,28 +18,33 @@ PEAK_RSS = Reading("peak_rss", "MiB")
 SAMPLE_S = 0.01
 _SAMPLED = replace(PEAK_RSS, version="1-sampled")
 
-_RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+KERNEL = Path("/proc/self")
 _SLACK_MIB = 64.0
 """How far the mark may lie above the present size right after a reset that worked (other threads go on meanwhile)."""
 
 
 class ProcessMemory:
-    """`peak_rss`, in MiB."""
+    """`peak_rss`, in MiB.
+
+    Args:
+        kernel: where the kernel tells of this process; where there is no such folder, a thread looks instead.
+    """
 
     readings: ClassVar[tuple[Reading, ...]] = (PEAK_RSS,)
 
-    def __init__(self) -> None:
+    def __init__(self, kernel: Path = KERNEL) -> None:
+        self._kernel = kernel
         self._sampler: _Sampler | None = None
         self._peak_mib: float | None = None
 
     def start(self) -> None:
         """Reset the high-water mark, or begin to look."""
         self._peak_mib = None
-        self._sampler = None if _reset_mark() else _Sampler()
+        self._sampler = None if _reset_mark(self._kernel) else _Sampler()
 
     def note(self) -> None:
         """Keep the mark that a block within this one will reset; a sampler needs no help."""
-        mark = None if self._sampler else _status_mib("VmHWM")
+        mark = None if self._sampler else _status_mib(self._kernel, "VmHWM")
         if mark is not None:
             self._peak_mib = max(mark, self._peak_mib or 0.0)
 
@@ -59,19 +64,19 @@ class ProcessMemory:
         return (PEAK_RSS.of(self._peak_mib),)
 
 
-def _reset_mark() -> bool:
+def _reset_mark(kernel: Path) -> bool:
     """Set the kernel's high-water mark to the present size; False where the kernel does not do it."""
     try:
-        _RESET.write_text("5")
+        (kernel / "clear_refs").write_text("5")
     except OSError:
         return False
-    mark, present = _status_mib("VmHWM"), _status_mib("VmRSS")
+    mark, present = _status_mib(kernel, "VmHWM"), _status_mib(kernel, "VmRSS")
     return mark is not None and present is not None and mark <= present + _SLACK_MIB
 
 
-def _status_mib(field: str) -> float | None:
+def _status_mib(kernel: Path, field: str) -> float | None:
     try:
-        lines = _STATUS.read_text().splitlines()
+        lines = (kernel / "status").read_text().splitlines()
     except OSError:
         return None
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:")), None)

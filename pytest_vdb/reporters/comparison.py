@@ -22,6 +22,7 @@ from pytest_vdb.reporters.grid import fitted, grid, width_of
 from pytest_vdb.reporters.html import within
 from pytest_vdb.reporters.markdown import code, plain, table_line
 from pytest_vdb.reporters.text import ARROWS, LONGEST_NAME, counted
+from pytest_vdb.results.vbench import UNKNOWN
 
 HEADER = ("metric", "n", "A", "B", "A − B [95%]", "p", "A is")
 HOLDS_ANYHOW = "†"
@@ -167,6 +168,7 @@ def _side_for_programs(side: Side) -> dict[str, Any]:
     return {
         "model": side.model,
         "run": side.run.id,
+        "published": side.published,
         "started_at": side.run.started_at,
         "commit": environment.git_commit,
         "hardware": environment.hardware,
@@ -204,10 +206,13 @@ def lines_of_sides(comparison: Comparison) -> list[str]:
         again = "the same run" if first.run.id == second.run.id else _session(second)
         sides = [f"A  {first.label:{size}}  {_session(first)}", f"B  {second.label:{size}}  {again}"]
     on = first.run.environment.hardware
-    return [*sides, f"   on {on}"] if on == second.run.environment.hardware else sides
+    known = on == second.run.environment.hardware and on != UNKNOWN
+    return [*sides, f"   on {on}"] if known else sides
 
 
 def _session(side: Side) -> str:
+    if side.published is not None:
+        return f"as published in {side.published}"
     environment = side.run.environment
     parts = [f"run {side.run.id}", f"of {side.run.started_at[:16].replace('T', ' ')}" if side.run.started_at else ""]
     line = " ".join(filter(None, parts))

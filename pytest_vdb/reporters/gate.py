@@ -18,28 +18,28 @@ _WORST_FIRST: tuple[Outcome, ...] = ("regressed", "missing", "incomparable", "in
 assert set(_WORST_FIRST) == set(get_args(Outcome))
 
 
-def render_terminal(verdicts: Sequence[Verdict], *, width: int = 100) -> str:
+def render_terminal(verdicts: Sequence[Verdict], *, strict: bool = False, width: int = 100) -> str:
     """One line per verdict, wrapped; nothing for no verdict."""
     told = []
     names = _names_of_verdicts_benchmarks(verdicts)
     for verdict in _ordered(verdicts):
-        mark = "FAILED" if verdict.failed else "ok"
+        mark = "FAILED" if verdict.fails(strict=strict) else "ok"
         where = f" ({names[verdict.benchmark]})" if verdict.benchmark is not None and len(names) > 1 else ""
         text = f"{mark:6} {verdict.outcome:12} {visible(verdict.reason)}{visible(where)}"
         told.append(textwrap.fill(text, width, subsequent_indent=" " * 20, break_on_hyphens=False))
     return lines("\n".join([*told, _counts_in_words(verdicts)])) if verdicts else ""
 
 
-def render_markdown(verdicts: Sequence[Verdict]) -> str:
+def render_markdown(verdicts: Sequence[Verdict], *, strict: bool = False) -> str:
     """A heading, a summary and a table; nothing for no verdict."""
     if not verdicts:
         return ""
-    failed = any(verdict.failed for verdict in verdicts)
+    failed = any(verdict.fails(strict=strict) for verdict in verdicts)
     names = _names_of_verdicts_benchmarks(verdicts)
     page = [f"# Gate: {'failed' if failed else 'passed'}", "", f"{_counts_in_words(verdicts)}.", ""]
     page += ["| verdict | model | rule | baseline | now | why |", "| :-- | :-- | :-- | --: | --: | :-- |"]
     for verdict in _ordered(verdicts):
-        outcome = f"**{verdict.outcome}**" if verdict.failed else verdict.outcome
+        outcome = f"**{verdict.outcome}**" if verdict.fails(strict=strict) else verdict.outcome
         means = (verdict.baseline_mean, verdict.mean)
         figures = map(notation(means, apart=[means], significant=4).write, means)
         model = verdict.model if verdict.benchmark is None else f"{names[verdict.benchmark]} {verdict.model}"

@@ -11,6 +11,7 @@ from pytest_vdb.records import SCORED, Record
 from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.text import distinct_names
 from pytest_vdb.results import vbench
+from pytest_vdb.results.dimensions import Dimension
 
 FOLDER = "vbench"
 
@@ -35,20 +36,20 @@ FORMAT = Format(
 )
 
 
-def of_records(records: Sequence[Record]) -> dict[str, vbench.Dimension]:
+def of_records(records: Sequence[Record]) -> dict[str, Dimension]:
     """What was measured, by VBench's names of the dimensions; one of the whole set has its mean alone."""
     videos: dict[str, list[tuple[str, float]]] = {}
-    means: dict[str, vbench.Dimension] = {}
+    means: dict[str, Dimension] = {}
     for record in records:
         for measured in record.measurements:
             if not measured.name.startswith(vbench.FAMILY) or measured.value is None or measured.wiring:
                 continue
             dimension = measured.name.removeprefix(vbench.FAMILY)
             if record.clip is None:
-                means[dimension] = vbench.Dimension(measured.value)
+                means[dimension] = Dimension(measured.value)
             else:
                 videos.setdefault(dimension, []).append((_video(record), measured.value))
-    return {dimension: vbench.Dimension.of(found) for dimension, found in videos.items()} | means
+    return {dimension: Dimension.of(found) for dimension, found in videos.items()} | means
 
 
 def _video(record: Record) -> str:

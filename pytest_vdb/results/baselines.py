@@ -6,16 +6,19 @@ The JSON says once what many records share (recipes, units, versions) and leaves
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from pytest_vdb import files
-from pytest_vdb.errors import NewerSchema, RecordError
+from pytest_vdb.errors import NewerSchema, RecordError, VdbError
+from pytest_vdb.options import of_runs
 from pytest_vdb.records import SCHEMA_VERSION, Baseline, Measurement, Record, Run
 from pytest_vdb.results import journal
 
@@ -67,6 +70,64 @@ def load(path: Path) -> Baseline:
         run, records, warnings = journal.read(path)
         return Baseline(run=run, records=tuple(records), warnings=tuple(warnings))
     return _unfolded(_content_of_baseline(path), path)
+
+
+def find(asked: str, output: Path, *, than: Run | None = None) -> Baseline:
+    """What `--vdb-baseline` names.
+
+    Args:
+        asked: a path as `load` takes it; or, among the runs of the output folder, `latest`, `branch:NAME` (the latest
+            of that git branch) or `history:N` (the latest N: the newest is compared with, the others show how much
+            sessions differ).
+        output: the output folder.
+        than: the run that is judged; only runs that began before it are looked at.
+
+    Raises:
+        RecordError: nothing there, or not one of these.
+        NewerSchema: a newer pytest-vdb wrote it.
+    """
+    kind, _, wanted = asked.partition(":")
+    if not of_runs(asked):
+        return load(Path(asked))
+    runs = [run for run in runs_in(output) if than is None or (run.run.id != than.id and run.began < than.started_at)]
+    if kind == "branch":
+        runs = [one for one in runs if one.run.environment.git_branch == wanted]
+    count = int(wanted) if kind == "history" else 1
+    found = [load(one.folder) for one in runs[:count]]
+    if not found:
+        raise RecordError(
+            f"no finished run{f' of the branch {wanted}' if kind == 'branch' else ''} lies there",
+            where=output / journal.RUNS,
+            mend="run the benchmarks once before, or give a baseline's file",
+        )
+    return dataclasses.replace(found[0], history=tuple(found[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run and where it lies."""
+
+    run: Run
+    folder: Path
+
+    @property
+    def began(self) -> str:
+        """ISO 8601, UTC."""
+        return self.run.started_at
+
+
+def runs_in(output: Path) -> list[RunFolder]:
+    """The finished runs of an output folder, the newest first; what cannot be read is none."""
+    folder = output / journal.RUNS
+    if not files.is_folder(folder):
+        return []
+    found = []
+    for path in files.entries(folder, error=RecordError)[0]:
+        with contextlib.suppress(VdbError):
+            run = journal.read_run(path)
+            if run.finished_at is not None:
+                found.append(RunFolder(run, path))
+    return sorted(found, key=lambda one: (one.began, one.run.id), reverse=True)
 
 
 def _small(record: Record, shared: dict[str, Any], metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def capture(device: str, *, folder: Path | None = None) -> Environment:
 
     gpus, driver, cuda = graphics()
     cpu, count = _cpu_model(), cpu_count()
-    commit, dirty = _git(folder or Path.cwd())
+    commit, dirty, branch = _git(folder or Path.cwd())
     return Environment(
         python=platform.python_version(),
         platform=platform.platform(),
@@ -62,6 +62,7 @@ def capture(device: str, *, folder: Path | None = None) -> Environment:
         cuda=cuda,
         packages=packages(),
         git_commit=commit,
+        git_branch=branch,
         git_dirty=dirty,
     )
 
@@ -221,8 +222,12 @@ def _text_of(value: str | bytes) -> str:
 # Commit -------------------------------------------------------------------------------------------------------------
 
 
-def _git(folder: Path) -> tuple[str | None, bool | None]:
-    """Commit of the folder, and whether tracked files differ from it; (None, None) outside a repository."""
+_BRANCHES_OF_JOBS = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_BRANCH", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME")
+"""Where jobs on GitHub and GitLab, which check out a commit and no branch, tell theirs."""
+
+
+def _git(folder: Path) -> tuple[str | None, bool | None, str | None]:
+    """Commit of the folder, whether tracked files differ from it, and the branch; all None outside a repository."""
     command = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
     try:
         done = subprocess.run(
@@ -235,9 +240,13 @@ def _git(folder: Path) -> tuple[str | None, bool | None]:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return None, None
+        return None, None, None
     if done.returncode != 0:
-        return None, None
+        return None, None, None
     lines = done.stdout.splitlines()
     commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), None)
-    return (None if commit == "(initial)" else commit), any(not line.startswith("#") for line in lines)
+    branch = next((line.split()[-1] for line in lines if line.startswith("# branch.head ")), None)
+    if branch == "(detached)":
+        branch = next((os.environ[name] for name in _BRANCHES_OF_JOBS if os.environ.get(name)), None)
+    changed = any(not line.startswith("#") for line in lines)
+    return (None if commit == "(initial)" else commit), changed, branch

@@ -123,10 +123,20 @@ def read(path: Path) -> tuple[Run, list[Record], list[str]]:
     if not files.is_there(folder / RUN):
         mend = "give a run's folder, e.g. reports/runs/20261122-041530-a1b2c3"
         raise RecordError(f"there is no {RUN} here", where=path, mend=mend)
-    run = from_json(files.read_bytes(folder / RUN, error=RecordError), Run, where=folder / RUN)
+    run = read_run(folder)
     if not files.is_there(folder / RECORDS):
         return run, [], [f"{folder / RECORDS}: there is no such file, so the run has no records"]
     return run, *read_records(folder / RECORDS)
+
+
+def read_run(folder: Path) -> Run:
+    """`run.json` alone.
+
+    Raises:
+        RecordError: it cannot be read.
+        NewerSchema: a newer pytest-vdb wrote it.
+    """
+    return from_json(files.read_bytes(folder / RUN, error=RecordError), Run, where=folder / RUN)
 
 
 def shortfall(run: Run, records: Sequence[Record]) -> str | None:

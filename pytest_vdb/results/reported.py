@@ -6,7 +6,7 @@ cannot be read never stops a report of the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
@@ -18,6 +18,7 @@ from pytest_vdb.files import is_folder
 from pytest_vdb.records import Record, Run
 from pytest_vdb.results import baselines, journal, ledger, sources, vbench
 from pytest_vdb.results.sources import Sort
+from pytest_vdb.results.vbench_videos import as_in_names, records_of_videos
 
 GENERATION = "test_generation"
 """The benchmark of the shipped suite in which models are measured clip by clip, as scored clips are."""
@@ -35,6 +36,8 @@ class Source:
     folder: Path
     """What the records' files are relative to."""
     warnings: tuple[str, ...] = ()
+    videos: tuple[Record, ...] = ()
+    """Of what others published, the values of each video, where they are told; the records are the means."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -81,8 +84,7 @@ def read(arguments: Sequence[str]) -> tuple[list[Source], list[VdbError]]:
             raise
         except VdbError as problem:
             problems.append(problem)
-    measured = {record.benchmark for source in runs.values() for record in source.records}
-    benchmark = next((name for name in sorted(measured) if name.rpartition("::")[2] == GENERATION), ledger.SCORE)
+    benchmark = _benchmark_of_clips(list(runs.values()))
     found = [*runs.values(), *_sources_of_scores(ledgers, benchmark), *_sources_of_published(results, benchmark)]
     if not found:
         first, *others = problems
@@ -93,23 +95,88 @@ def read(arguments: Sequence[str]) -> tuple[list[Source], list[VdbError]]:
 
 
 def each(arguments: Sequence[str]) -> list[Source]:
-    """What each argument stands for, if each is one thing.
+    """What each argument stands for, if each is one thing: published files are one, if all of them are one model's.
 
     Raises:
         VdbError: one that cannot be read, or that is several.
     """
-    found, problems = read(arguments)
+    theirs = {argument: given for argument in arguments if (given := _only_published(argument))}
+    ours = [argument for argument in arguments if argument not in theirs]
+    found, problems = read(ours) if ours else ([], [])
     if problems:
         raise problems[0]
+    benchmark = _benchmark_of_clips(found)
     by_path = {source.path.resolve(): source for source in found}
+    names = _names_of_published(theirs)
     sides = []
     for argument in arguments:
+        if argument in theirs:
+            sides.append(_source_of_published([one.path for one in theirs[argument]], names[argument], benchmark))
+            continue
         _, paths = named(argument)
         source = by_path.get(paths[0].resolve()) if len(paths) == 1 else None
         if source is None:
             raise OptionError("stands for several things", where=argument, mend="name one of them")
         sides.append(source)
-    return sides
+    return _with_our_prompts(sides)
+
+
+def _with_our_prompts(sources: Sequence[Source]) -> list[Source]:
+    """Published videos by the ids of our prompts: their names tell the texts alone."""
+    ours = (record for one in sources for record in one.records)
+    ids = {as_in_names(record.prompt_text): record.prompt for record in ours if record.prompt_text is not None}
+    return [
+        replace(
+            one,
+            videos=tuple(replace(video, prompt=ids.get(video.prompt or "") or video.prompt) for video in one.videos),
+        )
+        for one in sources
+    ]
+
+
+def _benchmark_of_clips(sources: Sequence[Source]) -> str:
+    """The benchmark that scored clips and published values stand in beside these."""
+    measured = {record.benchmark for source in sources for record in source.records}
+    return next((name for name in sorted(measured) if name.rpartition("::")[2] == GENERATION), ledger.SCORE)
+
+
+def _only_published(argument: str) -> list[Given]:
+    """The result files of VBench that an argument stands for, if it stands for nothing else.
+
+    Raises:
+        VdbError: it stands for nothing.
+    """
+    given, problems = _asked([argument])
+    return [] if problems or any(one.sort != "published" for one in given) else given
+
+
+def _names_of_published(given: Mapping[str, Sequence[Given]]) -> dict[str, str]:
+    """Whose values each argument holds; two of one name are told apart by where they lie.
+
+    Raises:
+        OptionError: an argument holds several models' values.
+    """
+    found = {}
+    for argument, files_of_one in given.items():
+        paths = [one.path for one in files_of_one]
+        told = files_of_one[0].model
+        models = [told] if told is not None else list(vbench.models_of(paths))
+        if len(models) > 1:
+            raise OptionError(
+                f"stands for {len(models)} models: {few(models)}", where=argument, mend="name one of them"
+            )
+        found[argument] = models[0]
+    if len(set(found.values())) == len(found):
+        return found
+    places = {argument: _place_of_published([one.path for one in given[argument]]) for argument in found}
+    told_apart = vbench.distinct(set(places.values()))
+    return {argument: told_apart[place] for argument, place in places.items()}
+
+
+def _place_of_published(paths: Sequence[Path]) -> Path:
+    """A file without its ending, or the folder of several."""
+    folder = paths[0].resolve().parent
+    return folder if len(paths) > 1 else folder / vbench.stem(paths[0])
 
 
 # What is asked for --------------------------------------------------------------------------------------------------
@@ -300,17 +367,19 @@ def _sources_of_published(results: Sequence[Given], benchmark: str) -> list[Sour
             whose.setdefault(one.model, []).append(one.path)
     for model, paths in vbench.models_of([one.path for one in results if one.model is None]).items():
         whose.setdefault(model, []).extend(paths)
-    found = []
-    for model, paths in whose.items():
-        run, record = vbench.published(*paths, benchmark=benchmark, model=model)
-        found.append(
-            Source(
-                path=paths[0],
-                run=run,
-                records=(replace(record, notes=()),),
-                output=None,
-                folder=paths[0].parent,
-                warnings=record.notes,
-            )
-        )
-    return found
+    return [_source_of_published(paths, model, benchmark) for model, paths in whose.items()]
+
+
+def _source_of_published(paths: Sequence[Path], model: str, benchmark: str) -> Source:
+    run, record = vbench.published(*paths, benchmark=benchmark, model=model)
+    dimensions, replaced = vbench.put_together(paths, model)
+    remarks = tuple(note for note in record.notes if note not in replaced)
+    return Source(
+        path=paths[0],
+        run=run,
+        records=(replace(record, notes=remarks),),
+        output=None,
+        folder=paths[0].parent,
+        warnings=tuple(replaced),
+        videos=records_of_videos(record, dimensions),
+    )

@@ -9,32 +9,18 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from pytest_vdb import files
 from pytest_vdb.errors import RecordError
-from pytest_vdb.records import Better, Environment, Measurement, Record, Run
+from pytest_vdb.records import Environment, Measurement, Record, Run
+from pytest_vdb.results.dimensions import IN_PERCENT, Dimension, Unlike, dimension_of, in_words
 
 FAMILY = "vbench."
 """What our names of VBench's dimensions begin with."""
 
 SUFFIX = "_eval_results.json"
 UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Dimension:
-    """One dimension of one model."""
-
-    mean: float
-    videos: tuple[tuple[str, float], ...] = ()
-    """Each video's path and value; empty where only the mean is known."""
-
-    @classmethod
-    def of(cls, videos: Sequence[tuple[str, float]]) -> Dimension:
-        """With the mean over the videos, of which there is at least one."""
-        return cls(sum(value for _, value in videos) / len(videos), tuple(videos))
 
 
 def render(dimensions: Mapping[str, Dimension]) -> str:
@@ -44,35 +30,46 @@ def render(dimensions: Mapping[str, Dimension]) -> str:
         dimensions: by VBench's names, without `vbench.`.
     """
     content = {
-        name: [found.mean, [{"video_path": path, "video_results": value} for path, value in found.videos]]
+        name: [
+            found.mean,
+            [
+                {"video_path": path, "video_results": value * 100 if name in IN_PERCENT else value}
+                for path, value in found.videos
+            ],
+        ]
         for name, found in dimensions.items()
     }
     return json.dumps(content, indent=4, ensure_ascii=False) + "\n"
 
 
 def read(path: Path) -> dict[str, Dimension]:
-    """A result file, in the order of its dimensions.
+    """A result file, in the order of its dimensions. One that cannot be read has no mean, and the reason.
 
     Raises:
         RecordError: not such a file, and what of it is not.
     """
     mend = "VBench writes {dimension: [mean, [{video_path, video_results}, ...]]}"
     content = files.read_json(path, error=RecordError, mend=mend)
-    try:
-        if not isinstance(content, dict):
-            raise _Unlike(f"it holds {_json_in_words(content)}")
-        found = {name: _dimension(result, name) for name, result in content.items()}
-        if not found:
-            raise _Unlike("it holds no dimension")
-    except _Unlike as problem:
-        raise RecordError(f"not a result file of VBench: {problem}", where=path, mend=mend) from None
+    if not isinstance(content, dict):
+        raise RecordError(f"not a result file of VBench: it holds {in_words(content)}", where=path, mend=mend)
+    found: dict[str, Dimension] = {}
+    readable = False
+    for name, result in content.items():
+        try:
+            found[name] = dimension_of(result, name)
+            readable = True
+        except Unlike as problem:
+            found[name] = Dimension(None, reason=str(problem))
+    if not readable:
+        why = next((str(dimension.reason) for dimension in found.values()), "it holds no dimension")
+        raise RecordError(f"not a result file of VBench: {why}", where=path, mend=mend)
     return found
 
 
 def is_results(path: Path) -> bool:
-    """Whether a path is such a file that can be read, by its content."""
+    """Whether a path is such a file, by all of its content: many a JSON holds some list that begins with a figure."""
     try:
-        return path.suffix == ".json" and bool(read(path))
+        return path.suffix == ".json" and all(found.mean is not None for found in read(path).values())
     except RecordError:
         return False
 
@@ -91,7 +88,8 @@ def published(
 ) -> tuple[Run, Record]:
     """What others measured of one model, as a record that says so.
 
-    The means are taken as they are written: over which clips, only who published them knows.
+    The means are taken as they are written: over which clips, only who published them knows. Where a mean is not that
+    of the videos beside it, a note says so.
 
     Args:
         path: a result file, and others of the same model: VBench writes one per dimension, or per date.
@@ -105,11 +103,7 @@ def published(
     """
     paths = (path, *more)
     name = stem(path) if model is None else model
-    dimensions, replaced = _put_together(paths, name)
-    measurements = tuple(
-        Measurement(name=f"{FAMILY}{dimension}", value=found.mean, unit="1", better=_BETTER, n=len(found.videos) or 1)
-        for dimension, found in dimensions.items()
-    )
+    dimensions, replaced = put_together(paths, name)
     place = path.name if not more else f"{len(paths)} files of {path.resolve().parent.name}/"
     record = Record(
         run=f"published-{name}",
@@ -118,10 +112,30 @@ def published(
         model=name,
         status="passed",
         published=place,
-        measurements=measurements,
-        notes=(*notes, *replaced),
+        measurements=tuple(
+            published_value(dimension, found.mean, reason=found.reason, n=found.n or 1)
+            for dimension, found in dimensions.items()
+        ),
+        notes=(*notes, *replaced, *_remarks_on_means(dimensions)),
     )
     return unknown_run(record.run), record
+
+
+def published_value(dimension: str, value: float | None, *, reason: str | None = None, n: int = 1) -> Measurement:
+    """A value of one of VBench's dimensions, by its name there; higher is better in all of them."""
+    return Measurement(name=f"{FAMILY}{dimension}", value=value, unit="1", better="higher", reason=reason, n=n)
+
+
+def _remarks_on_means(dimensions: Mapping[str, Dimension]) -> list[str]:
+    """What to know of the published means, and how many entries could not be read."""
+    remarks = []
+    for name, found in dimensions.items():
+        if found.remark is not None:
+            remarks.append(f"{FAMILY}{name}: {found.remark}")
+        if found.unreadable:
+            why = Counter(reason for _, reason in found.unreadable).most_common(1)[0][0]
+            remarks.append(f"{FAMILY}{name}: {len(found.unreadable)} of {found.n} videos without a value ({why})")
+    return remarks
 
 
 def unknown_run(name: str) -> Run:
@@ -133,6 +147,29 @@ def unknown_run(name: str) -> Run:
 def stem(path: Path) -> str:
     """A file's name without what VBench adds to each."""
     return path.name.removesuffix(SUFFIX).removesuffix(".json")
+
+
+def put_together(paths: Sequence[Path], model: str) -> tuple[dict[str, Dimension], list[str]]:
+    """The dimensions of all files of one model, and what was said twice; the later of two dates counts.
+
+    Raises:
+        RecordError: not a result file of VBench, or two of them give different values of one dimension.
+    """
+    found: dict[str, tuple[Dimension, Path]] = {}
+    replaced: list[str] = []
+    for path in sorted(paths, key=_date):
+        for name, dimension in read(path).items():
+            earlier, before = found.get(name, (dimension, path))
+            if earlier != dimension and not _date(before) < _date(path):
+                raise RecordError(
+                    f"{name} of {model} is {_mean_in_words(earlier)} here and {_mean_in_words(dimension)} in {path}",
+                    where=before,
+                    mend="leave one out, or say whose they are: MODEL=FILE",
+                )
+            if earlier != dimension:
+                replaced.append(f"{name} of {model}: {path.name} counts, {before.name} is older")
+            found[name] = dimension, path
+    return {name: dimension for name, (dimension, _) in found.items()}, replaced
 
 
 def models_of(paths: Sequence[Path]) -> dict[str, list[Path]]:
@@ -174,9 +211,6 @@ def distinct(folders: Collection[Path]) -> dict[Path, str]:
     return names
 
 
-_BETTER: Better = "higher"
-"""Of all of VBench's dimensions."""
-
 _DATE = re.compile(r"\d{4}-?\d\d-?\d\d(?:[-_T ]?\d\d[:.-]?\d\d(?:[:.-]?\d\d)?)?")
 _NOBODYS = frozenset(
     {"all", "custom", "final", "full", "input", "json", "long", "merged", "mode", "part", "run", "sampled", "test"}
@@ -184,10 +218,6 @@ _NOBODYS = frozenset(
     | {"output", "outputs", "quality", "score", "scores", "semantic", "total", "video", "videos"}
 )
 """Words that name no model."""
-
-
-class _Unlike(Exception):
-    """How a file differs from what VBench writes."""
 
 
 def _names_a_model(name: str, dimensions: Collection[str]) -> bool:
@@ -200,55 +230,10 @@ def _words_of(text: str) -> list[str]:
     return re.findall(r"[^\W\d_]+", text.casefold())
 
 
-def _put_together(paths: Sequence[Path], model: str) -> tuple[dict[str, Dimension], list[str]]:
-    """The dimensions of all files, and what was said twice; the later of two dates counts."""
-    found: dict[str, tuple[Dimension, Path]] = {}
-    replaced: list[str] = []
-    for path in sorted(paths, key=_date):
-        for name, dimension in read(path).items():
-            earlier, before = found.get(name, (dimension, path))
-            if earlier != dimension and not _date(before) < _date(path):
-                raise RecordError(
-                    f"{name} of {model} is {earlier.mean:g} here and {dimension.mean:g} in {path}",
-                    where=before,
-                    mend="leave one out, or say whose they are: MODEL=FILE",
-                )
-            if earlier != dimension:
-                replaced.append(f"{name} of {model}: {path.name} counts, {before.name} is older")
-            found[name] = dimension, path
-    return {name: dimension for name, (dimension, _) in found.items()}, replaced
+def _mean_in_words(dimension: Dimension) -> str:
+    return "without a mean" if dimension.mean is None else f"{dimension.mean:g}"
 
 
 def _date(path: Path) -> str:
     dated = _DATE.search(path.name)
     return "" if dated is None else re.sub(r"\D", "", dated[0])
-
-
-def _dimension(result: object, name: str) -> Dimension:
-    """VBench writes booleans for the dynamic degree and for human action."""
-    if not isinstance(result, list) or not 1 <= len(result) <= 2:
-        raise _Unlike(f"{name} is {_json_in_words(result)}")
-    videos = result[1] if len(result) == 2 else []
-    if not isinstance(videos, list):
-        raise _Unlike(f"the videos of {name} are {_json_in_words(videos)}")
-    return Dimension(_score_of(result[0], f"the mean of {name}"), tuple(_video_result(video, name) for video in videos))
-
-
-def _video_result(video: object, name: str) -> tuple[str, float]:
-    if not isinstance(video, dict) or not {"video_path", "video_results"} <= video.keys():
-        raise _Unlike(f"a video of {name} is {_json_in_words(video)}")
-    return str(video["video_path"]), _score_of(video["video_results"], f"a video of {name}")
-
-
-def _score_of(value: object, what: str) -> float:
-    if not isinstance(value, int | float):
-        raise _Unlike(f"{what} is {_json_in_words(value)}")
-    try:
-        return float(value)
-    except OverflowError:
-        raise _Unlike(f"{what} is a number of {len(str(value))} digits") from None
-
-
-def _json_in_words(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -50,36 +50,6 @@ def benjamini_hochberg(p_values: Sequence[P]) -> tuple[P, ...]:
     return tuple(adjusted)
 
 
-def holm_levels(p_values: Sequence[P], *, significance: float = SIGNIFICANCE) -> tuple[P, ...]:
-    """The confidence of the interval that goes with each of Holm's decisions: it excludes its null where Holm does.
-
-    The interval must be the one that its p-value comes from. What is rejected has the level at which it was: its side
-    is right family-wise, its ends are not simultaneous (for these take `simultaneous_level`). What is not rejected
-    shares the level at which Holm stopped.
-
-    Args:
-        p_values: in [0, 1], or None.
-        significance: of the family.
-
-    Returns:
-        Confidences in [1 - significance, 1), or None.
-
-    Source: Strassburger and Bretz 2008, Statistics in Medicine 27, who also show what such intervals cannot say.
-    """
-    levels: list[P] = list(p_values)
-    stopped: int | None = None
-    for left, index, p in _from_the_smallest(p_values):
-        if stopped is None and p * left >= significance:
-            stopped = left
-        levels[index] = simultaneous_level(stopped or left, significance=significance)
-    return tuple(levels)
-
-
-def simultaneous_level(count: int, *, significance: float = SIGNIFICANCE) -> float:
-    """The confidence of each of `count` intervals, so that all of them cover with 1 - significance (Bonferroni)."""
-    return 1 - significance / max(count, 1)
-
-
 def _from_the_smallest(p_values: Sequence[float | None]) -> Iterator[tuple[int, int, float]]:
     """(how many are not smaller, index, p) of each that has a p."""
     known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)

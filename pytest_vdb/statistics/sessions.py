@@ -44,11 +44,21 @@ def prediction_interval(history: Sequence[float], *, confidence: float = 0.99) -
         return Interval(ends=None, reason=f"a cost of {min(history):g} is not positive")
     from scipy.special import stdtrit
 
+    centre, error = one_more(history)
+    half = float(stdtrit(len(history) - 1, 0.5 + confidence / 2)) * error
+    return Interval(ends=(math.exp(centre - half), math.exp(centre + half)))
+
+
+def one_more(history: Sequence[float]) -> tuple[float, float]:
+    """Where the logarithm of one more session's cost lies, and how far off it is by (t with n - 1 degrees of freedom).
+
+    Args:
+        history: at least two positive costs.
+    """
     logs = [math.log(value) for value in history]
-    mean, n = mean_of(logs), len(logs)
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in logs) / (n - 1))
-    half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * deviation * math.sqrt(1 + 1 / n)
-    return Interval(ends=(math.exp(mean - half), math.exp(mean + half)))
+    centre, n = mean_of(logs), len(logs)
+    deviation = math.sqrt(math.fsum((value - centre) ** 2 for value in logs) / (n - 1))
+    return centre, deviation * math.sqrt(1 + 1 / n)
 
 
 def ratio_of_blocks(base: Sequence[float], head: Sequence[float], *, confidence: float = 0.95) -> Ratio:

@@ -7,41 +7,9 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import Literal
-
-Judgement = Literal["regressed", "improved", "equivalent", "inconclusive"]
-
-Ends = tuple[float, float]
 
 POWER = 0.8
 """The chance that the planned number of prompts decides."""
-
-
-def judge_worsening(corrected: Ends | None, margin: float, *, alone: Ends | None = None) -> Judgement:
-    """What an interval says beside a margin.
-
-    Nulls: of `regressed` that it got worse by no more than the margin; of `improved` that it got better by no more
-    than the margin; of `equivalent` that it got worse by the margin or more. Each is refuted where the interval lies
-    wholly beyond it, and is as rarely wrong as that end of the interval.
-
-    Args:
-        corrected: where "how much worse it got" lies, corrected over the family of rules; None where nobody can say.
-        margin: >= 0, how much worse it may get.
-        alone: the interval of this metric alone, by which `equivalent` is judged: a family's correction is against
-            false alarms. None: the corrected one.
-
-    Returns:
-        `equivalent` means non-inferior: worse by less than the margin, or better.
-    """
-    if corrected is None:
-        return "inconclusive"
-    low, high = corrected
-    if low > margin:
-        return "regressed"
-    if high < -margin:
-        return "improved"
-    least, most = alone or corrected
-    return "equivalent" if most < margin or least == most == margin == 0 else "inconclusive"
 
 
 def prompts_that_decide(

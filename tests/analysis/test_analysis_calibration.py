@@ -77,6 +77,7 @@ def test_what_cannot_be_measured_says_why_and_holds_nothing(tmp_path):
     assert answer.reason == "the moon is not full"
 
 
+@pytest.mark.slow
 def test_set_metrics_compare_all_degraded_scenes_with_the_scenes(tmp_path):
     answer = answers([fvd], "noise", tmp_path, tiny=True)["fvd"]
     assert answer.wiring

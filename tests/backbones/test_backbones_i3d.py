@@ -108,6 +108,7 @@ def test_other_names_are_matched_by_order_and_shape():
         torch.testing.assert_close(value, expected[key])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 def test_a_torchscript_archive_brings_its_own_epsilon(tmp_path):
     class Holder(torch.nn.Module):

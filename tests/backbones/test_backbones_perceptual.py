@@ -5,10 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from pytest_vdb.backbones import perceptual  # noqa: E402
 from pytest_vdb.backbones.contract import BackboneSource, Subject  # noqa: E402
 from pytest_vdb.backbones.networks.perceptual import Dists, L2Pool, Lpips, alexnet, vgg16  # noqa: E402
-from pytest_vdb.backbones.perceptual import DistsVgg, LpipsAlex  # noqa: E402
+from pytest_vdb.backbones.perceptual import DistsVgg, LpipsAlex, Pairwise  # noqa: E402
 from pytest_vdb.errors import CannotMeasure, WeightsBroken, WeightsMissing  # noqa: E402
 from pytest_vdb.metrics.engine import Engine  # noqa: E402
 from pytest_vdb.metrics.registry import MetricRegistry  # noqa: E402
@@ -109,21 +108,20 @@ def test_a_kept_reference_changes_nothing(tiny):
         np.testing.assert_array_equal(tiny.between(first, second, reference="kept"), anew)
 
 
-def test_references_too_large_to_keep_are_looked_at_anew(tiny, monkeypatch):
+@pytest.mark.parametrize(("kept_mib", "apart"), [(1024, 0), (0, 1)])
+def test_only_references_too_large_to_keep_are_looked_at_anew(tiny, kept_mib, apart):
+    """Another clip under the same name tells the two: what was kept of the first is what is compared with."""
     first, second = ramps()
-    monkeypatch.setattr(perceptual, "KEPT_MIB", 0)
-    tiny.between(first, second, reference="large")
-    assert "large" not in tiny._kept
+    pair = Pairwise(tiny.distance, "test", "cpu", kept_mib=kept_mib)
+    pair.between(first, first, reference="name")
+    found = pair.between(first, second, reference="name")
+    np.testing.assert_allclose(found, apart * tiny.between(first, second), atol=1e-6)
 
 
 def test_the_batch_changes_nothing(tiny):
     first, second = ramps(5)
-    one_by_one = tiny.between(first, second)
-    tiny._batch = 3
-    try:
-        np.testing.assert_allclose(tiny.between(first, second), one_by_one, rtol=1e-4, atol=1e-6)
-    finally:
-        tiny._batch = 1
+    in_threes = Pairwise(tiny.distance, "test", "cpu", batch=3)
+    np.testing.assert_allclose(in_threes.between(first, second), tiny.between(first, second), rtol=1e-4, atol=1e-6)
 
 
 def test_the_engine_measures_each_size_that_is_asked(tmp_path):
@@ -188,7 +186,7 @@ def test_dists_weighs_structure_and_texture_as_given():
     distance = Dists(trunk.eval(), texture, torch.zeros_like(texture))
     shuffled = noise_clip(1).frames
     mirrored = np.ascontiguousarray(shuffled[:, ::-1])
-    pair = perceptual._Pairwise(distance, "test", "cpu")
+    pair = Pairwise(distance, "test", "cpu")
     assert pair.between(shuffled, mirrored)[0] == pytest.approx(0, abs=1e-6)
     assert pair.between(shuffled, shuffled // 2)[0] == pytest.approx(1 - 0.8, abs=0.01)  # 2ab / (a^2 + b^2), b = a / 2
 

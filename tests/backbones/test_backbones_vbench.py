@@ -9,6 +9,7 @@ from torchvision import transforms
 
 from pytest_vdb.backbones import aesthetic, amt, dino, musiq, raft
 from pytest_vdb.backbones.contract import BackboneSource, Subject
+from pytest_vdb.backbones.networks import dino as layers_of_dino
 from pytest_vdb.backbones.networks import frames
 from pytest_vdb.backbones.networks import musiq as layers_of_musiq
 from pytest_vdb.backbones.networks.amt import Interpolator
@@ -58,12 +59,10 @@ def test_musiq_answers_as_pyiqas_does(height, width, expected):
 )
 def test_dino_answers_as_its_authors_does(height, width, expected):
     """facebookresearch/dino 7c446df with the same weights and pictures, stretched positions included."""
-    ours = dino.DinoV1(BackboneSource(tiny=True))
-    ours._side = 64
-    ours._model = filled(dino._vision_transformer(img_size=64, embed_dim=48, depth=2, num_heads=3))
+    model = filled(layers_of_dino.vision_transformer(img_size=64, embed_dim=48, depth=2, num_heads=3))
     pictures = np.random.default_rng(height + width).normal(0, 1, (1, 3, height, width)).astype(np.float32)
     with torch.inference_mode():
-        answer = ours.class_token(torch.from_numpy(pictures))
+        answer = layers_of_dino.class_token(model, torch.from_numpy(pictures))
     assert answer[0, :4].tolist() == pytest.approx(expected, abs=2e-5)
 
 
@@ -78,7 +77,7 @@ def test_frames_are_prepared_as_vbench_prepares_them(height, width):
     assert (ours - expected).abs().max() < 1e-4
     bicubic = transforms.Resize(64, interpolation=transforms.InterpolationMode.BICUBIC, antialias=False)
     network = OpenClip(BackboneSource(tiny=True))
-    mean, std = network._preprocessing["mean"], network._preprocessing["std"]
+    mean, std = network.preprocessing["mean"], network.preprocessing["std"]
     expected = transforms.Normalize(mean, std)(transforms.CenterCrop(64)(bicubic(tensors)) / 255)
     assert (network.prepare_as_vbench(frames.to_device(clip.frames, "cpu")) - expected).abs().max() < 1e-4
 
@@ -115,23 +114,23 @@ def test_flow_refuses_what_vbench_cannot_take():
     ],
 )
 def test_absent_networks_say_what_is_missing(tmp_path, monkeypatch, open_it, name):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
     with pytest.raises(WeightsMissing, match=name):
         open_it(BackboneSource(cache_dir=tmp_path, offline=True))
 
 
-@pytest.mark.parametrize("open_it", [dino.DinoV1, musiq.Musiq, amt.Amt, aesthetic._linear])
+@pytest.mark.parametrize("open_it", [dino.DinoV1, musiq.Musiq, amt.Amt, aesthetic.Aesthetic])
 def test_a_file_of_another_network_is_refused(tmp_path, open_it):
     path = tmp_path / "other.pth"
     torch.save({"weight": torch.zeros(1)}, path)
     with pytest.raises(WeightsBroken, match=r"other\.pth"):
-        open_it(path if open_it is aesthetic._linear else BackboneSource(path=path))
+        open_it(BackboneSource(path=path))
 
 
 def test_the_linear_layer_is_read(tmp_path):
     path = tmp_path / "sa_0_4_vit_l_14_linear.pth"
     torch.save({"weight": torch.full((1, 768), 2.0), "bias": torch.ones(1)}, path)
-    assert aesthetic._linear(path)(torch.ones(1, 768)).item() == 2 * 768 + 1
+    assert aesthetic.linear(path)(torch.ones(1, 768)).item() == 2 * 768 + 1
 
 
 def test_the_interpolator_has_the_checkpoints_parameters():

@@ -90,6 +90,7 @@ def tiny():
     return VideoMae(BackboneSource(tiny=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [16, 6, 19])
 def test_the_authors_checkpoint_gives_cd_fvds_features(tmp_path, frames):
     path = tmp_path / "vit_small_ssv2_ft.pth"
@@ -120,7 +121,7 @@ def test_tiny_weights_tell_clips_apart(tiny):
 
 def test_a_saved_folder_is_opened_and_named(tiny, tmp_path):
     folder = tmp_path / "my-videomae"
-    tiny._model.save_pretrained(folder)
+    tiny.model.save_pretrained(folder)
     opened = VideoMae(BackboneSource(path=folder))
     assert opened.identity.startswith("my-videomae@")
     clip = Subject(clip=noise(4))
@@ -129,28 +130,29 @@ def test_a_saved_folder_is_opened_and_named(tiny, tmp_path):
 
 def test_the_biases_of_checkpoints_published_before_transformers_5_are_read_or_missed_aloud(tiny, tmp_path):
     """They were called `q_bias` and `v_bias`; some releases of transformers took zeros instead, without a word."""
-    state = {name: value.clone() for name, value in tiny._model.state_dict().items()}
+    state = {name: value.clone() for name, value in tiny.model.state_dict().items()}
     for name in [name for name in state if name.endswith(("query.bias", "value.bias"))]:
         old = name.replace("query.bias", "q_bias").replace("value.bias", "v_bias")
         state.pop(name)
         state[old] = torch.full((32,), 0.5)
     save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    tiny._model.config.save_pretrained(tmp_path)
+    tiny.model.config.save_pretrained(tmp_path)
     try:
         opened = VideoMae(BackboneSource(path=tmp_path))
     except WeightsBroken:
         return
-    assert opened._model.videomae.encoder.layer[0].attention.attention.query.bias.tolist() == [0.5] * 32
+    assert opened.model.videomae.encoder.layer[0].attention.attention.query.bias.tolist() == [0.5] * 32
 
 
 def test_weights_of_pretraining_alone_are_refused(tiny, tmp_path):
-    tiny._model.save_pretrained(tmp_path)
+    tiny.model.save_pretrained(tmp_path)
     state = {name: value for name, value in load_file(tmp_path / "model.safetensors").items() if "fc_norm" not in name}
     save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(WeightsBroken, match=r"lacks 2 of VideoMAE's weights, 'fc_norm\.bias' first"):
         VideoMae(BackboneSource(path=tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [lambda state: state.pop("fc_norm.bias"), lambda state: state.clear()])
 def test_a_file_of_another_network_is_refused(tmp_path, spoil):
     state = authors_state()

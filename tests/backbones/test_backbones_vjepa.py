@@ -35,7 +35,7 @@ def test_long_clips_are_sampled_evenly_and_odd_ones_padded():
 
 def test_a_saved_folder_is_opened_and_named(tiny, tmp_path):
     folder = tmp_path / "my-vjepa"
-    tiny._model.save_pretrained(folder)
+    tiny.model.save_pretrained(folder)
     opened = VJepa(BackboneSource(path=folder))
     assert opened.identity.startswith("my-vjepa@")
     clip = Subject(clip=noise(4))

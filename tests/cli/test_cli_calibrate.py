@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from pytest_vdb.cli import main
 from pytest_vdb.degradations import DEGRADATIONS
 
 
+@pytest.mark.slow
 def test_the_default_claims_of_single_frames_hold(capsys):
     assert main(["calibrate", "--metrics", "sharpness,frozen_frames", "--scenes", "2", "--device", "cpu"]) == 0
     shown = capsys.readouterr().out

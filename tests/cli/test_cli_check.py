@@ -54,6 +54,7 @@ def test_a_model_that_fails_gives_exit_status_1_and_says_which_checks(own, capsy
     assert report["passed"] is False
 
 
+@pytest.mark.slow
 def test_the_markdown_names_model_revision_environment_and_every_finding(own, tmp_path, capsys):
     output = tmp_path / "reports" / "conformance.md"
     assert main(["check", "ltx-video,careless*", "--from", own, "--output", str(output)]) == 1
@@ -89,6 +90,7 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_loaded(own, capsys, 
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_model_without_its_weights_fails_to_load_and_says_how_to_get_them(own, capsys, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", "empty")
@@ -100,6 +102,7 @@ def test_a_model_without_its_weights_fails_to_load_and_says_how_to_get_them(own,
     assert "Lightricks/LTX-Video" in finding["detail"]
 
 
+@pytest.mark.slow
 def test_cards_are_compared_with_the_counted_parameters(capsys):
     assert main(["models", "wan2.1-t2v-1.3b,wan2.2-t2v-a14b,calibration-shapes", "--check", "--json"]) == 0
     one, two_experts = json.loads(capsys.readouterr().out)
@@ -116,6 +119,7 @@ def test_a_card_that_is_off_by_more_than_two_percent_is_wrong(capsys):
     assert "1 differ by more than 2%: cogvideox-2b" in printed
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_neither_right_nor_wrong():
     registry = Registry.from_catalog()
     without_architecture = replace(registry.get("cogvideox-2b"), architecture=None)

@@ -114,7 +114,7 @@ def test_init_extends_a_pyproject_as_it_is_written(tmp_path, capsys):
         assert main(["init", str(tmp_path)]) == 0
         after = pyproject.read_bytes()
         assert after.startswith(before)
-        assert tomllib.loads(after.decode())["tool"]["vdb"]["gate"]["clip_similarity"] == "-2%"
+        assert tomllib.loads(after.decode())["tool"]["vdb"]["gate"]["sharpness"] == "-5%"
         assert (b"\r\n" in before) == (b"\r\n" in after)
         assert after.count(b"\n") == after.count(b"\r\n") or b"\r\n" not in before
         assert main(["init", str(tmp_path)]) == 0

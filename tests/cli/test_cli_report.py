@@ -68,6 +68,7 @@ def test_several_sessions_over_the_same_clips_are_one_row(place):
     assert row["sharpness_prompts"] == row["psnr_prompts"] == "3"
 
 
+@pytest.mark.slow
 def test_metrics_of_the_whole_set_stand_in_the_same_row(place):
     score("veo", "--metrics", "sharpness,diversity", "--tiny")
     assert main(["report", "reports/scores/veo.jsonl", "--formats", "csv"]) == 0

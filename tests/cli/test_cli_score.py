@@ -349,6 +349,7 @@ def test_one_clip_alone_forgets_no_other(place):
     assert names_in(place / "all.jsonl") == ["a.npy", "b.npy"]
 
 
+@pytest.mark.slow
 def test_two_sessions_at_once_on_one_file_lose_nothing(place):
     for model in ("wan", "cog"):
         save(place / model, *"abcdef")

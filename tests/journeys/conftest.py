@@ -53,6 +53,10 @@ TROUBLE = ("Traceback (most recent call last)", "INTERNALERROR", "\x1b[", "Excep
 """What no screen shows."""
 
 
+WITHOUT = " ".join(f"-p no:{name}" for name in ("randomly", "html", "html_fixtures", "metadata", "anyio", "pytest_cov"))
+"""Plugins of our own tests, which no user needs to have."""
+
+
 @dataclass(frozen=True)
 class Screen:
     """What one command showed."""
@@ -174,7 +178,7 @@ def user(tmp_path: Path, cache: Path) -> User:
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTEST_ADDOPTS": "-p no:randomly",  # a plugin of our own tests, which no user needs to have
+            "PYTEST_ADDOPTS": WITHOUT,
         },
     )
 

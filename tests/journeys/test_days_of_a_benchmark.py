@@ -12,6 +12,8 @@ import pytest
 pytestmark = pytest.mark.slow  # whole days, in processes of their own
 
 RUN = "pytest benchmarks/ --vdb-models=noise,dim --vdb-prompts=smoke:4 --vdb-metrics=spread"
+SIX = RUN.replace("smoke:4", "smoke")
+"""The fewest prompts that show what is plainly worse."""
 
 
 def test_the_same_command_twice_then_compare(project):
@@ -40,17 +42,37 @@ def test_two_workers_on_a_cpu_then_compare_gate_and_report(project):
 
 
 def test_a_baseline_a_change_that_makes_it_worse_and_a_gate_that_sees_it(project):
-    project.types(RUN).ends(0)
+    project.types(SIX).ends(0)
     project.types("vdb baseline save reports/runs/* -o fixtures/baselines/main.json").ends(0)
+    project.types("vdb baseline list").ends(0).shows("fixtures/baselines/main.json", "reports/runs/")
+    project.types("vdb baseline show fixtures/baselines/main.json").ends(0).shows("spread 1", "6/6")
     project.changes("conftest.py", "spread=128", "spread=96")
-    gated = f"{RUN} --vdb-baseline=fixtures/baselines/main.json --vdb-fail-on='spread:-2%'"
+    gated = f"{SIX} --vdb-baseline=fixtures/baselines/main.json --vdb-fail-on='spread:-2%'"
     seen = project.types(gated).ends(1).shows("regressed", "spread of dim", "1 regressed, 1 equivalent")
     seen.shows("FAILED vdb-gates::spread[test_generation--dim]")
+    judged = f"vdb gate {project.runs()[-1]} --baseline fixtures/baselines/main.json --fail-on"
+    project.types(f"{judged} 'spread:-2%' --json").ends(1).shows('"verdict": "regressed"')
+    project.types(f"{judged} 'spread:-50%'").ends(0).shows("2 equivalent")
+    project.types(f"{judged} 'spred:-2%'").ends(2).shows("did you mean 'spread'?")
     project.changes("conftest.py", "spread=96", "spread=128")
-    project.types(gated).ends(0).shows("2 equivalent")
-    project.types(f"{RUN} --vdb-baseline=fixtures/baselines/main.json --vdb-fail-on='spred:-2%'").ends(4).shows(
+    project.types(f"{gated} --vdb-strict").ends(0).shows("2 equivalent")
+    project.types(f"{SIX} --vdb-baseline=fixtures/baselines/main.json --vdb-fail-on='spred:-2%'").ends(4).shows(
         "did you mean 'spread'?"
     )
+
+
+def test_a_run_for_other_tools_and_back(project):
+    project.types(f"{RUN} --junitxml=junit.xml").ends(0)
+    assert '<property name="vdb.spread" value=' in project.reads("junit.xml")
+    (run,) = project.runs()
+    project.types("vdb convert --list").ends(0).shows("bencher", "writes and reads")
+    project.types(f"vdb convert {run} --to bencher:bmf.json --json").ends(0)
+    assert '"spread"' in project.reads("bmf.json")
+    project.types(f"vdb convert {run} --to eval-results:hub --dataset bench/smoke").ends(0).shows("hub/noise/")
+    project.types(f"vdb convert {run} --to pytest-benchmark:timings.json").ends(0).shows("left out:", "spread")
+    project.types("vdb convert timings.json --to run:again").ends(0).shows("again/runs/")
+    project.types("vdb report again/runs/* -o again").ends(0).shows("2 models, 4 prompts, 8 tests: 8 passed")
+    project.types(f"vdb convert {run} --to benchr").ends(1).shows("did you mean 'bencher'?")
 
 
 def test_a_benchmark_that_vanished_does_not_pass_its_gate(project):
@@ -58,7 +80,7 @@ def test_a_benchmark_that_vanished_does_not_pass_its_gate(project):
     project.types(RUN).ends(0)
     project.types("vdb baseline save reports/runs/* -o base.json").ends(0)
     half = RUN.replace("benchmarks/", "benchmarks/test_slow.py")
-    project.types(f"{half} --vdb-baseline=base.json --vdb-fail-on='spread:-1%'").ends(1).shows("missing")
+    project.types(f"{half} --vdb-baseline=base.json --vdb-fail-on='spread:-1%'").ends(12).shows("missing")
 
 
 def test_killed_and_gone_on_with(project):
@@ -106,18 +128,19 @@ def wait_for(path, seconds=60.0):
 
 
 def test_typos_cost_a_second_and_not_a_night(project):
-    for option, said in (
+    for options, said in (
         ("--vdb-models=nois", "did you mean 'noise'?"),
+        ("--vdb-models=nois -n 2", "did you mean 'noise'?"),
         ("--vdb-metrics=spred", "did you mean 'spread'?"),
+        ("--vdb-metrics=spred -n 2", "did you mean 'spread'?"),
         ("--vdb-prompts=smok", "did you mean 'smoke'?"),
-        ("--vdb-device=gpu", "One of: cpu, cuda, cuda:N, mps, auto."),
+        ("--vdb-device=gpu -n 2", "One of: cpu, cuda, cuda:N, mps, auto."),
         ("--vdb-recipe=frame=9", "did you mean 'frames'?"),
         ("--vdb-report=htm", "did you mean 'html'?"),
         ("--vdb-budget=lots", "write one like 8GiB or 500M"),
     ):
-        for workers in ("", "-n 2"):
-            seen = project.types(f"{RUN} {option} {workers}").shows(said)
-            assert seen.status != 0
+        seen = project.types(f"{RUN} {options}").shows(said)
+        assert seen.status != 0
     assert not (project.folder / "reports").exists()
 
 

@@ -128,6 +128,21 @@ def test_what_vbench_published_beside_ones_own(project):
     project.types("vdb prompts smoke.json").ends(0)
 
 
+def test_two_published_results_are_compared_and_their_scores_said(user):
+    ours = json.loads((FIXTURES / "published" / "amd_mi355x_vbench_eval_results.json").read_text())
+    user.writes("ours_eval_results.json", json.dumps(ours))
+    for video in ours["scene"][1]:
+        video["video_path"] = f"theirs/{Path(video['video_path']).name}"
+        video["video_results"] = video["video_results"] * 0.5
+    user.writes("theirs_eval_results.json", json.dumps(ours))
+    seen = user.types("vdb compare ours_eval_results.json theirs_eval_results.json").ends(0)
+    seen.shows(
+        "248 prompts", "A (ours) is better in vbench.scene, mlperf.vbench_score", "10 of 16 dimensions are missing"
+    )
+    seen = user.types("vdb report ours_eval_results.json theirs_eval_results.json -o both").ends(0)
+    seen.shows("mlperf.vbench_score", "69.98", "over each video's last frame")
+
+
 def test_does_a_metric_say_what_people_say(user):
     shutil.copy(FIXTURES / "ratings" / "t2vscore_results.csv", user.folder / "results.csv")
     shutil.copy(FIXTURES / "ratings" / "t2vscore_alignment_score.json", user.folder / "alignment.json")

@@ -189,6 +189,7 @@ def test_luma_is_within_a_level_of_bt601():
     assert np.abs(luma(frame) - exact).max() < 1.5
 
 
-def test_the_mean_difference_does_not_depend_on_the_order():
-    a, b = noise(2).frames
-    assert mean_absolute_difference(a, b) == mean_absolute_difference(b, a)
+def test_the_mean_difference_is_exact_block_by_block_and_in_either_order():
+    a, b = noise(2, 300, 301).frames
+    exact = np.abs(a.astype(int) - b).mean()
+    assert mean_absolute_difference(a, b) == mean_absolute_difference(b, a) == pytest.approx(exact, rel=1e-12)

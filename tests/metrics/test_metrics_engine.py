@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pytest_vdb.backbones.contract import backbone
 from pytest_vdb.errors import CannotMeasure, MetricError, WeightsBroken
 from pytest_vdb.metrics.contract import ReferenceFeatures, Score, metric
 from pytest_vdb.metrics.engine import Engine, Scores, left_out
@@ -71,28 +72,6 @@ def test_features_are_recorded_per_frame_as_unit_vectors(scores):
     assert scores.identities == {"clip_image": "tiny", "clip_text": "tiny"}
 
 
-def test_each_network_sees_each_clip_once():
-    bench = engine(NETWORK_METRICS)
-    bench.measure(noise(), PROMPT)
-    looks = []
-    backbone = bench._backbones["clip"]
-    original = backbone.features
-    backbone.features = lambda name, subject: (looks.append(name), original(name, subject))[1]
-    bench.measure(noise(), PROMPT)
-    assert sorted(looks) == ["clip_image", "clip_text"]
-
-
-def test_rescoring_from_features_needs_no_clip(scores):
-    again = engine(NETWORK_METRICS).rescore(scores, PROMPT)
-    assert again.measurements == scores.measurements
-
-
-def test_rescoring_says_what_only_the_clip_could_tell(scores):
-    (sharpness,) = engine("sharpness").rescore(scores).measurements
-    assert sharpness.value is None
-    assert "needs the clip itself" in sharpness.reason
-
-
 def test_absent_weights_are_a_reason_with_the_mend():
     for measurement in engine(NETWORK_METRICS, tiny=False).measure(noise(), PROMPT).measurements:
         if measurement.value is None:
@@ -106,6 +85,7 @@ def test_a_path_that_does_not_exist_is_named(tmp_path):
     assert "nowhere.safetensors" in bench.measure(noise(), PROMPT).measurements[0].reason
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_network_is_an_error(tmp_path):
     path = tmp_path / "ViT-B-32-mine.safetensors"
     path.write_bytes(b"not weights")
@@ -148,11 +128,20 @@ def test_a_series_that_is_not_finite_is_left_out_and_said():
 
 
 def test_features_that_are_not_finite_make_no_number():
-    bench = engine("clip_consistency")
-    bench.measure(noise())
-    with_nan = np.full((5, 32), np.nan, np.float32)
-    bench._backbones["clip"].features = lambda name, subject: with_nan
-    (measurement,) = bench.measure(noise()).measurements
+    class Plugin:
+        @backbone("overflowing", features="overflow")
+        class Overflowing:
+            identity = "overflowing"
+
+            def __init__(self, source): ...
+
+            def features(self, name, subject):
+                return np.full(3, np.nan, np.float32)
+
+        largest = metric("largest", unit="1", better="higher")(lambda overflow: float(overflow.max()))
+
+    (spec,) = MetricRegistry.builtin().add_from(Plugin)
+    (measurement,) = Engine([spec], cache_dir=Path()).measure(noise()).measurements
     assert measurement.value is None
     assert "not finite" in measurement.reason
 
@@ -276,8 +265,7 @@ def test_features_seen_through_different_weights_are_not_mixed():
 
 
 def test_looking_aside_changes_nothing():
-    bench, aside = engine(), engine()
-    aside._look_aside = True
+    bench, aside = engine(), engine(aside=True)
     assert bench.measure(noise(), PROMPT).measurements == aside.measure(noise(), PROMPT).measurements
 
 

@@ -138,20 +138,6 @@ def test_sets_that_cannot_be_compared_are_an_error():
         frechet_distance(np.ones((0, 4)), np.ones((6, 4)))
 
 
-def test_moments_merge_as_if_they_had_been_taken_together():
-    rng = np.random.default_rng(0)
-    features = (rng.standard_normal((500, 32)) + 300).astype(np.float32)
-    whole = Moments.of(features)
-    merged = Moments.of_batches(np.array_split(features, 7))
-    other_order = Moments.of_batches(np.array_split(features, 7)[::-1])
-    for moments in (merged, other_order):
-        assert moments.n == 500
-        np.testing.assert_allclose(moments.mean, whole.mean, rtol=1e-14)
-        np.testing.assert_allclose(moments.covariance(), np.cov(features.T.astype(np.float64)), atol=1e-11)
-        np.testing.assert_allclose(moments.second(), whole.second(), rtol=1e-13)
-        assert moments.fourth_powers == pytest.approx(whole.fourth_powers)
-
-
 def test_moments_survive_their_arrays():
     moments = Moments.of(np.random.default_rng(0).standard_normal((20, 5)))
     again = Moments.from_arrays(moments.arrays())

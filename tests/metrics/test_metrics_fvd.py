@@ -63,6 +63,7 @@ def test_two_clips_have_a_distance_and_no_interval():
     assert score.interval is None
 
 
+@pytest.mark.slow
 def test_infinity_removes_the_bias():
     """Two samples of one distribution: the plain distance is far from 0, the extrapolated one is not."""
     first, second = draw(800, 100, 0), draw(800, 100, 1)

@@ -70,6 +70,7 @@ def test_flicker_is_the_complement():
     assert vbench.temporal_flickering(Clip(np.repeat(noise(1).frames, 3, axis=0), 8.0)).value == 1
 
 
+@pytest.mark.slow
 def test_the_prompt_free_dimensions_are_measured_with_tiny_networks(tmp_path):
     specs = [spec for spec in MetricRegistry.builtin().select("vbench.*") if spec.scope == "clip"]
     scores = Engine(specs, tiny=True, cache_dir=tmp_path).measure(noise(3, 128, 136))
@@ -127,9 +128,7 @@ def vbench_package(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     monkeypatch.setenv("VBENCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("VDB_VBENCH_PYTHON", sys.executable)
-    vbench_files._package.cache_clear()
-    yield tmp_path / "cache"
-    vbench_files._package.cache_clear()
+    return tmp_path / "cache"
 
 
 def networks_of(cache: Path, dimension: str) -> None:
@@ -184,6 +183,7 @@ def test_dimensions_about_actions_and_objects_take_vbenchs_prompts_only(vbench_p
         vbench_files.delegate("human_action", [noise(2)], prompts_of("a cat"))
 
 
+@pytest.mark.slow
 def test_what_fails_inside_the_package_is_said_in_its_last_words(vbench_package):
     networks_of(vbench_package, "scene")
     with pytest.raises(CannotMeasure, match="VBench's scene failed: ZeroDivisionError: division by zero"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_terminal_that_lacks_characters_shows_the_table_line_by_line(project, monkeypatch, encoding):
     monkeypatch.setenv("PYTHONIOENCODING", encoding)

@@ -18,7 +18,8 @@ import pytest
 
 from pytest_vdb import reporters
 from pytest_vdb.analysis import Leaderboard, build, ratings
-from pytest_vdb.analysis.gate import judge, parse_rules
+from pytest_vdb.analysis.gate import judge
+from pytest_vdb.analysis.rules import parse_rules
 from pytest_vdb.errors import OutputError, UnknownName
 from pytest_vdb.escaping import visible
 from pytest_vdb.records import Baseline, Failure, Measurement, Record, to_json
@@ -545,8 +546,9 @@ def test_verdicts_in_the_terminal_come_worst_first_with_their_figures():
     lines = gate.render_terminal(judged(), width=400).splitlines()
     assert lines[0].startswith("FAILED regressed    sharpness of wan2.1-t2v-1.3b: 0.0")
     assert "did you mean 'sharpness'" in lines[1]
-    assert lines[2].startswith("ok     improved     latency")
-    assert lines[3] == "1 regressed, 1 missing, 1 improved"
+    assert lines[2].startswith("ok     inconclusive latency")
+    assert lines[3] == "1 regressed, 1 missing, 1 inconclusive"
+    assert gate.render_terminal(judged(), strict=True, width=400).splitlines()[2].startswith("FAILED inconclusive")
     assert max(map(len, gate.render_terminal(judged(), width=80).splitlines())) <= 80
 
 

@@ -11,7 +11,8 @@ import example_run as example
 import pytest
 
 from pytest_vdb.analysis import build
-from pytest_vdb.analysis.gate import judge, parse_rules
+from pytest_vdb.analysis.gate import judge
+from pytest_vdb.analysis.rules import parse_rules
 from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.records import Baseline, Record
 from pytest_vdb.reporters import csv, gate, html, latex, markdown, terminal

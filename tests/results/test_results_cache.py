@@ -90,6 +90,7 @@ def test_an_entry_without_its_video_is_a_miss(cache):
     assert cache.get(key) is None
 
 
+@pytest.mark.slow
 def test_writers_may_race(cache):
     key = cache.key(model="wan")
     script = f"""

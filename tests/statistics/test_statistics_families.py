@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_vdb.statistics.families import benjamini_hochberg, holm, holm_levels, simultaneous_level
-from pytest_vdb.statistics.means import paired_t_p_values, t_interval
+from pytest_vdb.statistics.families import benjamini_hochberg, holm
 
 
 def test_holm_matches_its_definition_by_hand():
@@ -24,7 +23,7 @@ def test_benjamini_hochberg_is_scipys():
     assert benjamini_hochberg([]) == ()
 
 
-@pytest.mark.parametrize("correct", [holm, benjamini_hochberg, holm_levels])
+@pytest.mark.parametrize("correct", [holm, benjamini_hochberg])
 def test_what_has_no_p_passes_through_and_does_not_count(correct):
     without = correct([0.01, 0.04, 0.03])
     assert correct([None, 0.01, 0.04, None, 0.03]) == (None, without[0], without[1], None, without[2])
@@ -40,20 +39,3 @@ def test_no_correction_lowers_a_p_or_changes_the_order():
             assert p <= share + 1e-15 <= anywhere + 2e-15
         order = np.argsort(p_values)
         assert (np.diff(np.array(by_holm)[order]) >= 0).all()
-
-
-def test_an_interval_at_its_level_excludes_zero_where_holm_rejects():
-    generator = np.random.default_rng(3)
-    for _ in range(30):
-        differences = generator.normal(0.5, 1, (12, 8))
-        p_values = [float(p) for p in paired_t_p_values(differences)]
-        levels = holm_levels(p_values)
-        for adjusted, level, values in zip(holm(p_values), levels, differences.T, strict=True):
-            low, high = t_interval(values.tolist(), confidence=level)
-            assert (low > 0 or high < 0) == (adjusted < 0.05)
-
-
-def test_a_family_of_one_has_the_usual_level():
-    assert holm_levels([0.3]) == (0.95,)
-    assert simultaneous_level(20) == pytest.approx(0.9975)
-    assert holm_levels([0.001, 0.9, 0.8]) == pytest.approx((1 - 0.05 / 3, 0.975, 0.975))

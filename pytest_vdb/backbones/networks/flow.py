@@ -12,36 +12,41 @@ from typing import Any
 import torch
 import torch.nn.functional as functional
 
-PAIRS = 8
-FRAMES = 32
+PAIRS, FRAMES = 8, 32
+"""How many go through the recurrent half at once, and how many through the encoders."""
 MOTION_BOUNDARY, OCCLUSION = (0.01, 0.002), (0.01, 0.5)
 """Ruder et al., Artistic style transfer for videos (arXiv 1604.08610), after Sundaram et al. 2010."""
 
 
-def flow_both_ways(model: Any, frames: torch.Tensor, updates: int) -> torch.Tensor:
+def flow_both_ways(
+    model: Any, frames: torch.Tensor, updates: int, *, at_once: tuple[int, int] = (PAIRS, FRAMES)
+) -> torch.Tensor:
     """Flow between neighbours, `(2, T-1, 2, H, W)`: from each frame to the next, and from each next one back.
 
     Args:
         model: a torchvision RAFT.
         frames: `(T, 3, H, W)` in [-1, 1], sides divisible by 8.
         updates: how often the estimate is refined.
+        at_once: pairs, and frames: what memory allows; the flow is the same.
     """
     count = len(frames) - 1
     pairs = [(t, t + 1) for t in range(count)] + [(t + 1, t) for t in range(count)]
-    return _flow(model, frames, pairs, updates).unflatten(0, (2, count))
+    return _flow(model, frames, pairs, updates, at_once).unflatten(0, (2, count))
 
 
 def flow_onward(model: Any, frames: torch.Tensor, updates: int) -> torch.Tensor:
     """Flow from each frame to the next, `(T-1, 2, H, W)`; arguments as of `flow_both_ways`."""
-    return _flow(model, frames, [(t, t + 1) for t in range(len(frames) - 1)], updates)
+    return _flow(model, frames, [(t, t + 1) for t in range(len(frames) - 1)], updates, (PAIRS, FRAMES))
 
 
-def _flow(model: Any, frames: torch.Tensor, pairs: list[tuple[int, int]], updates: int) -> torch.Tensor:
+def _flow(
+    model: Any, frames: torch.Tensor, pairs: list[tuple[int, int]], updates: int, at_once: tuple[int, int]
+) -> torch.Tensor:
+    few, some = at_once
     with torch.inference_mode():
-        seen = [model.feature_encoder(some) for some in frames.split(FRAMES)]
-        context = [model.context_encoder(some) for some in frames.split(FRAMES)]
-        seen, context = torch.cat(seen), torch.cat(context)
-        flows = [_refine(model, seen, context, pairs[i : i + PAIRS], updates) for i in range(0, len(pairs), PAIRS)]
+        seen = torch.cat([model.feature_encoder(part) for part in frames.split(some)])
+        context = torch.cat([model.context_encoder(part) for part in frames.split(some)])
+        flows = [_refine(model, seen, context, pairs[i : i + few], updates) for i in range(0, len(pairs), few)]
     return torch.cat(flows)
 
 

@@ -22,6 +22,7 @@ from pytest_vdb.models import workshop
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.onnx import graphs
 from pytest_vdb.models.onnx.graphs import ABOUT, Graph, NotExportable
+from pytest_vdb.places import code_beside
 from pytest_vdb.records import Prompt, Recipe, digest
 
 Generate = Callable[[Prompt, Recipe, int], Any]
@@ -35,9 +36,6 @@ TRIAL = Prompt(id="onnx-trial", text="a red ball rolls over a table")
 TRIAL_STEPS = 4
 MOST_CALLS = 8
 """Files for one part. A pipeline that needs more passes something new at every step."""
-
-_FILES = ("graphs.py", "backend.py", "operators.py")
-"""Files of this room whose change may change what is exported."""
 
 
 class Part:
@@ -195,14 +193,13 @@ def _refuse_what_was_refused(part: Part) -> None:
 
 def _identity_of_network(card: ModelCard, recipe: Recipe, network: Any) -> str:
     """Of everything that an exported file depends on, the weights' values among it (a LoRA is part of them)."""
-    sources = [Path(__file__).with_name(name) for name in _FILES]
     return digest(
         {
             "pipeline": card.pipeline,
             "recipe": recipe.digest(),
             "network": [type(network).__name__, repr(sorted(dict(network.config).items()))],
             "weights": _digest_of_weights(network),
-            "code": [hashlib.sha256(source.read_bytes()).hexdigest() for source in sources],
+            "code": code_beside(__file__),
             "versions": graphs.versions(),
         }
     )

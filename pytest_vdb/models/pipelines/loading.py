@@ -121,7 +121,7 @@ def _random(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSource) -
         )
     plan = architectures.preset(card.architecture)
     device = source.device if recipe.offload in (None, "none") else "cpu"
-    components = architectures.build(card.architecture, dtype=getattr(torch, recipe.dtype or "float32"), device=device)
+    components = architectures.build(plan, dtype=getattr(torch, recipe.dtype or "float32"), device=device)
     if classes.is_modular(kind):
         pipeline = modular.assemble(kind, components, inputs=calls.conditions(kind, card.task))
     else:

@@ -35,18 +35,21 @@ def preset(name: str) -> blueprints.Blueprint:
 
 
 def build(
-    name: str, *, dtype: torch.dtype, device: str | torch.device, only: Collection[str] | None = None
+    plan: blueprints.Blueprint,
+    *,
+    dtype: torch.dtype,
+    device: str | torch.device,
+    only: Collection[str] | None = None,
 ) -> dict[str, Any]:
-    """Every constructor argument of a preset's pipeline, its models full-size on the device.
+    """Every constructor argument of a pipeline, its models full-size on the device.
 
     Args:
-        name: a preset, or a pipeline class for the first preset of it.
+        plan: what it is made of: a `preset`.
         dtype: of the weights, but for those that a model keeps in float32 of its own accord.
         device: where the weights are made. Nothing large is made anywhere else.
         only: roles to build, e.g. `("transformer", "vae")`; None: all. The other models are left out.
 
     Raises:
-        UnknownName: no such preset.
         CardError: the installed libraries do not have one of its classes.
     """
     import torch
@@ -55,7 +58,7 @@ def build(
 
     filler = Filler(dtype, torch.device(device))
     built = {}
-    for role, component in preset(name).components.items():
+    for role, component in plan.components.items():
         if not blueprints.is_model(component):
             built[role] = blueprints.construct(component)
         elif only is None or role in only:

@@ -58,18 +58,19 @@ class Blueprint:
 
 
 @cache
-def blueprints(scale: str) -> Mapping[str, Blueprint]:
+def blueprints(scale: str, folder: Path = FOLDER) -> Mapping[str, Blueprint]:
     """All blueprints of a scale, by name.
 
     Args:
-        scale: a folder of `architectures/`: `tiny` or `full`.
+        scale: a folder in there: of ours `tiny` or `full`.
+        folder: where scales are described; default: ours.
 
     Raises:
         CardError: a part or pipeline is defined twice, or refers to one that does not exist.
     """
     parts: Table = {}
     pipelines: Table = {}
-    for path in sorted((FOLDER / scale).glob("*.toml")):
+    for path in sorted((folder / scale).glob("*.toml")):
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         for section, known in (("parts", parts), ("pipelines", pipelines)):
             for name, table in tables.get(section, {}).items():

@@ -8,7 +8,6 @@ unaligned), so only loaded ones give the same clips everywhere. What a pipeline 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -19,10 +18,8 @@ from pytest_vdb.errors import CardError, LibraryMissing
 from pytest_vdb.files import is_there
 from pytest_vdb.models import classes, workshop
 from pytest_vdb.models.weights import blueprints, modular
+from pytest_vdb.places import code_beside
 from pytest_vdb.records import digest
-
-_CODE = ("tiny.py", "blueprints.py", "random_weights.py", "tokenizers.py", "stand_ins.py", "modular.py")
-"""Files of this room whose change may change what is built."""
 
 
 def pipeline_classes() -> tuple[str, ...]:
@@ -84,11 +81,10 @@ def call_settings(pipeline_class: str) -> dict[str, Any]:
 
 
 def _identity_of_plan(plan: blueprints.Blueprint) -> str:
-    sources = [Path(__file__).with_name(name) for name in _CODE]
     return digest(
         {
             "components": plan.components,
-            "code": [hashlib.sha256(source.read_bytes()).hexdigest() for source in sources],
+            "code": code_beside(__file__),
             "versions": {package: version(package) for package in ("diffusers", "transformers", "torch")},
         }
     )

@@ -20,6 +20,7 @@ def sized(names):
     return [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in names]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sized(PUBLISHED))
 def test_a_preset_has_the_published_number_of_parameters(name):
     published = dict(architectures.preset(name).published)
@@ -69,14 +70,13 @@ def test_an_unknown_preset_names_its_neighbours():
 
 
 @pytest.fixture
-def small(monkeypatch):
-    """The fast path through `build`: a preset made of tiny parts."""
-    plan = blueprints.blueprint("tiny", "CogVideoXPipeline")
-    monkeypatch.setattr(architectures, "preset", lambda _name: plan)
+def small():
+    """The fast path through `build`: a plan of tiny parts."""
+    return blueprints.blueprint("tiny", "CogVideoXPipeline")
 
 
 def test_matrices_are_normal_and_nothing_stays_on_the_meta_device(small):
-    parts = architectures.build("small", dtype=torch.float32, device="cpu")
+    parts = architectures.build(small, dtype=torch.float32, device="cpu")
     for role in ("transformer", "text_encoder", "vae"):
         assert not any(tensor.is_meta for tensor in itertools.chain(parts[role].parameters(), parts[role].buffers()))
     weight = parts["text_encoder"].encoder.block[0].layer[1].DenseReluDense.wi_0.weight
@@ -85,7 +85,7 @@ def test_matrices_are_normal_and_nothing_stays_on_the_meta_device(small):
 
 
 def test_buffers_are_what_the_constructor_computes(small):
-    built = architectures.build("small", dtype=torch.float32, device="cpu", only=("transformer",))["transformer"]
+    built = architectures.build(small, dtype=torch.float32, device="cpu", only=("transformer",))["transformer"]
     plain = blueprints.construct(blueprints.blueprint("tiny", "CogVideoXPipeline").components["transformer"])
     expected = dict(plain.named_buffers())
     assert expected
@@ -93,7 +93,7 @@ def test_buffers_are_what_the_constructor_computes(small):
 
 
 def test_tied_weights_stay_tied(small):
-    encoder = architectures.build("small", dtype=torch.float32, device="cpu", only=("text_encoder",))["text_encoder"]
+    encoder = architectures.build(small, dtype=torch.float32, device="cpu", only=("text_encoder",))["text_encoder"]
     assert encoder.shared.weight is encoder.encoder.embed_tokens.weight
 
 
@@ -101,7 +101,7 @@ def test_two_builds_are_equal_and_leave_torch_as_it_was(small):
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    first, second = (architectures.build("small", dtype=torch.bfloat16, device="cpu") for _ in range(2))
+    first, second = (architectures.build(small, dtype=torch.bfloat16, device="cpu") for _ in range(2))
     assert torch.equal(torch.rand(2), expected)
     assert torch.get_default_dtype() == torch.float32
     assert torch.nn.Linear(2, 2).weight.device.type == "cpu"
@@ -121,12 +121,8 @@ def test_no_two_rows_of_a_large_matrix_are_alike():
 
 
 def test_modules_that_a_model_keeps_in_float32_are_kept():
-    parts = {}
     plan = blueprints.blueprint("tiny", "WanPipeline")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(architectures, "preset", lambda _name: plan)
-        parts = architectures.build("small", dtype=torch.bfloat16, device="cpu", only=("transformer",))
-    transformer = parts["transformer"]
+    transformer = architectures.build(plan, dtype=torch.bfloat16, device="cpu", only=("transformer",))["transformer"]
     assert transformer.condition_embedder.time_embedder.linear_1.weight.dtype == torch.float32
     assert transformer.blocks[0].attn1.to_q.weight.dtype == torch.bfloat16
 
@@ -137,7 +133,8 @@ def test_wan_is_built_at_its_full_size_and_generates_finite_frames():
     import diffusers
     import numpy as np
 
-    parts = architectures.build("wan2.1-t2v-1.3b", dtype=torch.bfloat16, device="cpu", only=("transformer", "vae"))
+    wan = architectures.preset("wan2.1-t2v-1.3b")
+    parts = architectures.build(wan, dtype=torch.bfloat16, device="cpu", only=("transformer", "vae"))
     pipe = diffusers.WanPipeline(**parts | {"text_encoder": None, "tokenizer": None})
     pipe.set_progress_bar_config(disable=True)
     clips = [

@@ -20,15 +20,14 @@ blue = 0
 
 
 @pytest.fixture
-def read(tmp_path, monkeypatch):
+def read(tmp_path):
     """Write TOML files and read them as a scale."""
-    monkeypatch.setattr(blueprints, "FOLDER", tmp_path)
     (tmp_path / "toy").mkdir()
 
     def reader(**files):
         for name, text in files.items():
             (tmp_path / "toy" / f"{name}.toml").write_text(text)
-        return blueprints.blueprints.__wrapped__("toy")
+        return blueprints.blueprints("toy", tmp_path)
 
     return reader
 

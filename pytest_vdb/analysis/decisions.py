@@ -1,0 +1,292 @@
+"""From what two runs measured to verdicts, all rules at once: what got worse by more than its margin, surely?
+
+Any wrong `regressed` in a whole run is to be as rare as 1 in 20. What is asked of prompts, of whole sets and of costs
+is tested in three ways, and each way has its share of that one:
+
+- *prompts* (a value per prompt): both runs are the same thing twice, so where nothing has changed, a prompt's answers
+  might as well have stood the other way round (`statistics.together`);
+- *sets* (one value of all clips, with a jackknife interval on both sides): a normal difference, Holm's correction;
+- *costs* (seconds, joules): the session is the unit, for a machine's mood shifts all prompts of a night. One earlier
+  session is not trusted beyond `BETWEEN_SESSIONS`; several show how much sessions differ.
+
+`equivalent` says that it got worse by less than the margin, at 1 in 20 for each rule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist, median
+from typing import TYPE_CHECKING, Literal
+
+from pytest_vdb.statistics.families import SIGNIFICANCE, holm
+from pytest_vdb.statistics.means import mean_of
+from pytest_vdb.statistics.sessions import LEAST_SESSIONS, one_more
+from pytest_vdb.statistics.verdicts import prompts_that_decide
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Way = Literal["prompts", "sets", "costs"]
+Decision = Literal["regressed", "improved", "equivalent", "inconclusive"]
+
+SHARES: Mapping[Way, float] = {"sets": 0.01, "costs": 0.005}
+"""Of `SIGNIFICANCE`, where a run asks in several ways; prompts, or what else is asked, have the rest."""
+BETWEEN_SESSIONS = 0.26
+"""How much sessions on a shared machine differ, as a standard deviation of logarithms: measured on shared CI, and taken
+where a single earlier session cannot show it."""
+EXACT_COSTS = frozenset({"peak_memory_allocated", "peak_memory_reserved"})
+"""Costs that depend neither on how busy or warm the machine was nor on what the process did before."""
+_FOR_EVERY_RULE = NormalDist().inv_cdf(1 - SIGNIFICANCE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """How much worse something got, as far as two runs show it. Positive is worse."""
+
+    way: Way
+    margin: float
+    """>= 0, how much worse it may get, in the metric's unit."""
+    worse: Mapping[str | None, float]
+    """Of each prompt; of sets and costs a single figure."""
+    either: bool = False
+    """Whether both directions are worse: of a neutral metric under a rule without a sign."""
+    error: float | None = None
+    """Standard error of a set's figure, or of the logarithm of a cost's ratio."""
+    degrees: int | None = None
+    """Of freedom of that error; None: it is known, or taken as known."""
+    log_ratio: float | None = None
+    log_margin: float | None = None
+    """Of costs: of how many times as much it costs now, and may cost."""
+    exact: bool = False
+    """Whether the figure has no noise."""
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether not one figure differs."""
+        return not any(self.worse.values())
+
+    @property
+    def mean(self) -> float:
+        """How much worse it got."""
+        return mean_of(list(self.worse.values()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What follows from the evidence."""
+
+    decision: Decision
+    p: float | None = None
+    """Of "it got worse by no more than the margin", corrected for all rules that were asked in this way."""
+    needed: int | None = None
+    """Prompts that would decide."""
+    remark: str = ""
+    """Why nothing can be decided."""
+
+
+def decide(evidence: Sequence[Evidence]) -> tuple[Judgement, ...]:
+    """One judgement each, in order."""
+    found: list[Judgement] = [Judgement(decision="inconclusive")] * len(evidence)
+    by_way: dict[Way, list[int]] = {}
+    for at, one in enumerate(evidence):
+        if (plain := _without_chance(one)) is not None:
+            found[at] = plain
+        else:
+            by_way.setdefault(one.way, []).append(at)
+    levels = _levels(by_way)
+    for way, places in by_way.items():
+        for at, judgement in zip(places, _WAYS[way]([evidence[at] for at in places], levels[way]), strict=True):
+            found[at] = judgement
+    return tuple(found)
+
+
+def _levels(ways: Iterable[Way]) -> dict[Way, float]:
+    """The share of each way that is asked."""
+    asked = list(ways)
+    levels = {way: SHARES.get(way, 0.0) for way in asked}
+    if asked:
+        first = "prompts" if "prompts" in asked else asked[0]
+        levels[first] = SIGNIFICANCE - sum(level for way, level in levels.items() if way != first)
+    return levels
+
+
+def _without_chance(one: Evidence) -> Judgement | None:
+    """What needs no test: values that are the same, and figures without noise."""
+    if one.unchanged:
+        return Judgement(decision="equivalent")
+    if not one.exact:
+        return None
+    worse = abs(one.mean) if one.either else one.mean
+    if worse > one.margin:
+        return Judgement(decision="regressed")
+    return Judgement(decision="improved" if worse < -one.margin else "equivalent")
+
+
+# --- prompts ----------------------------------------------------------------------------------------------------------
+
+
+def _judge_prompts(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
+    import numpy as np
+
+    from pytest_vdb.statistics.exchangeable import least_pairs
+    from pytest_vdb.statistics.together import least_p_value, turned_p_values
+
+    prompts = list(dict.fromkeys(prompt for one in evidence for prompt in one.worse))
+    table = np.array([[one.worse.get(prompt, math.nan) for one in evidence] for prompt in prompts])
+    margins = np.array([one.margin for one in evidence])
+    either = np.array([one.either for one in evidence])
+    p = turned_p_values(np.concatenate([table - margins, -table[:, either] - margins[either]], axis=1))
+    corrected, mirrored = p[: len(evidence)], iter(p[len(evidence) :])
+    judgements = []
+    for one, own in zip(evidence, corrected, strict=True):
+        smaller = min(float(own), float(next(mirrored))) if one.either else float(own)
+        judgement = replace(_by_prompts(one, smaller < level), p=smaller)
+        least = least_p_value(len(one.worse))
+        if judgement.decision == "inconclusive" and least >= level:
+            needed = least_pairs(level, alternative="greater") + 1  # one more: so that others in the way are no bar
+            few = f"{len(one.worse)} prompt{'' if len(one.worse) == 1 else 's'} cannot show it, {needed} could"
+            judgement = replace(judgement, needed=max(needed, judgement.needed or 0), remark=few)
+        judgements.append(judgement)
+    return judgements
+
+
+def _by_prompts(one: Evidence, rejected: bool) -> Judgement:
+    import numpy as np
+
+    from pytest_vdb.statistics.intervals import mean_interval
+
+    if rejected:
+        return Judgement(decision="regressed")
+    values = np.array(list(one.worse.values()))
+    interval = mean_interval(list(one.worse.values()), confidence=1 - 2 * SIGNIFICANCE, unseen="near")
+    low, high = interval.ends or (float(values.min()), float(values.max()))  # all the same: only turning them tells
+    high = max(-low, high) if one.either else high
+    if high < one.margin and _refuted(values, one):
+        return Judgement(decision="improved" if not one.either and high < -one.margin < 0 else "equivalent")
+    spread = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+    change = abs(one.mean) if one.either else one.mean
+    needed = prompts_that_decide(spread, one.margin, change=max(0.0, change) if change > one.margin else 0.0)
+    return Judgement(decision="inconclusive", needed=needed if needed is None or needed > len(values) else None)
+
+
+def _refuted(values: NDArray[np.float64], one: Evidence) -> bool:
+    """Whether turning prompts round refutes, too, that it got worse by the margin or more."""
+    from pytest_vdb.statistics.exchangeable import sign_flip_p_values
+
+    sides = [values, -values] if one.either else [values]
+    columns = [(side - one.margin).reshape(-1, 1) for side in sides]
+    return all(float(sign_flip_p_values(column, alternative="less")[0]) < SIGNIFICANCE for column in columns)
+
+
+# --- sets and costs ---------------------------------------------------------------------------------------------------
+
+
+def _judge_sets(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
+    return _judge_figures(evidence, level, lambda one: (one.mean, one.margin))
+
+
+def _judge_costs(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
+    return _judge_figures(evidence, level, lambda one: (one.log_ratio or 0.0, one.log_margin or 0.0))
+
+
+def _judge_figures(
+    evidence: Sequence[Evidence], level: float, figure: Callable[[Evidence], tuple[float, float]]
+) -> list[Judgement]:
+    """One figure each, of a known or estimated standard error."""
+    tails = [None if one.error is None else _p_beyond(*figure(one), one) for one in evidence]
+    return [
+        _judge_figure(*figure(one), one, rejected=p is not None and p < level, p=p)
+        for one, p in zip(evidence, holm(tails), strict=True)
+    ]
+
+
+def _judge_figure(worse: float, margin: float, one: Evidence, *, rejected: bool, p: float | None) -> Judgement:
+    if rejected:
+        return Judgement(decision="regressed", p=p)
+    if one.error is None:
+        return Judgement(decision="inconclusive", remark="one value on each side, and nothing says how sure they are")
+    reach = _quantile(one.degrees) * one.error
+    if (abs(worse) if one.either else worse) + reach < margin:
+        better = not one.either and worse + reach < -margin < 0
+        return Judgement(decision="improved" if better else "equivalent", p=p)
+    times = None
+    if one.way == "sets":  # an error shrinks as the root of the number of clips
+        times = prompts_that_decide(one.error, margin, change=worse if worse > margin else 0.0)
+    remark = "" if times is None else f"about {times:,} times as many clips would tell"
+    return Judgement(decision="inconclusive", p=p, remark=remark)
+
+
+def _p_beyond(worse: float, margin: float, one: Evidence) -> float:
+    """One-sided p of "worse by no more than the margin"; both ways where either is worse."""
+    assert one.error is not None
+    if one.error == 0:
+        return 0.0 if (abs(worse) if one.either else worse) > margin else 1.0
+    far = (abs(worse) if one.either else worse) - margin
+    p = _tail(far / one.error, one.degrees)
+    return min(1.0, 2 * p) if one.either else p
+
+
+def _tail(t: float, degrees: int | None) -> float:
+    if degrees is None:
+        return 1 - NormalDist().cdf(t)
+    from scipy.special import stdtr
+
+    return float(stdtr(degrees, -t))
+
+
+def _quantile(degrees: int | None) -> float:
+    if degrees is None:
+        return _FOR_EVERY_RULE
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 1 - SIGNIFICANCE))
+
+
+_WAYS: Mapping[Way, Callable[[Sequence[Evidence], float], list[Judgement]]] = {
+    "prompts": _judge_prompts,
+    "sets": _judge_sets,
+    "costs": _judge_costs,
+}
+
+
+def evidence_of_cost(
+    now: float, sessions: Sequence[float], *, margin: float, lower_is_better: bool, exact: bool
+) -> Evidence:
+    """A session's cost beside earlier ones.
+
+    Args:
+        now: its median.
+        sessions: each earlier session's median, the newest first; at least one.
+        margin: in the metric's unit.
+        lower_is_better: seconds; False: frames per second.
+        exact: whether the cost has no noise.
+    """
+    before = median(sessions)
+    worse = now - before if lower_is_better else before - now
+    plain = Evidence(way="costs", margin=margin, worse={None: worse}, exact=exact)
+    if exact or min(now, *sessions) <= 0 or (not lower_is_better and margin >= before):
+        return plain
+    centre, error, degrees = math.log(before), BETWEEN_SESSIONS * math.sqrt(2), None
+    if len(sessions) >= LEAST_SESSIONS:
+        degrees = len(sessions) - 1
+        centre, error = one_more(sessions)
+    ratio = math.log(now) - centre
+    allowed = math.log1p(margin / before) if lower_is_better else -math.log1p(-margin / before)
+    return replace(
+        plain,
+        log_ratio=ratio if lower_is_better else -ratio,
+        log_margin=allowed,
+        error=error,
+        degrees=degrees,
+    )
+
+
+def error_of_sets(*intervals: tuple[float, float] | None) -> float | None:
+    """Of the difference of two sets' values, from their 95% intervals; None where one has none."""
+    halves = [None if ends is None else (ends[1] - ends[0]) / 2 for ends in intervals]
+    if any(half is None for half in halves):
+        return None
+    return math.sqrt(sum((half or 0.0) ** 2 for half in halves)) / NormalDist().inv_cdf(0.975)
