@@ -421,6 +421,8 @@ class Run:
     """Recipe digest -> settings, for every recipe that was used."""
     suites: dict[str, str] = field(default_factory=dict)
     """`name@version` -> digest."""
+    bounds: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    """Measurement -> the lowest and the highest value that there can be, of the user's own metrics that say so."""
     collected: int | None = None
     """Benchmarks that were collected: a run with fewer records was stopped before its end."""
     finished_at: str | None = None

@@ -43,16 +43,23 @@ def rows(name: str, columns: int) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_has_its_row_with_unit_and_direction(name):
-    spec, row = METRICS[name], rows("metrics", 6).get(name)
+    spec, row = METRICS[name], rows("metrics", 7).get(name)
     assert row is not None, f"docs/metrics.md has no row for {name}"
-    assert row[2:4] == [spec.unit, spec.better]
+    assert row[2:5] == [spec.unit, spec.better, _bounds_in_words(*spec.bounds)]
     for backbone in spec.backbones:
-        assert f"`{backbone}`" in row[4], f"{name} looks through {backbone}"
+        assert f"`{backbone}`" in row[5], f"{name} looks through {backbone}"
+
+
+def _bounds_in_words(low: float | None, high: float | None) -> str:
+    """As the column of values has it."""
+    if low is not None and high is not None:
+        return f"{low:g} to {high:g}"
+    return "–" if low is None and high is None else f"to {high:g}" if low is None else f"from {low:g}"
 
 
 def test_a_metrics_row_names_only_networks_that_there_are():
-    for name, row in rows("metrics", 6).items():
-        named = set(re.findall(r"`(\w+)`", row[4])) - {"vbench"}
+    for name, row in rows("metrics", 7).items():
+        named = set(re.findall(r"`(\w+)`", row[5])) - {"vbench"}
         assert named <= set(BackboneRegistry.builtin().names()), name
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_vdb.analysis import aggregates, comparison
 from pytest_vdb.analysis.aggregates import AGGREGATES, DIMENSIONS, Aggregate, score_of
+from pytest_vdb.analysis.bounds import KnownMetrics
 from pytest_vdb.analysis.comparison import Contrast, Pairs, Side
 from pytest_vdb.analysis.readings import Statement, is_of_set
 from pytest_vdb.records import Measurement, Record
@@ -30,14 +31,22 @@ class _Answers:
 
 
 def contrast_aggregates(
-    pairs: Pairs, *, named: Callable[[str], bool], same_run: bool, obstacle: str | None = None
+    pairs: Pairs,
+    known: KnownMetrics,
+    *,
+    named: Callable[[str], bool],
+    same_run: bool,
+    twice: bool,
+    obstacle: str | None = None,
 ) -> list[Contrast]:
     """The aggregates whose dimensions both sides have, not judged yet.
 
     Args:
         pairs: of one benchmark.
+        known: what metrics can be.
         named: whether an aggregate is asked for by its own name; then it stands there even if it has no value.
         same_run: whether both sides ran in one session.
+        twice: whether both sides are the same thing.
         obstacle: why nothing of these pairs can be compared.
     """
     answers = _answers_of(pairs)
@@ -51,7 +60,7 @@ def contrast_aggregates(
             )
         elif not missing and (aggregate in usual or named(aggregate.name)):
             shares = _pairs_of_shares(aggregate, pairs, answers)
-            contrasts += comparison.contrast(shares, same_run=same_run, obstacle=obstacle)
+            contrasts += comparison.contrast(shares, known, same_run=same_run, twice=twice, obstacle=obstacle)
     return contrasts
 
 

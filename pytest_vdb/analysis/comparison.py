@@ -3,6 +3,14 @@
 A pair is one prompt, one sample index and one seed, answered by both sides. The samples of a prompt are averaged first,
 so the prompt is the unit of every test. What has no partner is left out and counted; what cannot be compared says why;
 a test that cannot be made has no p.
+
+Two things are asked whether their mean difference is zero. The same thing twice (one model, one recipe, two runs) has
+the sharper question whether anything changed at all: then each difference had either sign with the same chance.
+
+Of two things a value that was not seen is taken to lie not much farther out than those that were (`near`). To allow for
+failures too rare to be seen (`anywhere`) costs all power: with scores in [0, 1] and 100 prompts a difference of two
+thirds of its spread is found in none of 1,500 trials instead of all, so it is only said where a finding holds even
+then.
 """
 
 from __future__ import annotations
@@ -11,9 +19,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pytest_vdb.analysis.benchmarks import placed_together
+from pytest_vdb.analysis.bounds import KnownMetrics, without_rounding
 from pytest_vdb.analysis.identity import latest, other_recipe
 from pytest_vdb.analysis.readings import (
     Statement,
@@ -26,16 +35,29 @@ from pytest_vdb.analysis.readings import (
 )
 from pytest_vdb.records import Better, Kind, Measurement, Record, Run
 from pytest_vdb.statistics.families import SIGNIFICANCE, benjamini_hochberg
-from pytest_vdb.statistics.means import mean_of, paired_t_p_values, t_interval
+from pytest_vdb.statistics.means import mean_of
+
+if TYPE_CHECKING:
+    from pytest_vdb.statistics.intervals import Bounds
 
 Finding = Literal["better", "worse", "different", "not told apart", "not tested", "cannot compare"]
 """Of A against B. `different`: told apart in a metric of which neither way is better; `not tested`: there are values,
 and no test can be made of them; `cannot compare`: the values mean nothing side by side."""
 
-LEAST_PROMPTS = 3
-"""Below this nobody knows how much differences differ."""
+Test = Literal["mean difference", "sign flips", "swaps"]
+NULLS: dict[Test, str] = {
+    "mean difference": "over prompts like these the mean difference is zero",
+    "sign flips": "nothing changed: each prompt's difference had either sign with the same chance",
+    "swaps": "the clips of each prompt might as well have come from the other side",
+}
+"""What each test takes for granted until it is refuted."""
+
+LEAST_PROMPTS: dict[Test, int] = {"mean difference": 5, "sign flips": 6, "swaps": 6}
+"""With fewer nothing can be told apart at 5%: of three or four skewed differences 7% are called one by chance, and five
+signs are all alike in 6%."""
 _EXACT_COSTS = frozenset({"peak_memory_allocated", "peak_memory_reserved"})
 """Costs that depend neither on how busy or warm the machine was nor on what the process did before."""
+_TOLD_APART: frozenset[Finding] = frozenset({"better", "worse", "different"})
 _IN_BOTH = "{} in A, {} in B"
 
 
@@ -90,7 +112,7 @@ class Contrast:
     better: Better
     kind: Kind
     of_set: bool = False
-    """Measured of all clips of a side together and tested by swapping clips; else of each and tested by t."""
+    """Measured of all clips of a side together; else of each."""
     n: int = 0
     """Prompts that both sides have values of; of a set metric: clips on each side."""
     first: float | None = None
@@ -99,9 +121,16 @@ class Contrast:
     difference: float | None = None
     """A minus B."""
     interval: tuple[float, float] | None = None
-    """95% t-interval of the difference, of this metric alone; set metrics have none."""
+    """95% of the difference, of this metric alone; of set metrics by the jackknife of both sides."""
+    test: Test | None = None
+    """How it was tested; None: it was not."""
+    null: str | None = None
+    """What p is about: that this holds."""
     p: float | None = None
-    """Two-sided, of "A and B do not differ", of this metric alone."""
+    """Two-sided, of the null, of this metric alone."""
+    p_unseen: float | None = None
+    """The same where failures that are too rare to be seen are allowed for, as bad as the metric can be; None: it has
+    no known bounds, or it is not the mean difference that was tested."""
     adjusted: float | None = None
     """By Benjamini-Hochberg over all metrics that are shown and may be judged."""
     permutations: int | None = None
@@ -111,6 +140,8 @@ class Contrast:
     remarks: tuple[str, ...] = ()
     """Why there is no test, and what to know about the values."""
     finding: Finding = "not tested"
+    surely: bool = False
+    """Whether the finding holds whatever failures were too rare to be seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +170,15 @@ def pair_up(first: Iterable[Record], second: Iterable[Record]) -> tuple[Pairs, .
     return tuple(_paired_up(name, mine[name], theirs[name]) for name in mine if name in theirs)
 
 
+def same_thing(pairs: Pairs, *, same_model: bool) -> bool:
+    """Whether both sides are one model with the same weights by the same recipe: nothing should have changed.
+
+    Of what others published nobody knows the recipe: it is taken as two things.
+    """
+    setups = {(r.weights, r.recipe_digest, r.revision, r.published) for pair in pairs.pairs for r in pair}
+    return same_model and len(setups) == 1 and all(published is None for *_, published in setups)
+
+
 def obstacle_of_sides(pairs: Pairs, *, same_model: bool, any_recipe: bool) -> str | None:
     """Why nothing that was measured of these pairs can be compared, or None.
 
@@ -159,11 +199,15 @@ def obstacle_of_sides(pairs: Pairs, *, same_model: bool, any_recipe: bool) -> st
     return other_recipe(now, before, words=_IN_BOTH)
 
 
-def contrast(pairs: Pairs, *, same_run: bool, obstacle: str | None = None) -> tuple[Contrast, ...]:
+def contrast(
+    pairs: Pairs, known: KnownMetrics, *, same_run: bool, twice: bool, obstacle: str | None = None
+) -> tuple[Contrast, ...]:
     """Every metric that either side measured of its samples, not judged yet.
 
     Args:
         pairs: of one benchmark.
+        known: what the metrics can be.
+        twice: whether both sides are the same thing (`same_thing`).
         same_run: whether both sides ran in one session; the timings of two sessions differ by more than their tests.
         obstacle: why nothing of these pairs can be compared.
     """
@@ -172,16 +216,19 @@ def contrast(pairs: Pairs, *, same_run: bool, obstacle: str | None = None) -> tu
     for one in sorted(measured, key=lambda m: m.kind != "quality"):
         if one.name not in definitions or (definitions[one.name].value is None and one.value is not None):
             definitions[one.name] = one
-    return tuple(_contrast_of_metric(definition, pairs, same_run, obstacle) for definition in definitions.values())
+    test: Test = "sign flips" if twice else "mean difference"
+    return tuple(_contrast_of_metric(one, pairs, known, test, same_run, obstacle) for one in definitions.values())
 
 
 def judged(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
     """With p corrected over all of them (Benjamini-Hochberg) and with what follows from it."""
-    tested = [at for at, one in enumerate(contrasts) if one.p is not None and one.obstacle is None]
-    adjusted = dict(zip(tested, benjamini_hochberg([contrasts[at].p or 0.0 for at in tested]), strict=True))
+    judged = [one.obstacle is None for one in contrasts]
+    adjusted = benjamini_hochberg([one.p if may else None for one, may in zip(contrasts, judged, strict=True)])
+    unseen = benjamini_hochberg([one.p_unseen if may else None for one, may in zip(contrasts, judged, strict=True)])
+    found = (replace(one, adjusted=p, finding=_finding(one, p)) for one, p in zip(contrasts, adjusted, strict=True))
     return tuple(
-        replace(one, adjusted=adjusted.get(at), finding=_finding(one, adjusted.get(at)))
-        for at, one in enumerate(contrasts)
+        replace(one, surely=one.finding in _TOLD_APART and p is not None and p < SIGNIFICANCE)
+        for one, p in zip(found, unseen, strict=True)
     )
 
 
@@ -287,7 +334,9 @@ def _why_no_pair(first: Record, second: Record) -> str | None:
 # --- one metric -------------------------------------------------------------------------------------------------------
 
 
-def _contrast_of_metric(of: Measurement, pairs: Pairs, same_run: bool, obstacle: str | None) -> Contrast:
+def _contrast_of_metric(
+    of: Measurement, pairs: Pairs, known: KnownMetrics, test: Test, same_run: bool, obstacle: str | None
+) -> Contrast:
     """`of`: one of the metric's measurements, which knows its unit and direction though it may lack a value."""
     first, second = ([Statement.of(pair[side], of.name) for pair in pairs.pairs] for side in (0, 1))
     tried = [[Statement.of(record, of.name) for record in records] for records in pairs.tried]
@@ -296,19 +345,21 @@ def _contrast_of_metric(of: Measurement, pairs: Pairs, same_run: bool, obstacle:
         first, second = tried
         one = _of_once(one, first, second)
     else:
-        one = _of_pairs(one, first, second)
+        one = _of_pairs(one, first, second, known.bounds(of.name, of.kind), test)
     obstacle = obstacle or _obstacle(first, second)
     if obstacle is None and one.difference is None:
         obstacle = "no prompt has a value on both sides"
     if obstacle is not None:
-        return replace(one, obstacle=obstacle, difference=None, interval=None, p=None)
+        return replace(_untested(one), obstacle=obstacle, difference=None)
     one = replace(one, obstacle=_meaningless(first, second))
     if one.kind == "performance" and one.metric not in _EXACT_COSTS and not same_run and one.difference is not None:
         return _of_two_sessions(one)
     return one
 
 
-def _of_pairs(one: Contrast, first: Sequence[Statement], second: Sequence[Statement]) -> Contrast:
+def _of_pairs(
+    one: Contrast, first: Sequence[Statement], second: Sequence[Statement], bounds: Bounds, test: Test
+) -> Contrast:
     by_prompt: dict[str | None, list[tuple[float, float]]] = defaultdict(list)
     first, second = _asked_by_either(first, second)
     for a, b in zip(first, second, strict=True):
@@ -319,22 +370,77 @@ def _of_pairs(one: Contrast, first: Sequence[Statement], second: Sequence[Statem
         return replace(one, first=_mean_value(first), second=_mean_value(second), remarks=tuple(remarks))
     means = [(mean_of([a for a, _ in values]), mean_of([b for _, b in values])) for values in by_prompt.values()]
     differences = [a - b for a, b in means]
-    p = _p_value(differences)
-    if p is None:
-        prompts = "1 prompt" if len(means) == 1 else f"{len(means)} prompts"
-        remarks.append(f"{prompts}: a test needs {LEAST_PROMPTS}")
-    elif not any(differences):
-        remarks.append(f"the same values on all {len(means)} prompts")
-    return replace(
+    one = replace(
         one,
         n=len(means),
         first=mean_of([a for a, _ in means]),
         second=mean_of([b for _, b in means]),
         difference=mean_of(differences),
-        interval=t_interval(differences),
-        p=p,
         remarks=tuple(remarks),
     )
+    return _tested(one, differences, bounds, test)
+
+
+def _tested(one: Contrast, differences: Sequence[float], bounds: Bounds, test: Test) -> Contrast:
+    """With p and interval, or with the reason why there are none."""
+    n = len(differences)
+    if not any(differences):
+        said = f"the same value{'' if n == 1 else 's'} on {'the only prompt' if n == 1 else f'all {n} prompts'}"
+        one = replace(one, remarks=(*one.remarks, said))
+        return one if n < LEAST_PROMPTS[test] else replace(one, p=1.0, test=test, null=NULLS[test])
+    if n < LEAST_PROMPTS[test]:
+        few = f"{'1 prompt' if n == 1 else f'{n} prompts'}: a test of {_PLURAL[test]} needs {LEAST_PROMPTS[test]}"
+        return replace(one, remarks=(*one.remarks, few))
+    if test == "sign flips":
+        return _by_sign_flips(one, differences)
+    return _by_means(one, differences, bounds)
+
+
+def _by_sign_flips(one: Contrast, differences: Sequence[float]) -> Contrast:
+    import numpy as np
+
+    from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
+
+    column = np.asarray(differences, dtype=np.float64).reshape(-1, 1)
+    low, high = map(float, sign_flip_intervals(column)[0])
+    return replace(
+        one,
+        interval=(low, high) if np.isfinite((low, high)).all() and low < high else None,
+        p=float(sign_flip_p_values(column)[0]),
+        test="sign flips",
+        null=NULLS["sign flips"],
+    )
+
+
+def _by_means(one: Contrast, differences: Sequence[float], bounds: Bounds) -> Contrast:
+    """By the mean difference; by the signs where all differences are equal, which shows nothing of their law."""
+    import numpy as np
+
+    from pytest_vdb.statistics.intervals import bounds_of_differences, mean_interval, mean_p_values
+
+    apart = bounds_of_differences(bounds)
+    column = without_rounding(np.asarray(differences, dtype=np.float64), apart).reshape(-1, 1)
+    found = mean_interval(column[:, 0].tolist(), bounds=apart, unseen="near")
+    if found.ends is None:
+        equal = len(differences) >= LEAST_PROMPTS["sign flips"] and float(np.ptp(column)) == 0
+        one = _by_sign_flips(one, differences) if equal else one
+        return replace(one, remarks=(*one.remarks, f"no interval: {found.reason}"))
+    unseen = None if None in apart else float(mean_p_values(column, bounds=apart, unseen="anywhere")[0])
+    return replace(
+        one,
+        interval=found.ends,
+        p=float(mean_p_values(column, bounds=apart, unseen="near")[0]),
+        p_unseen=unseen,
+        test="mean difference",
+        null=NULLS["mean difference"],
+    )
+
+
+_PLURAL: dict[Test, str] = {"mean difference": "means", "sign flips": "signs", "swaps": "swaps"}
+
+
+def _untested(one: Contrast) -> Contrast:
+    return replace(one, interval=None, p=None, p_unseen=None, test=None, null=None)
 
 
 def _asked_by_either(
@@ -362,7 +468,7 @@ def _of_once(one: Contrast, first: Sequence[Statement], second: Sequence[Stateme
 def _of_two_sessions(one: Contrast) -> Contrast:
     """Costs of two sessions: the tests of each share its load, clocks and temperature."""
     remark = "measured in two sessions, which differ by more than the tests within each do: prompts cannot test it"
-    return replace(one, interval=None, p=None, remarks=(*one.remarks, remark))
+    return replace(_untested(one), remarks=(*one.remarks, remark))
 
 
 def _obstacle(first: Sequence[Statement], second: Sequence[Statement]) -> str | None:
@@ -405,14 +511,6 @@ def _why_without(side: Sequence[Statement]) -> str:
     reasons = [why for why, _ in counts.most_common()]
     more = f", and {len(reasons) - 1} other reasons" if len(reasons) > 1 else ""
     return (reasons[0] if reasons and reasons[0] else "not measured") + more
-
-
-def _p_value(differences: Sequence[float]) -> float | None:
-    if len(differences) < LEAST_PROMPTS:
-        return None
-    import numpy as np
-
-    return float(paired_t_p_values(np.asarray(differences, dtype=np.float64).reshape(-1, 1))[0])
 
 
 def _mean_value(side: Iterable[Statement]) -> float | None:

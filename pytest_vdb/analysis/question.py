@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pytest_vdb.analysis import comparison, set_comparison
 from pytest_vdb.analysis.aggregate_contrasts import as_published, contrast_aggregates, why_no_score
+from pytest_vdb.analysis.bounds import KnownMetrics
 from pytest_vdb.analysis.comparison import Comparison, Contrast, Pairs, Side
 from pytest_vdb.analysis.readings import is_of_set
 from pytest_vdb.analysis.set_comparison import Swaps
@@ -67,14 +68,17 @@ def answer(question: Question, first: Side, second: Side) -> Comparison:
     """
     benchmarks = sorted(_with_pairs(comparison.pair_up(first.records, second.records), first, second), key=_costs_only)
     references = _references(question.reference, first, second)
+    known = KnownMetrics(question.registry, [first.run, second.run])
     contrasts: list[Contrast] = []
     for pairs in benchmarks:
         obstacle = comparison.obstacle_of_sides(
             pairs, same_model=first.model == second.model, any_recipe=question.any_recipe
         )
+        twice = comparison.same_thing(pairs, same_model=first.model == second.model)
         same_run = first.run.id == second.run.id
-        of_clips = comparison.contrast(pairs, same_run=same_run, obstacle=obstacle)
-        scores = contrast_aggregates(pairs, named=question.names, same_run=same_run, obstacle=obstacle)
+        of_clips = comparison.contrast(pairs, known, same_run=same_run, twice=twice, obstacle=obstacle)
+        how = {"same_run": same_run, "twice": twice}
+        scores = contrast_aggregates(pairs, known, named=question.names, obstacle=obstacle, **how)
         of_sets = _contrasts_of_sets(question, pairs, (first, second), references, obstacle)
         wanted = (
             one for one in (*of_clips, *as_published(scores, first, second), *of_sets) if question.wants(one.metric)

@@ -1,31 +1,62 @@
-"""Who is best of a column, who second, and who cannot be told apart from the best.
+"""Who is best of a column, who second, and who cannot be told apart from the best; and by what the rows are ordered.
 
 Compared are rows that compete: models with models, yardsticks with yardsticks, costs on the same hardware only, and
 over the same prompts. Fewer than two that compete have nothing to be better than.
+
+A failed prompt is never an advantage: it counts as the worst value that the metric can have, or, of a metric whose
+values have no end there, as the worst that any of the compared models has. And who failed where others answered is
+neither best nor called as good as the best.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from pytest_vdb.analysis.tables import Cell, Column, Mark, Row
-from pytest_vdb.figures import equal
-from pytest_vdb.statistics.families import SIGNIFICANCE, benjamini_hochberg
-from pytest_vdb.statistics.means import paired_t_p_values
+from pytest_vdb.analysis.bounds import KnownMetrics
+from pytest_vdb.analysis.tables import Cell, Column, Mark, Order, Row
+from pytest_vdb.figures import PRECISION, equal
+from pytest_vdb.statistics.families import SIGNIFICANCE
+
+if TYPE_CHECKING:
+    from pytest_vdb.statistics.intervals import Bounds
+
+OF_THE_SET = ""
+"""What `Cell.by_prompt` calls a value that is about no prompt."""
+_VALUES_DEALT = 60_000_000
+"""In a whole table, about a second's worth; a large one takes the least number of deals in every column, and leaves out
+who is plainly worse than the best."""
+_LEAST_DEALS = 199
 
 
-def rank(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Rows with their marks, and by what they are ordered."""
+
+    rows: list[Row]
+    order: Order | None
+
+
+def rank(rows: Sequence[Row], columns: Sequence[Column], known: KnownMetrics) -> Ranking:
     """The rows in the same order, with their cells' marks and ranks, and each row's mean rank."""
     cells = [list(row.cells) for row in rows]
+    deals = _VALUES_DEALT // max(1, sum(len(cell.by_prompt) for row in rows for cell in row.cells))
     for index, column in enumerate(columns):
+        bounds = known.bounds(column.name, column.kind)
         for group in _comparable(rows, column):
-            for at, cell in _ranked(column, {at: cells[at][index] for at in group}).items():
+            contest = _Contest(column, bounds, {at: cells[at][index] for at in group})
+            for at, cell in contest.marked(deals).items():
                 cells[at][index] = cell
-    return [
-        replace(row, cells=tuple(own), mean_rank=_mean_rank(own, columns)) for row, own in zip(rows, cells, strict=True)
-    ]
+    marked = [replace(row, cells=tuple(own)) for row, own in zip(rows, cells, strict=True)]
+    mean_ranks: dict[int, float] = {}
+    orders = {}
+    for yardsticks in (False, True):
+        group = [at for at, row in enumerate(marked) if row.yardstick == yardsticks]
+        found, orders[yardsticks] = _ranks_over_metrics(rows, columns, group, known)
+        mean_ranks |= found
+    return Ranking([replace(row, mean_rank=mean_ranks.get(at)) for at, row in enumerate(marked)], orders[False])
 
 
 def _comparable(rows: Sequence[Row], column: Column) -> list[list[int]]:
@@ -36,36 +67,131 @@ def _comparable(rows: Sequence[Row], column: Column) -> list[list[int]]:
     return list(groups.values())
 
 
-def _ranked(column: Column, cells: dict[int, Cell]) -> dict[int, Cell]:
-    """The cells with their marks. Fewer than two that compete: no marks, there is nothing to be better than."""
-    candidates = {at: cell for at, cell in cells.items() if cell.unranked is None}
-    expected = {prompt for cell in candidates.values() for prompt in cell.by_prompt}
-    result = dict(cells)
-    for at, cell in candidates.items():
-        if lacking := len(expected - set(cell.by_prompt)):
-            result[at] = replace(cell, unranked=f"lacks {lacking} of {len(expected)} prompts that others answered")
-    competing = [at for at in candidates if result[at].unranked is None]
-    if len(competing) < 2:
+class _Contest:
+    """One column among rows that compete.
+
+    Args:
+        column: the metric.
+        bounds: of its values.
+        cells: by the rows' places.
+    """
+
+    def __init__(self, column: Column, bounds: Bounds, cells: Mapping[int, Cell]) -> None:
+        self.column = column
+        self.cells = dict(cells)
+        self.candidates = {at: cell for at, cell in cells.items() if cell.unranked is None}
+        self.prompts = sorted({prompt for cell in self.candidates.values() for prompt in cell.by_prompt})
+        self.sign = 1.0 if column.better == "higher" else -1.0
+        self._worst_end = bounds[0] if column.better == "higher" else bounds[1]
+
+    def marked(self, deals: int) -> dict[int, Cell]:
+        """The cells with their marks. Fewer than two that compete: no marks, there is nothing to be better than."""
+        result = dict(self.cells)
+        expected = set(self.prompts)
+        failed = self._failed_where_others_answered()
+        for at, cell in self.candidates.items():
+            if lacking := len(expected - set(cell.by_prompt) - cell.failed):
+                lacking += len(failed[at])
+                result[at] = replace(cell, unranked=f"lacks {lacking} of {len(expected)} prompts that others answered")
+            elif failed[at]:
+                remark = f"{len(failed[at])} of {self._asked()} prompts failed"
+                result[at] = replace(cell, remarks=(*cell.remarks, remark))
+        competing = [at for at in self.candidates if result[at].unranked is None]
+        if len(competing) < 2:
+            return result
+        whole = [at for at in competing if not failed[at]]
+        merits = self._merits(competing, self.prompts, whole)
+        ranks = dict(zip(competing, ranks_of([merits[at] for at in competing]), strict=True))
+        p_values = self._p_values(whole, deals)
+        best = min((ranks[at] for at in whole), default=None)
+        lower = sorted({rank for rank in ranks.values() if best is not None and rank > best})
+        tied = self._as_good_as_best([at for at in whole if ranks[at] == best], whole, p_values)
+        for at, rank in ranks.items():
+            mark: Mark | None = "tied" if at in tied else None
+            if at in whole and rank == best:
+                mark = "best"
+            elif lower and rank == lower[0]:
+                mark = "second"
+            result[at] = replace(result[at], rank=rank, mark=mark, tied=at in tied, p=p_values.get(at))
         return result
-    ranks = _ranks([_merit(column, result[at]) for at in competing])
-    ties = _tied_with_best([result[at] for at in competing], ranks)
-    lower = sorted({rank for rank in ranks if rank > min(ranks)})
-    for at, rank, tied in zip(competing, ranks, ties, strict=True):
-        mark: Mark | None = "tied" if tied else None
-        if rank == min(ranks):
-            mark = "best"
-        elif lower and rank == lower[0]:
-            mark = "second"
-        result[at] = replace(result[at], rank=rank, mark=mark, tied=tied)
-    return result
+
+    def ranks_on(self, prompts: Sequence[str], places: Sequence[int]) -> dict[int, float]:
+        """The ranks of some rows over some prompts that each was asked."""
+        failed = self._failed_where_others_answered()
+        relevant = failed if prompts == [OF_THE_SET] else {at: failed[at] & set(prompts) for at in places}
+        whole = [at for at in places if not relevant[at]]
+        merits = self._merits(places, prompts, whole)
+        return dict(zip(places, ranks_of([merits[at] for at in places]), strict=True))
+
+    def _failed_where_others_answered(self) -> dict[int, frozenset[str]]:
+        """Of each candidate: prompts that failed; of the whole set's metrics those that did not fail for everyone."""
+        if self.prompts == [OF_THE_SET]:
+            everyone = frozenset.intersection(*(cell.failed for cell in self.candidates.values()))
+            return {at: cell.failed - everyone for at, cell in self.candidates.items()}
+        return {at: cell.failed & frozenset(self.prompts) for at, cell in self.candidates.items()}
+
+    def _asked(self) -> int:
+        if self.prompts != [OF_THE_SET]:
+            return len(self.prompts)
+        return max(cell.asked for cell in self.candidates.values())
+
+    def _merits(self, places: Sequence[int], prompts: Sequence[str], whole: Sequence[int]) -> dict[int, float]:
+        """Means over the prompts, higher is better, failed ones counted as the worst; none that failed leads."""
+        merits = {at: self._merit(at, prompts, places) for at in places}
+        lacking = set(places).difference(whole)
+        if lacking and whole:
+            best, largest = max(merits[at] for at in whole), max(map(abs, merits.values()))
+            behind = best - 4 * PRECISION * (largest or 1.0)
+            merits |= {at: min(merits[at], behind) for at in lacking}
+        return merits
+
+    def _merit(self, at: int, prompts: Sequence[str], places: Sequence[int]) -> float:
+        cell = self.candidates[at]
+        if cell.by_prompt.keys() == set(prompts) and cell.mean is not None:
+            return self.sign * cell.mean
+        found = [cell.by_prompt.get(prompt) for prompt in prompts]
+        failed = found.count(None)
+        known = sum(self.sign * value for value in found if value is not None)
+        return (known + (failed * self._worst(places) if failed else 0.0)) / len(prompts)
+
+    def _worst(self, places: Sequence[int]) -> float:
+        """What a failed prompt counts."""
+        seen = (self.sign * value for at in places for value in self.candidates[at].by_prompt.values())
+        return min(seen) if self._worst_end is None else min(self.sign * self._worst_end, *seen)
+
+    def _p_values(self, whole: Sequence[int], deals: int) -> dict[int, float]:
+        """Of "as good as the best", of each that answered every prompt; nothing where no test can be made."""
+        import numpy as np
+
+        from pytest_vdb.statistics.best import LEAST_PROMPTS_TO_RANK, MOST_DEALS, p_values_against_best
+        from pytest_vdb.statistics.contenders import PLAINLY_WORSE, p_values_of_plainly_worse
+
+        if len(whole) < 2 or len(self.prompts) < LEAST_PROMPTS_TO_RANK:
+            return {}
+        table = [[self.candidates[at].by_prompt[prompt] for prompt in self.prompts] for at in whole]
+        merits = self.sign * np.array(table, dtype=np.float64)
+        p_values = p_values_of_plainly_worse(merits) if deals < _LEAST_DEALS else np.ones(len(whole))
+        near = p_values >= PLAINLY_WORSE
+        p_values[near] = p_values_against_best(merits[near], deals=min(MOST_DEALS, max(_LEAST_DEALS, deals)))
+        return dict(zip(whole, map(float, p_values), strict=True))
+
+    def _as_good_as_best(
+        self, leaders: Sequence[int], whole: Sequence[int], p_values: Mapping[int, float]
+    ) -> frozenset[int]:
+        """Who cannot be told apart from the best, and the best where there is someone.
+
+        Values over one or two prompts have no test: they are not told apart if they bring intervals of their own and
+        these overlap.
+        """
+        others = [at for at in whole if at not in leaders]
+        if p_values:
+            close = [at for at in others if p_values[at] >= SIGNIFICANCE]
+        else:
+            close = [at for at in others if _overlap(self.candidates[leaders[0]], self.candidates[at])]
+        return frozenset((*close, *leaders)) if close else frozenset()
 
 
-def _merit(column: Column, cell: Cell) -> float:
-    assert cell.mean is not None
-    return cell.mean if column.better == "higher" else -cell.mean
-
-
-def _ranks(merits: Sequence[float]) -> list[float]:
+def ranks_of(merits: Sequence[float]) -> list[float]:
     """1 for the highest; those that differ by no more than rounding share the mean of their places."""
     largest = max(map(abs, merits))
     ordered = sorted(range(len(merits)), key=lambda at: -merits[at])
@@ -80,36 +206,58 @@ def _ranks(merits: Sequence[float]) -> list[float]:
     return ranks
 
 
-def _tied_with_best(cells: Sequence[Cell], ranks: Sequence[float]) -> list[bool]:
-    """Per cell: whether a paired test over the same prompts cannot tell it from the best one.
-
-    The t-test and not the sign-flip, which can never tell anything apart on the six prompts of a smoke run. Values over
-    one or two prompts have no test: they are not told apart if they bring intervals of their own and these overlap.
-    """
-    import numpy as np
-
-    best = ranks.index(min(ranks))
-    if cells[best].n < 3:
-        tied = [at != best and _overlap(cell, cells[best]) for at, cell in enumerate(cells)]
-        return [*tied[:best], any(tied), *tied[best + 1 :]]
-    prompts = sorted(cells[best].by_prompt)
-    values = np.array([[cell.by_prompt[prompt] for prompt in prompts] for cell in cells])
-    others = [at for at in range(len(cells)) if at != best]
-    p_values = paired_t_p_values((values[others] - values[best]).T)
-    adjusted = dict(zip(others, benjamini_hochberg([float(p) for p in p_values]), strict=True))
-    tied = [at != best and adjusted[at] >= SIGNIFICANCE for at in range(len(cells))]
-    tied[best] = any(tied)
-    return tied
-
-
 def _overlap(one: Cell, other: Cell) -> bool:
     if one.interval is None or other.interval is None:
         return False
     return one.interval[0] <= other.interval[1] and other.interval[0] <= one.interval[1]
 
 
-def _mean_rank(cells: Sequence[Cell], columns: Sequence[Column]) -> float | None:
-    ranks = [
-        c.rank for c, column in zip(cells, columns, strict=True) if column.kind == "quality" and c.rank is not None
-    ]
-    return sum(ranks) / len(ranks) if ranks else None
+def _ranks_over_metrics(
+    rows: Sequence[Row], columns: Sequence[Column], group: Sequence[int], known: KnownMetrics
+) -> tuple[dict[int, float], Order | None]:
+    """Each row's mean rank over families of metrics in which all that compete are ranked, on prompts all were asked."""
+    quality = [at for at, column in enumerate(columns) if column.kind == "quality" and column.better != "neutral"]
+    competing = [at for at in group if any(_counts(rows[at].cells[index]) for index in quality)]
+    if len(competing) < 2:
+        return {}, None
+    by_family: dict[str, list[dict[int, float]]] = defaultdict(list)
+    left_out, shared_by_all, asked = [], [], set[str]()
+    for index in quality:
+        cells = {at: rows[at].cells[index] for at in competing}
+        asked |= {prompt for cell in cells.values() for prompt in cell.by_prompt}
+        shared = _shared_prompts(list(cells.values()))
+        if not shared:
+            left_out.append(columns[index].name)
+            continue
+        shared_by_all.append(set(shared) - {OF_THE_SET})
+        column = columns[index]
+        contest = _Contest(column, known.bounds(column.name, column.kind), cells)
+        by_family[known.family(column.name)].append(contest.ranks_on(shared, competing))
+    of_prompts = [prompts for prompts in shared_by_all if prompts]
+    order = Order(
+        families=tuple(by_family),
+        left_out=tuple(name for name in dict.fromkeys(left_out) if known.family(name) not in by_family),
+        prompts=len(set.intersection(*of_prompts)) if of_prompts else 0,
+        of_prompts=len(asked - {OF_THE_SET}),
+    )
+    if not by_family:
+        return {}, order
+    of_families = [_mean_of_ranks(ranks) for ranks in by_family.values()]
+    return _mean_of_ranks(of_families), order
+
+
+def _counts(cell: Cell) -> bool:
+    """Whether it has a value that means something; before anyone asks which prompts it lacks."""
+    return cell.mean is not None and cell.unranked is None
+
+
+def _shared_prompts(cells: Sequence[Cell]) -> list[str]:
+    """Prompts that each of them answered or failed, and someone answered; none where one has no value that counts."""
+    if not all(map(_counts, cells)):
+        return []
+    answered = {prompt for cell in cells for prompt in cell.by_prompt}
+    return sorted(answered.intersection(*({*cell.by_prompt, *cell.failed} for cell in cells)))
+
+
+def _mean_of_ranks(ranks: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    return {at: sum(one[at] for one in ranks) / len(ranks) for at in ranks[0]}

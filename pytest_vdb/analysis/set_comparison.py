@@ -2,10 +2,14 @@
 
 A set has one value, so nothing can be averaged over prompts. Instead the clips of random prompts are swapped between A
 and B, again and again: were both the same, the difference that was seen would be one of those that swapping gives.
+
+The interval of the difference comes from both sides' jackknife bars, put together as if the sides had nothing in
+common. They share prompts and reference, so it is rather too wide, and may hold zero where the swaps exclude it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_vdb.analysis.comparison import Contrast, Pairs, of_another_definition, why_says_nothing
+from pytest_vdb.analysis.comparison import NULLS, Contrast, Pairs, of_another_definition, why_says_nothing
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
 from pytest_vdb.metrics.engine import Engine, Scores
@@ -180,9 +184,19 @@ def _contrast_of_part(
     except CannotMeasure as error:
         return replace(one, remarks=(*remarks, *said, f"no test: {error.what}"))
     least = 1 / (1 + found.permutations)
+    one = replace(one, interval=_interval_of_difference(first, second), test="swaps", null=NULLS["swaps"])
     few = (f"{prompts} prompts: p cannot fall below {least:.2g}, too few to tell anything apart",)
     said += few if least >= SIGNIFICANCE else ()
     return replace(one, p=found.p, permutations=found.permutations, remarks=(*remarks, *said))
+
+
+def _interval_of_difference(first: Measurement, second: Measurement) -> tuple[float, float] | None:
+    """From the bars of both, whose upper halves are whole: a distance's lower one ends at 0."""
+    if first.interval is None or second.interval is None or first.value is None or second.value is None:
+        return None
+    reach = math.hypot(first.interval[1] - first.value, second.interval[1] - second.value)
+    difference = first.value - second.value
+    return difference - reach, difference + reach
 
 
 def _without_value(first: Measurement, second: Measurement) -> str:

@@ -11,7 +11,7 @@ from pytest_vdb.analysis.readings import is_yardstick
 from pytest_vdb.records import REAL_WEIGHTS, Better, Kind, Record, Run, Status, Task, WeightsMode
 
 Mark = Literal["best", "second", "tied"]
-"""`tied`: not significantly different from the best. A cell that is also the second is `second`, with `tied` true."""
+"""`tied`: not told apart from the best. A cell that is also the second is `second`, with `tied` true."""
 
 NEUTRAL = "neither high nor low is better"
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -34,7 +34,9 @@ class Cell:
 
     mean: float | None
     interval: tuple[float, float] | None = None
-    """95% t-interval of the mean over prompts, or what the measurement itself came with; None below two prompts."""
+    """95% of the mean over prompts, or what the measurement itself came with."""
+    no_interval: str | None = None
+    """Why a value has none."""
     by_prompt: Mapping[str, float] = field(default_factory=dict)
     """Prompt id (with its text, where several prompts of the table have that id) -> mean over its samples; `""` for
     what is measured once per model or without a prompt."""
@@ -42,15 +44,27 @@ class Cell:
     """Tests of the row that should have given a value and did not."""
     reasons: tuple[tuple[str, int], ...] = ()
     """Why values are missing, with how many each, the most frequent first."""
+    failed: frozenset[str] = frozenset()
+    """Prompts, as in `by_prompt`, that have no value because every test of them failed; of what is measured of the
+    whole set: prompts whose clips it lacks."""
+    asked: int = 0
+    """Prompts of the row."""
+    remarks: tuple[str, ...] = ()
+    """What to know about the value: `FVD of 16 clips: most of it can be bias`, `1 of 6 prompts failed`."""
+    own_n: int | None = None
+    """What the only measurement was made from: the clips of a metric of the whole set. None: it is one of many."""
     wiring: bool = False
     """Computed by random weights: proves the wiring and nothing else."""
     unranked: str | None = None
     """Why the cell takes no part in the ranking; None: it does."""
     mark: Mark | None = None
     tied: bool = False
-    """Not significantly different from the best (also true of the best itself when nothing can be told apart)."""
+    """Not told apart from the best (also true of the best itself when nothing can be told apart)."""
+    p: float | None = None
+    """Of "as good as the best", corrected for the number of models; None: it was not tested."""
     rank: float | None = None
-    """1 is best; means that differ by no more than rounding share their ranks' mean."""
+    """1 is best; means that differ by no more than rounding share the mean of their ranks. A failed prompt counts as
+    the worst value there can be, so the order of ranks need not be that of the means."""
 
     @property
     def n(self) -> int:
@@ -81,7 +95,7 @@ class Row:
     """Clips that came from the cache."""
     records: tuple[Record, ...]
     mean_rank: float | None = None
-    """Over the quality columns it is ranked in; orders the rows."""
+    """Over the families of metrics that `Table.order` names; orders the rows."""
     published: str | None = None
     """Where others published the values; None: they were measured here."""
 
@@ -117,6 +131,20 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """By what the models of a table are ordered."""
+
+    families: tuple[str, ...]
+    """Metrics in which every model is ranked; `psnr` and `psnr.256` are one."""
+    left_out: tuple[str, ...]
+    """Metrics of quality in which not every model is ranked."""
+    prompts: int
+    """That every model was asked in all of them; 0: these metrics are about no prompts."""
+    of_prompts: int
+    """That any of them was asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """One benchmark: records of different benchmarks are never averaged together."""
 
@@ -126,6 +154,8 @@ class Table:
     """What it is called among the tables: the function alone where that is enough."""
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    order: Order | None = None
+    """None: fewer than two models compete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

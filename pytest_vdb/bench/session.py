@@ -219,6 +219,22 @@ class Session:
             registry.add_from(module)
         return registry
 
+    def own_bounds(self, measured: Iterable[str]) -> dict[str, tuple[float | None, float | None]]:
+        """What measurements of the user's own metrics can be, where these say so.
+
+        Whoever rebuilds a report has none of these metrics: so the run keeps it.
+
+        Args:
+            measured: names of measurements.
+        """
+        from pytest_vdb.metrics.registry import MetricRegistry
+
+        ours = {name for spec in MetricRegistry.builtin() for name in spec.part_names()}
+        if not (foreign := set(measured) - ours):
+            return {}
+        bounds = {name: spec.bounds for spec in self.metric_registry for name in spec.part_names()}
+        return {name: bounds[name] for name in sorted(foreign & bounds.keys()) if bounds[name] != (None, None)}
+
     @cached_property
     def metrics(self) -> tuple[MetricSpec, ...]:
         """The metrics of this session."""

@@ -40,9 +40,10 @@ def add_to(commands: Any) -> None:
         "  vdb compare reports/scores/mine.jsonl reports/scores/theirs.jsonl\n"
         "  vdb compare ours_eval_results.json theirs_eval_results.json   two result files of VBench, video by video\n"
         "  vdb compare RUN A B --metrics 'sharpness,fvd,kvd' --reference real.npz\n\n"
-        "Compared are samples of the same prompt, sample index and seed. Clip metrics and costs: paired t-test over\n"
-        "the prompts. Set metrics: the clips of a prompt are swapped between A and B, again and again. The p of all\n"
-        "metrics that are shown are corrected together (Benjamini-Hochberg).",
+        "Compared are samples of the same prompt, sample index and seed. Clip metrics and costs: the mean difference\n"
+        "over the prompts; of the same thing twice, the signs of the differences. Set metrics: the clips of a prompt\n"
+        "are swapped between A and B, again and again. The p of all metrics that are shown are corrected together\n"
+        "(Benjamini-Hochberg).",
     )
     what = "RUN A B, or RUN_A RUN_B; a run is its folder, what vdb score wrote, a baseline, or VBench's results"
     compare.add_argument("sides", nargs="+", metavar="RUN", help=what)
@@ -61,8 +62,12 @@ def add_to(commands: Any) -> None:
         help="swaps for set metrics at most (default: %(default)s)",
     )
     compare.add_argument("--seed", type=whole("--seed", 0), default=0, help="of these swaps (default: %(default)s)")
-    compare.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    printed = compare.add_mutually_exclusive_group()
+    printed.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    printed.add_argument("--markdown", action="store_true", help="print Markdown instead of a table")
     compare.add_argument("-o", "--output", type=expanded, metavar="FILE", help="also write it as Markdown")
+    clips = "also write a page, with the prompts that changed most and both clips side by side"
+    compare.add_argument("--html", type=expanded, metavar="FILE", help=clips)
     compare.set_defaults(command=Command(CompareArguments, _compare))
 
 
@@ -79,20 +84,30 @@ class CompareArguments:
     permutations: int
     seed: int
     json: bool
+    markdown: bool
     output: Path | None
+    html: Path | None
 
 
 def _compare(arguments: CompareArguments) -> int:
-    if arguments.output is not None:
-        files.check_writable(arguments.output)
+    for path in filter(None, (arguments.output, arguments.html)):
+        files.check_writable(path)
     comparisons = _comparisons(arguments)
     from pytest_vdb.reporters import comparison as shown
+    from pytest_vdb.reporters import comparison_page
 
     if arguments.output is not None:
-        files.write(arguments.output, "\n".join(map(shown.render_markdown, comparisons)))
+        folder = arguments.output.parent
+        files.write(arguments.output, "\n".join(shown.render_markdown(one, beside=folder) for one in comparisons))
         warn(arguments.output)
+    if arguments.html is not None:
+        files.write(arguments.html, comparison_page.render(comparisons, beside=arguments.html.parent))
+        warn(arguments.html)
     if arguments.json:
         print_json([shown.for_programs(comparison) for comparison in comparisons])
+        return 0
+    if arguments.markdown:
+        show("\n".join(map(shown.render_markdown, comparisons)))
         return 0
     width = min(_WIDEST, shutil.get_terminal_size((100, 24)).columns)
     show("\n\n".join(shown.render_terminal(comparison, width=width) for comparison in comparisons))

@@ -183,9 +183,10 @@ def _list_metrics(arguments: MetricsArguments) -> int:
     from pytest_vdb.metrics.registry import MetricRegistry
 
     metrics = MetricRegistry.builtin().select(arguments.names, where="vdb metrics")
-    keys = ("metric", "better", "unit", "needs", "version", "default", "what it measures")
+    keys = ("metric", "better", "unit", "lowest", "highest", "needs", "version", "default", "what it measures")
     rows = [
-        (m.name, m.better, m.unit, ", ".join(m.backbones or m.inputs), m.version, m.default, m.summary) for m in metrics
+        (m.name, m.better, m.unit, *m.bounds, ", ".join(m.backbones or m.inputs), m.version, m.default, m.summary)
+        for m in metrics
     ]
     _print_rows(keys, rows, as_json=arguments.json)
     return 0

@@ -211,6 +211,7 @@ def _run_of_scores(arguments: ScoreArguments, scorer: Scorer, session: Session, 
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         environment=session.environment,
         options={"model": scorer.model, **asked, **paths},
+        bounds=session.own_bounds(name for spec in session.metric_registry for name in spec.part_names()),
     )
 
 

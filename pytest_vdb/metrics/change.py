@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@metric("temporal_flicker", unit="1", better="lower", frames=2, orders=("noise", "shuffled", "dropped"))
+@metric("temporal_flicker", unit="1", better="lower", bounds=(0, 1), frames=2, orders=("noise", "shuffled", "dropped"))
 def temporal_flicker(clip: Clip) -> Score:
     """Mean absolute change between neighbouring frames.
 
@@ -41,7 +41,7 @@ STILL_LEVELS = 1
 """A block whose mean brightness moves by less than this (of 255) stands still; video coding alone moves it by less."""
 
 
-@metric("frozen_frames", unit="1", better="lower", frames=2, orders=("frozen",))
+@metric("frozen_frames", unit="1", better="lower", bounds=(0, 1), frames=2, orders=("frozen",))
 def frozen_frames(clip: Clip) -> Score:
     """Share of neighbouring frames between which nothing moves.
 
@@ -65,7 +65,7 @@ def frozen_frames(clip: Clip) -> Score:
 MOTION_CELL = 4
 
 
-@metric("motion_amount", unit="px/frame", better="neutral", frames=2)
+@metric("motion_amount", unit="px/frame", better="neutral", bounds=(0, None), frames=2)
 def motion_amount(clip: Clip) -> Score:
     """How far the picture moves per frame, estimated without optical flow.
 
@@ -100,7 +100,7 @@ def motion_amount(clip: Clip) -> Score:
     return Score.mean_of(series)
 
 
-@metric("stutter", unit="1", better="lower", frames=4, orders=("dropped",), default=False)
+@metric("stutter", unit="1", better="lower", bounds=(0, None), frames=4, orders=("dropped",), default=False)
 def stutter(clip: Clip) -> Score:
     """How unevenly a clip changes: the change of each pair of frames against that of its neighbours.
 
@@ -121,7 +121,15 @@ def stutter(clip: Clip) -> Score:
     return Score.mean_of(series)
 
 
-@metric("disorder", unit="1", better="lower", frames=4, orders=("shuffled", "noise", "dropped"), default=False)
+@metric(
+    "disorder",
+    unit="1",
+    better="lower",
+    bounds=(0, None),
+    frames=4,
+    orders=("shuffled", "noise", "dropped"),
+    default=False,
+)
 def disorder(clip: Clip) -> float:
     """How little the order of the frames matters: neighbours against frames further apart.
 
@@ -149,7 +157,7 @@ CUT_FLOOR_LEVELS = 2.0
 """Added to the usual change: in a still scene a small movement is no cut."""
 
 
-@metric("cuts", unit="cuts", better="neutral", frames=4)
+@metric("cuts", unit="cuts", better="neutral", bounds=(0, None), frames=4)
 def cuts(clip: Clip) -> Score:
     """Number of cuts and jumps: neighbouring frames that differ far more than the frames around them.
 
@@ -169,7 +177,7 @@ def cuts(clip: Clip) -> Score:
     return Score(float((series >= CUT).sum()), series.tolist())
 
 
-@metric("looping", unit="1", better="neutral", frames=8, default=False)
+@metric("looping", unit="1", better="neutral", bounds=(0, 1), frames=8, default=False)
 def looping(clip: Clip) -> float:
     """How far a clip returns to what it showed before: 1 for a perfect loop, near 0 for motion that goes on.
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_vdb.metrics.resampling import SwapTest
+    from pytest_vdb.statistics.intervals import Bounds
 
 Scope = Literal["clip", "set", "pair"]
 SCOPES: tuple[Scope, ...] = ("clip", "set", "pair")
@@ -44,6 +45,8 @@ SCOPES: tuple[Scope, ...] = ("clip", "set", "pair")
 
 CLIP_INPUTS = ("clip", "prompt", "reference")
 SET_INPUTS = ("clips", "prompts")
+ROUNDING_OF_VALUES = 1e-5
+"""Of the bounds' size: networks count in single precision, so the cosine of two equal pictures may be 1.0000002."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,8 @@ class MetricSpec:
     """Whether `--vdb-metrics default` measures it; a paired one only where there is a clip to compare with."""
     swaps: SwapTester | None = None
     """Of a set metric of one feature: a quick test between two models; None: the function is called for every swap."""
+    bounds: Bounds = (None, None)
+    """The lowest and the highest value that there can be; None where there is none, or it is not known."""
 
     @property
     def scope(self) -> Scope:
@@ -157,6 +162,12 @@ class MetricSpec:
         """The first line of its docstring."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
+    def could_be(self, value: float) -> bool:
+        """Whether the metric can have this value: none beyond its bounds, but for rounding."""
+        low, high = self.bounds
+        slack = rounding_of(self.bounds)
+        return (low is None or value >= low - slack) and (high is None or value <= high + slack)
+
     def part_names(self) -> tuple[str, ...]:
         """The names of the measurements it makes."""
         return tuple(self.part_name(part) for part in self.parts)
@@ -171,6 +182,7 @@ def metric(
     *,
     unit: str,
     better: Better,
+    bounds: Bounds = (None, None),
     version: str = "1",
     parts: tuple[str, ...] = ("",),
     orders: tuple[Degradation, ...] = (),
@@ -184,6 +196,8 @@ def metric(
         name: what reports call it; lower case, dots for families (`vbench.dynamic_degree`).
         unit: of the value; `"1"` for a plain number, `"cosine"`, `"dB"`, `"px"`, `"%"`.
         better: which way is better: `higher`, `lower`, or `neutral` where neither is.
+        bounds: the lowest and the highest value that any clip could have, of every part; None where there is none, or
+            nobody knows. Intervals end there, and few values that are equal still have one.
         version: changed with every change of the definition; two versions are never compared.
         parts: the parts of a metric that measures several things at once; `("",)`: one number.
         orders: the degradations that it claims to rank as a person would, worst last.
@@ -201,6 +215,7 @@ def metric(
             name=name,
             unit=unit,
             better=better,
+            bounds=bounds,
             version=version,
             function=function,
             parts=parts,
@@ -213,6 +228,11 @@ def metric(
         return function
 
     return tag
+
+
+def rounding_of(bounds: Bounds) -> float:
+    """How far beyond its bounds a value may lie by rounding alone."""
+    return ROUNDING_OF_VALUES * max([1.0, *(abs(end) for end in bounds if end is not None)])
 
 
 def spec_of(thing: object) -> MetricSpec | None:
@@ -282,6 +302,9 @@ def _check_metric(spec: MetricSpec) -> None:
         )
     if spec.better not in ("higher", "lower", "neutral"):
         raise MetricError(f"better={spec.better!r}", where=where, mend="'higher', 'lower' or 'neutral'")
+    low, high = spec.bounds
+    if low is not None and high is not None and low >= high:
+        raise MetricError(f"bounds={spec.bounds}", where=where, mend="the lowest value first, then the highest")
     if unknown := set(spec.orders) - set(DEGRADATIONS):
         raise MetricError(f"orders={sorted(unknown)}", where=where, mend=f"known: {', '.join(DEGRADATIONS)}")
     if not spec.inputs and not spec.unknown:

@@ -49,7 +49,14 @@ YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.31
 
 
 @metric(
-    "fsim", unit="1", better="higher", parts=PARTS, version="zhang", default=False, orders=("blur", "noise", "jpeg")
+    "fsim",
+    unit="1",
+    better="higher",
+    bounds=(0, 1),
+    parts=PARTS,
+    version="zhang",
+    default=False,
+    orders=("blur", "noise", "jpeg"),
 )
 def fsim(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Feature similarity of brightness to a reference, mean over frames.
@@ -68,7 +75,14 @@ def fsim(clip: Clip, reference: Clip) -> dict[str, Score]:
 
 
 @metric(
-    "fsimc", unit="1", better="higher", parts=PARTS, version="zhang", default=False, orders=("blur", "noise", "jpeg")
+    "fsimc",
+    unit="1",
+    better="higher",
+    bounds=(0, 1),
+    parts=PARTS,
+    version="zhang",
+    default=False,
+    orders=("blur", "noise", "jpeg"),
 )
 def fsimc(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Feature similarity with colour: as `fsim`, each pixel weighted by how alike its I and Q of YIQ are.

@@ -63,6 +63,7 @@ def infinity_swaps(first: NDArray[Any], second: NDArray[Any], reference: Referen
     "fvd",
     unit="1",
     better="lower",
+    bounds=(0, None),
     version="styleganv",
     default=False,
     orders=("blur", "noise", "frozen", "shuffled"),
@@ -87,7 +88,9 @@ def fvd(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures
     return scored(i3d_set, i3d_reference, ddof=1)
 
 
-@metric("fvd_cd", unit="1", better="lower", version="cd-fvd", default=False, swaps=frechet_swaps(ddof=0))
+@metric(
+    "fvd_cd", unit="1", better="lower", bounds=(0, None), version="cd-fvd", default=False, swaps=frechet_swaps(ddof=0)
+)
 def fvd_cd(i3d_cd_set: Sequence[NDArray[np.float32]], i3d_cd_reference: ReferenceFeatures) -> Score:
     """Fréchet video distance as cd-fvd computes it (squashed frames, covariance over N).
 
@@ -98,7 +101,15 @@ def fvd_cd(i3d_cd_set: Sequence[NDArray[np.float32]], i3d_cd_reference: Referenc
     return scored(i3d_cd_set, i3d_cd_reference, ddof=0)
 
 
-@metric("fvd_videomae", unit="1", better="lower", version="cd-fvd", default=False, swaps=frechet_swaps(ddof=0))
+@metric(
+    "fvd_videomae",
+    unit="1",
+    better="lower",
+    bounds=(0, None),
+    version="cd-fvd",
+    default=False,
+    swaps=frechet_swaps(ddof=0),
+)
 def fvd_videomae(videomae_set: Sequence[NDArray[np.float32]], videomae_reference: ReferenceFeatures) -> Score:
     """Fréchet video distance through VideoMAE, cd-fvd's default: it weighs motion more and single frames less than I3D.
 

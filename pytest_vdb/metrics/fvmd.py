@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     "fvmd",
     unit="1",
     better="lower",
+    bounds=(0, None),
     version="raft-second-difference",
     default=False,
     swaps=frechet_swaps(ddof=1),

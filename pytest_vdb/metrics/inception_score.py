@@ -41,7 +41,15 @@ def inception_swaps(first: NDArray[Any], second: NDArray[Any], _reference: None,
     return swap_test(softmax(first), softmax(second), lambda answers: inception_score_of(answers).mean, **how)
 
 
-@metric("inception_score", unit="1", better="higher", version="i3d-styleganv", default=False, swaps=inception_swaps)
+@metric(
+    "inception_score",
+    unit="1",
+    better="higher",
+    bounds=(1, 400),
+    version="i3d-styleganv",
+    default=False,
+    swaps=inception_swaps,
+)
 def inception_score(i3d_set: Sequence[NDArray[np.float32]]) -> Score:
     """Inception Score from I3D's 400 classes: 10 shuffled splits; the series holds each split's score.
 

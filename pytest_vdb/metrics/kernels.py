@@ -106,6 +106,7 @@ def kvd(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures
     "jedi",
     unit="1",
     better="lower",
+    bounds=(0, None),
     version="v-statistic",
     default=False,
     swaps=kernel_swaps(JEDI_KERNEL, unbiased=False, scale=JEDI_SCALE),

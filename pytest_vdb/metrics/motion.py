@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@metric("dynamic_degree", unit="px/frame", better="neutral", default=False)
+@metric("dynamic_degree", unit="px/frame", better="neutral", bounds=(0, None), default=False)
 def dynamic_degree(flow_pairs: NDArray[np.float32]) -> Score:
     """How fast the fastest things move: mean of the largest 5% of the flow, mean over pairs.
 
@@ -25,7 +25,7 @@ def dynamic_degree(flow_pairs: NDArray[np.float32]) -> Score:
     return _column(flow_pairs, "fastest")
 
 
-@metric("flow_speed", unit="px/frame", better="neutral", default=False)
+@metric("flow_speed", unit="px/frame", better="neutral", bounds=(0, None), default=False)
 def flow_speed(flow_pairs: NDArray[np.float32]) -> Score:
     """How fast the picture moves on average: mean length of the flow.
 
@@ -37,7 +37,7 @@ def flow_speed(flow_pairs: NDArray[np.float32]) -> Score:
     return _column(flow_pairs, "speed")
 
 
-@metric("warping_error", unit="1", better="lower", default=False)
+@metric("warping_error", unit="1", better="lower", bounds=(0, 1), default=False)
 def warping_error(flow_pairs: NDArray[np.float32]) -> Score:
     """How badly each frame is explained by moving the next one back along the flow.
 
@@ -54,7 +54,7 @@ def warping_error(flow_pairs: NDArray[np.float32]) -> Score:
     return _over_visible(flow_pairs[:, PAIR_COLUMNS.index("warped")], flow_pairs[:, PAIR_COLUMNS.index("visible")])
 
 
-@metric("motion_smoothness", unit="1", better="higher", default=False, orders=("shuffled", "dropped"))
+@metric("motion_smoothness", unit="1", better="higher", bounds=(0, 1), default=False, orders=("shuffled", "dropped"))
 def motion_smoothness(flow_turns: NDArray[np.float32]) -> Score:
     """How steadily things move from frame to frame.
 
@@ -72,7 +72,7 @@ def motion_smoothness(flow_turns: NDArray[np.float32]) -> Score:
     return Score(1 - turn.value, None if turn.series is None else [1 - value for value in turn.series])
 
 
-@metric("motion_coherence", unit="1", better="higher", default=False)
+@metric("motion_coherence", unit="1", better="higher", bounds=(0, 1), default=False)
 def motion_coherence(flow_pairs: NDArray[np.float32]) -> Score:
     """How well neighbouring pixels move together: the flow against its own smooth field.
 

@@ -17,11 +17,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pytest_vdb.statistics.intervals import Bounds
+
 ORDERS: tuple[Degradation, ...] = ("blur", "noise", "jpeg")
 LPIPS_VERSION, DISTS_VERSION = "0.1", "1"
+LPIPS_BOUNDS: Bounds = (0, None)
+DISTS_BOUNDS: Bounds = (0, 2)
+"""1 less a weighted mean of similarities, of which that of structure can be as low as -1."""
 
 
-@metric("lpips", unit="1", better="lower", version=LPIPS_VERSION, orders=ORDERS)
+@metric("lpips", unit="1", better="lower", bounds=LPIPS_BOUNDS, version=LPIPS_VERSION, orders=ORDERS)
 def lpips(lpips_frames: NDArray[np.float32]) -> Score:
     """Learned perceptual distance to a reference (AlexNet, version 0.1), mean over frames.
 
@@ -36,7 +41,7 @@ def lpips(lpips_frames: NDArray[np.float32]) -> Score:
     return Score.mean_of(lpips_frames)
 
 
-@metric("dists", unit="1", better="lower", version=DISTS_VERSION, orders=ORDERS)
+@metric("dists", unit="1", better="lower", bounds=DISTS_BOUNDS, version=DISTS_VERSION, orders=ORDERS)
 def dists(dists_frames: NDArray[np.float32]) -> Score:
     """Difference in structure and texture from a reference (VGG16), mean over frames; published values are at 256.
 
@@ -51,7 +56,7 @@ def dists(dists_frames: NDArray[np.float32]) -> Score:
     return Score.mean_of(dists_frames)
 
 
-def _at_short_side(name: str, version: str, side: int) -> Callable[..., Score]:
+def _at_short_side(name: str, version: str, bounds: Bounds, side: int) -> Callable[..., Score]:
     """The same with both clips made smaller: a function whose one parameter is named after that size's feature."""
 
     def mean_distance(**features: NDArray[Any]) -> Score:
@@ -61,12 +66,14 @@ def _at_short_side(name: str, version: str, side: int) -> Callable[..., Score]:
     asks_for = Parameter(f"{name}_{side}_frames", Parameter.KEYWORD_ONLY)
     mean_distance.__signature__ = Signature([asks_for])  # type: ignore[attr-defined]
     mean_distance.__doc__ = f"`{name}` with both clips at a short side of {side}."
-    tag = metric(f"{name}.{side}", unit="1", better="lower", version=version, default=False, orders=ORDERS)
+    tag = metric(
+        f"{name}.{side}", unit="1", better="lower", bounds=bounds, version=version, default=False, orders=ORDERS
+    )
     return tag(mean_distance)
 
 
 AT_SHORT_SIDES = tuple(
-    _at_short_side(name, version, side)
-    for name, version in (("lpips", LPIPS_VERSION), ("dists", DISTS_VERSION))
+    _at_short_side(name, version, bounds, side)
+    for name, version, bounds in (("lpips", LPIPS_VERSION, LPIPS_BOUNDS), ("dists", DISTS_VERSION, DISTS_BOUNDS))
     for side in SHORT_SIDES
 )

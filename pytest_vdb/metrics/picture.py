@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@metric("sharpness", unit="1", better="higher", orders=("blur",))
+@metric("sharpness", unit="1", better="higher", bounds=(0, None), orders=("blur",))
 def sharpness(clip: Clip) -> Score:
     """Variance of the Laplacian of the brightness less what noise adds to it, mean over frames.
 
@@ -44,7 +44,7 @@ LAPLACIAN_GAIN = 20
 MEDIAN_OF_HALF_NORMAL = 0.6744897501960817
 
 
-@metric("exposure", unit="1", better="neutral", default=False)
+@metric("exposure", unit="1", better="neutral", bounds=(0, 1), default=False)
 def exposure(clip: Clip) -> Score:
     """Mean brightness: 0 is black, 1 is white.
 
@@ -61,7 +61,7 @@ def exposure(clip: Clip) -> Score:
 CLIPPED_LEVELS = 2
 
 
-@metric("clipped_pixels", unit="1", better="lower", default=False)
+@metric("clipped_pixels", unit="1", better="lower", bounds=(0, 1), default=False)
 def clipped_pixels(clip: Clip) -> Score:
     """Share of pixels that are burnt out or drowned: brightness within 2 levels of white or black.
 
@@ -79,7 +79,7 @@ def clipped_pixels(clip: Clip) -> Score:
     return Score.mean_of(series)
 
 
-@metric("colourfulness", unit="levels", better="neutral", default=False)
+@metric("colourfulness", unit="levels", better="neutral", bounds=(0, None), default=False)
 def colourfulness(clip: Clip) -> Score:
     """How colourful the frames are: 0 for grey, about 15 slightly, 45 fairly, 80 and more highly colourful.
 
@@ -106,7 +106,15 @@ def _colourfulness(frame: NDArray[np.uint8]) -> float:
     return float(np.sqrt(rg_variance + yb_variance / 4) + 0.3 * np.hypot(rg_mean, yb_mean / 2))
 
 
-@metric("niqe", unit="1", better="lower", version="matlab-2", default=False, orders=("blur", "noise", "jpeg"))
+@metric(
+    "niqe",
+    unit="1",
+    better="lower",
+    bounds=(0, None),
+    version="matlab-2",
+    default=False,
+    orders=("blur", "noise", "jpeg"),
+)
 def niqe(niqe_frames: NDArray[np.float32]) -> Score:
     """How unlike a pristine photograph the frames are, without any reference.
 
@@ -122,7 +130,15 @@ def niqe(niqe_frames: NDArray[np.float32]) -> Score:
     return Score.mean_of(niqe_frames)
 
 
-@metric("niqe_basicsr", unit="1", better="lower", version="basicsr-1", default=False, orders=("blur", "noise", "jpeg"))
+@metric(
+    "niqe_basicsr",
+    unit="1",
+    better="lower",
+    bounds=(0, None),
+    version="basicsr-1",
+    default=False,
+    orders=("blur", "noise", "jpeg"),
+)
 def niqe_basicsr(niqe_basicsr_frames: NDArray[np.float32]) -> Score:
     """How unlike a pristine photograph the frames are, as BasicSR has it: the value that papers on restoration print.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PEAK = 255
 
 
-@metric("psnr", unit="dB", better="higher", parts=PARTS, orders=("blur", "noise", "jpeg"))
+@metric("psnr", unit="dB", better="higher", bounds=(0, None), parts=PARTS, orders=("blur", "noise", "jpeg"))
 def psnr(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Peak signal-to-noise ratio against a reference, mean over the frames' ratios.
 

@@ -43,6 +43,7 @@ MIDDLE = 128
     "ssim",
     unit="1",
     better="higher",
+    bounds=(-1, 1),
     parts=PARTS,
     version="wang-valid",
     orders=("blur", "noise", "jpeg"),
@@ -66,7 +67,15 @@ def ssim(clip: Clip, reference: Clip) -> dict[str, Score]:
     return at_each_size(clip, reference, lambda a, b: Score.mean_of(ssim_frames(a, b)))
 
 
-@metric("ms_ssim", unit="1", better="higher", parts=PARTS, version="wang-valid", orders=("blur", "noise", "jpeg"))
+@metric(
+    "ms_ssim",
+    unit="1",
+    better="higher",
+    bounds=(0, 1),
+    parts=PARTS,
+    version="wang-valid",
+    orders=("blur", "noise", "jpeg"),
+)
 def ms_ssim(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Structural similarity over five scales: contrast and structure at each, luminance at the coarsest.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@metric("vbench.temporal_flickering", unit="1", better="higher", frames=2, default=False)
+@metric("vbench.temporal_flickering", unit="1", better="higher", bounds=(0, 1), frames=2, default=False)
 def temporal_flickering(clip: Clip) -> Score:
     """How little the clip changes from frame to frame: (255 - mean absolute difference) / 255.
 
@@ -34,7 +34,7 @@ def temporal_flickering(clip: Clip) -> Score:
     return Score(float(np.mean(series)), series)
 
 
-@metric("vbench.subject_consistency", unit="1", better="higher", frames=2, default=False)
+@metric("vbench.subject_consistency", unit="1", better="higher", bounds=(0, 1), frames=2, default=False)
 def subject_consistency(vbench_dino: NDArray[np.float32]) -> Score:
     """How well the subject stays itself: DINO's cosine with the previous and with the first frame, cut at 0.
 
@@ -50,7 +50,7 @@ def subject_consistency(vbench_dino: NDArray[np.float32]) -> Score:
     return _to_previous_and_first(vbench_dino)
 
 
-@metric("vbench.background_consistency", unit="1", better="higher", frames=2, default=False)
+@metric("vbench.background_consistency", unit="1", better="higher", bounds=(0, 1), frames=2, default=False)
 def background_consistency(vbench_clip: NDArray[np.float32]) -> Score:
     """How well the scene stays itself: CLIP's cosine with the previous and with the first frame, cut at 0.
 
@@ -66,7 +66,7 @@ def background_consistency(vbench_clip: NDArray[np.float32]) -> Score:
     return _to_previous_and_first(vbench_clip)
 
 
-@metric("vbench.motion_smoothness", unit="1", better="higher", default=False)
+@metric("vbench.motion_smoothness", unit="1", better="higher", bounds=(0, 1), default=False)
 def motion_smoothness(vbench_amt: NDArray[np.float32]) -> Score:
     """How well every second frame can be guessed from its neighbours, by AMT-S: (255 - mean absolute difference) / 255.
 
@@ -83,7 +83,7 @@ DYNAMIC_PX = 6.0
 """At a short side of 256."""
 
 
-@metric("vbench.dynamic_degree", unit="1", better="higher", default=False)
+@metric("vbench.dynamic_degree", unit="1", better="higher", bounds=(0, 1), default=False)
 def dynamic_degree(vbench_flow: NDArray[np.float32]) -> Score:
     """Whether the clip moves: 1 where enough pairs of frames have fast enough flow, else 0.
 
@@ -142,6 +142,8 @@ DELEGATED = {
     "overall_consistency": "How well the clip fits the prompt as a whole (ViCLIP)",
 }
 """What the `vbench` package measures for us: the dimension, and what it says of a clip."""
+COSINES = frozenset({"appearance_style", "temporal_style", "overall_consistency"})
+"""Of them; the others are shares."""
 
 
 def _by_the_package(dimension: str, what: str) -> Callable[..., Score]:
@@ -151,7 +153,8 @@ def _by_the_package(dimension: str, what: str) -> Callable[..., Score]:
         return delegate(dimension, clips, prompts)
 
     measured.__doc__ = f"{what}, by the `vbench` package."
-    return metric(f"vbench.{dimension}", unit="1", better="higher", default=False)(measured)
+    bounds = (-1, 1) if dimension in COSINES else (0, 1)
+    return metric(f"vbench.{dimension}", unit="1", better="higher", bounds=bounds, default=False)(measured)
 
 
 BY_THE_PACKAGE = tuple(_by_the_package(dimension, what) for dimension, what in DELEGATED.items())

@@ -32,7 +32,16 @@ TO_YUV = "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"
 """Films are what the model was trained on: BT.709, limited range, colour at half the resolution."""
 
 
-@metric("vmaf", unit="points", better="higher", parts=PARTS, version="v0.6.1", default=False, orders=("blur", "jpeg"))
+@metric(
+    "vmaf",
+    unit="points",
+    better="higher",
+    bounds=(0, 100),
+    parts=PARTS,
+    version="v0.6.1",
+    default=False,
+    orders=("blur", "jpeg"),
+)
 def vmaf(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Netflix's VMAF against a reference, mean over frames.
 

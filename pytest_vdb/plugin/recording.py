@@ -292,6 +292,7 @@ class Recorder:
             exit_status=exit_status,
             recipes={record.recipe_digest: record.recipe for record in records if record.recipe_digest},
             suites={record.suite: record.suite_digest for record in records if record.suite and record.suite_digest},
+            bounds=self.session.own_bounds(m.name for r in records for m in r.measurements if m.kind == "quality"),
             summary={
                 "tests": len(records),
                 "collected": self._collected(),

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import quote
 
 from pytest_vdb.analysis.benchmarks import shown_names
-from pytest_vdb.analysis.comparison import Comparison, Contrast, Finding, Pairs, Side
+from pytest_vdb.analysis.changes import Change, most_changed
+from pytest_vdb.analysis.comparison import NULLS, Comparison, Contrast, Finding, Pairs, Side, Test
 from pytest_vdb.escaping import lines, shortened, visible
 from pytest_vdb.figures import MISSING, notation
-from pytest_vdb.records import to_plain
+from pytest_vdb.files import is_file
+from pytest_vdb.records import Record, to_plain
 from pytest_vdb.reporters.grid import Side as Edge
 from pytest_vdb.reporters.grid import fitted, grid, width_of
+from pytest_vdb.reporters.html import within
 from pytest_vdb.reporters.markdown import code, plain, table_line
 from pytest_vdb.reporters.text import ARROWS, LONGEST_NAME, counted
 from pytest_vdb.results.vbench import UNKNOWN
 
-HEADER = ("metric", "n", "A", "B", "A − B", "p", "A is")
+HEADER = ("metric", "n", "A", "B", "A − B [95%]", "p", "A is")
+HOLDS_ANYHOW = "†"
 _MOST_NAMES = 8
 _USUAL_NAME, _SHORTEST_NAME = 24, 12
 """Characters."""
+_HOW_TESTED: dict[Test, str] = {
+    "mean difference": "the mean difference over prompts",
+    "sign flips": "the same thing twice, so the signs of the prompts' differences are flipped",
+}
 _NAMED: frozenset[Finding] = frozenset({"better", "worse"})
 _IN_WORDS: dict[Finding, str] = {
     "better": "better",
@@ -36,32 +47,37 @@ assert set(_IN_WORDS) == set(get_args(Finding))
 
 def render_terminal(comparison: Comparison, *, width: int = 100) -> str:
     """Who they are, a table per benchmark, what it comes to, and what must be said."""
-    parts = ["\n".join(_wrapped_line(visible(line), width, indent=3) for line in _lines_of_sides(comparison))]
-    names = _names_of_benchmarks(comparison)
+    parts = ["\n".join(_wrapped_line(visible(line), width, indent=3) for line in lines_of_sides(comparison))]
+    names = names_of_benchmarks(comparison)
     for pairs in comparison.benchmarks:
         if rows := _rows_of_benchmark(comparison, pairs):
             parts += [
-                textwrap.fill(visible(_heading_of_benchmark(pairs, names)), width),
+                textwrap.fill(visible(heading_of_benchmark(pairs, names)), width),
                 _table_of_contrasts(rows, width),
             ]
     parts.append(_wrapped_line(summary(comparison), width, indent=0))
-    if notes := [*_notes_of_comparison(comparison)]:
+    if notes := [*notes_of_comparison(comparison)]:
         parts.append("\n".join(_wrapped_line(f"  {visible(note)}", width, indent=4) for note in notes))
     return lines("\n\n".join(parts))
 
 
-def render_markdown(comparison: Comparison) -> str:
-    """The same as GitHub-flavoured Markdown."""
+def render_markdown(comparison: Comparison, *, beside: Path | None = None) -> str:
+    """The same as GitHub-flavoured Markdown, and the prompts that changed most.
+
+    Args:
+        comparison: what to show.
+        beside: the folder that the page will lie in; clips are linked from there, if they are where they were recorded.
+    """
     first, second = comparison.first, comparison.second
     first_label, second_label = (shortened(side.label, LONGEST_NAME) for side in (first, second))
     page = [f"# {code(first_label)} against {code(second_label)}", ""]
-    page += [f"- {plain(' '.join(line.split()))}" for line in _lines_of_sides(comparison)]
-    names = _names_of_benchmarks(comparison)
+    page += [f"- {plain(' '.join(line.split()))}" for line in lines_of_sides(comparison)]
+    names = names_of_benchmarks(comparison)
     for pairs in comparison.benchmarks:
         if rows := _rows_of_benchmark(comparison, pairs):
             page += [
                 "",
-                f"## {plain(_heading_of_benchmark(pairs, names))}",
+                f"## {plain(heading_of_benchmark(pairs, names))}",
                 "",
                 table_line(HEADER),
                 table_line((":--", *["--:"] * 5, ":--")),
@@ -71,8 +87,48 @@ def render_markdown(comparison: Comparison) -> str:
                 for name, *figures, finding in rows
             ]
     page += ["", plain(summary(comparison)), ""]
-    page += [f"- {plain(note.removeprefix(f'{MISSING} '))}" for note in _notes_of_comparison(comparison)]
+    page += [f"- {plain(note.removeprefix(f'{MISSING} '))}" for note in notes_of_comparison(comparison)]
+    page += _markdown_of_changes(comparison, beside)
     return "\n".join(page) + "\n"
+
+
+def _markdown_of_changes(comparison: Comparison, beside: Path | None) -> list[str]:
+    changes = most_changed(comparison)
+    if not changes:
+        return []
+    lines = ["", "## Prompts that changed most", "", table_line(("prompt", "in", "A", "B", "A − B", "clips"))]
+    lines.append(table_line((":--", ":--", "--:", "--:", "--:", ":--")))
+    for change in changes:
+        links = [
+            f"[{name}]({link})"
+            for name, side, record in zip("AB", (comparison.first, comparison.second), change.pair, strict=True)
+            if (link := link_to_preview(side, record, beside)) is not None
+        ]
+        cells = (code(shortened(change.prompt, LONGEST_NAME)), code(shortened(change.metric, LONGEST_NAME)))
+        lines.append(table_line((*cells, *figures_of_change(change), " ".join(links) or MISSING)))
+    return lines
+
+
+def figures_of_change(change: Change) -> tuple[str, str, str]:
+    """A, B and A − B, written so that they differ."""
+    written = notation((change.first, change.second), apart=[(change.first, change.second)]).write
+    return written(change.first), written(change.second), _signed(written(change.difference))
+
+
+def link_to_preview(side: Side, record: Record, beside: Path | None) -> str | None:
+    """Relative URL of a record's clip; None where there is none, or it does not lie in its run's folder."""
+    relative = None if record.clip is None or record.clip.preview is None else within(record.run, record.clip.preview)
+    if relative is None or beside is None:
+        return None
+    try:
+        folder = side.folder.resolve()
+        file = (folder / relative).resolve()
+        if not (file.is_relative_to(folder) and is_file(file)):
+            return None
+        path = Path(os.path.relpath(file, beside.resolve())).as_posix()
+    except (OSError, ValueError, RuntimeError):  # a name that no system has, another drive, a link to itself
+        return None
+    return "/".join(quote(part, safe=".") if part != ".." else part for part in path.split("/"))
 
 
 def for_programs(comparison: Comparison) -> dict[str, Any]:
@@ -91,6 +147,17 @@ def for_programs(comparison: Comparison) -> dict[str, Any]:
             for pairs in comparison.benchmarks
         ],
         "metrics": [to_plain(one) for one in comparison.contrasts],
+        "changed_most": [
+            {
+                "prompt": change.prompt,
+                "metric": change.metric,
+                "a": change.first,
+                "b": change.second,
+                "difference": change.difference,
+                "times_usual": change.times_usual,
+            }
+            for change in most_changed(comparison)
+        ],
         "remarks": list(comparison.remarks),
         "swaps": {"most": comparison.permutations, "seed": comparison.seed},
     }
@@ -124,12 +191,13 @@ def _names_of_metrics_in(metrics: list[str]) -> str:
     return ", ".join(metrics[:_MOST_NAMES]) + more if metrics else "nothing"
 
 
-def _names_of_benchmarks(comparison: Comparison) -> Mapping[str, str]:
+def names_of_benchmarks(comparison: Comparison) -> Mapping[str, str]:
     """What the benchmarks are called."""
     return shown_names(pairs.benchmark for pairs in comparison.benchmarks)
 
 
-def _lines_of_sides(comparison: Comparison) -> list[str]:
+def lines_of_sides(comparison: Comparison) -> list[str]:
+    """Who A and B are, and where they ran."""
     first, second = comparison.first, comparison.second
     if comparison.same_model:
         sides = [f"A  {_session(first)}", f"B  {_session(second)}", f"   both {first.model}"]
@@ -153,7 +221,8 @@ def _session(side: Side) -> str:
     return line
 
 
-def _heading_of_benchmark(pairs: Pairs, names: Mapping[str, str]) -> str:
+def heading_of_benchmark(pairs: Pairs, names: Mapping[str, str]) -> str:
+    """`test_generation: 8 prompts, 8 pairs of clips; 2 samples left out (2 only in A)`."""
     line = f"{names[pairs.benchmark]}: {counted(pairs.prompts, 'prompt')}, {counted(len(pairs.pairs), 'pair')} of clips"
     if pairs.left_out:
         out = sum(n for _, n in pairs.left_out)
@@ -162,10 +231,11 @@ def _heading_of_benchmark(pairs: Pairs, names: Mapping[str, str]) -> str:
 
 
 def _rows_of_benchmark(comparison: Comparison, pairs: Pairs) -> list[tuple[str, ...]]:
-    return [_row_of_contrast(one) for one in comparison.contrasts if one.benchmark == pairs.benchmark]
+    return [row_of_contrast(one) for one in comparison.contrasts if one.benchmark == pairs.benchmark]
 
 
-def _row_of_contrast(one: Contrast) -> tuple[str, ...]:
+def row_of_contrast(one: Contrast) -> tuple[str, ...]:
+    """One metric's cells under `HEADER`."""
     unit = "" if one.unit in {"", "1", one.metric} else one.unit
     name = " ".join(filter(None, (one.metric, unit, ARROWS[one.better])))
     values = (one.first, one.second)
@@ -174,38 +244,51 @@ def _row_of_contrast(one: Contrast) -> tuple[str, ...]:
     difference, p = _difference_in_words(one), _p_in_words(one.p if one.adjusted is None else one.adjusted)
     if one.obstacle is not None:
         difference, p = (text if text == MISSING else f"({text})" for text in (difference, p))
-    return name, n, written(one.first), written(one.second), difference, p, one.finding
+    finding = f"{one.finding} {HOLDS_ANYHOW}" if one.surely else one.finding
+    return name, n, written(one.first), written(one.second), difference, p, finding
 
 
 def _difference_in_words(one: Contrast) -> str:
-    """`+0.067 ± 0.012`: to the second digit of what is not known."""
+    """`+0.067 [0.055, 0.080]`: to the second digit of what is not known."""
     if one.difference is None:
         return MISSING
     half = None if one.interval is None else (one.interval[1] - one.interval[0]) / 2
     written = notation([half], significant=2) if half else notation([one.difference])
-    text = written.write(one.difference)
-    signed = text if text.startswith("-") or not text.strip("0.,e") else f"+{text}"
-    return signed if half is None or not (half or one.difference) else f"{signed} ± {written.write(half)}"
+    signed = _signed(written.write(one.difference))
+    return signed if one.interval is None else f"{signed} [{', '.join(map(written.write, one.interval))}]"
+
+
+def _signed(text: str) -> str:
+    return text if text.startswith("-") or not text.strip("0.,e") else f"+{text}"
 
 
 def _p_in_words(p: float | None) -> str:
     return MISSING if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _notes_of_comparison(comparison: Comparison) -> Iterator[str]:
+def notes_of_comparison(comparison: Comparison) -> Iterator[str]:
     """How the figures came about, why some are missing, and what else to know."""
     judged = [one for one in comparison.contrasts if one.adjusted is not None]
     if judged:
         metrics = counted(len(judged), "judged metric")
         yield f"p: two-sided, corrected over the {metrics} (Benjamini-Hochberg); told apart below 0.05"
+    for test, how in _HOW_TESTED.items():
+        if any(one.test == test and not one.of_set for one in comparison.contrasts):
+            yield f'clip metrics and costs: {how}; p is of "{NULLS[test]}"'
     if any(one.interval is not None for one in comparison.contrasts):
-        yield "clip metrics and costs: paired t-test over prompts; ± is the 95% interval of that metric alone"
+        yield "[ ] is the 95% interval of that metric alone"
+    if any(one.test == "mean difference" for one in comparison.contrasts):
+        yield (
+            "failures that are too rare to be seen in so many prompts are not allowed for"
+            f"{f'; {HOLDS_ANYHOW} holds even then' if any(one.surely for one in comparison.contrasts) else ''}"
+        )
     if swaps := {one.permutations for one in comparison.contrasts if one.permutations is not None}:
         most = max(swaps)
         how = "random" if most >= comparison.permutations else "all there are"
         yield (
             f"set metrics: the clips of a prompt swapped between A and B, {counted(most, 'swap')} ({how}), "
-            f"seed {comparison.seed}; n is clips on each side"
+            f'seed {comparison.seed}; p is of "{NULLS["swaps"]}"; n is clips on each side; [ ] from the jackknife of '
+            "both, as if they shared nothing"
         )
     if any(one.obstacle is not None and one.difference is not None for one in comparison.contrasts):
         yield "( ) shown, not judged"
@@ -222,7 +305,7 @@ def _table_of_contrasts(rows: list[tuple[str, ...]], width: int) -> str:
     """Where it is narrow, long names are cut; where it is very narrow, intervals are left to the other formats."""
     shown = [HEADER, *(tuple(visible(cell) for cell in row) for row in rows)]
     if width - _width_of_figures(shown) < _USUAL_NAME:
-        shown = [tuple(re.sub(r" ± [\d.,e-]+", "", cell) for cell in row) for row in shown]
+        shown = [tuple(re.sub(r" \[[^\]]*\]", "", cell) for cell in row) for row in shown]
     most = max(_SHORTEST_NAME, width - _width_of_figures(shown))
     shown = [(fitted(name, most), *others) for name, *others in shown]
     sides: list[Edge] = ["left", "right", "right", "right", "right", "right", "left"]

@@ -18,14 +18,19 @@ BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 # fmt: off
 _ABOUT = (
-    "benchmark", "model", "parameters", "task", "weights", "revision", "recipe", "hardware", "run", "prompts", "tests",
+    "benchmark", "model", "parameters", "task", "weights", "revision", "recipe", "hardware", "run", "mean_rank",
+    "prompts", "tests",
+)
+_PER_METRIC = (
+    "", "_low", "_high", "_why_no_interval", "_n", "_prompts", "_missing", "_why_missing", "_rank",
+    "_p_as_good_as_best", "_why_unranked", "_remarks",
 )
 # fmt: on
-_PER_METRIC = ("", "_low", "_high", "_prompts", "_missing", "_why_missing", "_why_unranked")
 
 
 def render(board: Leaderboard) -> str:
-    """One row per model; per metric its mean, its interval, how many prompts, how many tests are missing and why.
+    """One row per model; per metric its mean, its interval, from how many values and prompts, how many tests are
+    missing and why, its rank, and what to know about it.
 
     Figures are unrounded; a missing one is an empty field.
     """
@@ -66,7 +71,7 @@ def _row_of_model(table: Table, row: Row, statuses: Sequence[str], names: Sequen
         weights,
         row.revision,
     ]
-    line += [row.recipe_digest, row.hardware, " ".join(row.runs), row.prompts, row.tests]
+    line += [row.recipe_digest, row.hardware, " ".join(row.runs), row.mean_rank, row.prompts, row.tests]
     counts = {str(status): n for status, n in row.counts.items()}
     line += [*(counts.get(status, 0) for status in statuses), row.retried, row.reused]
     by_name = {heading(c, table.columns): cell for c, cell in zip(table.columns, row.cells, strict=True)}
@@ -76,7 +81,9 @@ def _row_of_model(table: Table, row: Row, statuses: Sequence[str], names: Sequen
             line += [None] * len(_PER_METRIC)
             continue
         reasons = "; ".join(f"{n} x {reason}" for reason, n in cell.reasons)
-        line += [cell.mean, *(cell.interval or (None, None)), cell.n, cell.missing, reasons, cell.unranked]
+        n = cell.n if cell.own_n is None else cell.own_n
+        line += [cell.mean, *(cell.interval or (None, None)), cell.no_interval, n, cell.n, cell.missing, reasons]
+        line += [cell.rank, cell.p, cell.unranked, "; ".join(cell.remarks)]
     return line
 
 

@@ -32,14 +32,18 @@ from pytest_vdb.reporters.text import (
     LEGEND,
     LONGEST_NAME,
     STATUS_WORDS,
+    count_in_words,
+    count_notes,
     counted,
     distinct_names,
-    half_width,
     heading,
+    interval_in_brackets,
     missing_lines,
     notation_of,
+    order_note,
     outcomes,
     recipe_words,
+    remark_lines,
     retries_line,
     stopped_line,
     tests_short,
@@ -82,7 +86,7 @@ def render(board: Leaderboard, *, root: Path | None = None) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["shown"] = visible
-    style, script = (_source_of_template(f"leaderboard.{kind}") for kind in ("css", "js"))
+    style, script = (source_of_template(f"leaderboard.{kind}") for kind in ("css", "js"))
     files = Files(root)
     cards = max(4, min(24, MOST_CARDS // max(1, len(board.rows))))
     return environment.get_template("leaderboard.html.j2").render(
@@ -130,18 +134,18 @@ class Files:
 
     def link(self, run: str, relative: str) -> str | None:
         """URL of a file in a run's folder; None when there is no such file or it would lie outside of that folder."""
-        path = _within(run, relative)
+        path = within(run, relative)
         if path is None or (self.root is not None and self._file(run, path) is None):
             return None
         return "/".join(quote(part, safe="") for part in (RUNS, run, *path.split("/")))
 
     def poster(self, run: str, relative: str | None) -> str | None:
         """The picture itself as a `data:` URL, or a link once the page has enough of them; None: it is no picture."""
-        path = _within(run, relative) if relative else None
+        path = within(run, relative) if relative else None
         if path is None or self.root is None:
             return self.link(run, path) if path else None
         file = self._file(run, path)
-        content = _content_of_poster(file) if file is not None else None
+        content = content_of_poster(file) if file is not None else None
         if content is None:
             return None
         if self.inlined + len(content) > POSTERS_BYTES:
@@ -160,7 +164,7 @@ class Files:
             return None
 
 
-def _within(run: str, relative: str) -> str | None:
+def within(run: str, relative: str) -> str | None:
     """The path of a file below its run's folder, or None where it could lead elsewhere on some system."""
     parts = posixpath.normpath(relative).split("/")
     if run in {"", ".", ".."} or re.search(r"[/\\\x00]", run) or re.search(r"[\\:\x00]", relative):
@@ -168,7 +172,7 @@ def _within(run: str, relative: str) -> str | None:
     return None if parts[0] in {"", ".", ".."} else "/".join(parts)
 
 
-def _content_of_poster(file: Path) -> bytes | None:
+def content_of_poster(file: Path) -> bytes | None:
     """The content of a picture that can be decoded, or None: whatever else calls itself a poster stays out."""
     from PIL import Image
 
@@ -220,6 +224,8 @@ def _table_of_page(table: Table, index: int, files: Files, cards: int) -> dict[s
             _row_of_page(row, names[at], f"t{index}r{at}", scales, files, cards) for at, row in enumerate(table.rows)
         ],
         "notes": [visible(note) for note in weights_note(table)],
+        "counts": [visible(note) for note in (*count_notes(table), order_note(table)) if note is not None],
+        "remarks": [visible(line) for line in remark_lines(table)],
         "again": visible(again) if (again := retries_line(table.rows)) else None,
         "missing": [(counted(n, "test"), visible(where), visible(why)) for where, why, n in missing_lines(table)],
         "scatter": _drawn(scatter.svg) if scatter else None,
@@ -277,23 +283,26 @@ def _class(status: str) -> str:
 
 
 def _cell_of_page(cell: Cell, scale: _Scale) -> dict[str, Any]:
-    half = half_width(cell)
     reasons = "; ".join(f"{reason} ({counted(n, 'test')})" for reason, n in cell.reasons)
     write = scale.notation.write
     said = [f"{write(cell.mean)} {unit(scale.column)}".strip()]
     if cell.interval is not None:
         said.append(f"95% interval {' to '.join(map(write, cell.interval))}")
-    said.append(counted(cell.n, "prompt"))
+    elif cell.no_interval:
+        said.append(f"no interval: {cell.no_interval}")
+    said.append(count_in_words(cell))
+    said += cell.remarks
     if cell.unranked:
         said.append(f"not ranked: {cell.unranked}")
     if cell.tied and cell.mark != "best":
-        said.append("not told apart from the best")
+        said.append(f"not told apart from the best{'' if cell.p is None else f' (p = {cell.p:.2f})'}")
     if reasons:
         said.append(f"missing: {reasons}")
     return {
         "value": cell.mean,
         "text": write(cell.mean),
-        "half": None if half is None else write(half),
+        "interval": interval_in_brackets(cell, scale.notation),
+        "remarks": [visible(remark) for remark in cell.remarks],
         "group": 2 if cell.mean is None else 1 if dimmed(cell) else 0,
         "mark": cell.mark,
         "tied": cell.tied and cell.mark != "best",
@@ -440,7 +449,8 @@ def _drawn(svg: str) -> Any:
     return Markup(svg)
 
 
-def _source_of_template(name: str) -> str:
+def source_of_template(name: str) -> str:
+    """The text of a style or script that lies beside the pages."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 

@@ -10,11 +10,15 @@ from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import Notation
 from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.text import (
+    FAILED_PROMPTS,
+    count_notes,
     counted,
     distinct_names,
     heading,
     missing_lines,
     notation_of,
+    order_note,
+    remark_lines,
     retries_line,
     stopped_line,
     tests_short,
@@ -59,8 +63,8 @@ _ACCENTS = frozenset({"0300", "0301", "0302", "0303", "0308", "030A", "030C", "0
 """Grave, acute, circumflex, tilde, diaeresis, ring, caron, cedilla: what every TeX text font can set."""
 _LEGEND = (
     r"Mean over prompts (the samples of a prompt averaged first). \textbf{Best} and \underline{second} among rows that "
-    r"answered the same prompts; $\approx$: not told apart from the best (paired t-test, Benjamini-Hochberg over the "
-    r"column, $p \geq 0.05$); \vdbunranked{grey}: not ranked."
+    r"were asked the same prompts; $\approx$: not told apart from the best (the values of each prompt dealt out to the "
+    r"models at random, corrected for their number, $p \geq 0.05$); \vdbunranked{grey}: not ranked."
 )
 _PER_TABLE = 7
 """Columns of figures that fit across a page; more continue in a further table."""
@@ -174,7 +178,11 @@ def _latex_cell(cell: Cell, written: Notation) -> str:
 
 
 def _notes_under_table(table: Table, stopped: str | None) -> list[str]:
-    notes = [escape(note) for note in weights_note(table)]
+    notes = [escape(note) for note in (*count_notes(table), order_note(table)) if note is not None]
+    notes += [escape(note) for note in weights_note(table)]
+    if any(cell.failed and cell.rank is not None for row in table.rows for cell in row.cells):
+        notes.append(escape(FAILED_PROMPTS))
+    notes += [escape(line) for line in remark_lines(table)[:_MOST_REASONS]]
     if stopped is not None:
         notes.append(escape(stopped[0].upper() + stopped[1:]))
     if (again := retries_line(table.rows)) is not None:

@@ -14,12 +14,15 @@ from pytest_vdb.reporters.text import (
     ARROWS,
     LEGEND,
     LONGEST_NAME,
+    count_notes,
     counted,
     distinct_names,
-    half_width,
     heading,
+    interval_in_brackets,
     missing_lines,
     notation_of,
+    order_note,
+    remark_lines,
     retries_line,
     status_words,
     stopped_line,
@@ -101,9 +104,9 @@ def _weights_in_markdown(row: Row) -> str:
 def _markdown_cell(cell: Cell, notation: Notation) -> str:
     if cell.mean is None:
         return MISSING
-    text, half = notation.write(cell.mean), half_width(cell)
-    if half is not None:
-        text += f" ± {notation.write(half)}"
+    text = notation.write(cell.mean)
+    if (interval := interval_in_brackets(cell, notation)) is not None:
+        text += f" {plain(interval)}"
     if dimmed(cell):
         return f"*({text})*"
     if cell.mark == "best":
@@ -120,7 +123,9 @@ def _notes_below_table(table: Table) -> list[str]:
         notes.append(f"**Best**, <ins>second</ins>, ≈ not told apart from the best, *(not ranked)*. {plain(LEGEND)}")
     elif any(cell.mean is not None for row in table.rows for cell in row.cells):
         notes.append(f"*(Not ranked)*. {plain(LEGEND)}")
+    notes += [plain(note) for note in (*count_notes(table), order_note(table)) if note is not None]
     notes += [plain(note) for note in weights_note(table)]
+    notes += [plain(line) for line in remark_lines(table)[:MOST_REASONS]]
     if (again := retries_line(table.rows)) is not None:
         notes.append(plain(again))
     missing = missing_lines(table)

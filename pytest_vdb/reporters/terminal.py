@@ -11,11 +11,15 @@ from pytest_vdb.figures import MISSING, Notation
 from pytest_vdb.reporters.grid import Side, fitted, grid, width_of
 from pytest_vdb.reporters.text import (
     ARROWS,
+    FAILED_PROMPTS,
+    count_notes,
     counted,
     distinct_names,
     heading,
     missing_lines,
     notation_of,
+    order_note,
+    remark_lines,
     retries_line,
     status_words,
     stopped_line,
@@ -141,12 +145,16 @@ def _notes_of_table(table: Table) -> list[str]:
     if any(cell.mark == "best" for cell in shown):
         legend.append("* best")
     if any(cell.tied and cell.mark != "best" for cell in shown):
-        legend.append("~ not told apart from the best (p >= 0.05)")
+        legend.append("~ not told apart from the best (corrected for the number of models, p >= 0.05)")
     if any(dimmed(cell) for cell in shown):
         legend.append("( ) not ranked")
     if legend:
         notes.append("   ".join(legend))
+    notes += [note for note in (*count_notes(table), order_note(table)) if note is not None]
     notes += weights_note(table)
+    notes += remark_lines(table)[:MOST_REASONS]
+    if any(_failed_prompts(cell) for cell in shown):
+        notes.append(FAILED_PROMPTS)
     if (again := retries_line(table.rows)) is not None:
         notes.append(again)
     missing = missing_lines(table)
@@ -154,6 +162,10 @@ def _notes_of_table(table: Table) -> list[str]:
     if len(missing) > MOST_REASONS:
         notes.append(f"{MISSING} and {counted(len(missing) - MOST_REASONS, 'further reason')}: see the HTML report")
     return notes
+
+
+def _failed_prompts(cell: Cell) -> bool:
+    return bool(cell.failed) and cell.rank is not None
 
 
 def _wrapped_note(text: str, width: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -35,9 +34,9 @@ LONGEST_NAME = 80
 
 
 def notation_of(cells: Iterable[Cell]) -> Notation:
-    """How the figures of one column are written."""
+    """How the figures of one column are written, its intervals' ends as well."""
     cells = list(cells)
-    return notation([cell.mean for cell in cells], apart=_ranked_apart(cells), halves=map(half_width, cells))
+    return notation([cell.mean for cell in cells], apart=_ranked_apart(cells), halves=map(_half_width, cells))
 
 
 def _ranked_apart(cells: Iterable[Cell]) -> Iterator[tuple[float | None, float | None]]:
@@ -52,21 +51,93 @@ def _ranked_apart(cells: Iterable[Cell]) -> Iterator[tuple[float | None, float |
 
 
 def _is_noise(one: Cell, other: Cell) -> bool:
-    """Whether two ranked cells are both not told apart from the best, or nearer than a tenth of their intervals."""
-    if one.tied and other.tied:
-        return True
-    halves = [half_width(cell) for cell in (one, other)]
+    """Whether two ranked cells are both not told apart from the best, or nearer than a tenth of their intervals.
+
+    Where only one was told apart from the best, they must be printed apart however wide their intervals are.
+    """
+    leading = [cell.tied or cell.mark == "best" for cell in (one, other)]
+    if any(leading):
+        return all(leading)
+    halves = [_half_width(cell) for cell in (one, other)]
     assert one.mean is not None
     assert other.mean is not None
     return all(half is not None and abs(one.mean - other.mean) < half / 10 for half in halves)
 
 
-def half_width(cell: Cell) -> float | None:
-    """Of the cell's interval when it is symmetric about the mean, else None."""
+def _half_width(cell: Cell) -> float | None:
+    """Half of what the interval spans, which need not lie evenly about the mean."""
+    return None if cell.mean is None or cell.interval is None else (cell.interval[1] - cell.interval[0]) / 2
+
+
+def interval_in_brackets(cell: Cell, written: Notation) -> str | None:
+    """`[0.79, 0.83]`, or None where there is none."""
     if cell.mean is None or cell.interval is None:
         return None
-    below, above = cell.mean - cell.interval[0], cell.interval[1] - cell.mean
-    return above if math.isclose(below, above, rel_tol=1e-6, abs_tol=1e-12) else None
+    return f"[{', '.join(map(written.write, cell.interval))}]"
+
+
+def count_in_words(cell: Cell) -> str:
+    """`6 prompts`; `n = 16` of what was measured of a whole set."""
+    return counted(cell.n, "prompt") if cell.own_n is None else f"n = {cell.own_n:,}"
+
+
+def count_notes(table: Table) -> list[str]:
+    """From how many prompts the values are, or a metric of the whole set from how many clips; and where it differs."""
+    usual: dict[str, list[str]] = {}
+    fewer: dict[str, list[str]] = {}
+    names = distinct_names(table)
+    for at, column in enumerate(table.columns):
+        counts = Counter(count_in_words(row.cells[at]) for row in table.rows if row.cells[at].mean is not None)
+        if not counts:
+            continue
+        most = counts.most_common(1)[0][0]
+        usual.setdefault(most, []).append(heading(column, table.columns))
+        for index, row in enumerate(table.rows):
+            if row.cells[at].mean is not None and count_in_words(row.cells[at]) != most:
+                here = f"{count_in_words(row.cells[at])} in {heading(column, table.columns)}"
+                fewer.setdefault(shortened(names[index], LONGEST_NAME), []).append(here)
+    if not usual:
+        return []
+    told = list(usual) if len(usual) == 1 else [f"{n} ({_some(columns)})" for n, columns in usual.items()]
+    lines = [f"Values of {'; '.join(told)}."]
+    lines += [f"{name}: {', '.join(here)}." for name, here in list(fewer.items())[:_MOST_EXCEPTIONS]]
+    if (more := len(fewer) - _MOST_EXCEPTIONS) > 0:
+        lines.append(f"And {counted(more, 'more row')} with other counts: see the CSV.")
+    return lines
+
+
+_MOST_EXCEPTIONS = 8
+
+
+def remark_lines(table: Table) -> list[str]:
+    """`fvd: N = 16 clips: most of it can be bias (2 rows)`: what must be known of values that there are."""
+    said: dict[tuple[str, str], int] = {}
+    for at, column in enumerate(table.columns):
+        for row in table.rows:
+            for remark in row.cells[at].remarks if row.cells[at].mean is not None else ():
+                key = heading(column, table.columns), remark
+                said[key] = said.get(key, 0) + 1
+    by_remark: dict[tuple[str, int], list[str]] = {}
+    for (column_name, remark), rows in said.items():
+        by_remark.setdefault((remark, rows), []).append(column_name)
+    found = [(rows, f"{_some(names)}: {remark}") for (remark, rows), names in by_remark.items()]
+    return [f"{line} ({counted(rows, 'row')})" for rows, line in sorted(found, key=lambda one: -one[0])]
+
+
+def order_note(table: Table) -> str | None:
+    """By what the rows are ordered: over which metrics, and on how many prompts; None where nothing competes."""
+    order = table.order
+    if order is None:
+        return None
+    others = f"not over {_some(list(order.left_out))}, in which not every model is ranked" if order.left_out else ""
+    if not order.families:
+        return f"No metric ranks every model, so no mean rank orders the rows ({others or 'nothing was measured'})."
+    over = f"Ordered by the mean rank over {_some(list(order.families))}"
+    if order.prompts:
+        all_of_them = order.prompts == order.of_prompts
+        of = f"{order.prompts:,}" if all_of_them else f"{order.prompts:,} of {order.of_prompts:,}"
+        over += f", on the {of} prompts that every model was asked"
+    return f"{'; '.join(filter(None, (over, others)))}."
 
 
 def unit(column: Column | Measurement) -> str:
@@ -235,8 +306,15 @@ def stopped_line(board: Leaderboard) -> str | None:
     return f"the session was stopped: {collected - len(tests):,} of {counted(collected, 'test')} left no record"
 
 
+FAILED_PROMPTS = (
+    "A failed prompt counts as the worst value that there can be (where there is no worst, as the worst that any of "
+    "these models has), and whoever failed where others answered is neither best nor called as good as the best."
+)
+"""How failures are weighed: never as an advantage."""
 LEGEND = (
-    "Mean over prompts (the samples of a prompt averaged first) with its 95% interval. Best and second best are marked "
-    'among rows that answered the same prompts; "not told apart" from the best: paired t-test, '
-    "Benjamini-Hochberg over the column, p >= 0.05."
+    "Mean over prompts (the samples of a prompt averaged first) with its 95% interval, which does not allow for "
+    "failures too rare to be seen. Best and second best are marked among rows that were asked the same prompts. "
+    f"{FAILED_PROMPTS} "
+    '"not told apart" from the best: its lead is no larger than where the values of each prompt are dealt out to these '
+    "models at random, corrected for their number, p >= 0.05."
 )

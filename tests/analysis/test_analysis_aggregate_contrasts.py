@@ -9,6 +9,7 @@ import pytest
 
 from pytest_vdb.analysis.aggregate_contrasts import contrast_aggregates
 from pytest_vdb.analysis.aggregates import MLPERF, score_of
+from pytest_vdb.analysis.bounds import KnownMetrics
 from pytest_vdb.analysis.comparison import Contrast, Pairs
 from pytest_vdb.records import Measurement, Record
 
@@ -26,7 +27,9 @@ def record(prompt: int, values: dict[str, float], **about: object) -> Record:
 def score(first: list[dict[str, float]], second: list[dict[str, float]]) -> Contrast:
     pairs = tuple((record(at, a), record(at, b)) for at, (a, b) in enumerate(zip(first, second, strict=True)))
     named = MLPERF.name.__eq__
-    (one,) = contrast_aggregates(Pairs(benchmark="b", pairs=pairs, left_out=()), named=named, same_run=True)
+    (one,) = contrast_aggregates(
+        Pairs(benchmark="b", pairs=pairs, left_out=()), KnownMetrics(), named=named, same_run=True, twice=False
+    )
     return one
 
 
@@ -67,12 +70,24 @@ def test_dimensions_of_another_version_make_another_score():
     changed = tuple(
         (a, replace(b, measurements=tuple(replace(one, version="2") for one in b.measurements))) for a, b in pairs
     )
-    (one,) = contrast_aggregates(Pairs(benchmark="b", pairs=changed, left_out=()), named=lambda _: False, same_run=True)
+    (one,) = contrast_aggregates(
+        Pairs(benchmark="b", pairs=changed, left_out=()),
+        KnownMetrics(),
+        twice=False,
+        named=lambda _: False,
+        same_run=True,
+    )
     assert one.obstacle == "the metric's version is 1 in A, 2 in B"
 
 
 def test_tiny_weights_have_no_score_that_counts():
     values = drawn(np.random.default_rng(4))
     pairs = tuple((record(at, one, weights="tiny"), record(at, one, weights="tiny")) for at, one in enumerate(values))
-    (one,) = contrast_aggregates(Pairs(benchmark="b", pairs=pairs, left_out=()), named=lambda _: False, same_run=True)
+    (one,) = contrast_aggregates(
+        Pairs(benchmark="b", pairs=pairs, left_out=()),
+        KnownMetrics(),
+        twice=False,
+        named=lambda _: False,
+        same_run=True,
+    )
     assert one.obstacle == "tiny random weights prove the wiring only"

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pytest_vdb.analysis import build
-from pytest_vdb.analysis.tables import Cell, Leaderboard
+from pytest_vdb.analysis.tables import Cell, Leaderboard, Order
+from pytest_vdb.metrics.contract import metric, spec_of
+from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.records import Environment, Failure, Measurement, Record, Run
+from pytest_vdb.statistics.best import p_values_against_best
+from pytest_vdb.statistics.intervals import mean_interval
 
 ENVIRONMENT = Environment(
     python="3.12.1", platform="Linux", hardware="CPU", cpu="a CPU", cpu_count=2, memory_mib=8_000, packages={}
@@ -19,8 +25,8 @@ RUN = Run(id="run-1", started_at="2026-01-01T00:00:00Z", environment=ENVIRONMENT
 
 
 def quality(value: float | None, name: str = "sharpness", **more: Any) -> Measurement:
-    reason = "the weights are absent" if value is None else None
-    return Measurement(name=name, value=value, unit="1", better=more.pop("better", "higher"), reason=reason, **more)
+    more = {"better": "higher", "reason": "the weights are absent" if value is None else None} | more
+    return Measurement(name=name, value=value, unit="1", **more)
 
 
 def latency(value: float | None, **more: Any) -> Measurement:
@@ -66,9 +72,35 @@ def test_the_prompt_is_the_unit_so_its_samples_are_averaged_first():
     assert cell.by_prompt == {"p1": 1, "p000": 3}
 
 
-def test_two_prompts_have_a_t_interval_and_one_has_none():
-    assert only_cell(build(RUN, answers("a", [1, 3]))).interval == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-3)
-    assert only_cell(build(RUN, answers("a", [1]))).interval is None
+def test_bars_are_those_of_the_room_of_statistics_and_two_prompts_have_none():
+    values = [0.2, 0.5, 0.9, 0.4, 0.3]
+    shown = only_cell(build(RUN, answers("a", values)))
+    assert shown.interval == mean_interval(values, bounds=(0, None), unseen="near").ends
+    few = only_cell(build(RUN, answers("a", [1, 3])))
+    assert (few.interval, few.no_interval) == (None, "2 values: at least 3 are needed")
+
+
+def test_no_bar_reaches_beyond_what_the_metric_can_be_and_none_has_no_width_by_chance():
+    degree = [record("a", f"p{i}", quality(1.0, "vbench.dynamic_degree")) for i in range(6)]
+    low, high = only_cell(build(RUN, degree)).interval
+    assert (low < 0.6, high) == (True, 1.0)
+    rounded = [record("a", f"p{i}", quality(v, "vbench.subject_consistency")) for i, v in enumerate([1 + 2e-7, 1, 0.9])]
+    assert only_cell(build(RUN, rounded)).interval[1] <= 1.0
+    equal = only_cell(build(RUN, answers("a", [2.0] * 6)))
+    assert (equal.interval, equal.no_interval) == (
+        None,
+        "all 6 values are equal, which does not show how far others may lie",
+    )
+
+
+def test_the_sessions_own_metrics_say_what_they_can_be():
+    registry = MetricRegistry.builtin()
+    registry.add(spec_of(metric("mine", unit="1", better="higher", bounds=(0, 1))(lambda clip: 0.0)))
+    records = [record("a", f"p{i}", quality(1.0, "mine")) for i in range(6)]
+    assert only_cell(build(RUN, records, registry)).interval[1] == 1.0
+    assert only_cell(build(RUN, records)).interval is None
+    kept = replace(RUN, bounds={"mine": (0, 1)})
+    assert only_cell(build(kept, records)) == only_cell(build(RUN, records, registry))
 
 
 def test_one_measurement_of_a_whole_set_keeps_its_own_interval():
@@ -166,6 +198,8 @@ def test_best_second_and_what_cannot_be_told_from_the_best_are_marked():
         "b": ("second", True),
         "c": (None, False),
     }
+    merits = np.array([SHARP, CLOSE, BLURRED])
+    assert [marked[model].p for model in "abc"] == list(p_values_against_best(merits))
     assert [cell.rank for cell in marked.values()] == [1, 2, 3]
 
 
@@ -204,13 +238,65 @@ def test_values_computed_by_a_tiny_backbone_are_never_ranked():
         assert "random weights" in str(cell.unranked)
 
 
-def test_a_row_that_lacks_prompts_the_others_answered_is_shown_but_not_ranked():
-    easy_only = answers("c", [0.99] * 5)
-    crashed = record("c", "p005", status="oom")
-    ranked = cells(build(RUN, [*answers("a", SHARP), *answers("b", CLOSE), *easy_only, crashed]))
+def test_a_row_that_was_not_asked_prompts_the_others_answered_is_shown_but_not_ranked():
+    ranked = cells(build(RUN, [*answers("a", SHARP), *answers("b", CLOSE), *answers("c", [0.99] * 5)]))
     assert ranked["c"].mark is None
     assert ranked["c"].unranked == "lacks 1 of 6 prompts that others answered"
     assert ranked["a"].mark == "best"
+
+
+def test_a_model_that_failed_where_others_answered_is_neither_best_nor_tied_and_says_so():
+    easy_only, crashed = answers("c", [0.99] * 5), record("c", "p005", status="oom")
+    ranked = cells(build(RUN, [*answers("a", SHARP), *answers("b", CLOSE), *easy_only, crashed]))
+    assert (ranked["c"].mark, ranked["c"].tied, ranked["c"].rank) == ("second", False, 2)
+    assert ranked["c"].remarks == ("1 of 6 prompts failed",)
+    assert (ranked["a"].mark, ranked["b"].rank) == ("best", 3)
+
+
+@pytest.mark.parametrize("status", ["skipped", "interrupted"])
+def test_a_test_that_was_skipped_or_stopped_is_no_failure_of_its_model(status):
+    lost = record("b", "p005", status=status)
+    ranked = cells(build(RUN, [*answers("a", SHARP), *answers("b", CLOSE[:5]), lost]))
+    assert (ranked["b"].rank, ranked["b"].unranked) == (None, "lacks 1 of 6 prompts that others answered")
+
+
+@pytest.mark.parametrize("bad", [0.0, 0.2, 0.6, 0.9])
+@pytest.mark.parametrize("better", ["higher", "lower"])
+def test_a_failed_prompt_is_never_an_advantage(bad, better):
+    """Whatever the clip would have been worth: failing puts the model where the worst value would, or behind."""
+
+    def place(*last: Record) -> tuple[float, float]:
+        values = {"a": [0.5] * 6, "b": [0.3] * 6, "c": [0.7] * 6, "d": [0.1] * 6}
+        others = [
+            record(m, f"p{i}", quality(v, "ssim", better=better)) for m, of in values.items() for i, v in enumerate(of)
+        ]
+        mine = [record("mine", f"p{i}", quality(0.8, "ssim", better=better)) for i in range(5)]
+        (table,) = build(RUN, [*others, *mine, *last]).tables
+        row = next(row for row in table.rows if row.model == "mine")
+        return row.cells[0].rank, row.mean_rank
+
+    answered = place(record("mine", "p5", quality(bad, "ssim", better=better)))
+    failed = place(record("mine", "p5", status="crashed"))
+    assert all(one >= other for one, other in zip(failed, answered, strict=True))
+
+
+def test_a_value_of_the_whole_set_is_not_the_best_where_clips_failed():
+    def fvd(model: str, value: float) -> Record:
+        return record(
+            model, None, quality(value, "fvd", better="lower", n=6, reason="N = 6: mostly bias"), nodeid=model
+        )
+
+    lost = [*answers("b", SHARP[:5]), record("b", "p005", status="crashed")]
+    ranked = cells(build(RUN, [*answers("a", SHARP), *lost, fvd("a", 300.0), fvd("b", 200.0)]), "fvd")
+    assert {m: (c.mark, c.own_n) for m, c in ranked.items()} == {"a": ("best", 6), "b": ("second", 6)}
+    assert ranked["b"].remarks == ("N = 6: mostly bias", "1 of 6 prompts failed")
+    assert ranked["a"].remarks == ("N = 6: mostly bias",)
+
+
+def test_where_every_model_failed_somewhere_nobody_is_best():
+    first = [*answers("a", SHARP[:5]), record("a", "p005", status="crashed")]
+    second = [*answers("b", CLOSE)[1:], record("b", "p000", status="crashed")]
+    assert {cell.mark for cell in cells(build(RUN, [*first, *second])).values()} == {None}
 
 
 def test_random_weights_compete_for_latency_but_only_on_the_same_hardware():
@@ -258,6 +344,38 @@ def test_values_over_one_prompt_are_tied_only_if_their_own_intervals_overlap():
     assert {model: cell.tied for model, cell in ranked.items()} == {"a": True, "b": True, "c": False}
     untested = cells(build(RUN, [*answers("a", [1.0]), *answers("b", [2.0])]))
     assert not any(cell.tied for cell in untested.values())
+
+
+def columns_of(model: str, prompts: int = 6, **values: float) -> list[Record]:
+    return [
+        record(model, f"p{i}", *(quality(v + i / 1000, name.replace("_at_", ".")) for name, v in values.items()))
+        for i in range(prompts)
+    ]
+
+
+def test_models_are_ordered_by_metrics_in_which_all_are_ranked():
+    """A metric that one of two models lacks would compare a mean over two ranks with a mean over one."""
+    board = build(RUN, [*columns_of("a", one=0.9, two=0.1), *columns_of("b", one=0.8)])
+    (table,) = board.tables
+    assert {row.model: row.mean_rank for row in table.rows} == {"a": 1, "b": 2}
+    assert table.order == Order(families=("one",), left_out=("two",), prompts=6, of_prompts=6)
+
+
+def test_models_are_ordered_on_the_prompts_that_all_were_asked():
+    board = build(RUN, [*columns_of("a", one=0.5), *columns_of("b", 2, one=0.8)])
+    (table,) = board.tables
+    assert [(row.model, row.mean_rank) for row in table.rows] == [("b", 1), ("a", 2)]
+    assert table.order == Order(families=("one",), left_out=(), prompts=2, of_prompts=6)
+
+
+def test_a_family_counts_once():
+    """Else whoever leads in four sizes of one metric leads the table."""
+    first = columns_of("a", psnr=30, psnr_at_256=30, psnr_at_512=30, one=0.1, two=0.1)
+    second = columns_of("b", psnr=20, psnr_at_256=20, psnr_at_512=20, one=0.9, two=0.9)
+    (table,) = build(RUN, [*first, *second]).tables
+    assert [row.model for row in table.rows] == ["b", "a"]
+    assert table.rows[0].mean_rank == pytest.approx((2 + 1 + 1) / 3)
+    assert table.order.families == ("psnr", "one", "two")
 
 
 def test_yardsticks_are_ranked_among_themselves_and_stand_below_the_models():

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_rel
 
 from pytest_vdb.cli import main
 from pytest_vdb.metrics import reference
@@ -20,6 +19,7 @@ from pytest_vdb.results import features
 from pytest_vdb.results.journal import Journal
 from pytest_vdb.shapes import moving_shapes
 from pytest_vdb.statistics.families import benjamini_hochberg
+from pytest_vdb.statistics.intervals import mean_interval, mean_p_values
 
 I3D = "kinetics-400:deadbeef"
 HERE = Environment(
@@ -167,7 +167,7 @@ def test_a_model_that_is_better_on_each_prompt_is_told_apart(run, capsys):
     assert compared(capsys, run, "bad", "good")["metrics"]["sharpness"]["finding"] == "worse"
 
 
-def test_the_test_is_the_paired_t_test_over_prompts_corrected_over_the_metrics(place, capsys):
+def test_the_test_is_that_of_the_mean_difference_over_prompts_corrected_over_the_metrics(place, capsys):
     good, bad = (records_of(name, values, samples=3) for name, values in (("good", GOOD), ("bad", BAD)))
     metrics = compared(capsys, write(place, [*good, *bad]), "good", "bad")["metrics"]
 
@@ -175,10 +175,15 @@ def test_the_test_is_the_paired_t_test_over_prompts_corrected_over_the_metrics(p
         values = [record.measurement(name).value for record in records]
         return np.array(values).reshape(8, 3).mean(axis=1)
 
-    plain = [ttest_rel(means(good, name), means(bad, name)).pvalue for name in ("sharpness", "latency")]
-    assert [metrics[name]["p"] for name in ("sharpness", "latency")] == pytest.approx(plain, rel=1e-9)
+    differences = np.stack([means(good, name) - means(bad, name) for name in ("sharpness", "latency")], axis=1)
+    plain = mean_p_values(differences)
+    assert [metrics[name]["p"] for name in ("sharpness", "latency")] == plain.tolist()
     adjusted = [metrics[name]["adjusted"] for name in ("sharpness", "latency")]
-    assert adjusted == pytest.approx(benjamini_hochberg(plain), rel=1e-9)
+    assert adjusted == pytest.approx(benjamini_hochberg(plain.tolist()), rel=1e-9)
+    interval = mean_interval(differences[:, 0].tolist()).ends
+    assert metrics["sharpness"]["interval"] == pytest.approx(interval)
+    assert {one["test"] for one in metrics.values()} == {"mean difference"}
+    assert {one["null"] for one in metrics.values()} == {"over prompts like these the mean difference is zero"}
 
 
 def test_only_the_metrics_that_are_shown_are_corrected_for(run, capsys):
@@ -209,12 +214,43 @@ def test_samples_without_a_partner_are_left_out_and_counted(place, capsys):
     assert found["metrics"]["sharpness"]["n"] == 3
 
 
-def test_two_prompts_are_too_few_for_a_test(place, capsys):
-    path = write(place, [*records_of("good", GOOD, prompts=2), *records_of("bad", BAD, prompts=2)])
+def test_four_prompts_are_too_few_for_a_test(place, capsys):
+    path = write(place, [*records_of("good", GOOD, prompts=4), *records_of("bad", BAD, prompts=4)])
     one = compared(capsys, path, "good", "bad")["metrics"]["sharpness"]
-    assert one["p"] is None
+    assert (one["p"], one["interval"], one["test"]) == (None, None, None)
     assert one["finding"] == "not tested"
-    assert one["remarks"] == ["2 prompts: a test needs 3"]
+    assert one["remarks"] == ["4 prompts: a test of means needs 5"]
+
+
+def rated(monkeypatch, of: str, **values: list[float]) -> list[Record]:
+    """Models with given values of one metric, a prompt each."""
+    monkeypatch.setitem(ABOUT, of, {"unit": "1", "better": "higher"})
+    return [
+        record
+        for model, given in values.items()
+        for record in records_of(model, {of: lambda _, prompt, given=given: given[prompt]}, prompts=len(given))
+    ]
+
+
+def test_what_holds_whatever_was_not_seen_is_marked(place, capsys, monkeypatch):
+    path = write(place, rated(monkeypatch, "ssim", far=[0.9] * 60, near=[0.71, 0.7] * 30, low=[-0.4, -0.5] * 30))
+    slight, large = (compared(capsys, path, "far", other)["metrics"]["ssim"] for other in ("near", "low"))
+    assert (slight["finding"], slight["surely"]) == ("better", True)
+    assert large["p_unseen"] < slight["p_unseen"] < 0.05
+    few = write(place, rated(monkeypatch, "ssim", far=[0.9] * 8, near=[0.71, 0.7] * 4), run="20260105-00")
+    one = compared(capsys, few, "far", "near")["metrics"]["ssim"]
+    assert (one["finding"], one["surely"]) == ("better", False)
+    assert main(["compare", path, "far", "low"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "better †" in shown
+    assert "† holds even then" in shown
+
+
+def test_differences_that_are_all_equal_are_tested_by_their_signs(place, capsys, monkeypatch):
+    path = write(place, rated(monkeypatch, "peak", big=[12.0] * 8, small=[10.0] * 8))
+    one = compared(capsys, path, "big", "small")["metrics"]["peak"]
+    assert (one["test"], one["p"], one["interval"]) == ("sign flips", 2 / 2**8, None)
+    assert one["remarks"] == ["no interval: all 8 values are equal, which does not show how far others may lie"]
 
 
 def test_a_value_that_one_side_lacks_is_no_difference(place, capsys):
@@ -270,6 +306,20 @@ def test_timings_of_two_sessions_are_shown_and_not_tested(place, capsys):
     assert latency["p"] is None
     assert "two sessions" in latency["remarks"][-1]
     assert "the same values on all 8 prompts" in found["metrics"]["sharpness"]["remarks"]
+
+
+def test_the_same_thing_twice_is_tested_by_sign_flips(place, capsys):
+    def run_again(prompts: int, run: str) -> dict:
+        again = {"sharpness": lambda rng, prompt: 1.2 + 0.5 * prompt + 0.01 * rng.standard_normal()}
+        first = write(place, records_of("good", GOOD, prompts=prompts), run=f"{run}-a")
+        return compared(capsys, first, write(place, records_of("good", again, prompts=prompts), run=f"{run}-b"))
+
+    one = run_again(8, "20260106")["metrics"]["sharpness"]
+    assert (one["test"], one["p"], one["finding"]) == ("sign flips", 2 / 2**8, "worse")
+    assert "nothing changed" in one["null"]
+    few = run_again(5, "20260107")["metrics"]["sharpness"]
+    assert (few["p"], few["finding"]) == (None, "not tested")
+    assert few["remarks"] == ["5 prompts: a test of signs needs 6"]
 
 
 def test_timings_of_other_hardware_cannot_be_compared(place, capsys):
@@ -343,6 +393,8 @@ def test_sets_are_told_apart_by_swapping_the_clips_of_a_prompt(sets, place, caps
     assert kvd["permutations"] == fvd["permutations"] == 255  # every way to swap nine prompts
     assert kvd["n"] == 18
     assert kvd["finding"] == fvd["finding"] == "better"
+    assert kvd["test"] == fvd["test"] == "swaps"
+    assert kvd["interval"][0] < kvd["difference"] < kvd["interval"][1]
     assert "N = 18 clips" in fvd["remarks"][0]
 
 
@@ -445,6 +497,23 @@ def test_the_table_fits_and_says_how_the_figures_came_about(sets, place, capsys,
     page = (place / "out" / "near.md").read_text()
     assert page.startswith("# `near` against `far`")
     assert "| `kvd ↓` | 18 |" in page
+
+
+def test_the_page_and_the_markdown_are_written_or_printed(run, place, capsys):
+    assert main(["compare", run, "good", "bad", "--html", "out/page.html", "--markdown"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("# `good` against `bad`")
+    assert "Prompts that changed most" in shown.out
+    assert "page.html" in shown.err
+    page = (place / "out" / "page.html").read_text()
+    assert "good against bad" in page
+    assert page.count("<figure>") == 2 * 8
+
+
+def test_what_changed_most_is_told_to_programs(run, capsys):
+    changed = compared(capsys, run, "good", "bad")["changed_most"]
+    assert {one["prompt"] for one in changed} == {f"p{i}" for i in range(8)}
+    assert all(one["difference"] == one["a"] - one["b"] for one in changed)
 
 
 def test_a_long_name_gives_way_to_the_figures(place, capsys, monkeypatch):

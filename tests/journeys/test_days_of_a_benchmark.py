@@ -22,7 +22,11 @@ def test_the_same_command_twice_then_compare(project):
     first, second = project.runs()
     project.types(f"vdb compare {first} {second}").ends(0).shows("noise", "dim", "the same to the pixel")
     project.types(f"vdb compare {first} {second} --model=noise --json").ends(0)
-    project.types(f"vdb compare {second} dim noise --metrics=spread").ends(0).shows("spread", "worse")
+    few = "4 prompts: a test of means needs 5"
+    project.types(f"vdb compare {second} dim noise --metrics=spread").ends(0).shows("spread", few)
+    page = project.types(f"vdb compare {second} dim noise --markdown --html=out/page.html").ends(0)
+    page.shows("Prompts that changed most", "page.html")
+    assert "<video" in (project.folder / "out" / "page.html").read_text()
     project.types("vdb report reports/runs/*").ends(0).shows("reports/leaderboard.html")
 
 

@@ -77,6 +77,7 @@ def test_an_odd_clip_gives_a_number_or_a_reason(engine, name):
             assert "not a finite number" not in measurement.reason, measurement
         else:
             assert math.isfinite(measurement.value)
+            assert SPEC_OF[measurement.name].could_be(measurement.value), measurement
             assert measurement.series is None or all(map(math.isfinite, measurement.series))
             assert len(frames) >= SPEC_OF[measurement.name].least_frames, measurement
 

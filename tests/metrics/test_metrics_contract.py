@@ -154,3 +154,16 @@ def test_every_metric_that_a_file_of_the_room_tags_is_found():
     folder = Path(pytest_vdb.metrics.__file__).parent
     tagged = {path.stem for path in folder.glob("*.py") if re.search(r"\bmetric\(\s*f?\"", path.read_text())}
     assert {spec.function.__module__.rpartition(".")[2] for spec in MetricRegistry.builtin()} == tagged
+
+
+@pytest.mark.parametrize(("bounds", "value"), [((0, 1), 1.1), ((0, 1), -0.1), ((0, None), -1.0), ((None, 2), 3.0)])
+def test_a_value_beyond_the_bounds_cannot_be_and_rounding_can(bounds, value):
+    spec = spec_of(metric("m", unit="1", better="higher", bounds=bounds)(lambda clip: 0))
+    ends = [end for end in bounds if end is not None]
+    assert not spec.could_be(value)
+    assert all(spec.could_be(end + step) for end in ends for step in (-1e-7, 0, 1e-7))
+
+
+def test_bounds_that_are_the_wrong_way_round_are_refused():
+    with pytest.raises(MetricError, match="the lowest value first"):
+        metric("m", unit="1", better="higher", bounds=(1, 0))(lambda clip: 0)

@@ -151,6 +151,16 @@ def test_names_from_outside_stay_inside_the_output_folder(project):
     assert "a_b%" not in (project.path / "reports" / "leaderboard.tex").read_text()
 
 
+def test_the_run_keeps_what_the_users_own_metrics_can_be(project):
+    conftest = project.path / "conftest.py"
+    project.run("good").assert_outcomes(passed=3)
+    assert project.read()[0].bounds == {}
+    told = conftest.read_text().replace('"brightness", unit="1",', '"brightness", unit="1", bounds=(0, 1),')
+    conftest.write_text(told)
+    project.run_in_subprocess("good", "-n2").assert_outcomes(passed=3)
+    assert project.read()[0].bounds == {"brightness": (0, 1)}
+
+
 def test_set_metrics_are_computed_from_what_the_tests_kept(project):
     conftest = project.path / "conftest.py"
     conftest.write_text(
