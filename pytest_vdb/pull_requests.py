@@ -148,7 +148,7 @@ def _ask(pull: PullRequest, method: str, path: str, content: object = None) -> A
             text = answer.read(_LARGEST_ANSWER).decode("utf-8", "replace")
     except urllib.error.HTTPError as refusal:
         with refusal:
-            raise _refused(pull, refusal) from None
+            raise _refusal_in_words(pull, refusal) from None
     except (OSError, http.client.HTTPException) as problem:  # URLError is an OSError
         why = getattr(problem, "reason", None) or problem
         mend = "is there a network, and is GITHUB_API_URL right?"
@@ -156,7 +156,7 @@ def _ask(pull: PullRequest, method: str, path: str, content: object = None) -> A
     return files.parse_json(text, where=pull.api, error=ServiceError, mend="is GITHUB_API_URL right?")
 
 
-def _refused(pull: PullRequest, refusal: urllib.error.HTTPError) -> VdbError:
+def _refusal_in_words(pull: PullRequest, refusal: urllib.error.HTTPError) -> VdbError:
     where = f"pull request {pull.number} of {pull.repository}"
     if refusal.code == 429 or (refusal.code == 403 and _is_rate_limit(refusal)):
         return ServiceError(f"GitHub's rate limit is reached ({refusal.code})", where=where, mend=_when_again(refusal))

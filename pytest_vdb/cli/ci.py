@@ -88,14 +88,33 @@ def _run_in_ci(arguments: CiRunArguments) -> int:
     except ValueError as problem:
         raise OptionError(f"{arguments.args!r}: {problem}", where="--args", mend="close the quotation") from None
     output = Path(arguments.output or "reports")
-    before = _run_folders(output)
+    sign = _SignOfLife(output)
     given = {name: getattr(arguments, name.replace("-", "_")) for name in _PASSED_ON}
     options = [f"--vdb-{name}={value}" for name, value in given.items() if value]
     options += ["--vdb-strict"] if arguments.strict else []
-    status = run_pytest([*options, f"--junit-xml={output / 'junit.xml'}", *further])
-    new = sorted(_run_folders(output) - before)
-    _tell_job(run=new[-1] if new else "", report=output / _REPORT if files.is_file(output / _REPORT) else "")
+    status = run_pytest([*options, f"--junit-xml={output / 'junit.xml'}", *further], sign)
+    _tell_job(run=sign.run or "", report=output / _REPORT if files.is_file(output / _REPORT) else "")
     return status
+
+
+class _SignOfLife:
+    """Tells the run's folder after its first test: a session that is killed can tell nothing at its end."""
+
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        self._before = _run_folders(output)
+        self._told = False
+
+    @property
+    def run(self) -> Path | None:
+        """The folder of this session."""
+        return max(_run_folders(self._output) - self._before, default=None)
+
+    def pytest_runtest_logfinish(self) -> None:
+        """A test has ended, here or on a worker."""
+        if not self._told and self.run is not None:
+            self._told = True
+            _tell_job(run=self.run)
 
 
 def _run_folders(output: Path) -> set[Path]:
@@ -141,6 +160,7 @@ class AnnotateArguments:
 
 def _annotate(arguments: AnnotateArguments) -> int:
     from pytest_vdb.analysis import leaderboard
+    from pytest_vdb.analysis.gate import exit_code
     from pytest_vdb.reporters import gate, github
     from pytest_vdb.results import journal
 
@@ -152,10 +172,11 @@ def _annotate(arguments: AnnotateArguments) -> int:
         if arguments.baseline:
             verdicts = judged(expanded(arguments.run), arguments.baseline, arguments.rules)
         page = github.page(verdicts, board, strict=arguments.strict)
-    for command in github.annotated(verdicts, _file_in_repository, strict=arguments.strict):
+    told = github.annotated(verdicts, _file_in_repository, strict=arguments.strict)
+    if arguments.exit_code not in {0, exit_code(verdicts, strict=arguments.strict)}:
+        told = [github.failure(arguments.exit_code, board), *told]
+    for command in told[: github.MOST_ANNOTATIONS]:
         order(command)
-    if arguments.exit_code and not any(verdict.fails(strict=arguments.strict) for verdict in verdicts):
-        order(github.failure(arguments.exit_code, board))
     if arguments.output is not None:
         files.write(arguments.output, page)
     worst = gate.worst(verdicts, strict=arguments.strict)
@@ -188,7 +209,7 @@ def _add_comment(steps: Any) -> None:
     comment.add_argument("page", type=expanded, metavar="FILE", help="Markdown, e.g. what vdb ci annotate -o wrote")
     name = "tells the comments of several jobs apart (default: %(default)s)"
     comment.add_argument("--name", default="benchmark", help=name)
-    comment.set_defaults(command=Command(CommentArguments, _comment))
+    comment.set_defaults(command=Command(CommentArguments, _comment_on_pull_request))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +220,7 @@ class CommentArguments:
     name: str
 
 
-def _comment(arguments: CommentArguments) -> int:
+def _comment_on_pull_request(arguments: CommentArguments) -> int:
     from pytest_vdb.reporters.github import COMMENT_LIMIT, cut
 
     if not re.fullmatch(r"[\w. -]{1,60}", arguments.name, re.ASCII) or "--" in arguments.name:

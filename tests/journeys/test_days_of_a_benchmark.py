@@ -57,6 +57,22 @@ def test_a_baseline_a_change_that_makes_it_worse_and_a_gate_that_sees_it(project
     )
 
 
+def test_a_job_of_ci_on_a_machine_that_is_none(project):
+    project.types("vdb init --ci=gitlab").ends(0).shows(".gitlab-ci.yml")
+    options = "--models=noise,dim --metrics=spread --args='-k generation'"
+    project.types(f"vdb ci run {options}").ends(0).shows("12 passed")
+    project.types("vdb baseline save reports/runs/* -o base.json").ends(0)
+    project.changes("conftest.py", "spread=128", "spread=96")
+    gate = "--baseline=base.json --fail-on='spread:-2%'"
+    project.types(f"vdb ci run {options} {gate}").ends(1).shows("1 regressed, 1 equivalent")
+    assert "<testsuites" in project.reads("reports/junit.xml")
+    last = project.runs()[-1]
+    told = project.types(f"vdb ci annotate {last} {gate} --exit-code=1 -o reports/comment.md").ends(0)
+    told.shows("title=vdb gate%3A regressed::spread of dim")
+    assert project.reads("reports/comment.md").startswith("# Gate: failed")
+    project.types("vdb ci comment reports/comment.md --name=benchmark").ends(0).shows("no comment: this is no job")
+
+
 def test_a_run_for_other_tools_and_back(project):
     project.types(f"{RUN} --junitxml=junit.xml").ends(0)
     assert '<property name="vdb.spread" value=' in project.reads("junit.xml")
