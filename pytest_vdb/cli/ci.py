@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _PASSED_ON = ("models", "prompts", "weights", "metrics", "cache", "baseline", "fail-on", "output")
 """Options of a session that a job may leave empty: then the project's own count."""
+_OUTPUT = "reports"
 _REPORT = "leaderboard.html"
 
 
@@ -61,9 +62,10 @@ def _add_ci_run(steps: Any) -> None:
     run = steps.add_parser("run", help="run and gate the benchmarks; ends with pytest's exit code")
     for flag in (flag for flag in FLAGS if flag.name in _PASSED_ON):
         run.add_argument(f"--{flag.name}", default="", metavar=flag.metavar, help=f"{flag.flag}; empty: not given")
+    run.set_defaults(output=_OUTPUT)
     _add_strict(run)
     run.add_argument("--args", default="", metavar="ARGS", help="further arguments of pytest, as a shell reads them")
-    run.set_defaults(command=Command(CiRunArguments, _run_in_ci))
+    run.set_defaults(command=Command(CiRunArguments, _run_in_ci, hears_signals=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +89,14 @@ def _run_in_ci(arguments: CiRunArguments) -> int:
         further = shlex.split(arguments.args)
     except ValueError as problem:
         raise OptionError(f"{arguments.args!r}: {problem}", where="--args", mend="close the quotation") from None
-    output = Path(arguments.output or "reports")
+    output = Path(arguments.output or _OUTPUT)
     sign = _SignOfLife(output)
-    given = {name: getattr(arguments, name.replace("-", "_")) for name in _PASSED_ON}
+    given = {name: getattr(arguments, name.replace("-", "_")) for name in _PASSED_ON} | {"output": output}
     options = [f"--vdb-{name}={value}" for name, value in given.items() if value]
     options += ["--vdb-strict"] if arguments.strict else []
     status = run_pytest([*options, f"--junit-xml={output / 'junit.xml'}", *further], sign)
-    _tell_job(run=sign.run or "", report=output / _REPORT if files.is_file(output / _REPORT) else "")
+    written = sign.run is not None and files.is_file(output / _REPORT)
+    _tell_job(run=sign.run or "", report=output / _REPORT if written else "")
     return status
 
 

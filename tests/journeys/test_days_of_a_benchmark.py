@@ -110,10 +110,16 @@ def test_killed_and_gone_on_with(project):
     project.types("vdb report reports/runs/*").ends(0).shows("2 models")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_and_gone_on_with(project, number):
+CI_RUN = "vdb ci run --models=noise,dim --prompts=smoke:4 --metrics=spread"
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [(RUN, signal.SIGINT), (RUN, signal.SIGTERM), (CI_RUN, signal.SIGINT), (CI_RUN, signal.SIGTERM)],
+)
+def test_stopped_and_gone_on_with(project, command, number):
     project.changes("conftest.py", "return frames(recipe, seed, spread=128)", SLOW)
-    session = project.begins(RUN)
+    session = project.begins(command)
     wait_for(project.folder / "began")
     session.send_signal(number)
     said, _ = session.communicate(timeout=60)
