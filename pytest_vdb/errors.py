@@ -133,6 +133,10 @@ class OutputError(VdbError):
     """The output folder cannot take what the run will write."""
 
 
+class ServiceError(VdbError):
+    """A service on the network that cannot be reached, or did not do what it was asked."""
+
+
 def near_misses(name: str, known: Iterable[str]) -> list[str]:
     """Up to three known names that `name` may have meant, the closest first."""
     return difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)

@@ -46,6 +46,24 @@ def inert(text: str) -> str:
     return "\n".join(map(_no_command, text.split("\n")))
 
 
+def workflow_command(name: str, message: object, **properties: object) -> str:
+    """A line that is a command to GitHub's runner, `::error title=A::B`, and no more than this one.
+
+    Neither the message nor a property can end it: line breaks, `%` and, in properties, `:` and `,` are written as
+    GitHub reads them (its `toolkit`, `packages/core/src/command.ts`).
+
+    Args:
+        name: `error`, `warning` or `notice`.
+        message: several lines, if need be; each as `visible` has it.
+        properties: `title`, `file`, `line`.
+    """
+    told = "\n".join(map(visible, str(message).replace("\r\n", "\n").split("\n")))
+    given = ",".join(
+        f"{key}={_percent_escaped(visible(value), '%:,')}" for key, value in properties.items() if value is not None
+    )
+    return f"::{name}{' ' if given else ''}{given}::{_percent_escaped(told, '%')}"
+
+
 def json_text(text: str) -> str:
     """JSON with every invisible character as its escape: the same value, and nothing that a terminal obeys."""
     return "".join(_json_escape(character) for character in text)
@@ -123,6 +141,10 @@ def _json_escape(character: str) -> str:
         return character
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def _percent_escaped(text: str, special: str) -> str:
+    return "".join(f"%{ord(one):02X}" if one in special or one in "\r\n" else one for one in text)
 
 
 def _no_command(line: str) -> str:

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return runs.run(given[1:])
         options = _parser().parse_args(given)
         refused = options.command.refused
-        with stopping.signals_that_stop():
+        with contextlib.nullcontext() if options.command.hears_signals else stopping.signals_that_stop():
             status = _exit_status(vars(options))
             printing.flush()
             return status

@@ -19,6 +19,8 @@ class Command(Generic[A]):
     """Returns the exit status."""
     refused: int = 1
     """The exit status where it ends in an error that is said."""
+    hears_signals: bool = False
+    """Whether it is a session of pytest, which ends by signals in its own way."""
 
     def answer(self, given: Mapping[str, Any]) -> int:
         """Run it on what was typed."""

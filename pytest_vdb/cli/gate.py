@@ -71,24 +71,12 @@ class GateArguments:
 
 
 def _gate(arguments: GateArguments) -> int:
-    from pytest_vdb.analysis.gate import exit_code, judge
-    from pytest_vdb.analysis.rules import check_names, parse_rules
+    from pytest_vdb.analysis.gate import exit_code
     from pytest_vdb.reporters import gate
-    from pytest_vdb.results import baselines, journal
 
-    rules = parse_rules(arguments.rules or project_gate(Path("pyproject.toml")) or "", where="--fail-on")
-    if not rules:
-        mend = "give --fail-on 'sharpness:-2%', say, or write [tool.vdb.gate] in pyproject.toml"
-        raise OptionError("no gate says what may not get worse", where="--fail-on", mend=mend)
     if arguments.output is not None:
         files.check_writable(arguments.output)
-    run, records, warnings = journal.read(arguments.run)
-    asked = arguments.baseline if of_runs(arguments.baseline) else str(expanded(arguments.baseline))
-    baseline = baselines.find(asked, _output_of(arguments.run), than=run)
-    for warning in (*warnings, *baseline.warnings):
-        warn(warning)
-    check_names(rules, baseline, where="--fail-on")
-    verdicts = judge(records, run, baseline, rules)
+    verdicts = judged(arguments.run, arguments.baseline, arguments.rules)
     if arguments.output is not None:
         files.write(arguments.output, gate.render_markdown(verdicts, strict=arguments.strict))
         warn(arguments.output)
@@ -98,6 +86,35 @@ def _gate(arguments: GateArguments) -> int:
         width = min(_WIDEST, shutil.get_terminal_size((100, 24)).columns)
         show(gate.render_terminal(verdicts, strict=arguments.strict, width=width))
     return exit_code(verdicts, strict=arguments.strict)
+
+
+def judged(run_folder: Path, baseline_name: str, rules_text: str | None) -> tuple[Verdict, ...]:
+    """The verdicts on a run that exists; what could not be read of it or of its baseline is said on stderr.
+
+    Args:
+        run_folder: a run's folder, `run.json` or `records.jsonl`.
+        baseline_name: as `--vdb-baseline` takes it.
+        rules_text: as `--vdb-fail-on` takes it; nothing: those of the project.
+
+    Raises:
+        OptionError: no rule, or one that cannot be read.
+        RecordError: the run or the baseline cannot be read as one.
+    """
+    from pytest_vdb.analysis.gate import judge
+    from pytest_vdb.analysis.rules import check_names, parse_rules
+    from pytest_vdb.results import baselines, journal
+
+    rules = parse_rules(rules_text or project_gate(Path("pyproject.toml")) or "", where="--fail-on")
+    if not rules:
+        mend = "give --fail-on 'sharpness:-2%', say, or write [tool.vdb.gate] in pyproject.toml"
+        raise OptionError("no gate says what may not get worse", where="--fail-on", mend=mend)
+    run, records, warnings = journal.read(run_folder)
+    asked = baseline_name if of_runs(baseline_name) else str(expanded(baseline_name))
+    baseline = baselines.find(asked, _output_of(run_folder), than=run)
+    for warning in (*warnings, *baseline.warnings):
+        warn(warning)
+    check_names(rules, baseline, where="--fail-on")
+    return judge(records, run, baseline, rules)
 
 
 def _output_of(run: Path) -> Path:

@@ -52,6 +52,15 @@ def show(text: object = "") -> None:
     _print_answer(lines(text))
 
 
+def order(command: str) -> None:
+    """On stdout, a line that the CI runner shall obey: what `escaping.workflow_command` made, and nothing else.
+
+    Raises:
+        OutputError: stdout goes to a disk that is full.
+    """
+    _print_answer(command)
+
+
 def print_json(value: object) -> None:
     """Indented, in the order given; not a number is null.
 

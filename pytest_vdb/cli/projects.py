@@ -20,12 +20,19 @@ sharpness = "-5%"
 frozen_frames = "+0.02"
 steady_latency = "+10%&0.05s"
 """
+_WORKFLOWS = {
+    "github": ("benchmark.yml", ".github/workflows/benchmark.yml"),
+    "gitlab": ("gitlab-ci.yml", ".gitlab-ci.yml"),
+}
+"""The template of each forge, and where it looks for it."""
 
 
 def add_to(commands: Any) -> None:
     """Register the subcommand."""
     init = commands.add_parser("init", help="put the benchmark suite and a gating workflow into a project")
     init.add_argument("folder", nargs="?", default=".", type=expanded, help="the project (default: here)")
+    what = "whose workflow gates the project's changes (default: %(default)s)"
+    init.add_argument("--ci", choices=list(_WORKFLOWS), default="github", help=what)
     init.set_defaults(command=Command(InitArguments, _init))
 
 
@@ -34,6 +41,7 @@ class InitArguments:
     """What `vdb init` was asked."""
 
     folder: Path
+    ci: str
 
 
 def _init(arguments: InitArguments) -> int:
@@ -42,13 +50,13 @@ def _init(arguments: InitArguments) -> int:
     extended = _extended(pyproject)  # refused before anything is written
     for source in sorted(shipped("benchmarks").glob("test_*.py")):
         _place_file(source.read_text(encoding="utf-8"), project / "benchmarks" / source.name)
-    for name, place in (("conftest.py", "benchmarks"), ("benchmark.yml", ".github/workflows")):
+    for name, place in (("conftest.py", "benchmarks/conftest.py"), _WORKFLOWS[arguments.ci]):
         text = shipped("templates").joinpath(name).read_text(encoding="utf-8")
         taken = _tagged_already(text, project / "conftest.py") if name == "conftest.py" else None
         if taken is None:
-            _place_file(text, project / place / name)
+            _place_file(text, project / place)
         else:
-            show(f"left out {project / place / name} ({taken})")
+            show(f"left out {project / place} ({taken})")
     if extended is None:
         show(f"kept     {pyproject} (has a [tool.vdb] section)")
     else:

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     import pytest
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], *plugins: object) -> int:
     """`vdb run` = pytest on the project's benchmarks, or on the shipped ones where the project has none.
+
+    Args:
+        arguments: pytest's.
+        plugins: further ones, for this session.
 
     Raises:
         OptionError: neither is there.
@@ -29,7 +33,7 @@ def run(arguments: list[str]) -> int:
     import pytest
 
     suite = "benchmarks" if files.is_folder("benchmarks") else str(shipped("benchmarks"))
-    return int(pytest.main(_joined(arguments), plugins=[_Suite(suite)]))
+    return int(pytest.main(_joined(arguments), plugins=[_Suite(suite), *plugins]))
 
 
 class _Suite:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from pytest_vdb.analysis.tables import Leaderboard
     from pytest_vdb.records import Record
 
-STEP_SUMMARY_LIMIT = 1024 * 1024
-"""GitHub's limit for `$GITHUB_STEP_SUMMARY`, in bytes."""
-
 
 class Summary:
     """Writes and shows the leaderboard."""
@@ -95,13 +92,11 @@ class Summary:
         path = os.environ.get("GITHUB_STEP_SUMMARY")
         if not path or self.board is None:
             return
-        from pytest_vdb.reporters import gate, markdown
+        from pytest_vdb.reporters import github
 
-        text = "\n".join(
-            [gate.render_markdown(self.gates.verdicts, strict=self.gates.strict), markdown.render(self.board)]
-        )
+        page = github.page(self.gates.verdicts, self.board, strict=self.gates.strict)
         with Path(path).open("a", encoding="utf-8") as stream:
-            stream.write(text.encode()[: STEP_SUMMARY_LIMIT - 1].decode(errors="ignore") + "\n")
+            stream.write(github.cut(page, github.STEP_SUMMARY_LIMIT - stream.tell()))
 
 
 def _live(record: Record) -> str:

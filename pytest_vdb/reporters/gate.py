@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from pytest_vdb.analysis.benchmarks import shown_names
-from pytest_vdb.analysis.gate import Outcome, Verdict
+from pytest_vdb.analysis.gate import EXIT_CODES, Outcome, Verdict
 from pytest_vdb.escaping import lines, shortened, visible
 from pytest_vdb.figures import notation
 from pytest_vdb.reporters.markdown import code, plain
@@ -46,6 +47,20 @@ def render_markdown(verdicts: Sequence[Verdict], *, strict: bool = False) -> str
         cells = [outcome, code(shortened(model, 2 * LONGEST_NAME)), code(shortened(verdict.rule, LONGEST_NAME))]
         page.append(f"| {' | '.join([*cells, *figures, plain(verdict.reason)])} |")
     return "\n".join(page) + "\n"
+
+
+def worst(verdicts: Sequence[Verdict], *, strict: bool = False) -> list[Verdict]:
+    """What to look at: what fails, then what cannot be told; of those alike, what moved by most margins."""
+    bad = [verdict for verdict in _ordered(verdicts) if verdict.outcome in EXIT_CODES]
+    return sorted(bad, key=lambda v: (not v.fails(strict=strict), _WORST_FIRST.index(v.outcome), -_margins_moved(v)))
+
+
+def _margins_moved(verdict: Verdict) -> float:
+    """How far the mean went, in margins; 0 where either was not measured."""
+    if verdict.mean is None or verdict.baseline_mean is None or verdict.margin is None:
+        return 0.0
+    moved = abs(verdict.mean - verdict.baseline_mean)
+    return moved / verdict.margin if verdict.margin else math.inf
 
 
 def _names_of_verdicts_benchmarks(verdicts: Sequence[Verdict]) -> Mapping[str, str]:

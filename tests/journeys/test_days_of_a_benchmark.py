@@ -61,6 +61,22 @@ def test_a_baseline_a_change_that_makes_it_worse_and_a_gate_that_sees_it(project
     )
 
 
+def test_a_job_of_ci_on_a_machine_that_is_none(project):
+    project.types("vdb init --ci=gitlab").ends(0).shows(".gitlab-ci.yml")
+    options = "--models=noise,dim --metrics=spread --args='-k generation'"
+    project.types(f"vdb ci run {options}").ends(0).shows("12 passed")
+    project.types("vdb baseline save reports/runs/* -o base.json").ends(0)
+    project.changes("conftest.py", "spread=128", "spread=96")
+    gate = "--baseline=base.json --fail-on='spread:-2%'"
+    project.types(f"vdb ci run {options} {gate}").ends(1).shows("1 regressed, 1 equivalent")
+    assert "<testsuites" in project.reads("reports/junit.xml")
+    last = project.runs()[-1]
+    told = project.types(f"vdb ci annotate {last} {gate} --exit-code=1 -o reports/comment.md").ends(0)
+    told.shows("title=vdb gate%3A regressed::spread of dim")
+    assert project.reads("reports/comment.md").startswith("# Gate: failed")
+    project.types("vdb ci comment reports/comment.md --name=benchmark").ends(0).shows("no comment: this is no job")
+
+
 def test_a_run_for_other_tools_and_back(project):
     project.types(f"{RUN} --junitxml=junit.xml").ends(0)
     assert '<property name="vdb.spread" value=' in project.reads("junit.xml")
@@ -98,10 +114,16 @@ def test_killed_and_gone_on_with(project):
     project.types("vdb report reports/runs/*").ends(0).shows("2 models")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_and_gone_on_with(project, number):
+CI_RUN = "vdb ci run --models=noise,dim --prompts=smoke:4 --metrics=spread"
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [(RUN, signal.SIGINT), (RUN, signal.SIGTERM), (CI_RUN, signal.SIGINT), (CI_RUN, signal.SIGTERM)],
+)
+def test_stopped_and_gone_on_with(project, command, number):
     project.changes("conftest.py", "return frames(recipe, seed, spread=128)", SLOW)
-    session = project.begins(RUN)
+    session = project.begins(command)
     wait_for(project.folder / "began")
     session.send_signal(number)
     said, _ = session.communicate(timeout=60)
