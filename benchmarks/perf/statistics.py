@@ -1,7 +1,7 @@
 """How often the answers of `pytest_vdb.statistics` are wrong, and how often they see what is there: simulated.
 
-    python benchmarks/perf/statistics.py                     # every table: about ten minutes of one core
-    python benchmarks/perf/statistics.py --draws 200         # shorter: about two minutes, and coarser
+    python benchmarks/perf/statistics.py                     # every table: about twenty minutes of one core
+    python benchmarks/perf/statistics.py --draws 200         # shorter: about three minutes, and coarser
     python benchmarks/perf/statistics.py alarms ranks        # some of: alarms, power, few_prompts, bars, differences,
                                                              # margins, ranks, stopping, costs, histories, steps, speed
 
