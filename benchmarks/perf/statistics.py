@@ -1,9 +1,9 @@
 """How often the answers of `pytest_vdb.statistics` are wrong, and how often they see what is there: simulated.
 
-    python benchmarks/perf/statistics.py                     # every table: about ten minutes of one core
-    python benchmarks/perf/statistics.py --draws 200         # shorter: about two minutes, and coarser
+    python benchmarks/perf/statistics.py                     # every table: about twenty minutes of one core
+    python benchmarks/perf/statistics.py --draws 200         # shorter: about three minutes, and coarser
     python benchmarks/perf/statistics.py alarms ranks        # some of: alarms, power, few_prompts, bars, differences,
-                                                             # margins, ranks, stopping, costs, speed
+                                                             # margins, ranks, stopping, costs, histories, steps, speed
 
 Prints the Markdown tables of `docs/statistics.md`. Seeds are fixed; figures in per cent of the draws.
 """
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
 from pytest_vdb.statistics.best import p_values_against_best
+from pytest_vdb.statistics.changes import Change, changed_p_values, changes
 from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
 from pytest_vdb.statistics.families import holm
 from pytest_vdb.statistics.intervals import UNBOUNDED, Bounds, bounds_of_differences, mean_intervals, mean_p_values
@@ -46,7 +47,20 @@ SIGNIFICANCE = 0.05
 def main() -> None:
     parts = {
         part.__name__: part
-        for part in (alarms, power, few_prompts, bars, differences, margins, ranks, stopping, costs, speed)
+        for part in (
+            alarms,
+            power,
+            few_prompts,
+            bars,
+            differences,
+            margins,
+            ranks,
+            stopping,
+            costs,
+            histories,
+            steps,
+            speed,
+        )
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of: {', '.join(parts)} (default: all)")
@@ -419,6 +433,75 @@ def slower_in_turns(
     base, head = (mood * np.exp(rng.normal(0, noise, (draws, blocks))) for _ in range(2))
     found = (ratio_of_blocks(b.tolist(), h.tolist()).interval for b, h in zip(base, change * head, strict=True))
     return np.array([interval.ends is not None and interval.ends[0] > 1 for interval in found])
+
+
+# --- what became of a figure ------------------------------------------------------------------------------------------
+
+LENGTHS = (10, 30, 100)
+
+
+def histories(draws: int) -> None:
+    """Changes named where there are none."""
+    heading("Histories without a change that name one")
+    table_head("law, series at once", [f"{runs} runs" for runs in LENGTHS])
+    rng = np.random.default_rng(11)
+    for law in LAWS[:5]:
+        row(f"{law.name}, 1", [share(named(rng, law, runs, 1, draws)) for runs in LENGTHS])
+    few = draws // 4
+    row("normal, 20", [share(named(rng, LAWS[0], runs, METRICS, few)) for runs in LENGTHS])
+    row("normal, 20, correlated .8", [share(named(rng, LAWS[0], runs, METRICS, few, shared=0.8)) for runs in LENGTHS])
+    row("lognormal, 20", [share(named(rng, LAWS[1], runs, METRICS, few)) for runs in LENGTHS])
+    drifting = [share(named(rng, LAWS[0], runs, 1, draws, follows=0.3)) for runs in LENGTHS]
+    row("normal, 1, each run follows the one before by .3 (not kept)", drifting)
+
+
+def steps(draws: int) -> None:
+    """Changes found in one of 20 series: where it steps by so much."""
+    heading("One of 20 series has a change: it is found, placed within a run of it, and more than one is named")
+    table_head("change, how many runs after it", [f"{runs} runs" for runs in LENGTHS])
+    rng = np.random.default_rng(12)
+    for size in (1, 2, 3, 5):
+        for name, where in (("half of them", lambda n: n // 2), ("the last five", lambda n: n - 5)):
+            by_length = [found_steps(rng, runs, where(runs), size, max(50, draws // 10)) for runs in LENGTHS]
+            row(f"{size} standard deviation{'s' if size > 1 else ''}, {name}", [told_steps(one) for one in by_length])
+
+
+def named(
+    rng: np.random.Generator,
+    law: Law,
+    runs: int,
+    series: int,
+    draws: int,
+    shared: float = 0.0,
+    follows: float = 0.0,
+) -> NDArray[np.bool_]:
+    """Whether any change is named: of histories in which a run's noise is shared among series, or outlasts the run."""
+    found = []
+    for _ in range(draws):
+        noise = rng.standard_normal((runs, series))
+        noise = np.sqrt(shared) * rng.standard_normal((runs, 1)) + np.sqrt(1 - shared) * noise
+        for later in range(1, runs if follows else 0):
+            noise[later] = follows * noise[later - 1] + np.sqrt(1 - follows**2) * noise[later]
+        found.append(changed_p_values(law.make(np.zeros_like(noise), noise)).min() < SIGNIFICANCE)
+    return np.array(found)
+
+
+def found_steps(
+    rng: np.random.Generator, runs: int, at: int, size: float, draws: int
+) -> list[tuple[int, tuple[Change, ...]]]:
+    found = []
+    for _ in range(draws):
+        table = rng.standard_normal((runs, METRICS))
+        table[at:, 0] += size
+        found.append((at, changes(table)[0]))
+    return found
+
+
+def told_steps(found: Sequence[tuple[int, tuple[Change, ...]]]) -> str:
+    any_named = np.array([bool(named) for _, named in found])
+    placed = np.array([any(abs(one.at - at) <= 1 for one in named) for at, named in found])
+    several = np.array([len(named) > 1 for _, named in found])
+    return f"{share(any_named)}, {share(placed)}, {share(several)}"
 
 
 # --- how long it takes ------------------------------------------------------------------------------------------------

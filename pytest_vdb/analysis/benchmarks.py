@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pytest_vdb.records import Record
@@ -40,15 +40,25 @@ def _under_one_name(records: list[Record]) -> list[Record]:
     for record in records:
         if "::" in record.benchmark:
             runs[record.benchmark].add(record.run)
+    longest = longest_names(runs)
+    return [
+        replace(record, benchmark=longest[record.benchmark]) if record.benchmark in longest else record
+        for record in records
+    ]
+
+
+def longest_names(runs: Mapping[str, set[str]]) -> dict[str, str]:
+    """Benchmark -> its longer name in runs that were typed in another folder, where it can be no other file's.
+
+    Args:
+        runs: benchmark -> the runs that call it so.
+    """
     longest = {}
     for name in runs:
         others = [o for o in runs if o != name and _same_place(name, o) and not runs[name] & runs[o]]
         if len(others) == 1 and others[0].endswith(f"/{name}"):
             longest[name] = others[0]
-    return [
-        replace(record, benchmark=longest[record.benchmark]) if record.benchmark in longest else record
-        for record in records
-    ]
+    return longest
 
 
 def placed_together(first: Iterable[Record], second: Iterable[Record]) -> tuple[list[Record], list[Record]]:

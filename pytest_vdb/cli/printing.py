@@ -32,6 +32,15 @@ def encode_everything() -> None:
             reconfigure(errors="replace")
 
 
+def shows(text: str) -> bool:
+    """Whether stdout's encoding has all of these characters: drawings of question marks say nothing."""
+    try:
+        text.encode(getattr(_ANSWER.get() or sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def json_alone() -> Iterator[None]:
     """Keep stdout for `print_json`: whatever else is printed meanwhile goes to stderr."""

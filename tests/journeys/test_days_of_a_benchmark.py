@@ -77,6 +77,23 @@ def test_a_job_of_ci_on_a_machine_that_is_none(project):
     project.types("vdb ci comment reports/comment.md --name=benchmark").ends(0).shows("no comment: this is no job")
 
 
+def test_nights_of_runs_on_two_machines_and_the_first_bad_one(project):
+    nightly = RUN.replace("noise,dim", "dim").replace("smoke:4", "smoke:2") + " --vdb-cache=never"
+    outputs = ["nightly-h100", "nightly-a100"]
+    for night in range(8):  # the fewest that can show a change
+        if night == 4:
+            project.changes("conftest.py", "spread=128", "spread=96")
+        project.types(f"{nightly} --vdb-output={outputs[night % 2]}").ends(0)
+    runs = sorted(run.name for output in outputs for run in (project.folder / output / "runs").iterdir())
+    history = "vdb history dim --metrics=spread --output nightly-h100 nightly-a100"
+    seen = project.types(history).ends(0).shows("spread of dim: worse", f"from run {runs[4]}")
+    seen.shows(f"the last before: run {runs[3]}")
+    project.types(f"{history} --json").ends(0).shows('"standing": "worse"')
+    project.types("vdb history --output nightly-h100").ends(0).shows("too few runs")
+    project.types("vdb history 'wan*' --metrics=sharpness --branch=main --last=30").ends(1).shows("no runs here")
+    project.types("vdb history").ends(1).shows("no runs here")
+
+
 def test_a_run_for_other_tools_and_back(project):
     project.types(f"{RUN} --junitxml=junit.xml").ends(0)
     assert '<property name="vdb.spread" value=' in project.reads("junit.xml")
