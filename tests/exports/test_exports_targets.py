@@ -15,7 +15,7 @@ from pytest_vdb.exports.contract import counted
 from pytest_vdb.exports.targets import chosen, targets
 
 ROOM = Path(pytest_vdb.__file__).parent / "exports"
-PROJECT = tomllib.loads((ROOM.parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 IMPORTED_AS = {"mlflow-skinny": "mlflow"}
 """Packages whose module is called otherwise."""
 
