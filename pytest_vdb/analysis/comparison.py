@@ -25,6 +25,7 @@ from pytest_vdb.analysis.benchmarks import placed_together
 from pytest_vdb.analysis.bounds import KnownMetrics, without_rounding
 from pytest_vdb.analysis.identity import latest, other_recipe
 from pytest_vdb.analysis.readings import (
+    EXACT_COSTS,
     Statement,
     counting,
     failure_line,
@@ -55,8 +56,6 @@ NULLS: dict[Test, str] = {
 LEAST_PROMPTS: dict[Test, int] = {"mean difference": 5, "sign flips": 6, "swaps": 6}
 """With fewer nothing can be told apart at 5%: of three or four skewed differences 7% are called one by chance, and five
 signs are all alike in 6%."""
-_EXACT_COSTS = frozenset({"peak_memory_allocated", "peak_memory_reserved"})
-"""Costs that depend neither on how busy or warm the machine was nor on what the process did before."""
 _TOLD_APART: frozenset[Finding] = frozenset({"better", "worse", "different"})
 _IN_BOTH = "{} in A, {} in B"
 
@@ -352,7 +351,7 @@ def _contrast_of_metric(
     if obstacle is not None:
         return replace(_untested(one), obstacle=obstacle, difference=None)
     one = replace(one, obstacle=_meaningless(first, second))
-    if one.kind == "performance" and one.metric not in _EXACT_COSTS and not same_run and one.difference is not None:
+    if one.kind == "performance" and one.metric not in EXACT_COSTS and not same_run and one.difference is not None:
         return _of_two_sessions(one)
     return one
 

@@ -37,8 +37,6 @@ SHARES: Mapping[Way, float] = {"sets": 0.01, "costs": 0.005}
 BETWEEN_SESSIONS = 0.26
 """How much sessions on a shared machine differ, as a standard deviation of logarithms: measured on shared CI, and taken
 where a single earlier session cannot show it."""
-EXACT_COSTS = frozenset({"peak_memory_allocated", "peak_memory_reserved"})
-"""Costs that depend neither on how busy or warm the machine was nor on what the process did before."""
 _FOR_EVERY_RULE = NormalDist().inv_cdf(1 - SIGNIFICANCE)
 
 

@@ -14,9 +14,9 @@ from statistics import median
 from typing import Literal
 
 from pytest_vdb.analysis.benchmarks import placed_together
-from pytest_vdb.analysis.decisions import EXACT_COSTS, Evidence, Judgement, decide, error_of_sets, evidence_of_cost
+from pytest_vdb.analysis.decisions import Evidence, Judgement, decide, error_of_sets, evidence_of_cost
 from pytest_vdb.analysis.identity import agree, latest, other_recipe, setup_of
-from pytest_vdb.analysis.readings import Statement, counting, is_of_set, is_read_once, is_yardstick
+from pytest_vdb.analysis.readings import EXACT_COSTS, Statement, counting, is_of_set, is_read_once, is_yardstick
 from pytest_vdb.analysis.rules import Rule, known_metrics, rule_for
 from pytest_vdb.errors import near_misses
 from pytest_vdb.figures import notation

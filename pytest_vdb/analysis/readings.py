@@ -13,6 +13,8 @@ from pytest_vdb.escaping import shortened
 from pytest_vdb.records import REAL_WEIGHTS, YARDSTICKS, Kind, Measurement, Record, Status, WeightsMode
 
 NOT_MEASURED = "not measured by these tests"
+EXACT_COSTS = frozenset({"peak_memory_allocated", "peak_memory_reserved"})
+"""Costs that depend neither on how busy or warm the machine was nor on what the process did before."""
 _LONGEST_LINE = 400
 """Characters of a failure in a table; the page has the traceback."""
 _TOLD_BY_STATUS: frozenset[Status] = frozenset({"skipped", "xfailed", "interrupted"})
