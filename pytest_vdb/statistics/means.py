@@ -41,8 +41,11 @@ def finite(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def mean_of(values: Sequence[float]) -> float:
-    """Of at least one value."""
-    return math.fsum(values) / len(values)
+    """Of at least one value; also where their sum is too large for a number."""
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:
+        return math.fsum(value / len(values) for value in values)
 
 
 def t_interval(values: Sequence[float], *, confidence: float = 0.95) -> tuple[float, float] | None:

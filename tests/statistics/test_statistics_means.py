@@ -52,3 +52,8 @@ def test_what_was_not_measured_is_never_tested(judge, value):
     values[2, 1] = value
     with pytest.raises(ValueError, match="1 of 24 values are not finite"):
         judge(values)
+
+
+def test_the_mean_of_values_whose_sum_is_no_number_is_one():
+    assert mean_of([1.7e308, 1.7e308]) == 1.7e308
+    assert mean_of([-1.7e308, 1.7e308, 1.7e308]) == pytest.approx(1.7e308 / 3)
