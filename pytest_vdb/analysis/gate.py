@@ -339,6 +339,8 @@ def _awaiting(
         return asked.verdict(
             "incomparable", f"{rule.allowance} of the baseline's mean, 0, is nothing; give an absolute margin"
         )
+    if not all(abs(new - old) < _LARGEST_CHANGE for old, new in pairs.values()):
+        return asked.verdict("incomparable", "the values differ by more than can be computed with")
     margin = rule.margin(before, kind=one.kind, unit=one.unit) + _SLACK * max(abs(before), abs(now))
     either = one.better == "neutral" and not rule.sign
     if is_cost:
@@ -361,6 +363,10 @@ def _awaiting(
 
 _SLACK = 1e-12
 """What rounding alone may add to a change of exactly the margin, as a share of the figures."""
+
+
+_LARGEST_CHANGE = 1e100
+"""Larger ones cannot be squared; no metric means them."""
 
 
 def _closed(one: _Open, judgement: Judgement) -> Verdict:

@@ -360,6 +360,14 @@ def test_quality_on_other_hardware_is_compared_and_said():
     assert "on H100, the baseline on CPU" in verdict.reason
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("sharpness", [1.7e308, -1.7e308, 1e200])
+def test_values_beyond_all_measure_are_refused_and_not_squared(sharpness):
+    verdict = one(asked("a", [sharpness, 0.0] * 4), asked("a", [-sharpness, 0.0] * 4), "sharpness:-1")
+    assert (verdict.outcome, verdict.fails()) == ("incomparable", True)
+    assert "by more than can be computed with" in verdict.reason
+
+
 def test_a_prompt_with_another_text_is_another_prompt():
     verdict = one(asked("a", VALUES, prompt_text="a cat"), asked("a", VALUES, prompt_text="a dog"))
     assert verdict.outcome == "incomparable"
