@@ -11,6 +11,7 @@ from pytest_vdb.backbones.contract import BackboneSource, Feature, Subject, back
 from pytest_vdb.backbones.weights import given_file, hub_file, weights_digest
 from pytest_vdb.errors import UnknownName, WeightsBroken, WeightsMissing
 from pytest_vdb.files import is_folder, is_there, read_json
+from pytest_vdb.garbage import without_collections
 from pytest_vdb.remote_code import check_config
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ class OpenClip:
         return self._texts[text]
 
     def _open_tiny(self) -> None:
-        import open_clip
+        with without_collections():
+            import open_clip
 
         from pytest_vdb.backbones.networks.batches import seeded
 

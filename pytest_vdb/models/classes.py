@@ -16,6 +16,7 @@ from typing import Any
 
 from pytest_vdb.components import DENOISERS
 from pytest_vdb.errors import CardError, LibraryMissing
+from pytest_vdb.garbage import without_collections
 from pytest_vdb.models.card import ModelCard, Part
 
 LIBRARIES = ("diffusers", "transformers")
@@ -31,9 +32,10 @@ def pipeline_class(card: ModelCard) -> Any:
         CardError: there is none.
         LibraryMissing: it needs a package that is not installed.
     """
-    import diffusers
+    with without_collections():
+        import diffusers
 
-    kind = getattr(diffusers, card.pipeline or "", None)
+        kind = getattr(diffusers, card.pipeline or "", None)
     if kind is None:
         raise CardError(
             f"diffusers {diffusers.__version__} has no {card.pipeline}",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pytest_vdb.errors import RecipeError
+from pytest_vdb.garbage import set_aside_what_lives
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.contract import DETERMINISTIC, Model
 from pytest_vdb.models.frame_rule import FrameRule
@@ -229,6 +230,7 @@ class Examination:
         if self._last is None:
             self._clip()  # libraries, kernels and allocator pools come with the first use, and stay
         self._unload()
+        set_aside_what_lives()
         before = _levels_mib(self._device)
         parts, during = self._use()
         self._unload()

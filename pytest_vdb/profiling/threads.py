@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pytest_vdb.garbage import without_collections
+
 
 def use_one_thread() -> None:
     """Compute with one thread from now on, on every machine and beside any number of xdist workers."""
-    import torch
+    with without_collections():
+        import torch
 
     torch.set_num_threads(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import gc
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 from pytest_vdb.errors import VdbError
+from pytest_vdb.garbage import set_aside_what_lives
 from pytest_vdb.models import classes
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.onnx import backend
@@ -43,7 +43,7 @@ class DiffusersModel:
             WeightsMissing, WeightsBroken, RecipeError, CardError: see `loading.load_pipeline`.
         """
         classes.pipeline_class(card)  # brings the libraries in, before what lives is set aside
-        _set_aside_what_lives()
+        set_aside_what_lives()
         loaded = loading.load_pipeline(card, recipe, source)
         model = cls(card, loaded.pipeline, revision=loaded.revision, extra=loaded.call)
         if recipe.backend == "onnx":
@@ -161,15 +161,3 @@ def _cuda_devices(pipeline: Any) -> list[int]:
         return []
     device = pipeline._execution_device
     return [device.index or 0] if device.type == "cuda" else []
-
-
-def _set_aside_what_lives() -> None:
-    """Leave everything that is older than the model out of later collections.
-
-    The libraries keep a million objects alive. To look through them takes a quarter of a second each time that a model
-    is freed, which is longer than a tiny one takes to load.
-    """
-    gc.collect()  # what is garbage already must not be set aside with the rest
-    gc.freeze()
-    atexit.unregister(gc.unfreeze)
-    atexit.register(gc.unfreeze)  # so that the interpreter ends as it always does
