@@ -6,7 +6,8 @@ import argparse
 import ast
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import get_type_hints
 
@@ -21,28 +22,48 @@ SOURCES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE
 BELOW_THE_PLUGIN = [source for source in SOURCES if not source.startswith("plugin/")]
 
 
-def calls(source: Path, name: str) -> Iterator[ast.Call]:
+@lru_cache
+def text_of(source: str) -> str:
+    return SOURCES[source].read_text(encoding="utf-8")
+
+
+@lru_cache
+def body_of(source: str) -> list[ast.stmt]:
+    return ast.parse(text_of(source)).body
+
+
+@lru_cache
+def calls_of(source: str) -> list[ast.Call]:
+    """Every call in a file: each habit below asks for them."""
+    return [node for one in body_of(source) for node in ast.walk(one) if isinstance(node, ast.Call)]
+
+
+def calls(source: str, name: str) -> list[ast.Call]:
     """The calls of a function by its plain name."""
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
-            yield node
+    return [call for call in calls_of(source) if isinstance(call.func, ast.Name) and call.func.id == name]
 
 
-@pytest.mark.parametrize("source", BELOW_THE_PLUGIN)
-def test_no_search_assumes_that_it_finds_something(source):
+def lines_by_source(find: Callable[[str], Iterable[int]], sources: Iterable[str]) -> dict[str, list[int]]:
+    """Where something stands that should not, of the files that have it."""
+    found = {source: list(find(source)) for source in sources}
+    return {source: lines for source, lines in found.items() if lines}
+
+
+def test_no_search_assumes_that_it_finds_something():
     """`next(x for x in ...)` of nothing is a bare StopIteration, and inside a generator a RuntimeError."""
-    bare = [
-        call.lineno
-        for call in calls(SOURCES[source], "next")
-        if len(call.args) == 1 and isinstance(call.args[0], ast.GeneratorExp)
-    ]
-    assert not bare, f"{source}: give next() a default in lines {bare}, and say what is missing"
+
+    def bare(source: str) -> list[int]:
+        alone = [call for call in calls(source, "next") if len(call.args) == 1]
+        return [call.lineno for call in alone if isinstance(call.args[0], ast.GeneratorExp)]
+
+    found = lines_by_source(bare, BELOW_THE_PLUGIN)
+    assert not found, "give next() a default, and say what is missing"
 
 
-def written(source: Path) -> Iterator[int]:
+def written(source: str) -> Iterator[int]:
     """The lines in which a file is written or opened for writing, but for the part that `files.write_by` gives."""
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+    for node in calls_of(source):
+        if not isinstance(node.func, ast.Attribute):
             continue
         modes = (
             [one.value for one in node.args[:1] if isinstance(one, ast.Constant)] if node.func.attr == "open" else []
@@ -60,19 +81,18 @@ WRITERS = {
 }
 
 
-@pytest.mark.parametrize("source", [source for source in BELOW_THE_PLUGIN if source not in WRITERS])
-def test_files_are_written_in_one_way(source):
+def test_files_are_written_in_one_way():
     """Whole or not at all, with the mend where the disk refuses: see `files.write` and `files.write_by`."""
-    lines = list(written(SOURCES[source]))
-    assert not lines, f"{source} writes by itself in lines {lines}"
+    found = lines_by_source(written, [source for source in BELOW_THE_PLUGIN if source not in WRITERS])
+    assert not found, "written by itself"
 
 
-@pytest.mark.parametrize("source", [source for source in SOURCES if source.startswith("cli/")])
-def test_commands_print_through_one_door(source):
+def test_commands_print_through_one_door():
     """Another `print` obeys what it shows, and ends in a traceback where stdout is ASCII or a disk that is full."""
-    if source != "cli/printing.py":
-        assert not list(calls(SOURCES[source], "print")), f"{source}: use cli.printing's show or warn"
-        assert "sys.stdout" not in SOURCES[source].read_text(encoding="utf-8") or source == "cli/__init__.py"
+    commands = [source for source in SOURCES if source.startswith("cli/") and source != "cli/printing.py"]
+    found = lines_by_source(lambda source: [call.lineno for call in calls(source, "print")], commands)
+    assert not found, "use cli.printing's show or warn"
+    assert [source for source in commands if "sys.stdout" in text_of(source)] == ["cli/__init__.py"]
 
 
 def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
@@ -104,13 +124,13 @@ def test_every_argument_of_a_command_ends_in_a_frozen_field(parser):
 
 
 def test_no_namespace_travels():
-    named = [source for source, path in SOURCES.items() if "argparse.Namespace" in path.read_text(encoding="utf-8")]
+    named = [source for source in SOURCES if "argparse.Namespace" in text_of(source)]
     assert not named
 
 
 def test_every_file_among_the_commands_is_one_or_serves_one():
     """A command is found by its `add_to`: what has none, and nobody imports, was forgotten or is called wrongly."""
-    texts = {source: path.read_text(encoding="utf-8") for source, path in SOURCES.items()}
+    texts = {source: text_of(source) for source in SOURCES}
     for source in SOURCES:
         name = Path(source).stem
         if source.startswith("cli/") and name != "__init__" and "\ndef add_to(" not in texts[source]:
@@ -119,23 +139,22 @@ def test_every_file_among_the_commands_is_one_or_serves_one():
             assert used, f"{source} adds no command (give it `add_to`), and no other file uses it"
 
 
-@pytest.mark.parametrize("source", [source for source in SOURCES if source != "files.py"])
-def test_whether_something_is_there_is_asked_through_one_door(source):
+def test_whether_something_is_there_is_asked_through_one_door():
     """`Path.exists` and its kin raise for a name that is too long and for a folder that may not be searched."""
-    asked = [
-        node.lineno
-        for node in ast.walk(ast.parse(SOURCES[source].read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args
-        if node.func.attr in {"exists", "is_file", "is_dir"}
-    ]
-    assert not asked, f"{source}: use files.is_there, is_file or is_folder in lines {asked}"
+
+    def asked(source: str) -> list[int]:
+        methods = [call for call in calls_of(source) if isinstance(call.func, ast.Attribute) and not call.args]
+        return [call.lineno for call in methods if call.func.attr in {"exists", "is_file", "is_dir"}]
+
+    found = lines_by_source(asked, [source for source in SOURCES if source != "files.py"])
+    assert not found, "use files.is_there, is_file or is_folder"
 
 
 def private_names() -> dict[str, list[str]]:
     """The private functions and classes of modules, each with the files that define it."""
     found: dict[str, list[str]] = {}
-    for source, path in SOURCES.items():
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for source in SOURCES:
+        for node in body_of(source):
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name.startswith("_"):
                 found.setdefault(node.name, []).append(source)
     return found
@@ -152,8 +171,8 @@ NAMES_AND_LISTS = (ast.Constant, ast.Tuple, ast.List, ast.Set, ast.Dict)
 
 def constants() -> Iterator[tuple[str, str, str]]:
     """The constants of modules by name and value, each with its file; two numbers may be equal by chance."""
-    for source, path in SOURCES.items():
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for source in SOURCES:
+        for node in body_of(source):
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             value = getattr(node, "value", None)
             for target in targets:

@@ -62,6 +62,7 @@ def unfolded_state(seed=0):
     return state
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_reference_implementations(seeded_file):
     backbone = I3D(BackboneSource(path=seeded_file))
     clip = Clip(oracle("videos").blobs(0, 1)[0], 8)
@@ -95,6 +96,7 @@ def test_folding_changes_nothing():
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_other_names_are_matched_by_order_and_shape():
     state = unfolded_state()
     names = dict.fromkeys(name.rpartition(".")[0].rpartition(".")[0] for name in state)
@@ -141,6 +143,7 @@ def test_a_torchscript_archive_brings_its_own_epsilon(tmp_path):
     assert identity.startswith("i3d-unverified:")
 
 
+@pytest.mark.slow
 def test_safetensors_are_read(tmp_path):
     from safetensors.torch import save_file
 
@@ -206,6 +209,7 @@ def test_a_clip_shorter_than_nine_frames_has_none(tiny):
         tiny.features("i3d", Subject(clip=noise_clip(8)))
 
 
+@pytest.mark.slow
 def test_batch_and_threads_change_no_feature(tiny):
     clips = torch.cat([layers.as_styleganv(noise_clip(seed=seed).frames) for seed in range(3)])
     alone = np.concatenate([tiny.logits(clip[None]) for clip in clips])

@@ -161,6 +161,7 @@ def test_a_folder_without_weights_is_refused(tmp_path):
         OpenClip(BackboneSource(path=tmp_path))
 
 
+@pytest.mark.slow
 def test_a_published_name_is_looked_up_and_a_typo_is_told():
     with pytest.raises(UnknownName, match="did you mean 'ViT-L-14:openai'"):
         OpenClip(BackboneSource(path=Path("ViT-L-14:openay"), offline=True))

@@ -92,6 +92,7 @@ def test_a_model_that_did_not_load_is_not_tried_again(tmp_path):
     assert [answered(here, "broken", PROMPT, index).status for index in (0, 1)] == ["failed", "not_run"]
 
 
+@pytest.mark.slow
 def test_what_cannot_run_here_is_skipped_with_the_reason(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))

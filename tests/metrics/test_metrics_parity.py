@@ -232,7 +232,12 @@ def error(ours: object, theirs: object) -> float:
     return float(np.abs(first - second).max() / (np.abs(second).max() or 1))
 
 
-@pytest.mark.parametrize("entry", CLAIMED)
+TAKES_SECONDS = {"fvd/first_features_of_first_clip", "set/jedi/n3000_d1280"}
+
+
+@pytest.mark.parametrize(
+    "entry", [pytest.param(entry, marks=[pytest.mark.slow] * (entry in TAKES_SECONDS)) for entry in CLAIMED]
+)
 def test_the_reference_implementations_figure_comes_out(entry):
     _, measure, tolerance = CLAIMED[entry]
     assert error(measure(), reference(entry)) <= tolerance

@@ -44,16 +44,19 @@ def class_of(card):
         pytest.skip(str(error))
 
 
+@pytest.mark.slow
 def test_every_video_pipeline_of_diffusers_has_a_card_or_a_reason():
     found = inventory.video_pipelines()
     assert {name: why for name, why in found.items() if name not in CLASSES | WITHOUT_CARD} == {}
 
 
+@pytest.mark.slow
 def test_every_card_and_every_reason_is_of_a_video_pipeline_that_diffusers_has():
     assert (CLASSES | WITHOUT_CARD) - set(inventory.video_pipelines()) == set()
     assert set() == CLASSES & WITHOUT_CARD
 
 
+@pytest.mark.slow
 def test_every_preset_of_blocks_that_makes_video_belongs_to_a_pipeline():
     assert inventory.presets_without_pipeline() == {}
 
