@@ -50,13 +50,18 @@ def code_beside(file: str) -> str:
     return state.hexdigest()
 
 
+def is_installed(path: Path) -> bool:
+    """Whether a file belongs to Python, to this package or to what pip copied: not what a user edits."""
+    ours = Path(__file__).parent
+    parts = {"site-packages", "dist-packages"} & set(path.parts)
+    return bool(parts) or path.is_relative_to(ours) or path.is_relative_to(sys.base_prefix)
+
+
 def raised_at(error: BaseException) -> str | None:
     """`mine.py:12`, the last line of the user's own files that an error passed; None: it passed none."""
-    ours = Path(__file__).parent
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        installed = path.is_relative_to(ours) or path.is_relative_to(sys.base_prefix) or "site-packages" in path.parts
-        if is_file(path) and not installed:
+        if is_file(path) and not is_installed(path):
             with contextlib.suppress(ValueError):
                 path = path.relative_to(Path.cwd())
             return f"{path}:{frame.lineno}"

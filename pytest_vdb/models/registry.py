@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import importlib.metadata
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +14,7 @@ from pytest_vdb.models import calibration, recorded
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.catalog import catalog
 from pytest_vdb.models.contract import CallableModel, Model, tagged
+from pytest_vdb.models.own_code import OwnCode
 from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Recipe, digest
 
@@ -31,6 +31,7 @@ class Registry:
 
     def __init__(self, *, base_seed: int = 0) -> None:
         self._base_seed = base_seed
+        self._own_code = OwnCode()
         self._cards: dict[str, ModelCard] = {}
         self._targets: dict[str, Callable[..., Any] | recorded.RecordedModel] = {}
 
@@ -118,7 +119,8 @@ class Registry:
     def fingerprint(self, card: ModelCard) -> str:
         """Changes with the model's source: its code, or the repositories and revisions that its weights come from.
 
-        A callable is fingerprinted by the text of the file that defines it, so an edit makes new clips.
+        A callable is fingerprinted by the text of the file that defines it and of all that this imports of the user's
+        own, so an edit makes new clips.
         """
         target = self._targets.get(card.name)
         if target is None:
@@ -126,11 +128,7 @@ class Registry:
             return digest([card.pipeline, card.repository, card.revision, card.variant, parts, dict(card.call)])
         if isinstance(target, recorded.RecordedModel):
             return target.fingerprint()
-        try:
-            source = Path(inspect.getfile(target)).read_text(encoding="utf-8")
-        except (OSError, TypeError):
-            source = repr(target)  # made at run time: names an address, so its clips are not found again
-        return digest([f"{target.__module__}.{target.__qualname__}", source])
+        return self._own_code.digest(target)
 
     def _matching(self, term: str, folder: Path | None) -> tuple[ModelCard, ...]:
         if term == "all":

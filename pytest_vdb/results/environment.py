@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -28,6 +30,8 @@ PACKAGES = (
     "pytest",
 )
 """What can change a pixel, a score or a duration."""
+MODULES = {"open_clip_torch": "open_clip"}
+"""Where the name that is imported is another."""
 
 DEVICES = ("cpu", "cuda", "mps", "auto")
 """Kinds of devices that models and metrics run on."""
@@ -75,23 +79,41 @@ def _versions() -> tuple[tuple[str, str], ...]:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        commit = _commit_of_distribution(distribution)
-        found.append((name, f"{distribution.version} @ {commit}" if commit else distribution.version))
+        state = _state_of_distribution(distribution)
+        found.append((name, f"{distribution.version} @ {state}" if state else distribution.version))
     return tuple(found)
 
 
 def packages() -> dict[str, str]:
-    """Versions of the installed packages that matter; with the commit where one was installed from a repository."""
+    """Versions of the installed packages that matter.
+
+    With the commit where one was installed from a repository, and a digest of its text where the installation can be
+    edited: its version stays the same all the while.
+    """
     return dict(_versions())
 
 
-def _commit_of_distribution(distribution: importlib.metadata.Distribution) -> str | None:
-    """The commit that pip noted (PEP 610)."""
+def _state_of_distribution(distribution: importlib.metadata.Distribution) -> str | None:
+    """What pip noted of where it came from (PEP 610): a commit, or a folder whose files are used as they are."""
     try:
-        commit = json.loads(distribution.read_text("direct_url.json") or "{}").get("vcs_info", {}).get("commit_id")
+        noted = json.loads(distribution.read_text("direct_url.json") or "{}")
+        if commit := noted.get("vcs_info", {}).get("commit_id"):
+            return str(commit)
+        if noted.get("dir_info", {}).get("editable"):
+            return _digest_of_sources(distribution)
     except (ValueError, AttributeError):  # not the JSON that pip writes
-        return None
-    return str(commit) if commit else None
+        pass
+    return None
+
+
+def _digest_of_sources(distribution: importlib.metadata.Distribution) -> str | None:
+    """Of every Python file of the package, where it is to be found."""
+    state = hashlib.sha256()
+    spec = importlib.util.find_spec(MODULES.get(distribution.name, distribution.name.replace("-", "_")))
+    for folder in spec.submodule_search_locations or () if spec is not None else ():
+        for source in sorted(Path(folder).rglob("*.py")):
+            state.update(str(source.relative_to(folder)).encode() + b"\0" + source.read_bytes() + b"\0")
+    return f"sources {state.hexdigest()[:12]}" if spec is not None else None
 
 
 def _hardware(device: str, gpus: tuple[Gpu, ...], cpu: str, cpu_count: int) -> str:

@@ -58,3 +58,29 @@ def test_the_visible_cards_are_those_of_cuda_visible_devices(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", f"0,{len(every.gpus) + 7},0")
     assert len(environment.capture("cuda").gpus) == 1
     assert os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def test_an_installation_that_can_be_edited_is_known_by_its_text(tmp_path):
+    """Its version is the same before and after an edit, and the clips of the old code are not those of the new."""
+    package = tmp_path / "diffusers"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    about = tmp_path / "diffusers-0.99.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: diffusers\nVersion: 0.99\n")
+    (about / "direct_url.json").write_text('{"url": "file:///somewhere", "dir_info": {"editable": true}}')
+    script = "from pytest_vdb.results import environment; print(environment.packages()['diffusers'])"
+
+    def version() -> str:
+        told = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+        return subprocess.run(
+            [sys.executable, "-c", script], env=told, check=True, capture_output=True, text=True
+        ).stdout
+
+    before = version()
+    assert before.startswith("0.99 @ sources ")
+    assert version() == before
+    (package / "pipeline.py").write_text("STEPS = 2\n")
+    assert version() != before
+    (about / "direct_url.json").write_text('{"url": "file:///somewhere", "dir_info": {}}')
+    assert version() == "0.99\n"
