@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_vdb import files
 from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, show, shows, warn
@@ -29,6 +30,7 @@ def add_to(commands: Any) -> None:
         epilog="examples:\n"
         "  vdb history\n"
         "  vdb history 'wan*' --metrics=sharpness,latency --branch=main\n"
+        "  vdb history --html=trend.html\n"
         "  vdb history --output nightly-h100 nightly-a100 --last=30 --json",
     )
     history.add_argument("model", nargs="?", default="*", metavar="MODEL", help="a name or a glob (default: all)")
@@ -39,6 +41,8 @@ def add_to(commands: Any) -> None:
     last = "only so many runs, the newest (default: %(default)s)"
     history.add_argument("--last", type=whole("--last", 1), default=LAST, metavar="N", help=last)
     history.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    page = "also write a page with a drawing for each series"
+    history.add_argument("--html", type=expanded, metavar="FILE", help=page)
     history.set_defaults(command=Command(HistoryArguments, _history))
 
 
@@ -52,11 +56,15 @@ class HistoryArguments:
     branch: str | None
     last: int
     json: bool
+    html: Path | None
 
 
 def _history(arguments: HistoryArguments) -> int:
+    if arguments.html is not None:
+        files.check_writable(arguments.html)
     from pytest_vdb.analysis.history import EDITION, in_short, trends
     from pytest_vdb.reporters import history as report
+    from pytest_vdb.reporters import history_page
     from pytest_vdb.results import history
 
     found = history.read(arguments.output, in_short, edition=EDITION)
@@ -64,6 +72,9 @@ def _history(arguments: HistoryArguments) -> int:
         warn(warning)
     metrics = [name.strip() for name in arguments.metrics.split(",") if name.strip()]
     every = trends(found.runs, model=arguments.model, metrics=metrics, branch=arguments.branch, last=arguments.last)
+    if arguments.html is not None:
+        files.write(arguments.html, history_page.render(every))
+        warn(arguments.html)
     if arguments.json:
         print_json([_series_for_programs(series) for series in every])
     elif every:

@@ -6,10 +6,11 @@ import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from pytest_vdb.analysis.tables import Cell, Table
 from pytest_vdb.escaping import shortened, visible
-from pytest_vdb.figures import Notation
+from pytest_vdb.figures import Notation, notation
 from pytest_vdb.reporters.text import distinct_names, notation_of, unit
 
 BAR_WIDTH, BAR_HEIGHT = 84, 8
@@ -17,6 +18,8 @@ SPARK_WIDTH, SPARK_HEIGHT = 120, 20
 CHART_WIDTH, CHART_HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 20, 44
 _LONGEST_NAME = 48
+TREND_HEIGHT = 150
+_TREND_TOP, _TREND_BOTTOM = 10, 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,72 @@ def quality_against_latency(table: Table) -> Scatter | None:
     better = "higher" if y_column.better == "higher" else "lower"
     caption = f"{y_column.name} ({better} is better) against latency (logarithmic), with 95% intervals."
     return Scatter(_svg("scatter", CHART_WIDTH, CHART_HEIGHT, parts, label=caption), caption)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dot:
+    """One run in a trend."""
+
+    value: float
+    title: str
+    """What a pointer that rests on it is told."""
+    compared: bool = True
+    """Whether it belongs to the level around it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Where one level ends and another begins."""
+
+    at: int
+    """The first run of the new level."""
+    kind: str
+    """`worse`, `better` or `changed`."""
+
+
+def trend(dots: Sequence[Dot], turns: Sequence[Turn], *, ends: tuple[str, str], label: str) -> str:
+    """Run by run from left to right, with a band for each level from its lowest to its highest value, and its median.
+
+    Args:
+        dots: the oldest first, at least one.
+        turns: in order.
+        ends: what stands below the first and the last run.
+        label: the drawing in words.
+    """
+    values = [dot.value for dot in dots]
+    spare = 0.08 * (max(values) - min(values)) or abs(values[0]) * 0.01 or 1.0
+    x = Scale(0, max(1, len(dots) - 1), _LEFT, CHART_WIDTH - _RIGHT)
+    y = Scale(min(values) - spare, max(values) + spare, TREND_HEIGHT - _TREND_BOTTOM, _TREND_TOP)
+    parts = []
+    write = notation(values, significant=3).write
+    for value in (min(values), max(values)) if max(values) > min(values) else values[:1]:
+        at = y.at(value)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{CHART_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        parts.append(_label(_LEFT - 8, at + 4, write(value), "end"))
+    starts = [0, *(turn.at for turn in turns)]
+    for start, end in zip(starts, [*starts[1:], len(dots)], strict=True):
+        parts += _level([dot.value for dot in dots[start:end] if dot.compared], x.at(start), x.at(end - 1), y)
+    for turn in turns:
+        at = (x.at(turn.at - 1) + x.at(turn.at)) / 2
+        bottom = TREND_HEIGHT - _TREND_BOTTOM
+        parts.append(f'<line class="turn {turn.kind}" x1="{at:.1f}" x2="{at:.1f}" y1="{_TREND_TOP}" y2="{bottom}"/>')
+    for place, dot in enumerate(dots):
+        told = f"<title>{html.escape(visible(dot.title))}</title>"
+        kind = "" if dot.compared else ' class="other"'
+        parts.append(f'<circle{kind} cx="{x.at(place):.1f}" cy="{y.at(dot.value):.1f}" r="3">{told}</circle>')
+    for text, at, anchor in ((ends[0], _LEFT, "start"), (ends[1], CHART_WIDTH - _RIGHT, "end")):
+        parts.append(_label(at, TREND_HEIGHT - 4, text, anchor))
+    return _svg("trend", CHART_WIDTH, TREND_HEIGHT, parts, label=label)
+
+
+def _level(values: Sequence[float], left: float, right: float, y: Scale) -> list[str]:
+    if not values:
+        return []
+    left, right = left - 4, right + 4  # so that a level of one run is seen
+    top, bottom, middle = y.at(max(values)), y.at(min(values)), y.at(median(values))
+    band = f'x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{max(1.0, bottom - top):.1f}"'
+    line = f'x1="{left:.1f}" x2="{right:.1f}" y1="{middle:.1f}" y2="{middle:.1f}"'
+    return [f'<rect class="band" {band}/>', f'<line class="level" {line}/>']
 
 
 def _ends(cells: Sequence[Cell], *, positive: bool = False) -> tuple[float, float]:

@@ -28,10 +28,8 @@ from pytest_vdb.reporters.comparison import (
     row_of_contrast,
     summary,
 )
-from pytest_vdb.reporters.html import MOST_TEXT, TEMPLATES, content_of_poster, policy, source_of_template, within
+from pytest_vdb.reporters.html import MOST_TEXT, content_of_poster, page_of_template, policy, source_of_template, within
 from pytest_vdb.reporters.text import LONGEST_NAME
-
-_NO_SCRIPT = ""
 
 
 def render(comparisons: Sequence[Comparison], *, beside: Path | None = None) -> str:
@@ -41,19 +39,11 @@ def render(comparisons: Sequence[Comparison], *, beside: Path | None = None) -> 
         comparisons: one section each.
         beside: the folder that the page will lie in; clips that are not where they were recorded are left out.
     """
-    import jinja2
     from markupsafe import Markup
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     style = source_of_template("leaderboard.css") + source_of_template("comparison.css")
-    return environment.get_template("comparison.html.j2").render(
-        policy=policy(style, _NO_SCRIPT),
+    return page_of_template("comparison.html.j2").render(
+        policy=policy(style),
         style=Markup(style),
         header=HEADER,
         sections=[_section(comparison, beside) for comparison in comparisons],

@@ -36,15 +36,12 @@ def render(every: Sequence[Series], *, width: int = 100, bars: str = BARS) -> st
     if not every:
         return ""
     names = telling_apart(every)
+    told = [(series, apart_in_words(apart)) for series, apart in zip(every, names, strict=True)]
     rows = [["model", "metric", "runs", "trend", "latest", "change", ""]]
-    rows += [
-        _row_of_series(series, apart, bars) for series, apart in zip(every, map(_apart_in_words, names), strict=True)
-    ]
+    rows += [_row_of_series(series, apart, bars) for series, apart in told]
     sides: list[Side] = ["left", "left", "right", "left", "right", "right", "left"]
     parts = [grid(rows, sides, rule_after=1)]
-    notes = [
-        note for series, apart in zip(every, map(_apart_in_words, names), strict=True) for note in _notes(series, apart)
-    ]
+    notes = [note for series, apart in told for note in notes_of_series(series, apart)]
     if any(series.points[-1].figure.value is not None and not series.points[-1].alike for series in every):
         notes.append(f"{_OTHERS} over other prompts than most runs: not compared")
     if notes:
@@ -75,7 +72,7 @@ def standing(series: Series) -> str:
     """`worse`, `better` or `changed` by the newest change; `steady`: none was found; `too few runs` to find any."""
     if not series.tested:
         return "too few runs"
-    return _word_of_step(series.steps[-1]) if series.steps else "steady"
+    return word_of_step(series.steps[-1]) if series.steps else "steady"
 
 
 def _row_of_series(series: Series, apart: str, bars: str) -> list[str]:
@@ -96,14 +93,23 @@ def _row_of_series(series: Series, apart: str, bars: str) -> list[str]:
     ]
 
 
-def _apart_in_words(apart: dict[str, str]) -> str:
+def apart_in_words(apart: dict[str, str]) -> str:
+    """`recipe 12ab, hardware CPU`: as `analysis.history.telling_apart` has it."""
     return ", ".join(f"{key} {value or 'unknown'}" for key, value in apart.items())
 
 
-def _notes(series: Series, apart: str) -> list[str]:
+def notes_of_series(series: Series, apart: str, *, most: int = _MOST_STEPS) -> list[str]:
+    """A line for each of its newest changes, and why the newest run has no value.
+
+    Args:
+        series: one metric of one model.
+        apart: what tells it from others of its name.
+        most: changes that are told.
+    """
     of = f"{series.figure.metric} of {series.asked.model}{f' ({apart})' if apart else ''}"
-    notes = [f"{of}: {_step_in_words(step, series)}" for step in series.steps[-_MOST_STEPS:]]
-    if left_out := len(series.steps[:-_MOST_STEPS]):
+    shown = series.steps[max(0, len(series.steps) - most) :]
+    notes = [f"{of}: {_step_in_words(step, series)}" for step in shown]
+    if left_out := len(series.steps) - len(shown):
         notes.insert(0, f"{of}: {counted(left_out, 'earlier change')}: see --json")
     if series.lacking:
         notes.append(f"{of}: the newest has no value: {series.lacking}")
@@ -114,15 +120,17 @@ def _step_in_words(step: Step, series: Series) -> str:
     write = notation([step.before, step.after], apart=[(step.before, step.after)], significant=4).write
     unit = "" if series.figure.unit in {"", "1"} else f" {series.figure.unit}"
     change = f"{write(step.before)} -> {write(step.after)}{unit} ({_rise(step.before, step.after)})"
-    first, last = _run_in_words(step.first), _run_in_words(step.last)
-    return f"{_word_of_step(step)}: {change} from {first} on; the last before: {last}"
+    first, last = run_in_words(step.first), run_in_words(step.last)
+    return f"{word_of_step(step)}: {change} from {first} on; the last before: {last}"
 
 
-def _word_of_step(step: Step) -> str:
+def word_of_step(step: Step) -> str:
+    """`worse`, `better`, or `changed` where neither is."""
     return "changed" if step.worse is None else "worse" if step.worse else "better"
 
 
-def _run_in_words(run: RunInShort) -> str:
+def run_in_words(run: RunInShort) -> str:
+    """Its name and commit."""
     if run.commit is None:
         return f"run {run.run}"
     return f"run {run.run} (commit {run.commit[:10]}{' and changed files' if run.dirty else ''})"

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_vdb.analysis.readings import failure_line
@@ -53,6 +53,9 @@ from pytest_vdb.reporters.text import (
     weights_words,
     words_of_status,
 )
+
+if TYPE_CHECKING:
+    import jinja2
 from pytest_vdb.results.journal import RUNS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -75,21 +78,12 @@ def render(board: Leaderboard, *, root: Path | None = None) -> str:
         root: the folder that holds `runs/RUN/`: links are made only to what lies there, posters are put into the page.
             None: the page links to where things would be, and contains no pictures.
     """
-    import jinja2
     from markupsafe import Markup
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["shown"] = visible
     style, script = (source_of_template(f"leaderboard.{kind}") for kind in ("css", "js"))
     files = Files(root)
     cards = max(4, min(24, MOST_CARDS // max(1, len(board.rows))))
-    return environment.get_template("leaderboard.html.j2").render(
+    return page_of_template("leaderboard.html.j2").render(
         policy=policy(style, script),
         style=Markup(style),
         script=Markup(script),
@@ -110,7 +104,22 @@ def render(board: Leaderboard, *, root: Path | None = None) -> str:
 FORMAT = Format(name="html", files=lambda board, output: {"leaderboard.html": render(board, root=output)})
 
 
-def policy(style: str, script: str) -> str:
+def page_of_template(name: str) -> jinja2.Template:
+    """A template in which all that comes from outside is escaped, and what is not given is an error."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["shown"] = visible
+    return environment.get_template(name)
+
+
+def policy(style: str, script: str = "") -> str:
     """The Content-Security-Policy that lets exactly this style and this script run."""
     return "; ".join(
         (

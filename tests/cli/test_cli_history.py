@@ -129,3 +129,17 @@ def test_a_terminal_without_blocks_gets_plain_bars(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", errors="replace"))
     assert history() == 0
     assert b"_:+#" in written.getvalue()
+
+
+def test_a_page_is_written_beside_what_is_printed(nights, capsys, place):
+    assert history("--output", "one", "two", "--html", "trend.html") == 0
+    page = (place / "trend.html").read_text(encoding="utf-8")
+    assert page.count("<circle") == 16
+    assert "default-src &#39;none" in page
+    assert "sharpness" in capsys.readouterr().out
+
+
+def test_a_page_that_cannot_be_written_is_said_before_anything_is_read(nights, capsys, place):
+    (place / "there").write_text("")
+    assert history("--output", "one", "two", "--html", "there/trend.html") == 1
+    assert "there" in capsys.readouterr().err

@@ -88,7 +88,8 @@ def test_nights_of_runs_on_two_machines_and_the_first_bad_one(project):
     history = "vdb history dim --metrics=spread --output nightly-h100 nightly-a100"
     seen = project.types(history).ends(0).shows("spread of dim: worse", f"from run {runs[4]}")
     seen.shows(f"the last before: run {runs[3]}")
-    project.types(f"{history} --json").ends(0).shows('"standing": "worse"')
+    project.types(f"{history} --json --html=trend.html").ends(0).shows('"standing": "worse"')
+    assert "spread of dim" in project.reads("trend.html")
     project.types("vdb history --output nightly-h100").ends(0).shows("too few runs")
     project.types("vdb history 'wan*' --metrics=sharpness --branch=main --last=30").ends(1).shows("no runs here")
     project.types("vdb history").ends(1).shows("no runs here")

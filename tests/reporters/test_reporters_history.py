@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_vdb.analysis.history import trends
+from pytest_vdb.reporters import history_page
 from pytest_vdb.reporters.history import BARS, PLAIN_BARS, WIDEST_SPARK, render, sparkline, standing
 from pytest_vdb.results.history import Asked, Figure, RunInShort
 
@@ -98,3 +99,52 @@ def test_series_of_one_metric_are_told_apart_and_strange_names_shown():
 def test_what_was_zero_has_a_difference_and_no_share():
     assert "+2" in render(trends([night(1, figure(0.0)), night(2, figure(2.0))]))
     assert render([]) == ""
+
+
+# The page -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_draws_every_run_and_names_the_first_bad_one():
+    nights = [night(day, figure(2.0 if day < 12 else 3.0), commit=f"{day:040}") for day in range(1, 21)]
+    page = history_page.render(trends(nights))
+    assert page.count("<circle") == 20
+    assert page.count('class="band"') == 2
+    assert page.count('class="turn worse"') == 1
+    assert "worse: 2.000 -&gt; 3.000 s (+50.0%) from run run12" in page
+    assert "20 runs, 2026-01-01 to 2026-01-20; 1 series: 1 worse" in page
+
+
+def test_what_got_worse_stands_first():
+    nights = [night(day, figure(2.0, metric="a"), figure(2.0 if day < 12 else 3.0, metric="z")) for day in range(1, 21)]
+    page = history_page.render(trends(nights))
+    assert page.index("z of wan") < page.index("a of wan")
+
+
+def test_a_run_over_other_prompts_is_hollow_and_in_no_level():
+    kinds = {"kind": "quality", "unit": "1"}
+    nights = [
+        night(day, figure(9.0 if day == 5 else 2.0, over="y" if day == 5 else "x", **kinds)) for day in range(1, 13)
+    ]
+    page = history_page.render(trends(nights))
+    assert page.count('<circle class="other"') == 1
+    assert "1 hollow point: over other prompts than most runs, not compared" in page
+    assert page.count('class="band"') == 1
+
+
+def test_without_a_value_there_is_no_drawing_and_the_reason():
+    page = history_page.render(trends([night(1, figure(None, why="no clip was made"))]))
+    assert "<circle" not in page
+    assert "the newest has no value: no clip was made" in page
+
+
+def test_names_from_outside_are_no_markup():
+    page = history_page.render(trends([night(1, figure(1.0, metric="<b>m"), model="</script>", commit="<i>")]))
+    assert not {"<b>", "</script>", "<i>"} & {page[at : at + 9] for at in range(len(page))}
+    assert "<b>m" not in page
+    assert "&lt;b&gt;m of &lt;/script&gt;" in page
+
+
+def test_equal_values_are_one_line():
+    page = history_page.render(trends([night(day, figure(0.0)) for day in range(1, 4)]))
+    assert page.count("<circle") == 3
+    assert "nan" not in page
