@@ -30,13 +30,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
+from pytest_vdb.analysis.decisions import LEAST_PROMPTS_TO_PASS, LEVEL_OF_BETS
 from pytest_vdb.statistics.best import p_values_against_best
 from pytest_vdb.statistics.changes import Change, changed_p_values, changes
 from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
 from pytest_vdb.statistics.families import holm
 from pytest_vdb.statistics.intervals import UNBOUNDED, Bounds, bounds_of_differences, mean_intervals, mean_p_values
 from pytest_vdb.statistics.sessions import prediction_interval, ratio_of_blocks
-from pytest_vdb.statistics.stopping import anytime_p_values, symmetric_e_values
+from pytest_vdb.statistics.stopping import Shown, anytime_p_values, evidence_beside_margins, symmetric_e_values
 from pytest_vdb.statistics.together import turned_p_values
 
 Values = NDArray[np.float64]
@@ -373,23 +374,89 @@ def found_the_worst(rng: np.random.Generator, models: int, prompts: int, boards:
 
 
 def stopping(draws: int) -> None:
-    """Gates of 20 metrics that may stop after every prompt of a hundred."""
-    heading("Gates of 20 metrics that may stop after any of 100 prompts (bets on signs, Holm)")
-    table_head("law", ["alarm, nothing changed"])
+    """Gates of 20 metrics that may stop after every prompt."""
+    sizes = (20, 50, 100, 200)
+    heading("Gates of 20 rules that may stop after any prompt, nothing changed: alarm (bets on signs, Holm)")
+    table_head("law", [f"of {n} prompts" for n in sizes])
     rng = np.random.default_rng(7)
     for law in LAWS:
-        found = []
-        for few in in_turns(draws):
-            first, second = two_runs(rng, law, 100, 1, few * METRICS)
-            found.append(holm_finds(anytime_p_values(symmetric_e_values(first - second))[-1]))
-        row(law.name, [share(np.concatenate(found))])
+        row(law.name, [share(early_alarms(rng, law, n, draws)) for n in sizes])
+    row("normal, correlated .8", [share(early_alarms(rng, LAWS[0], n, draws, shared=0.8)) for n in sizes])
     print()
-    table_head("change of one metric of 20, in spreads of the differences", ["found", "mean prompts", "saved"])
+    heading("One of 20 rules, of 100 prompts, so many spreads of the differences beyond its margin")
+    table_head("change", ["found", "mean prompts", "saved"])
     for change in (0.33, 0.5, 1.0, 2.0):
-        p = anytime_p_values(symmetric_e_values(rng.normal(change, 1, (100, draws))))
-        hit = p <= SIGNIFICANCE / METRICS
-        needed = np.where(hit.any(axis=0), hit.argmax(axis=0) + 1, 100)
-        row(f"{change:g}", [share(hit.any(axis=0)), f"{needed.mean():.0f}", f"{100 - needed.mean():.0f}%"])
+        needed = prompts_needed(beside_margins(rng.normal(change, 1, (100, draws))).beyond >= METRICS / LEVEL_OF_BETS)
+        row(f"{change:g}", [share(needed <= 100), *saving(np.minimum(needed, 100))])
+    print()
+    heading("A model under 20 rules, of 100 prompts: it stops when all of them are decided")
+    table_head("margin in spreads, what changed", ["regressed, rightly", "wrongly", "mean prompts", "saved"])
+    for margin in (0.5, 1.0):
+        row(f"{margin:g}, nothing", model_that_stops(rng, margin, 0, draws // 4))
+        for beyond in (0.5, 1.0):
+            what = f"{margin:g}, one metric by {beyond:g} more than the margin"
+            row(what, model_that_stops(rng, margin, margin + beyond, draws // 4))
+    print()
+    heading("A true change of exactly the margin (0.67 spreads of the noise): said at any time before the 100th prompt")
+    table_head("it consists of", ["`equivalent`", "`regressed`, one rule alone"])
+    for what, chance in (("all prompts alike", 1.0), ("failures in 20%", 0.2), ("in 10%", 0.1), ("in 3%", 0.03)):
+        failures = 0.67 / chance * (rng.random((100, draws)) < chance)
+        shown = beside_margins(failures + rng.normal(0, 1, (100, draws)), 0.67)
+        row(what, [share(passing(shown).any(axis=0)), share(shown.beyond[-1] >= 1 / LEVEL_OF_BETS)])
+    shown = beside_margins(np.zeros((100, 1)), 0.02)
+    alone = prompts_needed(shown.within >= 1 / SIGNIFICANCE)[0]
+    waited = prompts_needed(passing(shown))[0]
+    print(f"\nWhere every value is the same {alone} prompts show it, and {waited} are waited for.")
+
+
+def beside_margins(worse: Values, margin: float = 0.0) -> Shown:
+    columns = worse.shape[1]
+    return evidence_beside_margins(worse, np.full(columns, margin), either=np.zeros(columns, dtype=bool))
+
+
+def passing(shown: Shown) -> NDArray[np.bool_]:
+    """Where `equivalent` may be said although there are more prompts."""
+    enough = np.arange(1, len(shown.within) + 1) >= LEAST_PROMPTS_TO_PASS
+    return (shown.within >= 1 / SIGNIFICANCE) & enough[:, None]
+
+
+def early_alarms(
+    rng: np.random.Generator, law: Law, prompts: int, draws: int, shared: float = 0.0
+) -> NDArray[np.bool_]:
+    """Whether a gate that looks after every prompt alarms at any of them."""
+    found = []
+    for few in in_turns(draws):
+        first, second = two_runs(rng, law, prompts, 1, few * METRICS, shared)
+        p = anytime_p_values(symmetric_e_values(first - second))[-1].reshape(few, METRICS)
+        found.append(p.min(axis=1) * METRICS <= LEVEL_OF_BETS)  # Holm: his smallest p decides
+    return np.concatenate(found)
+
+
+def prompts_needed(decided: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Of each column, how many prompts decide it; one more than there are: they do not."""
+    return np.where(decided.any(axis=0), decided.argmax(axis=0) + 1, len(decided) + 1)
+
+
+def saving(needed: NDArray[np.int64]) -> list[str]:
+    return [f"{needed.mean():.0f}", f"{100 - needed.mean():.0f}%"]
+
+
+def model_that_stops(rng: np.random.Generator, margin: float, change: float, draws: int) -> list[str]:
+    """The first metric is worse by the change, the others are not; all that a gate of the package would say."""
+    right, wrong, needed = [], [], []
+    for _ in range(draws):
+        worse = rng.normal(0, 1, (100, METRICS))
+        worse[:, 0] += change
+        shown = beside_margins(worse, margin)
+        # Holm at each prompt: the largest of the k that are left must reach k / level.
+        order = np.sort(shown.beyond, axis=1)[:, ::-1] >= (METRICS - np.arange(METRICS)) / LEVEL_OF_BETS
+        regressed = (-shown.beyond).argsort(axis=1).argsort(axis=1) < np.cumprod(order, axis=1).sum(axis=1)[:, None]
+        decided = regressed | passing(shown)
+        stop = min(100, int(prompts_needed(decided.all(axis=1)[:, None])[0]))
+        needed.append(stop)
+        right.append(regressed[stop - 1, 0] and change > margin)
+        wrong.append(regressed[stop - 1, 1:].any())
+    return [share(np.array(right)) if change > margin else "–", share(np.array(wrong)), *saving(np.array(needed))]
 
 
 # --- costs ------------------------------------------------------------------------------------------------------------

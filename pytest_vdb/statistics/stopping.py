@@ -10,6 +10,7 @@ Prompts must come in an order that does not depend on their values: a random one
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,6 +51,44 @@ def symmetric_e_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     return _mixed([np.log1p(np.tanh(np.clip(stake * scaled, -_MOST, _MOST))) for stake in _STAKES])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """What any number of prompts up to each one showed at most: `(n, k)` e-values in [0, inf) that never fall."""
+
+    beyond: NDArray[np.float64]
+    """For "worse by more than the margin"."""
+    within: NDArray[np.float64]
+    """For "worse by less than the margin"."""
+    better: NDArray[np.float64]
+    """For "better by more than the margin"; of who calls either direction worse, nothing speaks for it."""
+
+
+def evidence_beside_margins(
+    worse: NDArray[np.float64], margins: NDArray[np.float64], *, either: NDArray[np.bool_]
+) -> Shown:
+    """On which side of its margin each column lies, as far as the prompts so far tell.
+
+    Null and assumptions are those of `symmetric_e_values`; either direction is worse where the money is divided
+    between both, and within the margin is what both games say.
+
+    Args:
+        worse: `(n, k)`, how much worse each prompt's mean is, in the order in which the prompts came.
+        margins: `(k,)`, >= 0, in the same unit.
+        either: `(k,)`, whether both directions are worse.
+    """
+    up, down = (symmetric_e_values(side * worse - margins) for side in (1, -1))
+    below, above = (_most_so_far(symmetric_e_values(margins - side * worse)) for side in (1, -1))
+    return Shown(
+        beyond=_most_so_far(np.where(either, (up + down) / 2, up)),
+        within=np.where(either, np.minimum(below, above), below),
+        better=_most_so_far(np.where(either, 0.0, down)),
+    )
+
+
+def _most_so_far(e_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum.accumulate(e_values, axis=0)
+
+
 def bounded_e_values(values: NDArray[np.float64], *, null: float, lowest: float) -> NDArray[np.float64]:
     """How much speaks, after each prompt, for a mean above `null`, of values that cannot be below `lowest`.
 
@@ -74,7 +113,7 @@ def bounded_e_values(values: NDArray[np.float64], *, null: float, lowest: float)
 
 def anytime_p_values(e_values: NDArray[np.float64]) -> NDArray[np.float64]:
     """`(n, k)` in (0, 1]: after each prompt, valid whenever one stops; it never rises."""
-    return np.minimum(1.0, 1 / np.maximum(np.maximum.accumulate(e_values, axis=0), 1.0))
+    return np.minimum(1.0, 1 / np.maximum(_most_so_far(e_values), 1.0))
 
 
 _MOST = 18.0
