@@ -399,25 +399,23 @@ def stopping(draws: int) -> None:
     print()
     heading("A true change of exactly the margin (0.67 spreads of the noise): said at any time before the 100th prompt")
     table_head("it consists of", ["`equivalent`", "`regressed`, one rule alone"])
-    for what, chance in (("all prompts alike", 1.0), ("failures in 20%", 0.2), ("in 10%", 0.1), ("in 3%", 0.03)):
+    for what, chance in (
+        ("all prompts alike", 1.0),
+        ("failures in 20%", 0.2),
+        ("failures in 10%", 0.1),
+        ("failures in 3%", 0.03),
+    ):
         failures = 0.67 / chance * (rng.random((100, draws)) < chance)
         shown = beside_margins(failures + rng.normal(0, 1, (100, draws)), 0.67)
-        row(what, [share(passing(shown).any(axis=0)), share(shown.beyond[-1] >= 1 / LEVEL_OF_BETS)])
-    shown = beside_margins(np.zeros((100, 1)), 0.02)
-    alone = prompts_needed(shown.within >= 1 / SIGNIFICANCE)[0]
-    waited = prompts_needed(passing(shown))[0]
+        row(what, [share(shown.within[-1] >= 1 / SIGNIFICANCE), share(shown.beyond[-1] >= 1 / LEVEL_OF_BETS)])
+    same = [beside_margins(np.zeros((100, 1)), 0.02, least=least).within for least in (1, LEAST_PROMPTS_TO_PASS)]
+    alone, waited = (prompts_needed(within >= 1 / SIGNIFICANCE)[0] for within in same)
     print(f"\nWhere every value is the same {alone} prompts show it, and {waited} are waited for.")
 
 
-def beside_margins(worse: Values, margin: float = 0.0) -> Shown:
-    columns = worse.shape[1]
-    return evidence_beside_margins(worse, np.full(columns, margin), either=np.zeros(columns, dtype=bool))
-
-
-def passing(shown: Shown) -> NDArray[np.bool_]:
-    """Where `equivalent` may be said although there are more prompts."""
-    enough = np.arange(1, len(shown.within) + 1) >= LEAST_PROMPTS_TO_PASS
-    return (shown.within >= 1 / SIGNIFICANCE) & enough[:, None]
+def beside_margins(worse: Values, margin: float = 0.0, least: int = LEAST_PROMPTS_TO_PASS) -> Shown:
+    either = np.zeros(worse.shape[1], dtype=bool)
+    return evidence_beside_margins(worse, np.full(len(either), margin), either=either, least=least)
 
 
 def early_alarms(
@@ -451,7 +449,7 @@ def model_that_stops(rng: np.random.Generator, margin: float, change: float, dra
         # Holm at each prompt: the largest of the k that are left must reach k / level.
         order = np.sort(shown.beyond, axis=1)[:, ::-1] >= (METRICS - np.arange(METRICS)) / LEVEL_OF_BETS
         regressed = (-shown.beyond).argsort(axis=1).argsort(axis=1) < np.cumprod(order, axis=1).sum(axis=1)[:, None]
-        decided = regressed | passing(shown)
+        decided = regressed | (shown.within >= 1 / SIGNIFICANCE)
         stop = min(100, int(prompts_needed(decided.all(axis=1)[:, None])[0]))
         needed.append(stop)
         right.append(regressed[stop - 1, 0] and change > margin)

@@ -213,8 +213,6 @@ class Bets:
     within: float
     better: float
     """For being worse by more than the margin, by less, and better by more."""
-    may_pass: bool = True
-    """Whether there are enough prompts to say that it did not regress."""
 
 
 def bets_on(one: Evidence) -> Bets:
@@ -224,10 +222,10 @@ def bets_on(one: Evidence) -> Bets:
     from pytest_vdb.statistics.stopping import evidence_beside_margins
 
     worse = np.array([list(one.worse.values())]).T
-    shown = evidence_beside_margins(worse, np.array([one.margin]), either=np.array([one.either]))
+    least = LEAST_PROMPTS_TO_PASS if one.cut_short else min(LEAST_PROMPTS_TO_PASS, len(worse))
+    shown = evidence_beside_margins(worse, np.array([one.margin]), either=np.array([one.either]), least=least)
     better = shown.better[-1, 0] if one.margin > 0 else 0.0
-    may_pass = not one.cut_short or len(one.worse) >= LEAST_PROMPTS_TO_PASS
-    return Bets(float(shown.beyond[-1, 0]), float(shown.within[-1, 0]), float(better), may_pass)
+    return Bets(float(shown.beyond[-1, 0]), float(shown.within[-1, 0]), float(better))
 
 
 def judge_bets(bets: Sequence[Bets], among: int) -> list[Judgement]:
@@ -248,14 +246,12 @@ def judge_bets(bets: Sequence[Bets], among: int) -> list[Judgement]:
 def _judge_bet(one: Bets, p: float, among: int) -> Judgement:
     if p <= LEVEL_OF_BETS:
         return Judgement(decision="regressed", p=p, e_value=one.beyond)
-    if one.may_pass and one.better >= 1 / SIGNIFICANCE:
+    if one.better >= 1 / SIGNIFICANCE:
         return Judgement(decision="improved", p=p, e_value=one.better)
-    if one.may_pass and one.within >= 1 / SIGNIFICANCE:
+    if one.within >= 1 / SIGNIFICANCE:
         return Judgement(decision="equivalent", p=p, e_value=one.within)
     remark = f"the bets tell neither: {among / LEVEL_OF_BETS:.0f} says that it regressed, and they reached "
-    remark += f"{one.beyond:.3g}; {1 / SIGNIFICANCE:.0f} that it did not, and they reached {one.within:.3g}"
-    if not one.may_pass:
-        remark += f", on fewer than the {LEAST_PROMPTS_TO_PASS} prompts that it takes to say so"
+    remark += f"{one.beyond:.2g}; {1 / SIGNIFICANCE:.0f} that it did not, and they reached {one.within:.2g}"
     return Judgement(decision="inconclusive", p=p, e_value=one.beyond, remark=remark)
 
 

@@ -113,7 +113,7 @@ class Deciding:
         yield
         self._look_at(nodeid)
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: the recorder, a wrapper too, has written it by then
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         """A test that was lost with its worker, or never ran, has no end of its own."""
         yield
