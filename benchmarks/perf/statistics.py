@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
 from pytest_vdb.analysis.decisions import LEAST_PROMPTS_TO_PASS, LEVEL_OF_BETS
+from pytest_vdb.analysis.early import LEAST_PROMPTS_OF_COSTS
 from pytest_vdb.statistics.best import p_values_against_best
 from pytest_vdb.statistics.changes import Change, changed_p_values, changes
 from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
@@ -480,13 +481,25 @@ def costs(draws: int) -> None:
             f"{blocks} blocks in turns, noise {noise:.1%} within a block",
             [share(slower_in_turns(rng, blocks, noise, change, draws)) for change in changes],
         )
+    for noise in (0.005, 0.02, 0.05):
+        cells = [share(beyond_history(rng, 10, 0.99, 0.0, change, draws, stopped=noise)) for change in changes]
+        row(f"history of 10, 99%, tonight stopped after 10 of 100 prompts, which differ by {noise:.1%}", cells)
 
 
 def beyond_history(
-    rng: np.random.Generator, count: int, confidence: float, busy: float, change: float, draws: int
+    rng: np.random.Generator,
+    count: int,
+    confidence: float,
+    busy: float,
+    change: float,
+    draws: int,
+    stopped: float | None = None,
 ) -> NDArray[np.bool_]:
+    """`stopped`: how much the prompts of a session differ, where the last one has ten of them, as have the others."""
     shape = draws, count + 1
     sessions = np.exp(rng.normal(0, 0.02, shape)) * np.where(rng.random(shape) < busy, 1.33, 1)
+    if stopped is not None:
+        sessions *= np.median(np.exp(rng.normal(0, stopped, (*shape, LEAST_PROMPTS_OF_COSTS))), axis=2)
     ends = [prediction_interval(own[:-1].tolist(), confidence=confidence).ends for own in sessions]
     return np.array([end is not None and own[-1] * change > end[1] for end, own in zip(ends, sessions, strict=True)])
 

@@ -25,6 +25,11 @@ LEAST_PROMPTS_OF_COSTS = 10
 fewer would let single prompts decide."""
 
 
+_LOOKS = 25
+"""A look takes the longer the more prompts there are, so there is one after each prompt up to twice as many, and then
+whenever there are 4% more: whoever looks more rarely only stops later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A benchmark of a model whose other tests can be skipped."""
@@ -63,6 +68,8 @@ class _Group:
     finished: list[Record] = field(default_factory=list)
     seen: int = 0
     """Prompts from the first one on that are finished, one and all."""
+    next_look: int = 1
+    """How many of them there must be before it is looked at again."""
     slots: list[_Slot | None] = field(default_factory=list)
     """None: there is nothing that could be decided, a missing value for example."""
     settled: bool = False
@@ -120,11 +127,11 @@ class Watch:
             return []
         group.finished.append(replace(record, benchmark=group.key[0]))
         group.waiting[record.prompt].discard(record.nodeid)
-        seen = group.seen
         while group.seen < len(group.order) and not group.waiting[group.order[group.seen]]:
             group.seen += 1
-        if group.seen == seen or group.held or group.settled:
+        if group.seen < group.next_look or group.held or group.settled:
             return []
+        group.next_look = group.seen + max(1, group.seen // _LOOKS)
         group.slots = list(self._slots(group))
         return self._newly_settled()
 
