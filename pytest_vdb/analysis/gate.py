@@ -98,7 +98,7 @@ def judge(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequen
     """
     now, before = map(grouped, placed_together(latest(records), latest(baseline.records)))
     ranks = ranks_of(run, baseline.run)
-    left_out = {key: spared([*now.get(key, ()), *before.get(key, ())], ranks) for key in {*now, *before} if ranks}
+    left_out = {key: spared(own, ranks) for key, own in now.items()}
     sides = Sides(now, before, run, baseline, ranks, left_out)
     found: list[Verdict | Open] = []
     for rule in rules:

@@ -126,6 +126,14 @@ def test_a_run_beside_a_baseline_that_was_stopped_is_judged_by_bets():
     assert (verdict.outcome, verdict.n, verdict.level) == ("regressed", 40, pytest.approx(0.035))
 
 
+def test_a_baseline_that_was_stopped_in_another_order_takes_nothing_but_its_own_prompts_away():
+    order = tuple(reversed(HUNDRED))
+    records = [one if place < 60 else skipped(one, "decided") for place, one in enumerate(night(0, noise=2)[::-1])]
+    stopped = Baseline(run=dataclasses.replace(NOW, order=order), records=tuple(records))
+    (verdict,) = verdicts(night(1.6), stopped)
+    assert (verdict.outcome, verdict.n, verdict.planned) == ("regressed", 60, 60)
+
+
 def test_prompts_count_in_their_order_and_wait_for_those_that_are_not_finished():
     before, now = baseline(night(0, noise=2)), night(1.6)
     watch = Watch(now, NOW, before, parse_rules("sharpness:-2%"))

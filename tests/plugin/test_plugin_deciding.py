@@ -57,8 +57,9 @@ def order_of(project) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("more", [(), ("-n2",)], ids=["alone", "xdist"])
-def test_a_plain_regression_ends_its_models_tests_and_fails_the_session(project, baseline, more):
-    order = order_of(project)
+def test_a_plain_regression_ends_its_models_tests_and_fails_the_session(project, baseline, more, monkeypatch):
+    order, page = order_of(project), project.path / "page.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
     model(project, top=99)
     result = project.run_in_subprocess("good", FORTY, f"--vdb-baseline={baseline}", RULE, STOP, *more)
     run, records = project.read()
@@ -74,6 +75,8 @@ def test_a_plain_regression_ends_its_models_tests_and_fails_the_session(project,
             f"stopped when decided: {len(spared)} of 40 generations saved*",
         ]
     )
+    for told in ("bets on signs", f"{len(spared)} of 40 generations saved", "**regressed**"):
+        assert told in page.read_text(encoding="utf-8")
     assert run.order == order
     assert {record.prompt for record in spared} == set(order[40 - len(spared) :])
     ((row,),) = (table.rows for table in leaderboard.build(run, records).tables)
@@ -144,6 +147,8 @@ def test_a_run_that_was_stopped_is_judged_later_as_in_its_session(project, basel
     assert verdict["verdict"] == "regressed"
     assert (verdict["n"], verdict["planned"]) == (40 - sum(one.is_spared for one in records), 40)
     assert verdict["level"] == pytest.approx(0.035)
+    assert main(["compare", str(baseline), str(project.runs()[-1])]) == 0
+    assert "B was allowed to stop when its gate was decided" in " ".join(capsys.readouterr().out.split())
     saved = project.path / "stopped.json"
     assert main(["baseline", "save", str(project.runs()[-1]), "-o", str(saved)]) == 0
     model(project, top=60)
