@@ -98,6 +98,13 @@ FLAGS: tuple[Flag, ...] = (
         "gates against the baseline, e.g. 'clip_similarity:-2%%,latency:+10%%&0.5s,vbench.*@wan*:-0.01'",
     ),
     Flag("strict", "", "fail on what the prompts at hand cannot tell, too", "no", switch=True),
+    Flag(
+        "stop-when-decided",
+        "",
+        "answer the prompts in a pinned random order, and skip tests that can no longer change any verdict of the gate",
+        "no",
+        switch=True,
+    ),
 )
 
 
@@ -125,6 +132,8 @@ class Options:
     """An absolute path, `latest`, `branch:NAME` or `history:N`."""
     fail_on: str | None
     strict: bool
+    stop_when_decided: bool
+    """As given; see `may_stop`."""
     budget: int | None
     """Bytes that one input may take once decoded; None: the default."""
     root: Path
@@ -134,6 +143,11 @@ class Options:
     prompts_folder: Path
     """What a relative file of prompts is relative to."""
     offline: bool
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether a gate may end a model's tests: without a baseline there is none."""
+        return self.stop_when_decided and self.baseline is not None
 
     def plain(self, privacy: Privacy) -> dict[str, Any]:
         """For `run.json`: strings, numbers and dicts only; paths relative to the project, or their names alone."""
@@ -154,6 +168,7 @@ class Options:
             "baseline": self.baseline if of_runs(self.baseline or "") else _path_told(self.baseline, privacy),
             "fail_on": self.fail_on,
             "strict": self.strict,
+            "stop_when_decided": self.stop_when_decided,
         }
         return {"command": _command(plain), **plain, "offline": self.offline}
 
@@ -239,7 +254,8 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         report=str(text["report"]),
         baseline=text["baseline"] if of_runs(text["baseline"] or "") else _as_text(given["baseline"].path()),
         fail_on=text["fail-on"] or project_gate(root / "pyproject.toml"),
-        strict=_choice(text["strict"], given["strict"], ("yes", "no")) == "yes",
+        strict=_is_on(given["strict"]),
+        stop_when_decided=_is_on(given["stop-when-decided"]),
         budget=_bytes_of(given["budget"]),
         root=root,
         models_folder=given["models"].folder,
@@ -271,6 +287,11 @@ def _choice(text: str | None, given: Given, choices: tuple[str, ...]) -> str:
     if text not in choices:
         raise UnknownName("value", str(text), choices, where=given.where, mend=f"One of: {', '.join(choices)}.")
     return text
+
+
+def _is_on(given: Given) -> bool:
+    """Of a switch."""
+    return _choice(given.text("no"), given, ("yes", "no")) == "yes"
 
 
 def _weights_dir(given: Given, *, needed: bool) -> Path | None:

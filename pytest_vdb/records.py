@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -103,6 +103,17 @@ class Clip:
         state = hashlib.sha256(repr(self.frames.shape).encode())
         state.update(self.frames.data if self.frames.flags.c_contiguous else self.frames.tobytes())
         return state.hexdigest()
+
+
+def pinned_order(prompts: Iterable[str], base_seed: int, suite: str) -> tuple[str, ...]:
+    """Ids of prompts in an order that is random, and the same wherever and however often it is asked for.
+
+    Args:
+        prompts: ids.
+        base_seed: of the session.
+        suite: digest of the suite.
+    """
+    return tuple(sorted(prompts, key=lambda prompt: digest(["order", base_seed, suite, prompt], length=64)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,6 +328,10 @@ class Failure:
     traceback: str | None = None
 
 
+DECIDED = "decided"
+"""Type of the "failure" of a test that was skipped because it could not change any verdict of a gate any more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One test's result: one line of `records.jsonl`."""
@@ -369,6 +384,11 @@ class Record:
     def pair(self) -> tuple[str | None, int | None, tuple[tuple[str, str], ...]]:
         """What two runs are compared on: the same prompt with the same seed and the same parameters."""
         return self.prompt, self.seed, tuple(sorted(self.parameters.items()))
+
+    @property
+    def is_spared(self) -> bool:
+        """Whether it was skipped because its gate was decided."""
+        return self.status == "skipped" and self.failure is not None and self.failure.type == DECIDED
 
     def measurement(self, name: str) -> Measurement | None:
         """The measurement of that name, if the test made one."""
@@ -425,6 +445,9 @@ class Run:
     """Measurement -> the lowest and the highest value that there can be, of the user's own metrics that say so."""
     collected: int | None = None
     """Benchmarks that were collected: a run with fewer records was stopped before its end."""
+    order: tuple[str, ...] = ()
+    """Prompts in the pinned random order in which every model answered them, where a gate was allowed to stop early:
+    such a run is judged by tests that allow for it. Empty: in the suite's order, to the end."""
     finished_at: str | None = None
     exit_status: int | None = None
     summary: dict[str, Any] = field(default_factory=dict)

@@ -30,13 +30,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
+from pytest_vdb.analysis.decisions import LEAST_PROMPTS_TO_PASS, LEVEL_OF_BETS
+from pytest_vdb.analysis.early import LEAST_PROMPTS_OF_COSTS
 from pytest_vdb.statistics.best import p_values_against_best
 from pytest_vdb.statistics.changes import Change, changed_p_values, changes
 from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
 from pytest_vdb.statistics.families import holm
 from pytest_vdb.statistics.intervals import UNBOUNDED, Bounds, bounds_of_differences, mean_intervals, mean_p_values
 from pytest_vdb.statistics.sessions import prediction_interval, ratio_of_blocks
-from pytest_vdb.statistics.stopping import anytime_p_values, symmetric_e_values
+from pytest_vdb.statistics.stopping import Shown, anytime_p_values, evidence_beside_margins, symmetric_e_values
 from pytest_vdb.statistics.together import turned_p_values
 
 Values = NDArray[np.float64]
@@ -373,23 +375,87 @@ def found_the_worst(rng: np.random.Generator, models: int, prompts: int, boards:
 
 
 def stopping(draws: int) -> None:
-    """Gates of 20 metrics that may stop after every prompt of a hundred."""
-    heading("Gates of 20 metrics that may stop after any of 100 prompts (bets on signs, Holm)")
-    table_head("law", ["alarm, nothing changed"])
+    """Gates of 20 metrics that may stop after every prompt."""
+    sizes = (20, 50, 100, 200)
+    heading("Gates of 20 rules that may stop after any prompt, nothing changed: alarm (bets on signs, Holm)")
+    table_head("law", [f"of {n} prompts" for n in sizes])
     rng = np.random.default_rng(7)
     for law in LAWS:
-        found = []
-        for few in in_turns(draws):
-            first, second = two_runs(rng, law, 100, 1, few * METRICS)
-            found.append(holm_finds(anytime_p_values(symmetric_e_values(first - second))[-1]))
-        row(law.name, [share(np.concatenate(found))])
+        row(law.name, [share(early_alarms(rng, law, n, draws)) for n in sizes])
+    row("normal, correlated .8", [share(early_alarms(rng, LAWS[0], n, draws, shared=0.8)) for n in sizes])
     print()
-    table_head("change of one metric of 20, in spreads of the differences", ["found", "mean prompts", "saved"])
+    heading("One of 20 rules, of 100 prompts, so many spreads of the differences beyond its margin")
+    table_head("change", ["found", "mean prompts", "saved"])
     for change in (0.33, 0.5, 1.0, 2.0):
-        p = anytime_p_values(symmetric_e_values(rng.normal(change, 1, (100, draws))))
-        hit = p <= SIGNIFICANCE / METRICS
-        needed = np.where(hit.any(axis=0), hit.argmax(axis=0) + 1, 100)
-        row(f"{change:g}", [share(hit.any(axis=0)), f"{needed.mean():.0f}", f"{100 - needed.mean():.0f}%"])
+        needed = prompts_needed(beside_margins(rng.normal(change, 1, (100, draws))).beyond >= METRICS / LEVEL_OF_BETS)
+        row(f"{change:g}", [share(needed <= 100), *saving(np.minimum(needed, 100))])
+    print()
+    heading("A model under 20 rules, of 100 prompts: it stops when all of them are decided")
+    table_head("margin in spreads, what changed", ["regressed, rightly", "wrongly", "mean prompts", "saved"])
+    for margin in (0.5, 1.0):
+        row(f"{margin:g}, nothing", model_that_stops(rng, margin, 0, draws // 4))
+        for beyond in (0.5, 1.0):
+            what = f"{margin:g}, one metric by {beyond:g} more than the margin"
+            row(what, model_that_stops(rng, margin, margin + beyond, draws // 4))
+    print()
+    heading("A true change of exactly the margin (0.67 spreads of the noise): said at any time before the 100th prompt")
+    table_head("it consists of", ["`equivalent`", "`regressed`, one rule alone"])
+    for what, chance in (
+        ("all prompts alike", 1.0),
+        ("failures in 20%", 0.2),
+        ("failures in 10%", 0.1),
+        ("failures in 3%", 0.03),
+    ):
+        failures = 0.67 / chance * (rng.random((100, draws)) < chance)
+        shown = beside_margins(failures + rng.normal(0, 1, (100, draws)), 0.67)
+        row(what, [share(shown.within[-1] >= 1 / SIGNIFICANCE), share(shown.beyond[-1] >= 1 / LEVEL_OF_BETS)])
+    same = [beside_margins(np.zeros((100, 1)), 0.02, least=least).within for least in (1, LEAST_PROMPTS_TO_PASS)]
+    alone, waited = (prompts_needed(within >= 1 / SIGNIFICANCE)[0] for within in same)
+    print(f"\nWhere every value is the same {alone} prompts show it, and {waited} are waited for.")
+
+
+def beside_margins(worse: Values, margin: float = 0.0, least: int = LEAST_PROMPTS_TO_PASS) -> Shown:
+    either = np.zeros(worse.shape[1], dtype=bool)
+    return evidence_beside_margins(worse, np.full(len(either), margin), either=either, least=least)
+
+
+def early_alarms(
+    rng: np.random.Generator, law: Law, prompts: int, draws: int, shared: float = 0.0
+) -> NDArray[np.bool_]:
+    """Whether a gate that looks after every prompt alarms at any of them."""
+    found = []
+    for few in in_turns(draws):
+        first, second = two_runs(rng, law, prompts, 1, few * METRICS, shared)
+        p = anytime_p_values(symmetric_e_values(first - second))[-1].reshape(few, METRICS)
+        found.append(p.min(axis=1) * METRICS <= LEVEL_OF_BETS)  # Holm: his smallest p decides
+    return np.concatenate(found)
+
+
+def prompts_needed(decided: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Of each column, how many prompts decide it; one more than there are: they do not."""
+    return np.where(decided.any(axis=0), decided.argmax(axis=0) + 1, len(decided) + 1)
+
+
+def saving(needed: NDArray[np.int64]) -> list[str]:
+    return [f"{needed.mean():.0f}", f"{100 - needed.mean():.0f}%"]
+
+
+def model_that_stops(rng: np.random.Generator, margin: float, change: float, draws: int) -> list[str]:
+    """The first metric is worse by the change, the others are not; all that a gate of the package would say."""
+    right, wrong, needed = [], [], []
+    for _ in range(draws):
+        worse = rng.normal(0, 1, (100, METRICS))
+        worse[:, 0] += change
+        shown = beside_margins(worse, margin)
+        # Holm at each prompt: the largest of the k that are left must reach k / level.
+        order = np.sort(shown.beyond, axis=1)[:, ::-1] >= (METRICS - np.arange(METRICS)) / LEVEL_OF_BETS
+        regressed = (-shown.beyond).argsort(axis=1).argsort(axis=1) < np.cumprod(order, axis=1).sum(axis=1)[:, None]
+        decided = regressed | (shown.within >= 1 / SIGNIFICANCE)
+        stop = min(100, int(prompts_needed(decided.all(axis=1)[:, None])[0]))
+        needed.append(stop)
+        right.append(regressed[stop - 1, 0] and change > margin)
+        wrong.append(regressed[stop - 1, 1:].any())
+    return [share(np.array(right)) if change > margin else "–", share(np.array(wrong)), *saving(np.array(needed))]
 
 
 # --- costs ------------------------------------------------------------------------------------------------------------
@@ -415,13 +481,25 @@ def costs(draws: int) -> None:
             f"{blocks} blocks in turns, noise {noise:.1%} within a block",
             [share(slower_in_turns(rng, blocks, noise, change, draws)) for change in changes],
         )
+    for noise in (0.005, 0.02, 0.05):
+        cells = [share(beyond_history(rng, 10, 0.99, 0.0, change, draws, stopped=noise)) for change in changes]
+        row(f"history of 10, 99%, tonight stopped after 10 of 100 prompts, which differ by {noise:.1%}", cells)
 
 
 def beyond_history(
-    rng: np.random.Generator, count: int, confidence: float, busy: float, change: float, draws: int
+    rng: np.random.Generator,
+    count: int,
+    confidence: float,
+    busy: float,
+    change: float,
+    draws: int,
+    stopped: float | None = None,
 ) -> NDArray[np.bool_]:
+    """`stopped`: how much the prompts of a session differ, where the last one has ten of them, as have the others."""
     shape = draws, count + 1
     sessions = np.exp(rng.normal(0, 0.02, shape)) * np.where(rng.random(shape) < busy, 1.33, 1)
+    if stopped is not None:
+        sessions *= np.median(np.exp(rng.normal(0, stopped, (*shape, LEAST_PROMPTS_OF_COSTS))), axis=2)
     ends = [prediction_interval(own[:-1].tolist(), confidence=confidence).ends for own in sessions]
     return np.array([end is not None and own[-1] * change > end[1] for end, own in zip(ends, sessions, strict=True)])
 

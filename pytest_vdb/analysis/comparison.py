@@ -251,6 +251,11 @@ def of_another_definition(first: Measurement, second: Measurement) -> str | None
 def remarks_on(first: Side, second: Side, benchmarks: Sequence[Pairs]) -> tuple[str, ...]:
     """What forbids no comparison and should be known: other packages, another suite, recipes, yardsticks."""
     remarks = [f"{name}: {note}" for name, side in (("A", first), ("B", second)) for note in _notes_on_published(side)]
+    remarks += [
+        f"{name} was allowed to stop when its gate was decided: nothing here allows for that"
+        for name, side in (("A", first), ("B", second))
+        if side.run.order
+    ]
     a, b = first.run.environment, second.run.environment
     names = sorted(name for name in {**a.packages, **b.packages} if a.packages.get(name) != b.packages.get(name))
     if names:

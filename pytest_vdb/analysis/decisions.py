@@ -10,6 +10,10 @@ is tested in three ways, and each way has its share of that one:
   session is not trusted beyond `BETWEEN_SESSIONS`; several show how much sessions differ.
 
 `equivalent` says that it got worse by less than the margin, at 1 in 20 for each rule.
+
+A gate that was allowed to stop early asks of prompts otherwise: bets on the sign of each, in the order in which they
+came, are evidence that may be looked at after every one of them (`statistics.stopping`). Sets and costs are asked as
+ever.
 """
 
 from __future__ import annotations
@@ -37,6 +41,12 @@ SHARES: Mapping[Way, float] = {"sets": 0.01, "costs": 0.005}
 BETWEEN_SESSIONS = 0.26
 """How much sessions on a shared machine differ, as a standard deviation of logarithms: measured on shared CI, and taken
 where a single earlier session cannot show it."""
+LEVEL_OF_BETS = SIGNIFICANCE - sum(SHARES.values())
+"""Of any wrong `regressed` by prompts where a gate may stop early: what else is asked is not known by then, and has its
+share in any case."""
+LEAST_PROMPTS_TO_PASS = 29
+"""Before `equivalent` or `improved` ends a model's tests: what fails in a tenth of the prompts shows itself among so
+many in 19 of 20 cases. Bets on signs cannot tell of failures that they have not seen."""
 _FOR_EVERY_RULE = NormalDist().inv_cdf(1 - SIGNIFICANCE)
 
 
@@ -60,6 +70,8 @@ class Evidence:
     """Of costs: of how many times as much it costs now, and may cost."""
     exact: bool = False
     """Whether the figure has no noise."""
+    cut_short: bool = False
+    """Whether there are more prompts, which were not needed or not asked yet."""
 
     @property
     def unchanged(self) -> bool:
@@ -83,10 +95,17 @@ class Judgement:
     """Prompts that would decide."""
     remark: str = ""
     """Why nothing can be decided."""
+    e_value: float | None = None
+    """What a stake of 1 has become at most in the game that speaks for the decision; None: nobody bet."""
 
 
-def decide(evidence: Sequence[Evidence]) -> tuple[Judgement, ...]:
-    """One judgement each, in order."""
+def decide(evidence: Sequence[Evidence], *, bets_among: int | None = None) -> tuple[Judgement, ...]:
+    """One judgement each, in order.
+
+    Args:
+        evidence: of all rules; where prompts are bet on, each one's prompts in the order in which they came.
+        bets_among: how many rules may ask prompts in a gate that was allowed to stop early; None: it was not.
+    """
     found: list[Judgement] = [Judgement(decision="inconclusive")] * len(evidence)
     by_way: dict[Way, list[int]] = {}
     for at, one in enumerate(evidence):
@@ -95,6 +114,10 @@ def decide(evidence: Sequence[Evidence]) -> tuple[Judgement, ...]:
         else:
             by_way.setdefault(one.way, []).append(at)
     levels = _levels(by_way)
+    if bets_among is not None and (places := by_way.pop("prompts", [])):
+        bets = [bets_on(evidence[at]) for at in places]
+        for at, judgement in zip(places, judge_bets(bets, bets_among), strict=True):
+            found[at] = judgement
     for way, places in by_way.items():
         for at, judgement in zip(places, _WAYS[way]([evidence[at] for at in places], levels[way]), strict=True):
             found[at] = judgement
@@ -113,7 +136,7 @@ def _levels(ways: Iterable[Way]) -> dict[Way, float]:
 
 def _without_chance(one: Evidence) -> Judgement | None:
     """What needs no test: values that are the same, and figures without noise."""
-    if one.unchanged:
+    if one.unchanged and not one.cut_short:
         return Judgement(decision="equivalent")
     if not one.exact:
         return None
@@ -177,6 +200,59 @@ def _refuted(values: NDArray[np.float64], one: Evidence) -> bool:
     sides = [values, -values] if one.either else [values]
     columns = [(side - one.margin).reshape(-1, 1) for side in sides]
     return all(float(sign_flip_p_values(column, alternative="less")[0]) < SIGNIFICANCE for column in columns)
+
+
+# --- prompts, of a gate that may stop early ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Bets:
+    """What the prompts of one rule have shown at most, as e-values."""
+
+    beyond: float
+    within: float
+    better: float
+    """For being worse by more than the margin, by less, and better by more."""
+
+
+def bets_on(one: Evidence) -> Bets:
+    """Of one rule, whose prompts are in the order in which they came."""
+    import numpy as np
+
+    from pytest_vdb.statistics.stopping import evidence_beside_margins
+
+    worse = np.array([list(one.worse.values())]).T
+    least = LEAST_PROMPTS_TO_PASS if one.cut_short else min(LEAST_PROMPTS_TO_PASS, len(worse))
+    shown = evidence_beside_margins(worse, np.array([one.margin]), either=np.array([one.either]), least=least)
+    better = shown.better[-1, 0] if one.margin > 0 else 0.0
+    return Bets(float(shown.beyond[-1, 0]), float(shown.within[-1, 0]), float(better))
+
+
+def judge_bets(bets: Sequence[Bets], among: int) -> list[Judgement]:
+    """What was bet on, all rules of the family at once.
+
+    Once said, `regressed` stays however many prompts follow, and likewise that nothing regressed: e-values are the most
+    that they have been, and what other rules show later only lowers the p of this one.
+
+    Args:
+        bets: of each rule that has prompts so far.
+        among: how many rules the family has, also those that have none yet.
+    """
+    waiting = [1.0] * max(0, among - len(bets))
+    p_values = holm([min(1.0, 1 / max(one.beyond, 1.0)) for one in bets] + waiting)[: len(bets)]
+    return [_judge_bet(one, p, max(among, len(bets))) for one, p in zip(bets, p_values, strict=True)]
+
+
+def _judge_bet(one: Bets, p: float, among: int) -> Judgement:
+    if p <= LEVEL_OF_BETS:
+        return Judgement(decision="regressed", p=p, e_value=one.beyond)
+    if one.better >= 1 / SIGNIFICANCE:
+        return Judgement(decision="improved", p=p, e_value=one.better)
+    if one.within >= 1 / SIGNIFICANCE:
+        return Judgement(decision="equivalent", p=p, e_value=one.within)
+    remark = f"the bets tell neither: {among / LEVEL_OF_BETS:.0f} says that it regressed, and they reached "
+    remark += f"{one.beyond:.2g}; {1 / SIGNIFICANCE:.0f} that it did not, and they reached {one.within:.2g}"
+    return Judgement(decision="inconclusive", p=p, e_value=one.beyond, remark=remark)
 
 
 # --- sets and costs ---------------------------------------------------------------------------------------------------

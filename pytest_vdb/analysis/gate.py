@@ -8,16 +8,25 @@ is decided for all rules together, so that any false alarm in a whole run is rar
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
 from pytest_vdb.analysis.benchmarks import placed_together
-from pytest_vdb.analysis.decisions import Evidence, Judgement, decide, error_of_sets, evidence_of_cost
+from pytest_vdb.analysis.decisions import (
+    LEVEL_OF_BETS,
+    Evidence,
+    Judgement,
+    decide,
+    error_of_sets,
+    evidence_of_cost,
+)
 from pytest_vdb.analysis.identity import agree, latest, other_recipe, setup_of
+from pytest_vdb.analysis.pinned import Ranks, ranks_of, spared
 from pytest_vdb.analysis.readings import EXACT_COSTS, Statement, counting, is_of_set, is_read_once, is_yardstick
 from pytest_vdb.analysis.rules import Rule, known_metrics, rule_for
+from pytest_vdb.analysis.sides import Sides, family_size, grouped, measuring
 from pytest_vdb.errors import near_misses
 from pytest_vdb.figures import notation
 from pytest_vdb.records import Baseline, Measurement, Record, Run, WeightsMode
@@ -55,6 +64,12 @@ class Verdict:
     """Of "worse by no more than the margin", corrected for all rules of the run."""
     needed: int | None = None
     """Prompts that would decide what is inconclusive: an estimate."""
+    planned: int | None = None
+    """Prompts that there were to compare where the gate was allowed to stop early; `n` of them were needed."""
+    e_value: float | None = None
+    """Of a gate that was allowed to stop early: what a stake of 1 has become at most by betting on the verdict."""
+    level: float | None = None
+    """Likewise: how often any of the run's rules would say `regressed` wrongly, whenever the run is stopped."""
 
     def fails(self, *, strict: bool = False) -> bool:
         """Whether the gate must not pass: what is inconclusive passes, unless the user is strict."""
@@ -62,7 +77,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class _Open:
+class Open:
     """A verdict that waits for its judgement."""
 
     verdict: Verdict
@@ -81,21 +96,24 @@ def judge(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequen
         baseline: what it is compared with, and the sessions before it.
         rules: from `parse_rules`.
     """
-    now, before = map(_grouped, placed_together(latest(records), latest(baseline.records)))
-    sides = _Sides(now, before, run, baseline)
-    found: list[Verdict | _Open] = []
+    now, before = map(grouped, placed_together(latest(records), latest(baseline.records)))
+    ranks = ranks_of(run, baseline.run)
+    left_out = {key: spared(own, ranks) for key, own in now.items()}
+    sides = Sides(now, before, run, baseline, ranks, left_out)
+    found: list[Verdict | Open] = []
     for rule in rules:
         names = known_metrics(rule, sides.metrics)
         if not names:
             found.append(_verdict_on_unknown(rule, sides.metrics))
         for metric in names:
-            measuring = _measuring(metric, now, before)
+            benchmarks = measuring(metric, now, before)
             for key in sorted(set(now) | set(before)):
-                if key[0] in measuring and rule_for(rules, metric, key[1]) is rule:
-                    found += _judge_one(_Asked(rule, metric, key), sides)
-    opened = [one for one in found if isinstance(one, _Open)]
-    judged = iter(decide([one.evidence for one in opened]))
-    return tuple(_closed(one, next(judged)) if isinstance(one, _Open) else one for one in found)
+                if key[0] in benchmarks and rule_for(rules, metric, key[1]) is rule:
+                    found += judge_one(Asked(rule, metric, key), sides)
+    opened = [one for one in found if isinstance(one, Open)]
+    bets_among = family_size(rules, sides) if ranks else None
+    judged = iter(decide([one.evidence for one in opened], bets_among=bets_among))
+    return tuple(_closed(one, next(judged)) if isinstance(one, Open) else one for one in found)
 
 
 def exit_code(verdicts: Sequence[Verdict], *, strict: bool = False) -> int:
@@ -104,13 +122,11 @@ def exit_code(verdicts: Sequence[Verdict], *, strict: bool = False) -> int:
     return next((code for outcome, code in EXIT_CODES.items() if outcome in failing), 0)
 
 
-_Key = tuple[str, str]
-_Groups = dict[_Key, list[Record]]
 _Variant = tuple[WeightsMode | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """What a rule asks of one model in one benchmark."""
 
     rule: Rule
@@ -126,47 +142,14 @@ class _Asked:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """Both runs, by benchmark and model."""
-
-    now: _Groups
-    before: _Groups
-    run: Run
-    baseline: Baseline
-
-    @property
-    def metrics(self) -> set[str]:
-        """Every name that either measured."""
-        groups = (*self.now.values(), *self.before.values())
-        return {m.name for records in groups for record in records for m in record.measurements}
-
-
-def _grouped(records: Iterable[Record]) -> _Groups:
-    groups: _Groups = defaultdict(list)
-    for record in records:
-        groups[record.benchmark, record.model].append(record)
-    return dict(groups)
-
-
-def _measuring(metric: str, *sides: _Groups) -> set[str]:
-    """The benchmarks whose tests measure it."""
-    return {
-        key[0]
-        for side in sides
-        for key, records in side.items()
-        if any(record.measurement(metric) is not None for record in records)
-    }
-
-
 def _verdict_on_unknown(rule: Rule, known: set[str]) -> Verdict:
     near = near_misses(rule.metric, known)
     meant = f"; did you mean {' or '.join(map(repr, near))}?"
     hint = meant if near else f" (measured: {', '.join(sorted(known)) or 'nothing'})"
-    return _Asked(rule, rule.metric, (None, EVERY_MODEL)).verdict("missing", f"no test measured {rule.metric!r}{hint}")
+    return Asked(rule, rule.metric, (None, EVERY_MODEL)).verdict("missing", f"no test measured {rule.metric!r}{hint}")
 
 
-def _judge_one(asked: _Asked, sides: _Sides) -> list[Verdict | _Open]:
+def judge_one(asked: Asked, sides: Sides) -> list[Verdict | Open]:
     """On one model in one benchmark: one, or one per recipe if it was run with several."""
     now, before = sides.now.get(asked.key, []), sides.before.get(asked.key, [])  # type: ignore[arg-type]
     if not before:
@@ -176,11 +159,7 @@ def _judge_one(asked: _Asked, sides: _Sides) -> list[Verdict | _Open]:
         return [asked.verdict("missing", what)]
     known = _variants(before)
     ran = _variants(now, known)
-    found = [
-        _on_pairs(asked, ran[variant], known[variant], _sessions(asked, known[variant], sides.baseline.history))
-        for variant in known
-        if variant in ran
-    ]
+    found = [_on_pairs(asked, ran[variant], known[variant], sides) for variant in known if variant in ran]
     lost = [variant for variant in known if variant not in ran]
     new = [variant for variant in ran if variant not in known]
     for variant in lost:
@@ -210,20 +189,20 @@ def _variants(records: Sequence[Record], known: Iterable[_Variant] = ()) -> dict
     return dict(variants)
 
 
-def _on_pairs(
-    asked: _Asked, now: Sequence[Record], before: Sequence[Record], earlier: Sequence[float]
-) -> Verdict | _Open:
-    """Compare what both sides measured on the same (prompt, seed) pairs."""
-    sides = [[Statement.of(record, asked.metric) for record in side] for side in (before, now)]
-    once = any(map(is_read_once, sides))
-    known, ran = (_by_pair(side, once=once) for side in sides)
-    expected = {pair for pair, statements in known.items() if _values(statements)}
-    if not expected:
+def _on_pairs(asked: Asked, now: Sequence[Record], before: Sequence[Record], sides: Sides) -> Verdict | Open:
+    """Compare what both sides measured on the same (prompt, seed) pairs, as far as these were needed."""
+    left_out = sides.left_out_of(asked.key)
+    statements = [[Statement.of(record, asked.metric) for record in side] for side in (before, now)]
+    once = any(map(is_read_once, statements))
+    known, ran = (_by_pair(side, once=once) for side in statements)
+    planned = {pair for pair, values in known.items() if _values(values)}
+    expected = {pair for pair in planned if pair[0] not in left_out}
+    if not planned:
         # A yardstick that the metric cannot judge (the flicker of a frozen clip) is no model that escapes its gate.
         unjudged = is_yardstick(asked.key[1]) and not any(map(_values, ran.values()))
         why = f"the baseline has no value ({_why_missing(known.values())})"
         return asked.verdict("inconclusive" if unjudged else "missing", why)
-    shared = sorted((pair for pair in expected if _values(ran.get(pair, ()))), key=str)
+    shared = sorted((pair for pair in expected if _values(ran.get(pair, ()))), key=_in_order(sides.ranks))
     if not shared:
         return asked.verdict("missing", _none_left(expected, ran))
     old, new = [r for p in shared for r in known[p]], [r for p in shared for r in ran[p]]
@@ -237,8 +216,37 @@ def _on_pairs(
         have = "has" if len(gone) == 1 else "have"
         lacking = f"{len(gone)} of the baseline's {_counted_pairs(expected)} {have} no value now ({why})"
     of_sets = all(is_of_set(one.record) for one in new)
-    remarks = _remarks(known, ran, shared)
-    return _awaiting(asked, pairs, measured, earlier, of_sets=of_sets, remarks=remarks, lacking=lacking)
+    plan = None
+    if sides.ranks:
+        usual = mean_of([mean_of(_values(known[pair])) for pair in planned])
+        plan = Plan(len({pair[0] for pair in planned}), usual, cut_short=expected != planned)
+    return _awaiting(
+        asked,
+        pairs,
+        measured,
+        _sessions(asked, [record for record in before if record.prompt not in left_out], sides),
+        of_sets=of_sets,
+        remarks=_remarks(known, ran, shared),
+        lacking=lacking,
+        plan=plan,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a gate that may stop early set out to compare."""
+
+    prompts: int
+    """Of the baseline, that have a value there."""
+    usual: float
+    """The baseline's mean over all of them: margins do not move with the prompts that are seen."""
+    cut_short: bool
+    """Whether it stopped before the last of them, or has not come so far yet."""
+
+
+def _in_order(ranks: Ranks) -> Callable[[_Pair], tuple[int, str]]:
+    """Prompts that are in no order come first."""
+    return lambda pair: (ranks.get(pair[0] or "", -1), str(pair))
 
 
 _Pair = tuple[str | None, int | None, tuple[tuple[str, str], ...]]
@@ -319,7 +327,7 @@ def _changed_prompt(before: Sequence[Record], now: Sequence[Record]) -> str | No
 
 
 def _awaiting(
-    asked: _Asked,
+    asked: Asked,
     pairs: Mapping[_Pair, tuple[float, float]],
     measured: Sequence[Sequence[Measurement]],
     earlier: Sequence[float],
@@ -327,7 +335,8 @@ def _awaiting(
     of_sets: bool,
     remarks: str,
     lacking: str | None,
-) -> Verdict | _Open:
+    plan: Plan | None,
+) -> Verdict | Open:
     """What waits for its judgement, or a margin that means nothing."""
     one, rule = measured[1][0], asked.rule
     is_cost = one.kind == "performance"
@@ -335,13 +344,14 @@ def _awaiting(
     before, now = (float(middle([pair[side] for pair in pairs.values()])) for side in (0, 1))
     sessions = [before, *earlier]
     before = float(median(sessions)) if is_cost else before
-    if rule.relative is not None and rule.absolute is None and before == 0 != now:
+    usual = before if plan is None or is_cost else plan.usual
+    if rule.relative is not None and rule.absolute is None and usual == 0 != now:
         return asked.verdict(
             "incomparable", f"{rule.allowance} of the baseline's mean, 0, is nothing; give an absolute margin"
         )
     if not all(abs(new - old) < _LARGEST_CHANGE for old, new in pairs.values()):
         return asked.verdict("incomparable", "the values differ by more than can be computed with")
-    margin = rule.margin(before, kind=one.kind, unit=one.unit) + _SLACK * max(abs(before), abs(now))
+    margin = rule.margin(usual, kind=one.kind, unit=one.unit) + _SLACK * max(abs(before), abs(now))
     either = one.better == "neutral" and not rule.sign
     if is_cost:
         falls = _worsening(one.better, rule.sign, 1.0) > 0
@@ -353,12 +363,17 @@ def _awaiting(
         evidence = Evidence(way="sets", margin=margin, worse=worse, either=either, error=error)
     else:
         by_prompt = _by_prompt(pairs, one.better, rule.sign)
-        evidence = Evidence(way="prompts", margin=margin, worse=by_prompt, either=either)
+        cut_short = plan is not None and plan.cut_short
+        evidence = Evidence(way="prompts", margin=margin, worse=by_prompt, either=either, cut_short=cut_short)
     n = 1 if is_cost or of_sets else len(evidence.worse)
     verdict = replace(asked.verdict("inconclusive", ""), baseline_mean=before, mean=now, n=n, margin=margin)
-    counted = _counted_sessions(sessions) if is_cost else "" if of_sets else f" over {_counted_prompts(n)}"
+    if plan is not None and evidence.way == "prompts":
+        verdict = replace(verdict, planned=plan.prompts, level=LEVEL_OF_BETS)
+    counted = _counted_sessions(sessions) if is_cost else ""
+    if evidence.way == "prompts" or (is_cost and plan is not None and plan.cut_short):
+        counted = f" over {_counted_prompts(len({pair[0] for pair in pairs}), plan)}{counted}"
     figures = _figures(asked, before, now, one, margin) + counted + remarks
-    return _Open(verdict, evidence, figures, lacking)
+    return Open(verdict, evidence, figures, lacking)
 
 
 _SLACK = 1e-12
@@ -369,16 +384,19 @@ _LARGEST_CHANGE = 1e100
 """Larger ones cannot be squared; no metric means them."""
 
 
-def _closed(one: _Open, judgement: Judgement) -> Verdict:
+def _closed(one: Open, judgement: Judgement) -> Verdict:
     words = one.figures
     outcome: Outcome = judgement.decision
+    if judgement.e_value is not None and outcome != "inconclusive":
+        words += f"; e-value {worth(judgement.e_value)}"
     if outcome == "inconclusive":
         words += f"; {_undecided(one.evidence, judgement)}"
     if one.lacking is not None:
         outcome = outcome if outcome == "regressed" else "missing"
         words = f"{one.lacking}; the others: {words}"
     reason = f"{one.verdict.metric} of {one.verdict.model}: {words}"
-    return replace(one.verdict, outcome=outcome, reason=reason, p=judgement.p, needed=judgement.needed)
+    e_value = judgement.e_value
+    return replace(one.verdict, outcome=outcome, reason=reason, p=judgement.p, needed=judgement.needed, e_value=e_value)
 
 
 def _undecided(evidence: Evidence, judgement: Judgement) -> str:
@@ -405,17 +423,19 @@ def _by_prompt(pairs: Mapping[_Pair, tuple[float, float]], better: str, sign: st
     return {prompt: mean_of(values) for prompt, values in by_prompt.items()}
 
 
-def _sessions(asked: _Asked, alike: Sequence[Record], history: Sequence[Baseline]) -> list[float]:
+def _sessions(asked: Asked, alike: Sequence[Record], sides: Sides) -> list[float]:
     """The median of each session before the baseline that measured it in the same way on the same hardware."""
     benchmark, model = asked.key
+    left_out = sides.left_out_of(asked.key)
     function = (benchmark or "").rpartition("::")[2]
     setups = {setup_of(record) for record in alike}
     medians = []
-    for session in history:
+    for session in sides.baseline.history:
         found = [
             Statement.of(record, asked.metric)
             for record in latest(session.records)
             if record.model == model
+            and record.prompt not in left_out
             and record.benchmark.rpartition("::")[2] == function
             and any(agree(setup_of(record), setup) for setup in setups)
         ]
@@ -430,7 +450,7 @@ def _worsening(better: str, sign: str, change: float) -> float:
     return -change if falls_badly else change
 
 
-def _figures(asked: _Asked, before: float, now: float, one: Measurement, margin: float) -> str:
+def _figures(asked: Asked, before: float, now: float, one: Measurement, margin: float) -> str:
     rule = asked.rule
     change = _percent((now - before) / abs(before)) if before else f"{now - before:+.4g}"
     absolute = "" if rule.absolute is None or not before else f", {now - before:+.4g}"
@@ -461,8 +481,14 @@ def _listed(values: Iterable[object]) -> str:
     return " and ".join(sorted(str(value) for value in values))
 
 
-def _counted_prompts(n: int) -> str:
-    return "1 prompt" if n == 1 else f"{n} prompts"
+def _counted_prompts(n: int, plan: Plan | None) -> str:
+    of = f" of {plan.prompts}" if plan is not None else ""
+    return f"{n}{of} prompt{'' if f'{n}{of}' == '1' else 's'}"
+
+
+def worth(e_value: float) -> str:
+    """An e-value as it is told: `812`, `3.2`, `1e+12`."""
+    return f"{e_value:.0f}" if 10 <= e_value < 1e6 else f"{e_value:.2g}"
 
 
 def _counted_sessions(sessions: Sequence[float]) -> str:

@@ -105,6 +105,15 @@ class Session:
         return self.suite.digest()
 
     @cached_property
+    def order(self) -> tuple[str, ...]:
+        """Ids of the prompts as every model answers them where a gate may stop early; else none: the suite's order."""
+        from pytest_vdb.records import pinned_order
+
+        if not self.options.may_stop:
+            return ()
+        return pinned_order((prompt.id for prompt in self.suite.prompts), self.options.seed, self.suite_digest)
+
+    @cached_property
     def environment_digest(self) -> str:
         """Of the environment, computed once."""
         return self.environment.digest()

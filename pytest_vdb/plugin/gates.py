@@ -34,8 +34,10 @@ class Gates:
         self.recorder = recorder
         self.verdicts: tuple[Verdict, ...] = ()
         self.strict = False
-        self._baseline: Baseline | None = None
-        self._rules: tuple[Rule, ...] = ()
+        self.baseline: Baseline | None = None
+        self.rules: tuple[Rule, ...] = ()
+        self.obstacles: tuple[str, ...] = ()
+        """Why a session that may stop early cannot."""
 
     @pytest.hookimpl
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -47,6 +49,11 @@ class Gates:
         if not given(self.config, "baseline").text():
             if self.config.option.vdb_fail_on:
                 raise pytest.UsageError("--vdb-fail-on: there is nothing to compare with\n  give --vdb-baseline=PATH")
+            if self.config.option.vdb_stop_when_decided:
+                raise pytest.UsageError(
+                    "--vdb-stop-when-decided: there is no gate that could decide\n"
+                    "  give --vdb-baseline=PATH and --vdb-fail-on='sharpness:-2%', say"
+                )
             return
         from pytest_vdb.analysis import rules
         from pytest_vdb.results import baselines
@@ -55,12 +62,16 @@ class Gates:
         assert options.baseline is not None
         try:
             self.strict = options.strict
-            self._rules = rules.parse_rules(options.fail_on or "")
-            self._baseline = baselines.find(options.baseline, options.output)
-            rules.check_names(self._rules, self._baseline)
+            self.rules = rules.parse_rules(options.fail_on or "")
+            self.baseline = baselines.find(options.baseline, options.output)
+            rules.check_names(self.rules, self.baseline)
         except VdbError as error:
             raise pytest.UsageError(str(error)) from None
-        if not self._rules:
+        if options.may_stop:
+            from pytest_vdb.analysis.early import obstacles
+
+            self.obstacles = obstacles(self.rules, self.baseline)
+        if not self.rules:
             raise pytest.UsageError(
                 "--vdb-baseline: no gate says what may not get worse\n"
                 "  give --vdb-fail-on='latency:+10%', say, or write [tool.vdb.gate] in pyproject.toml"
@@ -70,12 +81,12 @@ class Gates:
     def pytest_runtestloop(self, session: pytest.Session) -> object:
         """After the last test: one synthetic test per verdict."""
         finished = yield
-        if self._baseline is None or self.config.option.collectonly:
+        if self.baseline is None or self.config.option.collectonly:
             return finished
         from pytest_vdb.analysis import gate
 
         run = self.recorder.started_run()
-        self.verdicts = gate.judge(self.recorder.latest(), run, self._baseline, self._rules)
+        self.verdicts = gate.judge(self.recorder.latest(), run, self.baseline, self.rules)
         session.testscollected += len(self.verdicts)
         for verdict, name in zip(self.verdicts, _names_of_verdicts(self.verdicts), strict=True):
             self._report(verdict, name)

@@ -54,6 +54,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register what this process needs; cheap, because unrelated sessions pay for it, too."""
     from pytest_vdb.plugin import failures, fixtures, timing
+    from pytest_vdb.plugin.deciding import Deciding, Sparing
     from pytest_vdb.plugin.recording import Recorder, RecordSender, new_run_id
     from pytest_vdb.plugin.session import RUN_ID
     from pytest_vdb.plugin.stopping import Stopping
@@ -67,6 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
     register(RecordSender(), "vdb-record-sender")
     register(SettleNames(), "vdb-names")
     register(Stopping(config), STOPPING)
+    sparing = Sparing(config)
+    register(sparing, "vdb-sparing")
     if is_worker or timing.is_xdist_controller(config):
         timing.hide_only_option(config)
         register(timing.BenchmarkBridge(config), "vdb-timing")
@@ -81,6 +84,7 @@ def pytest_configure(config: pytest.Config) -> None:
     gates = Gates(config, recorder)
     register(recorder, RECORDER)
     register(gates, "vdb-gates")
+    register(Deciding(config, recorder, gates, sparing), "vdb-deciding")
     register(Summary(config, recorder, gates), "vdb-summary")
     if timing.is_xdist_controller(config):
         from pytest_vdb.plugin.scheduling import Quarantine
@@ -190,17 +194,21 @@ class SettleNames:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """All tests of one model in a row, whatever file they are in and however they were shuffled: it is loaded once.
 
     The test that frees it comes last, since whatever follows would load it again.
     """
     from pytest_vdb.plugin.cases import grouped
+    from pytest_vdb.plugin.deciding import in_pinned_order
+    from pytest_vdb.plugin.session import options_of
 
     places = [place for place, item in enumerate(items) if _model_of(item) is not None]
     benchmarks = sorted((items[place] for place in places), key=_frees_model)
     for place, item in zip(places, grouped(benchmarks, _model_of), strict=True):
         items[place] = item
+    if places and options_of(config).may_stop:
+        items[:] = in_pinned_order(config, items)
 
 
 def _stopping(config: pytest.Config) -> Stopping:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from pytest_vdb.records import Failure, Measurement, Record, Status, from_json
+from pytest_vdb.records import DECIDED, Failure, Measurement, Record, Status, from_json
 
 _TRIED_AGAIN = "rerun"
 """The outcome that pytest-rerunfailures gives to a report that does not count."""
@@ -100,7 +100,8 @@ class Attempts:
         if skipped is not None:
             kept = record.failure if record.failure and record.status in {"skipped", "not_run"} else None
             status = "not_run" if kept and record.status == "not_run" else "skipped"
-            return status, kept or Failure(type="Skipped", message=_skip_reason(skipped)), None
+            kind = DECIDED if hasattr(skipped, "vdb_spared") else "Skipped"
+            return status, kept or Failure(type=kind, message=_skip_reason(skipped)), None
         if not self.is_over and not any(report.when == "teardown" for report in self.reports):
             return "interrupted", Failure(type="interrupted", message="the session was stopped while it ran"), None
         return "passed", None, None

@@ -274,6 +274,7 @@ class Recorder:
                 started_at=self.started_at.isoformat(timespec="seconds"),
                 environment=session.environment,
                 collected=self._collected(),
+                order=session.order,
                 options=session.options.plain(self.privacy),
             )
         return self.run

@@ -62,6 +62,7 @@ class Summary:
             _write_lines(terminalreporter, lines(problem), red=True)
         if self.board is None and not self.gates.verdicts:
             return
+        from pytest_vdb.analysis.pinned import saved_in_words
         from pytest_vdb.reporters import gate, terminal
 
         if self.board is not None and terminalreporter.verbosity >= -1:
@@ -69,7 +70,9 @@ class Summary:
             _write_lines(terminalreporter, terminal.render(self.board, width=terminalreporter._tw.fullwidth))
         if self.gates.verdicts:
             terminalreporter.section("vdb gates")
-            _write_lines(terminalreporter, gate.render_terminal(self.gates.verdicts, strict=self.gates.strict))
+            saved = saved_in_words(self.recorder.started_run(), self.recorder.latest())
+            told = gate.render_terminal(self.gates.verdicts, strict=self.gates.strict, saved=saved)
+            _write_lines(terminalreporter, "\n".join([told, *map(visible, self.gates.obstacles)]))
         for path in self.written:
             if path.suffix == ".html":
                 _write_lines(terminalreporter, f"leaderboard: {visible(_relative(path))}")

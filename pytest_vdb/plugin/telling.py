@@ -1,10 +1,11 @@
-"""What a worker tells the controller besides pytest-xdist's own events, over a channel of its own.
+"""What a worker and the controller tell each other besides pytest-xdist's own events, over a channel of its own.
 
 execnet keeps the order of everything on one gateway: what is told before the collection ends has arrived by then.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -29,3 +30,16 @@ def tell(config: pytest.Config, topic: str, text: str) -> None:
     channel = getattr(config, "workerinput", {}).get(_CHANNEL)
     if channel is not None:
         channel.send((topic, text))
+
+
+def tell_worker(node: WorkerController, topic: str, text: str) -> None:
+    """Tell a worker that is up; one that has died since hears nothing, nor will it ask."""
+    with contextlib.suppress(OSError):
+        node.workerinput[_CHANNEL].send((topic, text))
+
+
+def listen_to_controller(config: pytest.Config, hear: Callable[[str, str], None]) -> None:
+    """On a worker: have `hear(topic, text)` called with what the controller tells; not on the main thread."""
+    channel = getattr(config, "workerinput", {}).get(_CHANNEL)
+    if channel is not None:
+        channel.setcallback(lambda told: hear(*told))

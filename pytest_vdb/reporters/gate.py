@@ -19,8 +19,17 @@ _WORST_FIRST: tuple[Outcome, ...] = ("regressed", "missing", "incomparable", "in
 assert set(_WORST_FIRST) == set(get_args(Outcome))
 
 
-def render_terminal(verdicts: Sequence[Verdict], *, strict: bool = False, width: int = 100) -> str:
-    """One line per verdict, wrapped; nothing for no verdict."""
+def render_terminal(
+    verdicts: Sequence[Verdict], *, strict: bool = False, width: int = 100, saved: str | None = None
+) -> str:
+    """One line per verdict, wrapped; nothing for no verdict.
+
+    Args:
+        verdicts: of the gate.
+        strict: whether what is inconclusive fails.
+        width: of the terminal.
+        saved: what stopping early saved, in words.
+    """
     told = []
     names = _names_of_verdicts_benchmarks(verdicts)
     for verdict in _ordered(verdicts):
@@ -28,16 +37,24 @@ def render_terminal(verdicts: Sequence[Verdict], *, strict: bool = False, width:
         where = f" ({names[verdict.benchmark]})" if verdict.benchmark is not None and len(names) > 1 else ""
         text = f"{mark:6} {verdict.outcome:12} {visible(verdict.reason)}{visible(where)}"
         told.append(textwrap.fill(text, width, subsequent_indent=" " * 20, break_on_hyphens=False))
-    return lines("\n".join([*told, _counts_in_words(verdicts)])) if verdicts else ""
+    below = [_counts_in_words(verdicts), *_how_it_may_stop(verdicts, saved)]
+    return lines("\n".join([*told, *(textwrap.fill(text, width) for text in below)])) if verdicts else ""
 
 
-def render_markdown(verdicts: Sequence[Verdict], *, strict: bool = False) -> str:
-    """A heading, a summary and a table; nothing for no verdict."""
+def render_markdown(verdicts: Sequence[Verdict], *, strict: bool = False, saved: str | None = None) -> str:
+    """A heading, a summary and a table; nothing for no verdict.
+
+    Args:
+        verdicts: of the gate.
+        strict: whether what is inconclusive fails.
+        saved: what stopping early saved, in words.
+    """
     if not verdicts:
         return ""
     failed = any(verdict.fails(strict=strict) for verdict in verdicts)
     names = _names_of_verdicts_benchmarks(verdicts)
     page = [f"# Gate: {'failed' if failed else 'passed'}", "", f"{_counts_in_words(verdicts)}.", ""]
+    page += [line for told in _how_it_may_stop(verdicts, saved) for line in (f"{told}.", "")]
     page += ["| verdict | model | rule | baseline | now | why |", "| :-- | :-- | :-- | --: | --: | :-- |"]
     for verdict in _ordered(verdicts):
         outcome = f"**{verdict.outcome}**" if verdict.fails(strict=strict) else verdict.outcome
@@ -47,6 +64,17 @@ def render_markdown(verdicts: Sequence[Verdict], *, strict: bool = False) -> str
         cells = [outcome, code(shortened(model, 2 * LONGEST_NAME)), code(shortened(verdict.rule, LONGEST_NAME))]
         page.append(f"| {' | '.join([*cells, *figures, plain(verdict.reason)])} |")
     return "\n".join(page) + "\n"
+
+
+def _how_it_may_stop(verdicts: Sequence[Verdict], saved: str | None) -> list[str]:
+    """By which test, at which level, and what that saved; nothing of a gate that was not allowed to stop early."""
+    levels = {verdict.level for verdict in verdicts if verdict.level is not None}
+    told = [
+        "prompts were judged by bets on signs, in a pinned random order, that may stop at any time: "
+        f"a wrong 'regressed' in at most {level:.1%} of runs"
+        for level in levels
+    ]
+    return told + ([saved] if saved is not None else [])
 
 
 def worst(verdicts: Sequence[Verdict], *, strict: bool = False) -> list[Verdict]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pytest_vdb.analysis.gate import Verdict
+from pytest_vdb.analysis.pinned import saved_in_words
 from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.escaping import shortened, workflow_command
 from pytest_vdb.reporters import gate, markdown
@@ -21,7 +22,9 @@ _LONGEST_REASON = 1_000
 
 def page(verdicts: Sequence[Verdict], board: Leaderboard, *, strict: bool = False) -> str:
     """The gate and the leaderboard below it, as Markdown."""
-    return "\n".join([*filter(None, [gate.render_markdown(verdicts, strict=strict)]), markdown.render(board)])
+    saved = saved_in_words(board.run, (record for row in board.rows for record in row.records))
+    gates = gate.render_markdown(verdicts, strict=strict, saved=saved)
+    return "\n".join([*filter(None, [gates]), markdown.render(board)])
 
 
 def cut(text: str, most: int) -> str:

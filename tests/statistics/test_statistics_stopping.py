@@ -7,7 +7,12 @@ from itertools import product
 import numpy as np
 import pytest
 
-from pytest_vdb.statistics.stopping import anytime_p_values, bounded_e_values, symmetric_e_values
+from pytest_vdb.statistics.stopping import (
+    anytime_p_values,
+    bounded_e_values,
+    evidence_beside_margins,
+    symmetric_e_values,
+)
 
 
 def test_the_game_on_signs_is_fair_over_all_patterns_of_signs():
@@ -72,3 +77,46 @@ def test_a_mean_within_its_margin_is_shown_where_values_have_a_lowest_one():
     assert (anytime_p_values(bounded_e_values(left, null=0.0, lowest=-0.9))[-1] <= 0.05).all()
     rarely = 0.1 - (generator.random((200, 2_000)) < 0.1)  # worse by 0.1 in the mean, all of it by failures
     assert (anytime_p_values(bounded_e_values(rarely, null=0.0, lowest=-0.9))[-1] <= 0.05).mean() <= 0.05
+
+
+def beside(worse, margin: float, *, either: bool = False):
+    columns = worse.shape[1]
+    return evidence_beside_margins(worse, np.full(columns, margin), either=np.full(columns, either))
+
+
+def test_values_that_are_the_same_lie_within_any_margin_after_seven_prompts():
+    within = beside(np.zeros((10, 1)), 0.02).within[:, 0]
+    assert within[5] < 20 <= within[6]
+    assert beside(np.zeros((100, 1)), 0.0).within[-1, 0] == 0  # of no margin nothing can be shown
+
+
+def test_evidence_beside_a_margin_never_falls_and_tells_the_sides_apart():
+    noise = np.random.default_rng(6).normal(0, 1, (100, 3))
+    shown = beside(noise + np.array([3.0, 0.0, -3.0]), 1.0)
+    for side in (shown.beyond, shown.within, shown.better):
+        assert (np.diff(side, axis=0) >= 0).all()
+    assert [side[-1] > 1e3 for side in (shown.beyond[:, 0], shown.within[:, 1], shown.better[:, 2])] == [True] * 3
+    assert (shown.beyond[-1, 1:] < 20).all()
+    assert shown.within[-1, 0] < 20
+
+
+def test_who_calls_either_direction_worse_divides_the_money():
+    worse = np.random.default_rng(7).normal(2.0, 1, (50, 1))
+    one, both = beside(worse, 0.5), beside(worse, 0.5, either=True)
+    assert both.beyond[-1] == pytest.approx(one.beyond[-1] / 2, rel=0.01)
+    assert beside(-worse, 0.5, either=True).beyond == pytest.approx(both.beyond)
+    assert both.better[-1] == 0
+
+
+def test_a_change_of_the_margin_itself_is_rarely_called_smaller_or_larger():
+    worse = np.random.default_rng(8).normal(0.5, 1, (100, 2_000))
+    shown = beside(worse, 0.5)
+    assert (shown.within[-1] >= 20).mean() <= 0.05
+    assert (shown.beyond[-1] >= 20).mean() <= 0.05
+
+
+def test_a_change_that_consists_of_failures_in_a_tenth_of_the_prompts_is_rarely_called_smaller():
+    generator = np.random.default_rng(10)
+    worse = 6.7 * (generator.random((100, 2_000)) < 0.1) + generator.normal(0, 1, (100, 2_000))
+    found = evidence_beside_margins(worse, np.full(2_000, 0.67), either=np.zeros(2_000, dtype=bool), least=29)
+    assert (found.within[-1] >= 20).mean() < 0.07  # in 4.7% no failure is among the first 29
