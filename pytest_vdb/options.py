@@ -97,6 +97,7 @@ FLAGS: tuple[Flag, ...] = (
         "RULES",
         "gates against the baseline, e.g. 'clip_similarity:-2%%,latency:+10%%&0.5s,vbench.*@wan*:-0.01'",
     ),
+    Flag("noise", "FILE", "what `vdb noise --save` wrote: a margin below its noise floor is said before anything runs"),
     Flag("strict", "", "fail on what the prompts at hand cannot tell, too", "no", switch=True),
 )
 
@@ -124,6 +125,8 @@ class Options:
     baseline: str | None
     """An absolute path, `latest`, `branch:NAME` or `history:N`."""
     fail_on: str | None
+    noise: Path | None
+    """What `vdb noise --save` wrote."""
     strict: bool
     budget: int | None
     """Bytes that one input may take once decoded; None: the default."""
@@ -153,6 +156,7 @@ class Options:
             "report": self.report,
             "baseline": self.baseline if of_runs(self.baseline or "") else _path_told(self.baseline, privacy),
             "fail_on": self.fail_on,
+            "noise": self.noise and privacy.path(self.noise),
             "strict": self.strict,
         }
         return {"command": _command(plain), **plain, "offline": self.offline}
@@ -239,6 +243,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         report=str(text["report"]),
         baseline=text["baseline"] if of_runs(text["baseline"] or "") else _as_text(given["baseline"].path()),
         fail_on=text["fail-on"] or project_gate(root / "pyproject.toml"),
+        noise=given["noise"].path(),
         strict=_choice(text["strict"], given["strict"], ("yes", "no")) == "yes",
         budget=_bytes_of(given["budget"]),
         root=root,

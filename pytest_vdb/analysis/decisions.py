@@ -94,15 +94,15 @@ def decide(evidence: Sequence[Evidence]) -> tuple[Judgement, ...]:
             found[at] = plain
         else:
             by_way.setdefault(one.way, []).append(at)
-    levels = _levels(by_way)
+    levels = levels_of(by_way)
     for way, places in by_way.items():
         for at, judgement in zip(places, _WAYS[way]([evidence[at] for at in places], levels[way]), strict=True):
             found[at] = judgement
     return tuple(found)
 
 
-def _levels(ways: Iterable[Way]) -> dict[Way, float]:
-    """The share of each way that is asked."""
+def levels_of(ways: Iterable[Way]) -> dict[Way, float]:
+    """The share of `SIGNIFICANCE` that each way has, of those that a run asks in."""
     asked = list(ways)
     levels = {way: SHARES.get(way, 0.0) for way in asked}
     if asked:

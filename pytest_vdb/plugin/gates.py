@@ -34,6 +34,8 @@ class Gates:
         self.recorder = recorder
         self.verdicts: tuple[Verdict, ...] = ()
         self.strict = False
+        self.warnings: list[str] = []
+        """Margins below their noise floor, known before anything runs."""
         self._baseline: Baseline | None = None
         self._rules: tuple[Rule, ...] = ()
 
@@ -42,13 +44,17 @@ class Gates:
         """Read the baseline and the rules before anything runs: a typo in them must not cost a night.
 
         Raises:
-            pytest.UsageError: the baseline cannot be read, or there is a baseline without rules or rules without it.
+            pytest.UsageError: the baseline cannot be read, or there is a baseline without rules or rules without it;
+                where the user is strict, a margin below its noise floor.
         """
         if not given(self.config, "baseline").text():
-            if self.config.option.vdb_fail_on:
-                raise pytest.UsageError("--vdb-fail-on: there is nothing to compare with\n  give --vdb-baseline=PATH")
+            for name in ("fail-on", "noise"):
+                if getattr(self.config.option, f"vdb_{name.replace('-', '_')}"):
+                    raise pytest.UsageError(
+                        f"--vdb-{name}: there is nothing to compare with\n  give --vdb-baseline=PATH"
+                    )
             return
-        from pytest_vdb.analysis import rules
+        from pytest_vdb.analysis import margins, rules
         from pytest_vdb.results import baselines
 
         options = options_of(self.config)
@@ -58,6 +64,14 @@ class Gates:
             self._rules = rules.parse_rules(options.fail_on or "")
             self._baseline = baselines.find(options.baseline, options.output)
             rules.check_names(self._rules, self._baseline)
+            if self._rules:
+                self.warnings = margins.said_before(
+                    options.noise,
+                    self._baseline,
+                    self._rules,
+                    strict=self.strict,
+                    where=given(self.config, "noise").where,
+                )
         except VdbError as error:
             raise pytest.UsageError(str(error)) from None
         if not self._rules:
@@ -65,6 +79,10 @@ class Gates:
                 "--vdb-baseline: no gate says what may not get worse\n"
                 "  give --vdb-fail-on='latency:+10%', say, or write [tool.vdb.gate] in pyproject.toml"
             )
+
+    def pytest_report_header(self) -> list[str]:
+        """What the gate will not see is said before the night, not after."""
+        return [f"vdb gate: {lines(warning)}" for warning in self.warnings]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: judges what the set metrics added, too
     def pytest_runtestloop(self, session: pytest.Session) -> object:

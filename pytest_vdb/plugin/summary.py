@@ -69,6 +69,8 @@ class Summary:
             _write_lines(terminalreporter, terminal.render(self.board, width=terminalreporter._tw.fullwidth))
         if self.gates.verdicts:
             terminalreporter.section("vdb gates")
+            for warning in self.gates.warnings:
+                _write_lines(terminalreporter, lines(warning))
             _write_lines(terminalreporter, gate.render_terminal(self.gates.verdicts, strict=self.gates.strict))
         for path in self.written:
             if path.suffix == ".html":
