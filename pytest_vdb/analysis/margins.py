@@ -321,8 +321,9 @@ def change_in_words(limit: Limit, amount: float | None) -> str:
     if amount is None:
         return "nothing"
     sign = {"lower": "+", "higher": "-"}.get(floor.better, (rule.sign if rule is not None else "") or "±")
-    is_share = bool(floor.value) and (rule is None or rule.relative is not None)
-    return sign + (percents(amount / abs(floor.value or 1.0)) if is_share else in_unit(floor, amount))
+    share = amount / abs(floor.value) if floor.value and (rule is None or rule.relative is not None) else math.inf
+    is_share = share < 1 or (sign == "+" and math.isfinite(share))  # nothing falls by more than all of it
+    return sign + (percents(share) if is_share else in_unit(floor, amount))
 
 
 def percents(share: float) -> str:

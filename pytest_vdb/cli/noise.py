@@ -230,7 +230,7 @@ def _made(arguments: NoiseArguments, rules: Sequence[Rule]) -> list[Baseline] | 
         OptionError: fewer sessions than workers or seeds in turns.
         RecordError: a session that left no record.
     """
-    turns = max(_LEAST_OF_NOISE, len(arguments.workers), len(arguments.seeds))
+    turns = max(_LEAST_OF_NOISE, max(1, len(arguments.workers)) * max(1, len(arguments.seeds)))
     count = arguments.sessions or turns
     if count < turns:
         mend = f"give --sessions={turns} at least"
@@ -259,13 +259,13 @@ def _made(arguments: NoiseArguments, rules: Sequence[Rule]) -> list[Baseline] | 
 
 
 def _command_of_session(arguments: NoiseArguments, place: int) -> list[str]:
-    """Later options win: the user's over ours, the turns over the user's."""
+    """Later options win: the user's over ours, the turns over the user's. Each seed runs with all workers in turns."""
     ours = ["-q", "--vdb-cache=never", "--vdb-report=none", "--vdb-baseline="]
     turns = [f"--vdb-output={arguments.output}"]
     if arguments.workers:
         turns.append(f"-n{arguments.workers[place % len(arguments.workers)]}")
     if arguments.seeds:
-        turns.append(f"--vdb-seed={arguments.seeds[place % len(arguments.seeds)]}")
+        turns.append(f"--vdb-seed={arguments.seeds[place // max(1, len(arguments.workers)) % len(arguments.seeds)]}")
     return ["run", *ours, *arguments.pytest, *turns]
 
 

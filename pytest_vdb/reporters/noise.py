@@ -160,10 +160,17 @@ def _rules_in_words(judged: Sequence[Limit], width: int) -> list[str]:
     if not judged:
         return []
     known = [limit for limit in judged if limit.is_known]
-    below = sum(limit.below for limit in known)
+    above = [
+        f"{limit.floor.metric} of {limit.floor.model} {_caught_by_rule(limit)}" for limit in known if not limit.below
+    ]
     unknown = f", {len(judged) - len(known)} not known" if len(known) < len(judged) else ""
-    head = f"rules: {len(known) - below} of {len(known)} margins lie above their noise floor, {below} below{unknown}"
-    return ["\n".join(_wrapped_note(line, width) for line in (head, *sentences_of(judged)))]
+    head = f"rules: {len(above)} of {len(known)} margins lie above their noise floor{unknown}"
+    caught = [f"what these catch: {few(above, _MOST_NAMES)}"] if above else []
+    return ["\n".join(_wrapped_note(line, width) for line in (head, *caught, *sentences_of(judged)))]
+
+
+def _caught_by_rule(limit: Limit) -> str:
+    return f"{limit.floor.metric} of {limit.floor.model} {change_in_words(limit, limit.catches)}"
 
 
 def _wrapped_note(text: str, width: int) -> str:
