@@ -87,7 +87,7 @@ def _grouped_alike(sessions: Sequence[Baseline]) -> list[_Alike]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _MetricAlike:
     """One metric of what was measured alike."""
 
     floor: Floor
@@ -127,7 +127,7 @@ def _floors_of_metric(group: _Alike, metric: str, seeds: Sequence[object]) -> li
         way="costs" if first.kind == "performance" else "sets" if of_sets else "prompts",
     )
     tables = tuple(_table_of(of_session, once=once or of_sets) for of_session in stated)
-    asked = _Asked(floor, stated, tables, tuple(seeds))
+    asked = _MetricAlike(floor, stated, tables, tuple(seeds))
     if not found:
         return [asked.cannot(f"no value: {_usual_reason(stated)}")]
     if (barrier := _why_not_alike([record for record, _ in found], measured)) is not None:
@@ -176,7 +176,7 @@ def _usual_reason(stated: Iterable[Iterable[Statement]]) -> str:
 # --- how much they differ ---------------------------------------------------------------------------------------------
 
 
-def _floor_of_cost(asked: _Asked) -> Floor:
+def _floor_of_cost(asked: _MetricAlike) -> Floor:
     """The session is the unit, its median over the prompts that every session has; whatever the seeds."""
     tables = [_by_prompt_alone(table) for table in asked.tables if table]
     shared = _shared(tables)
@@ -200,10 +200,10 @@ def _floor_of_cost(asked: _Asked) -> Floor:
     )
 
 
-_Judged = Callable[[_Asked, Sequence[Sequence[_Table]], Seeds], Floor]
+_Judged = Callable[[_MetricAlike, Sequence[Sequence[_Table]], Seeds], Floor]
 
 
-def _floors_of_quality(asked: _Asked, judged: _Judged) -> list[Floor]:
+def _floors_of_quality(asked: _MetricAlike, judged: _Judged) -> list[Floor]:
     """Of sessions with the same seeds, and of those with other ones where there are any."""
     by_seed: dict[object, list[_Table]] = defaultdict(list)
     for seed, table in zip(asked.seeds, asked.tables, strict=True):
@@ -219,7 +219,7 @@ def _floors_of_quality(asked: _Asked, judged: _Judged) -> list[Floor]:
     ]
 
 
-def _floor_of_prompts(asked: _Asked, groups: Sequence[Sequence[_Table]], seeds: Seeds) -> Floor:
+def _floor_of_prompts(asked: _MetricAlike, groups: Sequence[Sequence[_Table]], seeds: Seeds) -> Floor:
     """The prompt is the unit: how much do the two means of one differ?
 
     Args:
@@ -248,7 +248,7 @@ def _floor_of_prompts(asked: _Asked, groups: Sequence[Sequence[_Table]], seeds: 
     )
 
 
-def _floor_of_sets(asked: _Asked, groups: Sequence[Sequence[_Table]], seeds: Seeds) -> Floor:
+def _floor_of_sets(asked: _MetricAlike, groups: Sequence[Sequence[_Table]], seeds: Seeds) -> Floor:
     """A set of clips is one value; the jackknife's interval says how sure it is."""
     parts = [[value for table in tables for value in table.values()] for tables in groups]
     squares = math.fsum(map(_squares_about_mean, parts))
@@ -309,14 +309,14 @@ def _squares_about_mean(values: Sequence[float]) -> float:
     return math.fsum((value - centre) ** 2 for value in moved)
 
 
-def _too_few_sessions(asked: _Asked) -> str:
+def _too_few_sessions(asked: _MetricAlike) -> str:
     others = sum(not table for table in asked.tables)
     without = f"; the others have no value: {_usual_reason(asked.stated)}" if others else ""
     return f"one session measured it, and two can differ{without}"
 
 
 def _what_is_missing(
-    asked: _Asked, tables: Sequence[Mapping[object, float]], shared: Sequence[object]
+    asked: _MetricAlike, tables: Sequence[Mapping[object, float]], shared: Sequence[object]
 ) -> tuple[str, ...]:
     """Which sessions and prompts do not count, and why."""
     told = []
@@ -328,6 +328,6 @@ def _what_is_missing(
     return tuple(told)
 
 
-def _other_hardware(asked: _Asked) -> tuple[str, ...]:
+def _other_hardware(asked: _MetricAlike) -> tuple[str, ...]:
     devices = sorted({str(r.hardware) for of_session in asked.stated for r, _ in counting(of_session)})
     return (f"on {few(devices)}",) if len(devices) > 1 else ()

@@ -76,7 +76,7 @@ def add_to(commands: Any) -> None:
     printed = noise.add_mutually_exclusive_group()
     printed.add_argument("--json", action="store_true", help="print JSON instead of a table")
     printed.add_argument("--markdown", action="store_true", help="print Markdown instead of a table")
-    noise.set_defaults(command=Command(NoiseArguments, _noise, takes_pytest=True))
+    noise.set_defaults(command=Command(NoiseArguments, _tell_noise, takes_pytest=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def _numbers(flag: str) -> Callable[[str], tuple[int, ...]]:
     return lambda text: tuple(one(part.strip()) for part in text.split(","))
 
 
-def _noise(arguments: NoiseArguments) -> int:
+def _tell_noise(arguments: NoiseArguments) -> int:
     from pytest_vdb.analysis.gate import EXIT_CODES
     from pytest_vdb.analysis.margins import limits_of
     from pytest_vdb.analysis.rules import parse_rules
@@ -142,7 +142,7 @@ def _noise_of(sessions: Sequence[Baseline]) -> Noise:
     from pytest_vdb.analysis.noise import floors_of
     from pytest_vdb.results.noise import Noise
 
-    for told in _told_apart(sessions):
+    for told in _what_may_differ(sessions):
         warn(told)
     floors = floors_of(sessions)
     if not any(floor.between is not None for floor in floors):
@@ -153,7 +153,7 @@ def _noise_of(sessions: Sequence[Baseline]) -> Noise:
     return Noise(run=sessions[0].run, sessions=tuple(session.run.id for session in sessions), floors=floors)
 
 
-def _told_apart(sessions: Sequence[Baseline]) -> list[str]:
+def _what_may_differ(sessions: Sequence[Baseline]) -> list[str]:
     """What may be no noise: sessions of other commits, or of other software."""
     told = []
     commits = {session.run.environment.git_commit for session in sessions}

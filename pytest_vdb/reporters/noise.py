@@ -41,7 +41,7 @@ def render_terminal(noise: Noise, limits: Sequence[Limit], judged: Sequence[Limi
         names = shown_names(limit.floor.benchmark for limit in noisy)
         parts.append(grid([_HEAD, *(_row_of_limit(limit, names) for limit in noisy)], _SIDES, rule_after=1))
     told = [*_exactly_equal(limits), *_unknown_floors(limits), *_remarks_of_floors(limits), *_how_to_read(noisy)]
-    parts += ["\n".join(_wrapped_note(line, width) for line in told), *_rules_in_words(judged, width)]
+    parts += ["\n".join(_wrapped_noise(line, width) for line in told), *_rules_in_words(judged, width)]
     return lines("\n\n".join(filter(None, parts)))
 
 
@@ -160,18 +160,16 @@ def _rules_in_words(judged: Sequence[Limit], width: int) -> list[str]:
     if not judged:
         return []
     known = [limit for limit in judged if limit.is_known]
-    above = [
-        f"{limit.floor.metric} of {limit.floor.model} {_caught_by_rule(limit)}" for limit in known if not limit.below
-    ]
+    above = [_caught_by_rule(limit) for limit in known if not limit.below]
     unknown = f", {len(judged) - len(known)} not known" if len(known) < len(judged) else ""
     head = f"rules: {len(above)} of {len(known)} margins lie above their noise floor{unknown}"
     caught = [f"what these catch: {few(above, _MOST_NAMES)}"] if above else []
-    return ["\n".join(_wrapped_note(line, width) for line in (head, *caught, *sentences_of(judged)))]
+    return ["\n".join(_wrapped_noise(line, width) for line in (head, *caught, *sentences_of(judged)))]
 
 
 def _caught_by_rule(limit: Limit) -> str:
     return f"{limit.floor.metric} of {limit.floor.model} {change_in_words(limit, limit.catches)}"
 
 
-def _wrapped_note(text: str, width: int) -> str:
+def _wrapped_noise(text: str, width: int) -> str:
     return textwrap.fill(visible(text), width, subsequent_indent="  ", break_on_hyphens=False)

@@ -156,8 +156,8 @@ def test_a_margin_below_its_noise_floor_is_said_before_the_night(project, baseli
     project.run_in_subprocess("good", SIX, "--vdb-cache=never").assert_outcomes(passed=6)
     kept = project.path / "noise.json"
     assert main(["noise", "--runs", *map(str, project.runs()), "--save", str(kept)]) == 0
-    gate = (f"--vdb-baseline={baseline}", "--vdb-fail-on=brightness:-2%,latency:+1%&0.001s", f"--vdb-noise={kept}")
-    said = "latency:+1%&0.001s of good lies below its noise floor (*this gate can catch *"
+    gate = (f"--vdb-baseline={baseline}", "--vdb-fail-on=brightness:-2%,throughput:-1%", f"--vdb-noise={kept}")
+    said = "throughput:-1% of good lies below its noise floor (*this gate can catch *"
     for more in ([], ["-q"], ["-n2"]):
         result = project.run_in_subprocess("good", SIX, *gate, *more)
         result.stdout.fnmatch_lines([said])
