@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist, median, stdev
 from typing import TypeVar
@@ -20,6 +20,7 @@ from pytest_vdb.analysis.readings import Statement, counting, is_of_set, is_read
 from pytest_vdb.escaping import few
 from pytest_vdb.records import Baseline, Measurement, Record
 from pytest_vdb.results.noise import Floor, Seeds
+from pytest_vdb.statistics.families import SIGNIFICANCE, holm
 from pytest_vdb.statistics.means import mean_of
 from pytest_vdb.statistics.sessions import spread_of_sessions
 
@@ -27,6 +28,7 @@ Key = TypeVar("Key")
 
 _MOST_UNITS = 100_000
 """Prompts or sessions beyond which nobody asks how many would do."""
+_SHIFTED = "the sessions differ in all prompts together, by more than chance: more prompts would not help"
 _OF_95_PERCENT = NormalDist().inv_cdf(0.975)
 _Table = dict[tuple[str | None, int | None, tuple[tuple[str, str], ...]], float]
 """(prompt, seed, parameters) -> value."""
@@ -40,13 +42,31 @@ def floors_of(sessions: Sequence[Baseline], wanted: Callable[[str, str], bool] |
         wanted: by metric and model, whether it is asked for; None: all are.
     """
     seeds = [session.run.options.get("seed") for session in sessions]
-    found = []
+    found: list[_Found] = []
     for group in _grouped_alike(sessions):
         names = dict.fromkeys(m.name for records in group.records for record in records for m in record.measurements)
         for metric in names:
             if wanted is None or wanted(metric, group.model):
                 found += _floors_of_metric(group, metric, seeds)
-    return tuple(sorted(found, key=lambda floor: (floor.benchmark, floor.model, floor.kind != "quality", floor.metric)))
+    return tuple(sorted(_with_shifts(found), key=lambda f: (f.benchmark, f.model, f.kind != "quality", f.metric)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A floor, and whether its sessions differ as a whole."""
+
+    floor: Floor
+    shifts: tuple[float, ...] = ()
+    """p of "each prompt's difference had either sign with the same chance", of each two sessions in a row."""
+
+
+def _with_shifts(found: Sequence[_Found]) -> Iterator[Floor]:
+    """Where sessions differ in all prompts together, prompts are not the unit, and more of them do not help."""
+    corrected = iter(holm([p for one in found for p in one.shifts]))
+    for one in found:
+        smallest = min((next(corrected) for _ in one.shifts), default=1.0)
+        shifted = (_SHIFTED,) if smallest < SIGNIFICANCE else ()
+        yield replace(one.floor, remarks=(*one.floor.remarks, *shifted)) if shifted else one.floor
 
 
 # --- what was measured alike ------------------------------------------------------------------------------------------
@@ -103,7 +123,7 @@ class _MetricAlike:
         return replace(self.floor, reason=reason)
 
 
-def _floors_of_metric(group: _Alike, metric: str, seeds: Sequence[object]) -> list[Floor]:
+def _floors_of_metric(group: _Alike, metric: str, seeds: Sequence[object]) -> list[_Found]:
     stated = tuple(tuple(Statement.of(record, metric) for record in records) for records in group.records)
     found = [one for of_session in stated for one in counting(of_session)]
     tried = [one.measurement for of_session in stated for one in of_session if one.measurement is not None]
@@ -129,11 +149,11 @@ def _floors_of_metric(group: _Alike, metric: str, seeds: Sequence[object]) -> li
     tables = tuple(_table_of(of_session, once=once or of_sets) for of_session in stated)
     asked = _MetricAlike(floor, stated, tables, tuple(seeds))
     if not found:
-        return [asked.cannot(f"no value: {_usual_reason(stated)}")]
+        return [_Found(asked.cannot(f"no value: {_usual_reason(stated)}"))]
     if (barrier := _why_not_alike([record for record, _ in found], measured)) is not None:
-        return [asked.cannot(barrier)]
+        return [_Found(asked.cannot(barrier))]
     if floor.way == "costs":
-        return [_floor_of_cost(asked)]
+        return [_Found(_floor_of_cost(asked))]
     return _floors_of_quality(asked, _floor_of_sets if of_sets else _floor_of_prompts)
 
 
@@ -200,10 +220,10 @@ def _floor_of_cost(asked: _MetricAlike) -> Floor:
     )
 
 
-_Judged = Callable[[_MetricAlike, Sequence[Sequence[_Table]], Seeds], Floor]
+_Judged = Callable[[_MetricAlike, Sequence[Sequence[_Table]], Seeds], _Found]
 
 
-def _floors_of_quality(asked: _MetricAlike, judged: _Judged) -> list[Floor]:
+def _floors_of_quality(asked: _MetricAlike, judged: _Judged) -> list[_Found]:
     """Of sessions with the same seeds, and of those with other ones where there are any."""
     by_seed: dict[object, list[_Table]] = defaultdict(list)
     for seed, table in zip(asked.seeds, asked.tables, strict=True):
@@ -214,12 +234,13 @@ def _floors_of_quality(asked: _MetricAlike, judged: _Judged) -> list[Floor]:
     if len(by_seed) > 1:
         pooled = [[_mean_table(tables)] for tables in by_seed.values()]
         found.append(judged(asked, [[table for (table,) in pooled]], "other"))
-    return found or [
-        replace(judged(asked, list(by_seed.values()), "same"), between=None, reason=_too_few_sessions(asked))
-    ]
+    if found:
+        return found
+    alone = judged(asked, list(by_seed.values()), "same").floor
+    return [_Found(replace(alone, between=None, reason=_too_few_sessions(asked)))]
 
 
-def _floor_of_prompts(asked: _MetricAlike, groups: Sequence[Sequence[_Table]], seeds: Seeds) -> Floor:
+def _floor_of_prompts(asked: _MetricAlike, groups: Sequence[Sequence[_Table]], seeds: Seeds) -> _Found:
     """The prompt is the unit: how much do the two means of one differ?
 
     Args:
@@ -230,13 +251,13 @@ def _floor_of_prompts(asked: _MetricAlike, groups: Sequence[Sequence[_Table]], s
     parts = [(_matrix(tables, seeds)) for tables in groups]
     parts = [rows for rows in parts if rows and rows[0]]
     if not parts:
-        return replace(asked.cannot("the sessions share no prompt"), seeds=seeds)
+        return _Found(replace(asked.cannot("the sessions share no prompt"), seeds=seeds))
     squares = math.fsum(_squares_about_mean(values) for rows in parts for values in zip(*rows, strict=True))
     degrees = sum((len(rows) - 1) * len(rows[0]) for rows in parts)
     sessions = sum(map(len, parts))
     tables = [table for group in groups for table in group]
     shared = _shared([_by_prompt_alone(table) for table in tables])
-    return replace(
+    floor = replace(
         asked.floor,
         seeds=seeds,
         prompts=min(len(rows[0]) for rows in parts),
@@ -246,16 +267,26 @@ def _floor_of_prompts(asked: _MetricAlike, groups: Sequence[Sequence[_Table]], s
         between=math.sqrt(2 * squares / degrees) if degrees else None,
         remarks=(*_what_is_missing(asked, [_by_prompt_alone(t) for t in tables], shared), *_other_hardware(asked)),
     )
+    return _Found(floor, _shifts_of(parts) if squares and seeds == "same" else ())
 
 
-def _floor_of_sets(asked: _MetricAlike, groups: Sequence[Sequence[_Table]], seeds: Seeds) -> Floor:
+def _shifts_of(parts: Sequence[Sequence[Sequence[float]]]) -> tuple[float, ...]:
+    import numpy as np
+
+    from pytest_vdb.statistics.exchangeable import sign_flip_p_values
+
+    changes = [np.diff(np.array(rows), axis=0).T for rows in parts if len(rows) > 1]
+    return tuple(float(p) for change in changes for p in sign_flip_p_values(change))
+
+
+def _floor_of_sets(asked: _MetricAlike, groups: Sequence[Sequence[_Table]], seeds: Seeds) -> _Found:
     """A set of clips is one value; the jackknife's interval says how sure it is."""
     parts = [[value for table in tables for value in table.values()] for tables in groups]
     squares = math.fsum(map(_squares_about_mean, parts))
     degrees = sum(len(values) - 1 for values in parts)
     measured = [m for of_session in asked.stated for _, m in counting(of_session)]
     errors = [(m.interval[1] - m.interval[0]) / 2 / _OF_95_PERCENT for m in measured if m.interval is not None]
-    return replace(
+    floor = replace(
         asked.floor,
         seeds=seeds,
         prompts=min(m.n for m in measured),
@@ -265,6 +296,7 @@ def _floor_of_sets(asked: _MetricAlike, groups: Sequence[Sequence[_Table]], seed
         between=math.sqrt(2 * squares / degrees) if degrees else None,
         remarks=_other_hardware(asked),
     )
+    return _Found(floor)
 
 
 def _matrix(tables: Sequence[_Table], seeds: Seeds) -> list[list[float]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_vdb.errors import VdbError
-from pytest_vdb.escaping import lines
+from pytest_vdb.escaping import lines, visible
 from pytest_vdb.plugin.cases import SEPARATOR, slug
 from pytest_vdb.plugin.recording import Recorder
 from pytest_vdb.plugin.session import given, options_of
@@ -82,7 +82,7 @@ class Gates:
 
     def pytest_report_header(self) -> list[str]:
         """What the gate will not see is said before the night, not after."""
-        return [f"vdb gate: {lines(warning)}" for warning in self.warnings]
+        return [f"vdb gate: {visible(warning)}" for warning in self.warnings]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: judges what the set metrics added, too
     def pytest_runtestloop(self, session: pytest.Session) -> object:

@@ -70,7 +70,7 @@ class Summary:
         if self.gates.verdicts:
             terminalreporter.section("vdb gates")
             for warning in self.gates.warnings:
-                _write_lines(terminalreporter, lines(warning))
+                _write_lines(terminalreporter, lines(visible(warning)))
             _write_lines(terminalreporter, gate.render_terminal(self.gates.verdicts, strict=self.gates.strict))
         for path in self.written:
             if path.suffix == ".html":

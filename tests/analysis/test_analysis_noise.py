@@ -60,6 +60,19 @@ def test_a_cost_differs_by_the_medians_of_its_sessions():
     assert floor.value == pytest.approx(1.025 * 1.01)
 
 
+def test_sessions_that_differ_in_all_prompts_together_are_told():
+    rng = np.random.default_rng(6)  # of twenty seeds one says so by chance
+    prompts = rng.normal(0.5, 0.2, 12)
+
+    def night(number: int, shift: float) -> Baseline:
+        names = ("sharpness", "spread", "cuts")
+        return session(number, {name: list(prompts + shift + rng.normal(0, 0.01, 12)) for name in names})
+
+    assert [floor.remarks for floor in floors_of([night(0, 0.0), night(1, 0.0)])] == [(), (), ()]
+    told = floors_of([night(0, 0.0), night(1, 0.02)])
+    assert all("differ in all prompts together" in floor.remarks[0] for floor in told)
+
+
 def test_other_seeds_are_a_noise_of_their_own():
     sessions = [
         session(0, {"sharpness": [0.5, 0.6]}, seed=0),
