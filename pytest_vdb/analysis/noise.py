@@ -11,6 +11,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from statistics import NormalDist, median, stdev
 from typing import TypeVar
 
@@ -53,20 +54,33 @@ def floors_of(sessions: Sequence[Baseline], wanted: Callable[[str, str], bool] |
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A floor, and whether its sessions differ as a whole."""
+    """A floor, and from where to where its prompts went."""
 
     floor: Floor
-    shifts: tuple[float, ...] = ()
-    """p of "each prompt's difference had either sign with the same chance", of each two sessions in a row."""
+    moves: tuple[tuple[float, ...], ...] = ()
+    """Of each two sessions in a row with the same seeds: how much each prompt's mean moved."""
 
 
 def _with_shifts(found: Sequence[_Found]) -> Iterator[Floor]:
     """Where sessions differ in all prompts together, prompts are not the unit, and more of them do not help."""
-    corrected = iter(holm([p for one in found for p in one.shifts]))
-    for one in found:
-        smallest = min((next(corrected) for _ in one.shifts), default=1.0)
-        shifted = (_SHIFTED,) if smallest < SIGNIFICANCE else ()
-        yield replace(one.floor, remarks=(*one.floor.remarks, *shifted)) if shifted else one.floor
+    shifted = _shifted_places([(place, moved) for place, one in enumerate(found) for moved in one.moves])
+    for place, one in enumerate(found):
+        yield replace(one.floor, remarks=(*one.floor.remarks, _SHIFTED)) if place in shifted else one.floor
+
+
+def _shifted_places(moves: Sequence[tuple[int, tuple[float, ...]]]) -> set[int]:
+    """Where what moved went one way, more than by chance; corrected for all."""
+    import numpy as np
+
+    from pytest_vdb.statistics.exchangeable import sign_flip_p_values
+
+    p_values: list[tuple[int, float]] = []
+    for prompts in {len(moved) for _, moved in moves}:
+        alike = [(place, moved) for place, moved in moves if len(moved) == prompts]
+        found = sign_flip_p_values(np.array([moved for _, moved in alike]).T)
+        p_values += [(place, float(p)) for (place, _), p in zip(alike, found, strict=True)]
+    corrected = holm([p for _, p in p_values])
+    return {place for (place, _), p in zip(p_values, corrected, strict=True) if p < SIGNIFICANCE}
 
 
 # --- what was measured alike ------------------------------------------------------------------------------------------
@@ -267,16 +281,10 @@ def _floor_of_prompts(asked: _MetricAlike, groups: Sequence[Sequence[_Table]], s
         between=math.sqrt(2 * squares / degrees) if degrees else None,
         remarks=(*_what_is_missing(asked, [_by_prompt_alone(t) for t in tables], shared), *_other_hardware(asked)),
     )
-    return _Found(floor, _shifts_of(parts) if squares and seeds == "same" else ())
-
-
-def _shifts_of(parts: Sequence[Sequence[Sequence[float]]]) -> tuple[float, ...]:
-    import numpy as np
-
-    from pytest_vdb.statistics.exchangeable import sign_flip_p_values
-
-    changes = [np.diff(np.array(rows), axis=0).T for rows in parts if len(rows) > 1]
-    return tuple(float(p) for change in changes for p in sign_flip_p_values(change))
+    moved = [
+        tuple(after - before for before, after in zip(*two, strict=True)) for rows in parts for two in pairwise(rows)
+    ]
+    return _Found(floor, tuple(moved) if squares and seeds == "same" else ())
 
 
 def _floor_of_sets(asked: _MetricAlike, groups: Sequence[Sequence[_Table]], seeds: Seeds) -> _Found:
@@ -342,9 +350,14 @@ def _squares_about_mean(values: Sequence[float]) -> float:
 
 
 def _too_few_sessions(asked: _MetricAlike) -> str:
-    others = sum(not table for table in asked.tables)
-    without = f"; the others have no value: {_usual_reason(asked.stated)}" if others else ""
+    without = f"; the others have no value: {_why_without(asked)}" if not all(asked.tables) else ""
     return f"one session measured it, and two can differ{without}"
+
+
+def _why_without(asked: _MetricAlike) -> str:
+    """Why sessions have no value at all."""
+    empty = [stated for stated, table in zip(asked.stated, asked.tables, strict=True) if not table]
+    return _usual_reason(empty) if any(empty) else "it was not run there"
 
 
 def _what_is_missing(
@@ -353,7 +366,7 @@ def _what_is_missing(
     """Which sessions and prompts do not count, and why."""
     told = []
     if lost := sum(not table for table in asked.tables):
-        told.append(f"{lost} of {len(asked.tables)} sessions without a value ({_usual_reason(asked.stated)})")
+        told.append(f"{lost} of {len(asked.tables)} sessions without a value ({_why_without(asked)})")
     every = {prompt for table in tables for prompt in table}
     if gone := len(every) - len(shared):
         told.append(f"{gone} of {len(every)} prompts not in every session ({_usual_reason(asked.stated)})")

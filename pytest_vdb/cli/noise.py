@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +147,8 @@ def _noise_of(sessions: Sequence[Baseline]) -> Noise:
         warn(told)
     floors = floors_of(sessions)
     if not any(floor.between is not None for floor in floors):
-        why = floors[0].reason if floors else "nothing was measured by real networks"
+        reasons = Counter(floor.reason for floor in floors)
+        why = reasons.most_common(1)[0][0] if floors else "nothing was measured by real networks"
         where = ", ".join(session.run.id for session in sessions)
         mend = "give sessions of the same models, prompts, recipes and hardware"
         raise RecordError(f"nothing was measured twice: {why}", where=where, mend=mend)
@@ -246,6 +248,8 @@ def _made(arguments: NoiseArguments, rules: Sequence[Rule]) -> list[Baseline] | 
             if status not in _ENDED_WITH_RECORDS:
                 warn(f"session {place + 1} ended with {status}, so there is no noise to tell")
                 return status
+            if status:
+                warn(f"session {place + 1}: not all of its tests passed; what they measured counts")
             folders.append(_new_run(before, arguments.output))
             sessions.append(_read_session(folders[-1]))
             if place == 0:

@@ -161,8 +161,9 @@ def _rules_in_words(judged: Sequence[Limit], width: int) -> list[str]:
         return []
     known = [limit for limit in judged if limit.is_known]
     above = [_caught_by_rule(limit) for limit in known if not limit.below]
-    unknown = f", {len(judged) - len(known)} not known" if len(known) < len(judged) else ""
-    head = f"rules: {len(above)} of {len(known)} margins lie above their noise floor{unknown}"
+    unknown = f"no noise floor is known of {len(judged) - len(known)}"
+    told = [f"{len(above)} of {len(known)} margins lie above their noise floor"] if known else []
+    head = f"rules: {'; '.join([*told, *([unknown] if len(known) < len(judged) else [])])}"
     caught = [f"what these catch: {few(above, _MOST_NAMES)}"] if above else []
     return ["\n".join(_wrapped_noise(line, width) for line in (head, *caught, *sentences_of(judged)))]
 

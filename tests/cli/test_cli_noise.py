@@ -121,6 +121,22 @@ def test_the_gate_of_the_project_is_asked_where_no_rule_is_given(capsys):
     assert "measured nothing that these rules name: steady_latency:+1%" in said.err
 
 
+def test_runs_of_other_models_share_nothing(capsys):
+    folder = Path(run(2))
+    records = (folder / "records.jsonl").read_text()
+    (folder / "records.jsonl").write_text(records.replace('"model":"a"', '"model":"b"'))
+    assert noise("--runs", run(1), str(folder)) == 1
+    assert "one session measured it, and two can differ; the others have no value: it was not run there" in (
+        capsys.readouterr().err
+    )
+
+
+def test_what_no_noise_is_known_of_is_counted_apart(capsys):
+    assert noise("--runs", run(1), run(2, hardware="H100"), "--fail-on", "latency:+1%,sharpness:-1%") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "rules: 1 of 1 margins lie above their noise floor; no noise floor is known of 1" in shown
+
+
 def test_runs_of_other_commits_or_libraries_are_told(capsys):
     assert noise("--runs", run(1), run(2, 1.1, git_commit="fedcba9876543210")) == 0
     assert "2 commits (0123456789, fedcba9876)" in capsys.readouterr().err
