@@ -350,11 +350,11 @@ def _squares_about_mean(values: Sequence[float]) -> float:
 
 
 def _too_few_sessions(asked: _MetricAlike) -> str:
-    without = f"; the others have no value: {_why_without(asked)}" if not all(asked.tables) else ""
+    without = f"; the others have no value: {_why_sessions_are_empty(asked)}" if not all(asked.tables) else ""
     return f"one session measured it, and two can differ{without}"
 
 
-def _why_without(asked: _MetricAlike) -> str:
+def _why_sessions_are_empty(asked: _MetricAlike) -> str:
     """Why sessions have no value at all."""
     empty = [stated for stated, table in zip(asked.stated, asked.tables, strict=True) if not table]
     return _usual_reason(empty) if any(empty) else "it was not run there"
@@ -366,7 +366,7 @@ def _what_is_missing(
     """Which sessions and prompts do not count, and why."""
     told = []
     if lost := sum(not table for table in asked.tables):
-        told.append(f"{lost} of {len(asked.tables)} sessions without a value ({_why_without(asked)})")
+        told.append(f"{lost} of {len(asked.tables)} sessions without a value ({_why_sessions_are_empty(asked)})")
     every = {prompt for table in tables for prompt in table}
     if gone := len(every) - len(shared):
         told.append(f"{gone} of {len(every)} prompts not in every session ({_usual_reason(asked.stated)})")

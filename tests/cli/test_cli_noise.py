@@ -131,6 +131,22 @@ def test_runs_of_other_models_share_nothing(capsys):
     )
 
 
+@pytest.mark.parametrize("shape", [[], ["--markdown"], ["--json"]])
+def test_a_name_from_outside_is_shown_and_not_obeyed(capsys, shape):
+    runs = [run(1), run(2, 1.1)]
+    for folder in runs:
+        path = Path(folder) / "records.jsonl"
+        hostile = json.dumps("::error::\x1b[31m\u202ea|b\n::error::c")
+        path.write_text(path.read_text().replace('"model":"a"', f'"model":{hostile}'))
+    assert noise("--runs", *runs, "--fail-on", "latency:+1%", "--save", "noise.json", *shape) == 0
+    assert main(["gate", runs[1], "--baseline", runs[0], "--fail-on", "latency:+1%", "--noise", "noise.json"]) == 0
+    said = capsys.readouterr()
+    for line in (said.out + said.err).splitlines():
+        assert not line.startswith("::")
+        assert "\x1b" not in line
+        assert "\u202e" not in line
+
+
 def test_what_no_noise_is_known_of_is_counted_apart(capsys):
     assert noise("--runs", run(1), run(2, hardware="H100"), "--fail-on", "latency:+1%,sharpness:-1%") == 0
     shown = " ".join(capsys.readouterr().out.split())
