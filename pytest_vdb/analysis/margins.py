@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
 
+from pytest_vdb.analysis.benchmarks import shown_names
 from pytest_vdb.analysis.decisions import BETWEEN_SESSIONS, levels_of
 from pytest_vdb.analysis.noise import floors_of
 from pytest_vdb.analysis.readings import EXACT_COSTS
@@ -29,6 +30,8 @@ from pytest_vdb.statistics.verdicts import POWER, smallest_change
 
 _MOST_UNITS = 100_000
 """Prompts or sessions beyond which nobody asks how many would do."""
+_MOST_SAID = 8
+"""Margins that are told before a gate begins, one by one."""
 _BEYOND_NUMBERS = 700.0
 """Logarithms of ratios that are no number any more."""
 
@@ -255,7 +258,7 @@ def said_before(kept: Path | None, baseline: Baseline, rules: Sequence[Rule], *,
     if kept is None:
         if len(baseline.history) + 1 < LEAST_SESSIONS:
             return []
-        return sentences_of(limits_of_gate(None, baseline, rules))
+        return _first_few(sentences_of(limits_of_gate(None, baseline, rules)))
     limits = limits_of_gate(load_noise(kept), baseline, rules)
     below = sentences_of(limits)
     if below and strict:
@@ -263,18 +266,29 @@ def said_before(kept: Path | None, baseline: Baseline, rules: Sequence[Rule], *,
         mend = "widen the margin, take more prompts or earlier sessions, or do not be strict"
         raise OptionError(f"{below[0]}{more}", where=where, mend=mend)
     unknown = dict.fromkeys(f"{limit.floor.metric} of {limit.floor.model}" for limit in limits if not limit.is_known)
-    return [*below, f"{kept.name} has no noise floor of {few(list(unknown))}"] if unknown else below
+    told = _first_few(below)
+    return [*told, f"{kept.name} has no noise floor of {few(list(unknown))}"] if unknown else told
 
 
-def sentence(limit: Limit) -> str | None:
+def _first_few(below: list[str]) -> list[str]:
+    """A header is no report."""
+    left = len(below) - _MOST_SAID
+    return [*below[:_MOST_SAID], f"{left} more margins lie below their noise floor"] if left > 1 else below
+
+
+def sentence(limit: Limit, *, where: str = "") -> str | None:
     """`latency:+1% of wan lies below its noise floor (±3.2% between sessions): this gate can catch +6% or more`.
 
     None: the margin lies above it, or nobody knows.
+
+    Args:
+        limit: of a rule.
+        where: what to add to the model's name: the benchmark, where there are several.
     """
     floor, rule = limit.floor, limit.rule
     if not limit.below or rule is None:
         return None
-    subject = f"{floor.metric}:{rule.allowance} of {floor.model}"
+    subject = f"{floor.metric}:{rule.allowance} of {floor.model}{where}"
     if limit.too_few:
         could = f"; {limit.needed:,} could" if limit.needed is not None else ""
         return f"{subject}: {_prompts_in_words(floor.prompts)} can show no change at all{could}"
@@ -285,7 +299,9 @@ def sentence(limit: Limit) -> str | None:
 
 def sentences_of(limits: Sequence[Limit]) -> list[str]:
     """One per margin that lies below its noise floor."""
-    return [told for limit in limits if (told := sentence(limit)) is not None]
+    names = shown_names(limit.floor.benchmark for limit in limits)
+    told = (sentence(limit, where=f" ({names[limit.floor.benchmark]})" if len(names) > 1 else "") for limit in limits)
+    return [one for one in told if one is not None]
 
 
 def _noise_in_words(limit: Limit) -> str:

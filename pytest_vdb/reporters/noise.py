@@ -160,7 +160,8 @@ def _rules_in_words(judged: Sequence[Limit], width: int) -> list[str]:
     if not judged:
         return []
     known = [limit for limit in judged if limit.is_known]
-    above = [_caught_by_rule(limit) for limit in known if not limit.below]
+    names = shown_names(limit.floor.benchmark for limit in judged)
+    above = [_caught_by_rule(limit, names) for limit in known if not limit.below]
     unknown = f"no noise floor is known of {len(judged) - len(known)}"
     told = [f"{len(above)} of {len(known)} margins lie above their noise floor"] if known else []
     head = f"rules: {'; '.join([*told, *([unknown] if len(known) < len(judged) else [])])}"
@@ -168,8 +169,10 @@ def _rules_in_words(judged: Sequence[Limit], width: int) -> list[str]:
     return ["\n".join(_wrapped_noise(line, width) for line in (head, *caught, *sentences_of(judged)))]
 
 
-def _caught_by_rule(limit: Limit) -> str:
-    return f"{limit.floor.metric} of {limit.floor.model} {change_in_words(limit, limit.catches)}"
+def _caught_by_rule(limit: Limit, names: dict[str, str]) -> str:
+    floor = limit.floor
+    where = f" ({names[floor.benchmark]})" if len(names) > 1 else ""
+    return f"{floor.metric} of {floor.model}{where} {change_in_words(limit, limit.catches)}"
 
 
 def _wrapped_noise(text: str, width: int) -> str:

@@ -11,7 +11,7 @@ from sessions_alike import session
 
 from pytest_vdb.analysis.decisions import decide, evidence_of_cost
 from pytest_vdb.analysis.gate import judge
-from pytest_vdb.analysis.margins import Limit, limits_of, limits_of_gate, said_before, sentence
+from pytest_vdb.analysis.margins import Limit, limits_of, limits_of_gate, said_before, sentence, sentences_of
 from pytest_vdb.analysis.noise import floors_of
 from pytest_vdb.analysis.rules import parse_rules
 from pytest_vdb.errors import OptionError, RecordError
@@ -156,6 +156,15 @@ def test_beyond_all_numbers_is_no_number():
     assert "can catch +–" in sentence(only(replace(COST, between=1e6), "latency:+10%"))
 
 
+def test_of_several_benchmarks_each_is_told():
+    both = [replace(COST, between=0.1), replace(COST, between=0.1, benchmark="t.py::test_efficiency")]
+    told = sentences_of(limits_of(both, parse_rules("latency:+1%")))
+    assert [one.partition(" lies")[0] for one in told] == [
+        "latency:+1% of wan (test_generation)",
+        "latency:+1% of wan (test_efficiency)",
+    ]
+
+
 # before the night
 
 RULES = parse_rules("sharpness:-2%,latency:+10%")
@@ -203,6 +212,14 @@ def test_the_noise_of_something_else_says_nothing(tmp_path, change):
     other = night(9, 10.0, **change)
     told = said_before(tmp_path / "noise.json", other, parse_rules("latency:+10%"), strict=True, where="--noise")
     assert told == [f"noise.json has no noise floor of latency of {change.get('model', 'wan')}"]
+
+
+def test_a_header_is_no_report(tmp_path):
+    nights = [session(n, {f"spread{at}": [0.5 + n, 0.6, 0.7] for at in range(12)}) for n in range(2)]
+    save_noise(noise_of(*nights), tmp_path / "noise.json")
+    told = said_before(tmp_path / "noise.json", nights[0], parse_rules("spread*:-1%"), strict=False, where="--noise")
+    assert len(told) == 9
+    assert told[-1] == "4 more margins lie below their noise floor"
 
 
 def test_a_file_that_is_none_is_refused(tmp_path):
