@@ -128,12 +128,17 @@ def _place_of_floor(floor: Floor) -> tuple[object, ...]:
 
 def _limits_together(asked: Sequence[tuple[Floor, Rule, int]]) -> tuple[Limit, ...]:
     """At the gate's level, Holm's or better: the first of all rules that are tested in one way."""
-    counts = Counter(floor.way for floor, _, _ in asked)
+    counts = Counter(floor.way for floor, rule, _ in asked for _ in range(_directions(floor, rule)))
     levels = levels_of(counts)
     return tuple(
         _limit(floor, rule, earlier=earlier, level=levels[floor.way], family=counts[floor.way])
         for floor, rule, earlier in asked
     )
+
+
+def _directions(floor: Floor, rule: Rule) -> int:
+    """In which the gate looks: both, where neither is better and the rule does not say which is worse."""
+    return 2 if floor.better == "neutral" and not rule.sign else 1
 
 
 def _limit(floor: Floor, rule: Rule | None, *, earlier: int, level: float, family: int = 1) -> Limit:
@@ -203,7 +208,7 @@ def _limit_of_cost(limit: Limit, level: float) -> Limit:
     return replace(
         limit,
         smallest=as_change(reach),
-        catches=as_change(allowed + reach),
+        catches=None if math.isinf(allowed) else as_change(allowed + reach),  # no rate falls by all of it
         below=below,
         needed=_first_that(would_do) if below and allowed > 0 else None,
     )

@@ -97,6 +97,18 @@ def test_more_rules_need_a_larger_change():
     assert crowd.catches == pytest.approx(crowd.smallest + 0.01)
 
 
+def test_a_metric_of_which_either_way_is_worse_counts_twice():
+    neutral = replace(FLOOR, better="neutral")
+    assert only(neutral, "sharpness:2%").smallest > only(neutral, "sharpness:-2%").smallest
+    assert only(neutral, "sharpness:+2%").smallest == only(FLOOR, "sharpness:-2%").smallest
+
+
+def test_a_rate_that_may_fall_by_all_of_it_catches_nothing():
+    limit = only(replace(COST, better="higher", between=0.1), "latency:-100%")
+    assert limit.catches is None
+    assert not limit.below
+
+
 def test_an_exact_cost_has_no_noise_and_one_session_is_enough():
     limit = only(replace(COST, metric="peak_memory_allocated", unit="MiB", between=0.0, sessions=1), "peak*:+1%")
     assert limit.catches == pytest.approx(4.0)  # a cost's floor
