@@ -97,6 +97,7 @@ FLAGS: tuple[Flag, ...] = (
         "RULES",
         "gates against the baseline, e.g. 'clip_similarity:-2%%,latency:+10%%&0.5s,vbench.*@wan*:-0.01'",
     ),
+    Flag("noise", "FILE", "what `vdb noise --save` wrote: a margin below its noise floor is said before anything runs"),
     Flag("strict", "", "fail on what the prompts at hand cannot tell, too", "no", switch=True),
     Flag(
         "stop-when-decided",
@@ -131,6 +132,8 @@ class Options:
     baseline: str | None
     """An absolute path, `latest`, `branch:NAME` or `history:N`."""
     fail_on: str | None
+    noise: Path | None
+    """What `vdb noise --save` wrote."""
     strict: bool
     stop_when_decided: bool
     """As given; see `may_stop`."""
@@ -167,6 +170,7 @@ class Options:
             "report": self.report,
             "baseline": self.baseline if of_runs(self.baseline or "") else _path_told(self.baseline, privacy),
             "fail_on": self.fail_on,
+            "noise": self.noise and privacy.path(self.noise),
             "strict": self.strict,
             "stop_when_decided": self.stop_when_decided,
         }
@@ -254,6 +258,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         report=str(text["report"]),
         baseline=text["baseline"] if of_runs(text["baseline"] or "") else _as_text(given["baseline"].path()),
         fail_on=text["fail-on"] or project_gate(root / "pyproject.toml"),
+        noise=given["noise"].path(),
         strict=_is_on(given["strict"]),
         stop_when_decided=_is_on(given["stop-when-decided"]),
         budget=_bytes_of(given["budget"]),

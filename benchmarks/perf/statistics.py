@@ -2,8 +2,9 @@
 
     python benchmarks/perf/statistics.py                     # every table: about twenty minutes of one core
     python benchmarks/perf/statistics.py --draws 200         # shorter: about three minutes, and coarser
-    python benchmarks/perf/statistics.py alarms ranks        # some of: alarms, power, few_prompts, bars, differences,
-                                                             # margins, ranks, stopping, costs, histories, steps, speed
+    python benchmarks/perf/statistics.py alarms ranks        # some of: alarms, power, few_prompts, catches, bars,
+                                                             # differences, margins, ranks, stopping, costs, histories,
+                                                             # steps, speed
 
 Prints the Markdown tables of `docs/statistics.md`. Seeds are fixed; figures in per cent of the draws.
 """
@@ -37,9 +38,10 @@ from pytest_vdb.statistics.changes import Change, changed_p_values, changes
 from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
 from pytest_vdb.statistics.families import holm
 from pytest_vdb.statistics.intervals import UNBOUNDED, Bounds, bounds_of_differences, mean_intervals, mean_p_values
-from pytest_vdb.statistics.sessions import prediction_interval, ratio_of_blocks
+from pytest_vdb.statistics.sessions import prediction_interval, ratio_of_blocks, smallest_ratio
 from pytest_vdb.statistics.stopping import Shown, anytime_p_values, evidence_beside_margins, symmetric_e_values
-from pytest_vdb.statistics.together import turned_p_values
+from pytest_vdb.statistics.together import reachable_level, turned_p_values
+from pytest_vdb.statistics.verdicts import smallest_change
 
 Values = NDArray[np.float64]
 METRICS = 20
@@ -53,6 +55,7 @@ def main() -> None:
             alarms,
             power,
             few_prompts,
+            catches,
             bars,
             differences,
             margins,
@@ -228,6 +231,38 @@ def few_prompts(draws: int) -> None:
 # --- where a mean lies ------------------------------------------------------------------------------------------------
 
 LEVEL_SIZES = (3, 5, 8, 12, 30, 100, 200)
+
+
+def catches(draws: int) -> None:
+    """The least change that `vdb noise` says the gate catches, with the power of 80% that it states."""
+    heading("The least change that `vdb noise` says a gate catches, normal differences: caught in (80 is meant)")
+    sizes = (5, 6, 8, 12, 30, 100)
+    table_head("rules", [f"{n} prompts" for n in sizes])
+    rng = np.random.default_rng(22)
+    for rules in (1, 4, METRICS):
+        row(str(rules), [share(smallest_found(rng, n, rules, draws // 4)) for n in sizes])
+    print()
+    sessions = (5, 7, 10, 30)
+    table_head("costs, level", [f"{n} earlier sessions" for n in sessions])
+    for level in (0.05, 0.005):
+        row(f"{100 * level:g}%", [share(smallest_ratio_found(rng, n, level, draws)) for n in sessions])
+
+
+def smallest_found(rng: np.random.Generator, prompts: int, rules: int, draws: int) -> NDArray[np.bool_]:
+    """Whether the one rule is found whose metric got worse by that much."""
+    level = reachable_level(SIGNIFICANCE, prompts) / rules
+    change = smallest_change(1.0, prompts, confidence=1 - level)
+    worse = rng.normal(size=(draws, prompts, rules))
+    worse[:, :, 0] += change
+    return np.array([turned_p_values(one)[0] < SIGNIFICANCE for one in worse])
+
+
+def smallest_ratio_found(rng: np.random.Generator, earlier: int, level: float, draws: int) -> NDArray[np.bool_]:
+    """Whether a night that is slower by that much lies above the prediction interval of earlier ones."""
+    nights = rng.normal(0, 0.05, (draws, earlier + 1))
+    nights[:, -1] += smallest_ratio(0.05, earlier, confidence=1 - level)
+    reach = stdtrit(earlier - 1, 1 - level) * nights[:, :-1].std(axis=1, ddof=1) * np.sqrt(1 + 1 / earlier)
+    return np.asarray(nights[:, -1] - nights[:, :-1].mean(axis=1) > reach)
 
 
 def bars(draws: int) -> None:

@@ -113,7 +113,7 @@ def decide(evidence: Sequence[Evidence], *, bets_among: int | None = None) -> tu
             found[at] = plain
         else:
             by_way.setdefault(one.way, []).append(at)
-    levels = _levels(by_way)
+    levels = levels_of(by_way)
     if bets_among is not None and (places := by_way.pop("prompts", [])):
         bets = [bets_on(evidence[at]) for at in places]
         for at, judgement in zip(places, judge_bets(bets, bets_among), strict=True):
@@ -124,8 +124,8 @@ def decide(evidence: Sequence[Evidence], *, bets_among: int | None = None) -> tu
     return tuple(found)
 
 
-def _levels(ways: Iterable[Way]) -> dict[Way, float]:
-    """The share of each way that is asked."""
+def levels_of(ways: Iterable[Way]) -> dict[Way, float]:
+    """The share of `SIGNIFICANCE` that each way has, of those that a run asks in."""
     asked = list(ways)
     levels = {way: SHARES.get(way, 0.0) for way in asked}
     if asked:

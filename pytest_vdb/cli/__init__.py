@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given[:1] == ["run"]:  # everything behind `run` is pytest's, also --help and signals
             return runs.run(given[1:])
-        options = _parser().parse_args(given)
+        options = _options(given)
         refused = options.command.refused
         with contextlib.nullcontext() if options.command.hears_signals else stopping.signals_that_stop():
             status = _exit_status(vars(options))
@@ -49,6 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         _leave(status)
     return status
+
+
+def _options(given: Sequence[str]) -> Any:
+    """What argparse read, and what it left to pytest where a command starts sessions."""
+    parser = _parser()
+    options, left = parser.parse_known_args(given)
+    if options.command.takes_pytest:
+        options.pytest = [argument for place, argument in enumerate(left) if place or argument != "--"]
+    elif left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return options
 
 
 def _exit_status(given: dict[str, Any]) -> int:

@@ -19,6 +19,8 @@ class Command(Generic[A]):
     """Returns the exit status."""
     refused: int = 1
     """The exit status where it ends in an error that is said."""
+    takes_pytest: bool = False
+    """Whether what its parser does not know is pytest's: its field `pytest`."""
     hears_signals: bool = False
     """Whether it is a session of pytest, which ends by signals in its own way."""
 

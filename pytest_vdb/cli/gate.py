@@ -52,6 +52,8 @@ def _add_gate(commands: Any) -> None:
     gate.add_argument("--baseline", required=True, metavar="WHAT", help=what)
     rules = "e.g. 'clip_similarity:-2%%,latency@wan*:+10%%&0.5s' (default: [tool.vdb.gate] of pyproject.toml)"
     gate.add_argument("--fail-on", dest="rules", metavar="RULES", help=rules)
+    floor = "what vdb noise --save wrote: says which margins lie below their noise floor; with --strict refuses them"
+    gate.add_argument("--noise", type=expanded, metavar="FILE", help=floor)
     gate.add_argument("--strict", action="store_true", help="fail on what the prompts at hand cannot tell, too")
     gate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     gate.add_argument("-o", "--output", type=expanded, metavar="FILE", help="also write it as Markdown")
@@ -65,6 +67,7 @@ class GateArguments:
     run: Path
     baseline: str
     rules: str | None
+    noise: Path | None
     strict: bool
     json: bool
     output: Path | None
@@ -76,30 +79,38 @@ def _gate(arguments: GateArguments) -> int:
 
     if arguments.output is not None:
         files.check_writable(arguments.output)
-    verdicts = judged(arguments.run, arguments.baseline, arguments.rules)
+    strict = arguments.strict
+    verdicts = judged(arguments.run, arguments.baseline, arguments.rules, noise=arguments.noise, strict=strict)
     if arguments.output is not None:
-        files.write(arguments.output, gate.render_markdown(verdicts, strict=arguments.strict))
+        files.write(arguments.output, gate.render_markdown(verdicts, strict=strict))
         warn(arguments.output)
     if arguments.json:
-        print_json([_for_programs(verdict, strict=arguments.strict) for verdict in verdicts])
+        print_json([_for_programs(verdict, strict=strict) for verdict in verdicts])
     else:
         width = min(_WIDEST, shutil.get_terminal_size((100, 24)).columns)
-        show(gate.render_terminal(verdicts, strict=arguments.strict, width=width))
-    return exit_code(verdicts, strict=arguments.strict)
+        show(gate.render_terminal(verdicts, strict=strict, width=width))
+    return exit_code(verdicts, strict=strict)
 
 
-def judged(run_folder: Path, baseline_name: str, rules_text: str | None) -> tuple[Verdict, ...]:
+def judged(
+    run_folder: Path, baseline_name: str, rules_text: str | None, *, noise: Path | None = None, strict: bool = False
+) -> tuple[Verdict, ...]:
     """The verdicts on a run that exists; what could not be read of it or of its baseline is said on stderr.
+
+    So is, before it is judged, which margins lie below their noise floor.
 
     Args:
         run_folder: a run's folder, `run.json` or `records.jsonl`.
         baseline_name: as `--vdb-baseline` takes it.
         rules_text: as `--vdb-fail-on` takes it; nothing: those of the project.
+        noise: what `vdb noise --save` wrote.
+        strict: whether a margin below its floor there is refused.
 
     Raises:
-        OptionError: no rule, or one that cannot be read.
-        RecordError: the run or the baseline cannot be read as one.
+        OptionError: no rule, or one that cannot be read; where strict, a margin below its noise floor.
+        RecordError: the run, the baseline or the noise floor cannot be read as one.
     """
+    from pytest_vdb.analysis import margins
     from pytest_vdb.analysis.gate import judge
     from pytest_vdb.analysis.rules import check_names, parse_rules
     from pytest_vdb.results import baselines, journal
@@ -114,6 +125,8 @@ def judged(run_folder: Path, baseline_name: str, rules_text: str | None) -> tupl
     for warning in (*warnings, *baseline.warnings):
         warn(warning)
     check_names(rules, baseline, where="--fail-on")
+    for warning in margins.said_before(noise, baseline, rules, strict=strict, where="--noise"):
+        warn(warning)
     return judge(records, run, baseline, rules)
 
 

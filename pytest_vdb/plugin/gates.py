@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_vdb.errors import VdbError
-from pytest_vdb.escaping import lines
+from pytest_vdb.escaping import lines, visible
 from pytest_vdb.plugin.cases import SEPARATOR, slug
 from pytest_vdb.plugin.recording import Recorder
 from pytest_vdb.plugin.session import given, options_of
@@ -34,6 +34,8 @@ class Gates:
         self.recorder = recorder
         self.verdicts: tuple[Verdict, ...] = ()
         self.strict = False
+        self.warnings: list[str] = []
+        """Margins below their noise floor, known before anything runs."""
         self.baseline: Baseline | None = None
         self.rules: tuple[Rule, ...] = ()
         self.obstacles: tuple[str, ...] = ()
@@ -44,18 +46,22 @@ class Gates:
         """Read the baseline and the rules before anything runs: a typo in them must not cost a night.
 
         Raises:
-            pytest.UsageError: the baseline cannot be read, or there is a baseline without rules or rules without it.
+            pytest.UsageError: the baseline cannot be read, or there is a baseline without rules or rules without it;
+                where the user is strict, a margin below its noise floor.
         """
         if not given(self.config, "baseline").text():
-            if self.config.option.vdb_fail_on:
-                raise pytest.UsageError("--vdb-fail-on: there is nothing to compare with\n  give --vdb-baseline=PATH")
+            for name in ("fail-on", "noise"):
+                if getattr(self.config.option, f"vdb_{name.replace('-', '_')}"):
+                    raise pytest.UsageError(
+                        f"--vdb-{name}: there is nothing to compare with\n  give --vdb-baseline=PATH"
+                    )
             if self.config.option.vdb_stop_when_decided:
                 raise pytest.UsageError(
                     "--vdb-stop-when-decided: there is no gate that could decide\n"
                     "  give --vdb-baseline=PATH and --vdb-fail-on='sharpness:-2%', say"
                 )
             return
-        from pytest_vdb.analysis import rules
+        from pytest_vdb.analysis import margins, rules
         from pytest_vdb.results import baselines
 
         options = options_of(self.config)
@@ -65,6 +71,14 @@ class Gates:
             self.rules = rules.parse_rules(options.fail_on or "")
             self.baseline = baselines.find(options.baseline, options.output)
             rules.check_names(self.rules, self.baseline)
+            if self.rules:
+                self.warnings = margins.said_before(
+                    options.noise,
+                    self.baseline,
+                    self.rules,
+                    strict=self.strict,
+                    where=given(self.config, "noise").where,
+                )
         except VdbError as error:
             raise pytest.UsageError(str(error)) from None
         if options.may_stop:
@@ -76,6 +90,10 @@ class Gates:
                 "--vdb-baseline: no gate says what may not get worse\n"
                 "  give --vdb-fail-on='latency:+10%', say, or write [tool.vdb.gate] in pyproject.toml"
             )
+
+    def pytest_report_header(self) -> list[str]:
+        """What the gate will not see is said before the night, not after."""
+        return [f"vdb gate: {visible(warning)}" for warning in self.warnings]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # outermost: judges what the set metrics added, too
     def pytest_runtestloop(self, session: pytest.Session) -> object:

@@ -70,6 +70,8 @@ class Summary:
             _write_lines(terminalreporter, terminal.render(self.board, width=terminalreporter._tw.fullwidth))
         if self.gates.verdicts:
             terminalreporter.section("vdb gates")
+            for warning in self.gates.warnings:
+                _write_lines(terminalreporter, lines(visible(warning)))
             saved = saved_in_words(self.recorder.started_run(), self.recorder.latest())
             told = gate.render_terminal(self.gates.verdicts, strict=self.gates.strict, saved=saved)
             _write_lines(terminalreporter, "\n".join([told, *map(visible, self.gates.obstacles)]))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_vdb.statistics.means import Interval, mean_of, t_interval
+from pytest_vdb.statistics.verdicts import POWER, noncentrality
 
 LEAST_SESSIONS = 5
 """Fewer nights do not show how much nights differ."""
@@ -56,9 +57,39 @@ def one_more(history: Sequence[float]) -> tuple[float, float]:
         history: at least two positive costs.
     """
     logs = [math.log(value) for value in history]
-    centre, n = mean_of(logs), len(logs)
-    deviation = math.sqrt(math.fsum((value - centre) ** 2 for value in logs) / (n - 1))
-    return centre, deviation * math.sqrt(1 + 1 / n)
+    return mean_of(logs), _deviation_of_logs(logs) * math.sqrt(1 + 1 / len(logs))
+
+
+def spread_of_sessions(costs: Sequence[float]) -> float | None:
+    """How much sessions differ: the standard deviation of their costs' logarithms, 0.03 for about 3%.
+
+    Args:
+        costs: each session's median cost; None where one is not positive, or there are fewer than two.
+    """
+    if len(costs) < 2 or min(costs) <= 0:
+        return None
+    return _deviation_of_logs([math.log(value) for value in costs])
+
+
+def smallest_ratio(spread: float, earlier: int, *, confidence: float = 0.95, power: float = POWER) -> float | None:
+    """The logarithm of the least ratio that one more session shows, beside earlier ones, with that power.
+
+    Args:
+        spread: of `spread_of_sessions`, where nothing has changed.
+        earlier: how many sessions there are to compare with; None for fewer than `LEAST_SESSIONS`.
+        confidence: of the one-sided decision.
+        power: the chance that it is seen.
+    """
+    if earlier < LEAST_SESSIONS:
+        return None
+    return noncentrality(earlier - 1, confidence, power) * spread * math.sqrt(1 + 1 / earlier)
+
+
+def most_spread(sessions: int, *, confidence: float = 0.95) -> float:
+    """How many times as large as the one that was seen the spread of all sessions may be: 16 for two, 1.6 for ten."""
+    from scipy.special import chdtri
+
+    return math.sqrt((sessions - 1) / float(chdtri(sessions - 1, confidence)))
 
 
 def ratio_of_blocks(base: Sequence[float], head: Sequence[float], *, confidence: float = 0.95) -> Ratio:
@@ -85,6 +116,11 @@ def ratio_of_blocks(base: Sequence[float], head: Sequence[float], *, confidence:
     if ends is None:
         return Ratio(ratio=ratio, interval=Interval(ends=None, reason=_too_few(len(logs), "block", LEAST_BLOCKS)))
     return Ratio(ratio=ratio, interval=Interval(ends=(math.exp(ends[0]), math.exp(ends[1]))))
+
+
+def _deviation_of_logs(logs: Sequence[float]) -> float:
+    centre = mean_of(logs)
+    return math.sqrt(math.fsum((value - centre) ** 2 for value in logs) / (len(logs) - 1))
 
 
 def _too_few(count: int, unit: str, least: int) -> str:

@@ -9,6 +9,7 @@ in more than three rules (1/64 is the least p that six prompts have).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,12 @@ def turned_p_values(worse: NDArray[np.float64]) -> NDArray[np.float64]:
 def least_p_value(prompts: int) -> float:
     """What no number of rules changes: the least p that so many prompts can have."""
     return 2.0 ** -min(prompts, COUNTED_UP_TO)
+
+
+def reachable_level(level: float, prompts: int) -> float:
+    """The largest p below a level that so many prompts can have: what a test at that level really is; 0: none."""
+    step = least_p_value(prompts)
+    return max(0, math.ceil(level / step) - 1) * step
 
 
 def _alignments(sums: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,9 +5,12 @@ All of it speaks of how much *worse* something got: positive is worse, in the me
 
 from __future__ import annotations
 
+import functools
 import math
 from statistics import NormalDist
 
+_QUANTILES = 1_000
+_HALVINGS = 60
 POWER = 0.8
 """The chance that the planned number of prompts decides."""
 
@@ -39,13 +42,42 @@ def prompts_that_decide(
 def smallest_change(spread: float, prompts: int, *, confidence: float = 0.95, power: float = POWER) -> float | None:
     """The least change that so many prompts show with that power: a margin below it lies in the noise.
 
+    Assumed: differences close to normal, whose spread the test must estimate from the same prompts (noncentral t). Held
+    against the gate's own test in `docs/statistics.md`.
+
     Args:
         spread: standard deviation of the paired differences where nothing has changed (of `vdb noise`).
-        prompts: how many there are; for costs, sessions or blocks.
+        prompts: how many there are.
+        confidence: of the one-sided decision; of one among m rules, 1 less the family's level over m.
+        power: the chance that it is seen.
     """
-    if prompts < 2 or not math.isfinite(spread):
+    if prompts < 2 or not math.isfinite(spread) or not 0 < confidence < 1:
         return None
-    return _quantiles(confidence, power) * spread / math.sqrt(prompts)
+    return noncentrality(prompts - 1, confidence, power) * spread / math.sqrt(prompts)
+
+
+@functools.lru_cache(maxsize=4_096)
+def noncentrality(degrees: int, confidence: float, power: float) -> float:
+    """How many standard errors, themselves estimated, a change must be for a t-test to see it with that power.
+
+    By the mean over the quantiles of what the error is estimated as: scipy's inverse does not end for large limits.
+
+    Args:
+        degrees: of freedom of the error, at least 1.
+        confidence: of the one-sided test, within (0, 1).
+        power: likewise.
+    """
+    import numpy as np
+    from scipy.special import chdtri, ndtr, stdtrit
+
+    limit = float(stdtrit(degrees, confidence))
+    estimates = np.sqrt(chdtri(degrees, (np.arange(_QUANTILES) + 0.5) / _QUANTILES) / degrees)
+    low, high = -10.0, 10.0 + abs(limit) * float(estimates.max())
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        seen = float(ndtr(middle - limit * estimates).mean())
+        low, high = (middle, high) if seen < power else (low, middle)
+    return (low + high) / 2
 
 
 def _quantiles(confidence: float, power: float) -> float:

@@ -46,19 +46,27 @@ def test_a_baseline_a_change_that_makes_it_worse_and_a_gate_that_sees_it(project
     project.types("vdb baseline save reports/runs/* -o fixtures/baselines/main.json").ends(0)
     project.types("vdb baseline list").ends(0).shows("fixtures/baselines/main.json", "reports/runs/")
     project.types("vdb baseline show fixtures/baselines/main.json").ends(0).shows("spread 1", "6/6")
+    of_dim = "--vdb-models=dim --vdb-prompts=smoke --vdb-metrics=spread"
+    told = project.types(f"vdb noise --sessions=2 {of_dim} --save=fixtures/noise.json").ends(0)
+    told.shows("session 2 of 2", "no noise at all: spread of dim", "2 sessions", "throughput")
+    told = project.types("vdb noise --runs reports/noise/runs/* --fail-on 'spread:-2%,throughput:-1%' --strict").ends(
+        14
+    )
+    told.shows("rules: 1 of 2 margins lie above", "spread of dim -2.0%", "throughput:-1% of dim lies below its noise")
     project.changes("conftest.py", "spread=128", "spread=96")
     gated = f"{SIX} --vdb-baseline=fixtures/baselines/main.json --vdb-fail-on='spread:-2%'"
     seen = project.types(gated).ends(1).shows("regressed", "spread of dim", "1 regressed, 1 equivalent")
     seen.shows("FAILED vdb-gates::spread[test_generation--dim]")
     judged = f"vdb gate {project.runs()[-1]} --baseline fixtures/baselines/main.json --fail-on"
     project.types(f"{judged} 'spread:-2%' --json").ends(1).shows('"verdict": "regressed"')
-    project.types(f"{judged} 'spread:-50%'").ends(0).shows("2 equivalent")
+    judged_beside_noise = f"{judged} 'spread:-50%' --noise fixtures/noise.json"
+    project.types(judged_beside_noise).ends(0).shows("2 equivalent", "no noise floor of spread of noise")
     project.types(f"{judged} 'spred:-2%'").ends(2).shows("did you mean 'spread'?")
     project.changes("conftest.py", "spread=96", "spread=128")
-    project.types(f"{gated} --vdb-strict").ends(0).shows("2 equivalent")
-    project.types(f"{SIX} --vdb-baseline=fixtures/baselines/main.json --vdb-fail-on='spred:-2%'").ends(4).shows(
-        "did you mean 'spread'?"
-    )
+    beside_noise = f"{gated} --vdb-noise=fixtures/noise.json"
+    project.types(f"{beside_noise} --vdb-strict").ends(0).shows("2 equivalent", "no noise floor of spread of noise")
+    misspelt = f"pytest benchmarks/ {of_dim} --vdb-baseline=fixtures/baselines/main.json --vdb-fail-on='spred:-2%'"
+    project.types(f"{misspelt} --vdb-noise=fixtures/noise.json").ends(4).shows("did you mean 'spread'?")
 
 
 def test_a_night_that_ends_when_its_gate_is_decided(project):

@@ -135,6 +135,7 @@ def test_gates_of_the_project_file_apply(project, baseline):
     [
         (["--vdb-baseline=nowhere.json", "--vdb-fail-on=brightness:-2%"], "*nowhere.json*"),
         (["--vdb-fail-on=brightness:-2%"], "*--vdb-fail-on: there is nothing to compare with*"),
+        (["--vdb-noise=noise.json"], "*--vdb-noise: there is nothing to compare with*"),
     ],
 )
 def test_a_gate_that_cannot_judge_is_refused_before_anything_runs(project, arguments, said):
@@ -147,3 +148,31 @@ def test_a_baseline_without_rules_is_refused(project, baseline):
     result = project.run("good", f"--vdb-baseline={baseline}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*no gate says what may not get worse*"])
+
+
+def test_a_margin_below_its_noise_floor_is_said_before_the_night(project, baseline):
+    from pytest_vdb.cli import main
+
+    project.run_in_subprocess("good", SIX, "--vdb-cache=never").assert_outcomes(passed=6)
+    kept = project.path / "noise.json"
+    assert main(["noise", "--runs", *map(str, project.runs()), "--save", str(kept)]) == 0
+    gate = (f"--vdb-baseline={baseline}", "--vdb-fail-on=brightness:-2%,throughput:-1%", f"--vdb-noise={kept}")
+    said = "throughput:-1% of good lies below its noise floor (*this gate can catch *"
+    for more in ([], ["-q"], ["-n2"]):
+        result = project.run_in_subprocess("good", SIX, *gate, *more)
+        result.stdout.fnmatch_lines([said])
+        if not more:
+            result.stdout.fnmatch_lines([f"vdb gate: {said}", "collected 6 items", "*vdb gates*", said])
+    before = len(project.runs())
+    strict = project.run_in_subprocess("good", SIX, *gate, "--vdb-strict")
+    assert strict.ret == pytest.ExitCode.USAGE_ERROR
+    strict.stderr.fnmatch_lines([f"*--vdb-noise: {said}"])
+    assert len(project.runs()) == before
+
+
+def test_a_noise_floor_that_cannot_be_read_is_refused_before_anything_runs(project, baseline):
+    (project.path / "noise.json").write_text('{"format": "pytest-vdb noise", "sess')
+    gate = (f"--vdb-baseline={baseline}", "--vdb-fail-on=brightness:-2%", "--vdb-noise=noise.json")
+    result = project.run("good", *gate)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*noise.json: not JSON*"])

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_vdb.statistics.sessions import prediction_interval, ratio_of_blocks
+from pytest_vdb.statistics.sessions import (
+    most_spread,
+    prediction_interval,
+    ratio_of_blocks,
+    smallest_ratio,
+    spread_of_sessions,
+)
 
 
 def test_a_new_session_lies_where_the_t_distribution_of_logarithms_says():
@@ -34,6 +40,32 @@ def test_a_new_session_alarms_as_rarely_as_said():
     intervals = [prediction_interval(own[:-1].tolist()).ends for own in sessions]
     outside = [not low <= own[-1] <= high for (low, high), own in zip(intervals, sessions, strict=True)]
     assert np.mean(outside) == pytest.approx(0.01, abs=4 * np.sqrt(0.01 * 0.99 / 4_000))
+
+
+def test_the_smallest_ratio_is_seen_in_four_of_five_nights():
+    reach = smallest_ratio(0.05, 10, confidence=0.99)
+    rng = np.random.default_rng(2)
+    seen = []
+    for _ in range(2_000):
+        before = rng.normal(0, 0.05, 10)
+        error = before.std(ddof=1) * np.sqrt(1 + 1 / 10)
+        seen.append(rng.normal(reach, 0.05) - before.mean() > stats.t.ppf(0.99, 9) * error)
+    assert np.mean(seen) == pytest.approx(0.8, abs=0.03)
+    assert smallest_ratio(0.05, 4) is None
+
+
+def test_sessions_differ_by_the_deviation_of_their_logarithms():
+    assert spread_of_sessions([1.0, 1.1, 0.9]) == pytest.approx(np.log([1.0, 1.1, 0.9]).std(ddof=1))
+    assert spread_of_sessions([1.0]) is None
+    assert spread_of_sessions([1.0, 0.0]) is None
+
+
+def test_two_sessions_hardly_show_how_much_sessions_differ():
+    """The spread that was seen, times this, is above the true one in 19 of 20."""
+    rng = np.random.default_rng(3)
+    for count in (2, 5, 10):
+        seen = rng.normal(size=(4_000, count)).std(axis=1, ddof=1)
+        assert np.mean(seen * most_spread(count) > 1) == pytest.approx(0.95, abs=0.015)
 
 
 def test_what_both_sides_of_a_block_share_cancels():

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pytest_vdb.statistics.together import COUNTED_UP_TO, least_p_value, turned_p_values
+from pytest_vdb.statistics.together import COUNTED_UP_TO, least_p_value, reachable_level, turned_p_values
 
 
 def by_hand(worse: np.ndarray) -> np.ndarray:
@@ -104,3 +104,11 @@ def test_what_got_worse_for_sure_is_found_among_twenty_on_six_prompts():
     worse[:, 3] = rng.normal(0.9, 0.03, 6)
     assert turned_p_values(worse)[3] < 0.05
     assert np.delete(turned_p_values(worse), 3).min() > 0.05
+
+
+def test_a_level_is_the_largest_p_below_it_that_so_many_prompts_have():
+    assert reachable_level(0.05, 4) == 0
+    assert reachable_level(0.05, 5) == 1 / 32
+    assert reachable_level(1 / 32, 5) == 0  # a p must lie below
+    assert reachable_level(0.05, 6) == 3 / 64
+    assert reachable_level(0.05, 200) == pytest.approx(0.05, abs=0.0005)
