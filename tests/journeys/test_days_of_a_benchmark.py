@@ -71,11 +71,13 @@ def test_a_baseline_a_change_that_makes_it_worse_and_a_gate_that_sees_it(project
 
 def test_a_night_that_ends_when_its_gate_is_decided(project):
     project.writes("thirty.txt", "".join(f"word {number}\n" for number in range(31)))
-    night = SIX.replace("--vdb-prompts=smoke", "--vdb-prompts=thirty.txt --vdb-report=none -k generation")
-    project.types(night).ends(0).shows("62 passed")
+    thirty = "pytest benchmarks/ --vdb-models=noise,dim --vdb-prompts=thirty.txt --vdb-metrics=spread --vdb-report=none"
+    project.types(thirty).ends(0).shows("62 passed")
     project.changes("conftest.py", "spread=128", "spread=96")
-    gated = f"{night} --vdb-baseline=latest --vdb-fail-on='spread:-2%' --vdb-stop-when-decided"
-    seen = project.types(gated).ends(1).shows("1 regressed, 1 equivalent", "skipped: decided: spread of dim regressed")
+    deciding = f"{thirty} --vdb-baseline=latest --vdb-fail-on='spread:-2%' --vdb-stop-when-decided"
+    seen = (
+        project.types(deciding).ends(1).shows("1 regressed, 1 equivalent", "skipped: decided: spread of dim regressed")
+    )
     seen.shows("spread of noise is equivalent after 29 of 31 prompts", "of 62 generations saved")
 
 
