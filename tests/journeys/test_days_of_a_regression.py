@@ -15,6 +15,7 @@ WORSE = ""
 
 def pytest_configure():
     """What a bad commit does to the library: blurred decoding, one more step, a pause of a tenth."""
+    import functools
     import time
     import numpy as np
     from torch.nn.functional import avg_pool3d, pad
@@ -31,6 +32,7 @@ def pytest_configure():
         count = len(sigmas) + 1
         return steps(scheduler, count, device, timesteps, sigmas=np.linspace(1.0, 1 / count, count), **options)
 
+    @functools.wraps(call)  # its signature says what a pipeline takes
     def slower(self, *arguments, **options):
         began = time.perf_counter()
         output = call(self, *arguments, **options)
