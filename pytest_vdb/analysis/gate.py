@@ -14,7 +14,14 @@ from statistics import median
 from typing import Literal
 
 from pytest_vdb.analysis.benchmarks import placed_together
-from pytest_vdb.analysis.decisions import Evidence, Judgement, decide, error_of_sets, evidence_of_cost
+from pytest_vdb.analysis.decisions import (
+    Evidence,
+    Judgement,
+    decide,
+    error_of_sets,
+    evidence_of_blocks,
+    evidence_of_cost,
+)
 from pytest_vdb.analysis.identity import agree, latest, other_recipe, setup_of
 from pytest_vdb.analysis.readings import EXACT_COSTS, Statement, counting, is_of_set, is_read_once, is_yardstick
 from pytest_vdb.analysis.rules import Rule, known_metrics, rule_for
@@ -22,6 +29,7 @@ from pytest_vdb.errors import near_misses
 from pytest_vdb.figures import notation
 from pytest_vdb.records import Baseline, Measurement, Record, Run, WeightsMode
 from pytest_vdb.statistics.means import mean_of
+from pytest_vdb.statistics.sessions import Ratio, ratio_of_blocks
 
 Outcome = Literal["regressed", "improved", "equivalent", "inconclusive", "missing", "incomparable"]
 """`regressed`: surely worse by more than the margin; `equivalent`: surely worse by less than it, or the same;
@@ -45,16 +53,20 @@ class Verdict:
     reason: str
     """One line with the figures."""
     baseline_mean: float | None = None
-    """Over the prompts that are compared; of costs the median of sessions."""
+    """Over the prompts that are compared; of costs the median of sessions or blocks."""
     mean: float | None = None
     n: int = 0
-    """Prompts that were compared; of sets and costs 1."""
+    """Prompts that were compared; of sets and costs 1, of costs that were measured in turns the blocks of a side."""
     margin: float | None = None
     """How much worse it may get, in the metric's unit."""
     p: float | None = None
     """Of "worse by no more than the margin", corrected for all rules of the run."""
     needed: int | None = None
-    """Prompts that would decide what is inconclusive: an estimate."""
+    """Prompts, or blocks, that would decide what is inconclusive: an estimate."""
+    ratio: float | None = None
+    """Of costs that were measured in turns: how many times as much it costs now."""
+    ratio_interval: tuple[float, float] | None = None
+    """95%, of this figure alone."""
 
     def fails(self, *, strict: bool = False) -> bool:
         """Whether the gate must not pass: what is inconclusive passes, unless the user is strict."""
@@ -81,8 +93,23 @@ def judge(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequen
         baseline: what it is compared with, and the sessions before it.
         rules: from `parse_rules`.
     """
-    now, before = map(_grouped, placed_together(latest(records), latest(baseline.records)))
-    sides = _Sides(now, before, run, baseline)
+    return judge_latest(latest(records), run, replace(baseline, records=tuple(latest(baseline.records))), rules)
+
+
+Turns = Sequence[tuple[str, str]]
+"""The runs of two versions that ran in turns: of the earlier and of the later one, block by block."""
+
+
+def judge_latest(
+    records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequence[Rule], turns: Turns = ()
+) -> tuple[Verdict, ...]:
+    """The same of records none of which supersedes another.
+
+    Args:
+        turns: where both sides are the runs of blocks; `run` and that of the baseline are then any of them.
+    """
+    now, before = map(_grouped, placed_together(records, baseline.records))
+    sides = _Sides(now, before, run, baseline, turns)
     found: list[Verdict | _Open] = []
     for rule in rules:
         names = known_metrics(rule, sides.metrics)
@@ -95,7 +122,7 @@ def judge(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequen
                     found += _judge_one(_Asked(rule, metric, key), sides)
     opened = [one for one in found if isinstance(one, _Open)]
     judged = iter(decide([one.evidence for one in opened]))
-    return tuple(_closed(one, next(judged)) if isinstance(one, _Open) else one for one in found)
+    return tuple(_closed(one, next(judged), baseline) if isinstance(one, _Open) else one for one in found)
 
 
 def exit_code(verdicts: Sequence[Verdict], *, strict: bool = False) -> int:
@@ -134,6 +161,17 @@ class _Sides:
     before: _Groups
     run: Run
     baseline: Baseline
+    turns: Turns
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of this run and of the baseline."""
+        return ("head", "base") if self.turns else (f"this run ({self.run.id})", f"the baseline {self.baseline.run.id}")
+
+    @property
+    def mend(self) -> str:
+        """What makes a baseline of what is new."""
+        return "" if self.turns else "; save a new one to include it"
 
     @property
     def metrics(self) -> set[str]:
@@ -169,18 +207,14 @@ def _verdict_on_unknown(rule: Rule, known: set[str]) -> Verdict:
 def _judge_one(asked: _Asked, sides: _Sides) -> list[Verdict | _Open]:
     """On one model in one benchmark: one, or one per recipe if it was run with several."""
     now, before = sides.now.get(asked.key, []), sides.before.get(asked.key, [])  # type: ignore[arg-type]
+    this, other = sides.names
     if not before:
-        return [asked.verdict("missing", f"not in the baseline {sides.baseline.run.id}; save a new one to include it")]
+        return [asked.verdict("missing", f"not in {other}{sides.mend}")]
     if not now:
-        what = f"in the baseline {sides.baseline.run.id}, but not in this run ({sides.run.id})"
-        return [asked.verdict("missing", what)]
+        return [asked.verdict("missing", f"in {other}, but not in {this}")]
     known = _variants(before)
     ran = _variants(now, known)
-    found = [
-        _on_pairs(asked, ran[variant], known[variant], _sessions(asked, known[variant], sides.baseline.history))
-        for variant in known
-        if variant in ran
-    ]
+    found = [_on_pairs(asked, ran[variant], known[variant], sides) for variant in known if variant in ran]
     lost = [variant for variant in known if variant not in ran]
     new = [variant for variant in ran if variant not in known]
     for variant in lost:
@@ -188,10 +222,10 @@ def _judge_one(asked: _Asked, sides: _Sides) -> list[Verdict | _Open]:
             difference = other_recipe(known[variant][0], ran[new[0]][0])
             found.append(asked.verdict("incomparable", f"the baseline has {difference}"))
         else:
-            what = f"recipe {variant[1]} with {variant[0]} weights is in the baseline, but not in this run"
+            what = f"recipe {variant[1]} with {variant[0]} weights is in {other}, but not in {this}"
             found.append(asked.verdict("missing", what))
     for variant in new if not lost else ():
-        what = f"recipe {variant[1]} with {variant[0]} weights is not in the baseline; save a new one to include it"
+        what = f"recipe {variant[1]} with {variant[0]} weights is not in {other}{sides.mend}"
         found.append(asked.verdict("missing", what))
     return found
 
@@ -210,20 +244,19 @@ def _variants(records: Sequence[Record], known: Iterable[_Variant] = ()) -> dict
     return dict(variants)
 
 
-def _on_pairs(
-    asked: _Asked, now: Sequence[Record], before: Sequence[Record], earlier: Sequence[float]
-) -> Verdict | _Open:
+def _on_pairs(asked: _Asked, now: Sequence[Record], before: Sequence[Record], sides: _Sides) -> Verdict | _Open:
     """Compare what both sides measured on the same (prompt, seed) pairs."""
-    sides = [[Statement.of(record, asked.metric) for record in side] for side in (before, now)]
-    once = any(map(is_read_once, sides))
-    known, ran = (_by_pair(side, once=once) for side in sides)
-    expected = {pair for pair, statements in known.items() if _values(statements)}
+    both = [[Statement.of(record, asked.metric) for record in side] for side in (before, now)]
+    once = any(map(is_read_once, both))
+    known, ran = (_by_pair(side, once=once) for side in both)
+    runs_before, runs_now = ([turn[side] for turn in sides.turns] for side in (0, 1))
+    expected = {pair for pair, statements in known.items() if _has_values(statements, runs_before)}
     if not expected:
         # A yardstick that the metric cannot judge (the flicker of a frozen clip) is no model that escapes its gate.
         unjudged = is_yardstick(asked.key[1]) and not any(map(_values, ran.values()))
         why = f"the baseline has no value ({_why_missing(known.values())})"
         return asked.verdict("inconclusive" if unjudged else "missing", why)
-    shared = sorted((pair for pair in expected if _values(ran.get(pair, ()))), key=str)
+    shared = sorted((pair for pair in expected if _has_values(ran.get(pair, ()), runs_now)), key=str)
     if not shared:
         return asked.verdict("missing", _none_left(expected, ran))
     old, new = [r for p in shared for r in known[p]], [r for p in shared for r in ran[p]]
@@ -238,7 +271,39 @@ def _on_pairs(
         lacking = f"{len(gone)} of the baseline's {_counted_pairs(expected)} {have} no value now ({why})"
     of_sets = all(is_of_set(one.record) for one in new)
     remarks = _remarks(known, ran, shared)
-    return _awaiting(asked, pairs, measured, earlier, of_sets=of_sets, remarks=remarks, lacking=lacking)
+    if sides.turns:
+        sessions = _Sessions(_medians(known, shared, runs_before), _medians(ran, shared, runs_now), in_turns=True)
+    else:
+        old_median, new_median = (float(median([pair[side] for pair in pairs.values()])) for side in (0, 1))
+        sessions = _Sessions([old_median, *_earlier(asked, before, sides.baseline.history)], [new_median])
+    return _awaiting(asked, pairs, measured, sessions, of_sets=of_sets, remarks=remarks, lacking=lacking)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sessions:
+    """The medians of sessions: of one and of those before it, the newest first; or of both sides' blocks in turns."""
+
+    before: Sequence[float]
+    now: Sequence[float]
+    in_turns: bool = False
+
+    @property
+    def ratio(self) -> Ratio | None:
+        """How many times as much it costs now, where they ran in turns."""
+        return ratio_of_blocks(self.before, self.now) if self.in_turns else None
+
+    @property
+    def in_words(self) -> str:
+        """How many there are."""
+        if self.in_turns:
+            return f" over {len(self.now)} block{'' if len(self.now) == 1 else 's'}"
+        return f" after {len(self.before)} sessions" if len(self.before) > 1 else ""
+
+    def evidence(self, before: float, now: float, margin: float, *, falls: bool, exact: bool) -> Evidence:
+        """What they show of a cost whose medians these are."""
+        if (ratio := self.ratio) is not None:
+            return evidence_of_blocks(ratio, before, now, margin=margin, lower_is_better=falls, exact=exact)
+        return evidence_of_cost(now, self.before, margin=margin, lower_is_better=falls, exact=exact)
 
 
 _Pair = tuple[str | None, int | None, tuple[tuple[str, str], ...]]
@@ -257,6 +322,20 @@ def _by_pair(statements: Iterable[Statement], *, once: bool) -> dict[_Pair, list
 
 def _values(statements: Iterable[Statement]) -> list[float]:
     return [statement.value for statement in statements if statement.value is not None]
+
+
+def _has_values(statements: Sequence[Statement], runs: Sequence[str]) -> bool:
+    """Whether there is a value; where several runs are asked, one of each."""
+    having = {statement.record.run for statement in statements if statement.value is not None}
+    return bool(having) and having.issuperset(runs)
+
+
+def _medians(by_pair: Mapping[_Pair, Sequence[Statement]], pairs: Sequence[_Pair], runs: Sequence[str]) -> list[float]:
+    """Of each run, over pairs of which it has values."""
+    return [
+        float(median(mean_of(_values(s for s in by_pair[pair] if s.record.run == run)) for pair in pairs))
+        for run in runs
+    ]
 
 
 def _why_missing(pairs: Iterable[Sequence[Statement]]) -> str:
@@ -322,7 +401,7 @@ def _awaiting(
     asked: _Asked,
     pairs: Mapping[_Pair, tuple[float, float]],
     measured: Sequence[Sequence[Measurement]],
-    earlier: Sequence[float],
+    sessions: _Sessions,
     *,
     of_sets: bool,
     remarks: str,
@@ -331,10 +410,10 @@ def _awaiting(
     """What waits for its judgement, or a margin that means nothing."""
     one, rule = measured[1][0], asked.rule
     is_cost = one.kind == "performance"
-    middle = median if is_cost else mean_of
-    before, now = (float(middle([pair[side] for pair in pairs.values()])) for side in (0, 1))
-    sessions = [before, *earlier]
-    before = float(median(sessions)) if is_cost else before
+    if is_cost:
+        before, now = float(median(sessions.before)), float(median(sessions.now))
+    else:
+        before, now = (mean_of([pair[side] for pair in pairs.values()]) for side in (0, 1))
     if rule.relative is not None and rule.absolute is None and before == 0 != now:
         return asked.verdict(
             "incomparable", f"{rule.allowance} of the baseline's mean, 0, is nothing; give an absolute margin"
@@ -345,8 +424,7 @@ def _awaiting(
     either = one.better == "neutral" and not rule.sign
     if is_cost:
         falls = _worsening(one.better, rule.sign, 1.0) > 0
-        exact = one.name in EXACT_COSTS
-        evidence = evidence_of_cost(now, sessions, margin=margin, lower_is_better=falls, exact=exact)
+        evidence = sessions.evidence(before, now, margin, falls=falls, exact=one.name in EXACT_COSTS)
     elif of_sets:
         error = error_of_sets(measured[0][0].interval, one.interval)
         worse: dict[str | None, float] = {None: _worsening(one.better, rule.sign, now - before)}
@@ -354,10 +432,13 @@ def _awaiting(
     else:
         by_prompt = _by_prompt(pairs, one.better, rule.sign)
         evidence = Evidence(way="prompts", margin=margin, worse=by_prompt, either=either)
-    n = 1 if is_cost or of_sets else len(evidence.worse)
+    ratio = sessions.ratio if is_cost else None
+    n = ratio.blocks if ratio else 1 if is_cost or of_sets else len(evidence.worse)
     verdict = replace(asked.verdict("inconclusive", ""), baseline_mean=before, mean=now, n=n, margin=margin)
-    counted = _counted_sessions(sessions) if is_cost else "" if of_sets else f" over {_counted_prompts(n)}"
-    figures = _figures(asked, before, now, one, margin) + counted + remarks
+    if ratio is not None:
+        verdict = replace(verdict, ratio=ratio.ratio, ratio_interval=ratio.interval.ends)
+    counted = sessions.in_words if is_cost else "" if of_sets else f" over {_counted_prompts(n)}"
+    figures = _figures(asked, before, now, one, margin, ratio) + counted + remarks
     return _Open(verdict, evidence, figures, lacking)
 
 
@@ -369,11 +450,11 @@ _LARGEST_CHANGE = 1e100
 """Larger ones cannot be squared; no metric means them."""
 
 
-def _closed(one: _Open, judgement: Judgement) -> Verdict:
+def _closed(one: _Open, judgement: Judgement, baseline: Baseline) -> Verdict:
     words = one.figures
     outcome: Outcome = judgement.decision
     if outcome == "inconclusive":
-        words += f"; {_undecided(one.evidence, judgement)}"
+        words += f"; {_undecided(one.evidence, judgement, baseline)}"
     if one.lacking is not None:
         outcome = outcome if outcome == "regressed" else "missing"
         words = f"{one.lacking}; the others: {words}"
@@ -381,19 +462,20 @@ def _closed(one: _Open, judgement: Judgement) -> Verdict:
     return replace(one.verdict, outcome=outcome, reason=reason, p=judgement.p, needed=judgement.needed)
 
 
-def _undecided(evidence: Evidence, judgement: Judgement) -> str:
+def _undecided(evidence: Evidence, judgement: Judgement, baseline: Baseline) -> str:
     """Why nobody can tell, and what would."""
     if judgement.remark:
         return judgement.remark
     if evidence.way == "costs":
-        few = evidence.degrees is None
-        return (
-            "one earlier session cannot tell a slower model from a slower night: give --vdb-baseline=history:10"
-            if few
-            else "within what earlier sessions differ by"
-        )
+        in_turns = f"vdb ab --ref {(baseline.run.environment.git_commit or 'REF')[:10]}"
+        if evidence.degrees is None:
+            why = "so few earlier sessions cannot tell a slower model from a slower night"
+            return f"{why}: run both in turns ({in_turns}), or give --vdb-baseline=history:10"
+        return f"within what earlier sessions differ by: run both in turns ({in_turns})"
     if judgement.needed is None:
         return "too close to the margin to tell"
+    if evidence.way == "blocks":
+        return f"too few to tell at this noise; about {judgement.needed} blocks would (--blocks {judgement.needed})"
     return f"too few to tell; about {judgement.needed:,} prompts would"
 
 
@@ -405,7 +487,7 @@ def _by_prompt(pairs: Mapping[_Pair, tuple[float, float]], better: str, sign: st
     return {prompt: mean_of(values) for prompt, values in by_prompt.items()}
 
 
-def _sessions(asked: _Asked, alike: Sequence[Record], history: Sequence[Baseline]) -> list[float]:
+def _earlier(asked: _Asked, alike: Sequence[Record], history: Sequence[Baseline]) -> list[float]:
     """The median of each session before the baseline that measured it in the same way on the same hardware."""
     benchmark, model = asked.key
     function = (benchmark or "").rpartition("::")[2]
@@ -430,9 +512,13 @@ def _worsening(better: str, sign: str, change: float) -> float:
     return -change if falls_badly else change
 
 
-def _figures(asked: _Asked, before: float, now: float, one: Measurement, margin: float) -> str:
+def _figures(asked: _Asked, before: float, now: float, one: Measurement, margin: float, ratio: Ratio | None) -> str:
     rule = asked.rule
     change = _percent((now - before) / abs(before)) if before else f"{now - before:+.4g}"
+    if ratio is not None and ratio.ratio is not None:
+        change = _percent(ratio.ratio - 1)
+        if ratio.interval.ends is not None:
+            change += " [{}, {}]".format(*(_percent(end - 1) for end in ratio.interval.ends))
     absolute = "" if rule.absolute is None or not before else f", {now - before:+.4g}"
     written = notation([before, now], apart=[(before, now)], significant=4).write
     floor = rule.margin(0.0, kind=one.kind, unit=one.unit)
@@ -463,10 +549,6 @@ def _listed(values: Iterable[object]) -> str:
 
 def _counted_prompts(n: int) -> str:
     return "1 prompt" if n == 1 else f"{n} prompts"
-
-
-def _counted_sessions(sessions: Sequence[float]) -> str:
-    return f" after {len(sessions)} sessions" if len(sessions) > 1 else ""
 
 
 def _counted_pairs(pairs: set[_Pair]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import stdev
 
 from pytest_vdb.statistics.means import Interval, mean_of, t_interval
 
@@ -24,6 +25,9 @@ class Ratio:
 
     ratio: float | None
     interval: Interval
+    blocks: int
+    error: float | None = None
+    """Standard error of the ratio's logarithm, where there is an interval."""
 
 
 def prediction_interval(history: Sequence[float], *, confidence: float = 0.99) -> Interval:
@@ -78,13 +82,15 @@ def ratio_of_blocks(base: Sequence[float], head: Sequence[float], *, confidence:
     both = list(zip(base, head, strict=True))
     if both and min(map(min, both)) <= 0:
         reason = f"a cost of {min(map(min, both)):g} is not positive"
-        return Ratio(ratio=None, interval=Interval(ends=None, reason=reason))
+        return Ratio(ratio=None, interval=Interval(ends=None, reason=reason), blocks=len(both))
     logs = [math.log(after / before) for before, after in both]
     ratio = math.exp(mean_of(logs)) if logs else None
     ends = t_interval(logs, confidence=confidence) if len(logs) >= LEAST_BLOCKS else None
     if ends is None:
-        return Ratio(ratio=ratio, interval=Interval(ends=None, reason=_too_few(len(logs), "block", LEAST_BLOCKS)))
-    return Ratio(ratio=ratio, interval=Interval(ends=(math.exp(ends[0]), math.exp(ends[1]))))
+        few = Interval(ends=None, reason=_too_few(len(logs), "block", LEAST_BLOCKS))
+        return Ratio(ratio=ratio, interval=few, blocks=len(logs))
+    interval = Interval(ends=(math.exp(ends[0]), math.exp(ends[1])))
+    return Ratio(ratio=ratio, interval=interval, blocks=len(logs), error=stdev(logs) / math.sqrt(len(logs)))
 
 
 def _too_few(count: int, unit: str, least: int) -> str:
