@@ -63,6 +63,8 @@ class Evidence:
     log_ratio: float | None = None
     log_margin: float | None = None
     """Of costs: of how many times as much it costs now, and may cost."""
+    blocks: int = 0
+    """Of either side, where they ran in turns."""
     exact: bool = False
     """Whether the figure has no noise."""
     why_unsure: str = "one value on each side, and nothing says how sure they are"
@@ -209,16 +211,15 @@ def _judge_blocks(evidence: Sequence[Evidence], level: float) -> list[Judgement]
 
 def _blocks_that_decide(one: Evidence, level: float) -> int | None:
     """An estimate from the change and the spread that were found; None where those are not known."""
-    if one.error is None or one.degrees is None or one.log_ratio is None or one.log_margin is None:
+    if one.error is None or one.log_ratio is None or one.log_margin is None:
         return None
-    had = one.degrees + 1
     level = level if one.log_ratio > one.log_margin else SIGNIFICANCE
     change = max(0.0, one.log_ratio)
-    spread = one.error * math.sqrt(had)
+    spread = one.error * math.sqrt(one.blocks)
     needed = prompts_that_decide(spread, one.log_margin, change=change, confidence=1 - level)
     if needed is None or needed > _MOST_BLOCKS:
         return None
-    needed = max(needed + _FOR_AN_UNKNOWN_SPREAD, had + 1)
+    needed = max(needed + _FOR_AN_UNKNOWN_SPREAD, one.blocks + 1)
     return needed + needed % 2  # the order of a turn alternates
 
 
@@ -347,7 +348,8 @@ def evidence_of_blocks(
         log_ratio=ratio if lower_is_better else -ratio,
         log_margin=_log_margin(margin, before, lower_is_better=lower_is_better),
         error=found.error,
-        degrees=found.blocks - 1,
+        degrees=found.degrees,
+        blocks=found.blocks,
     )
 
 

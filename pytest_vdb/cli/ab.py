@@ -54,8 +54,10 @@ def add_to(commands: Any) -> None:
         "Ends with 0: passed; 1: regressed; 12: something was not measured; 13: not to be compared; 14, if strict:\n"
         "the blocks at hand cannot tell; 2: not asked rightly.",
     )
-    blocks = "blocks of either side (default: %(default)s); an even number cancels a steady drift"
-    ab.add_argument("--blocks", default=_BLOCKS, metavar="N", help=blocks)
+    blocks = (
+        f"blocks of either side (default: %(default)s); metrics need 1, costs {LEAST_BLOCKS}, an even number is best"
+    )
+    ab.add_argument("--blocks", default=str(_BLOCKS), metavar="N", help=blocks)
     ab.add_argument("--ref", metavar="REF", help="the base: a branch, tag or commit; the head is the working tree")
     install = "with --ref: give both an environment of their own and run this in each, e.g. 'pip install .'"
     ab.add_argument("--install", metavar="CMD", help=install)
@@ -92,7 +94,7 @@ def _ab(arguments: AbArguments) -> int:
     from pytest_vdb.analysis.gate import exit_code
     from pytest_vdb.analysis.interleaved import judge_turns
 
-    blocks = whole("--blocks", LEAST_BLOCKS)(arguments.blocks)
+    blocks = whole("--blocks", 1)(arguments.blocks)
     typed = _typed_sides(arguments) if arguments.ref is None else None
     rules = rules_asked(arguments.rules, example="latency:+2%")
     with contextlib.nullcontext(typed) if typed else _sides_of_a_ref(arguments) as sides:

@@ -65,7 +65,7 @@ def beside(reference: str) -> Iterator[Trees]:
     """
     top = Path(_git_says(["rev-parse", "--show-toplevel"], mend="vdb ab --ref is typed in a git repository"))
     below = Path(_git_says(["rev-parse", "--show-prefix"]) or ".")
-    commit = _commit_of(reference)
+    commit = _commit_of_ref(reference)
     place = Path(tempfile.mkdtemp(prefix="vdb-ab-")).resolve()
     try:
         _git_says(["worktree", "add", "--detach", "--quiet", str(place / "base"), commit])
@@ -80,9 +80,9 @@ def beside(reference: str) -> Iterator[Trees]:
             place=place,
         )
     finally:
-        _git(["worktree", "remove", "--force", str(place / "base")])
+        _ran_git(["worktree", "remove", "--force", str(place / "base")])
         shutil.rmtree(place, ignore_errors=True)
-        _git(["worktree", "prune"])
+        _ran_git(["worktree", "prune"])
 
 
 def path_of(tree: Path, trees: Trees) -> str:
@@ -116,16 +116,16 @@ def environment_of(tree: Path, place: Path, install: Sequence[str]) -> Mapping[s
     return variables
 
 
-def _commit_of(reference: str) -> str:
-    done = _git(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}"])
+def _commit_of_ref(reference: str) -> str:
+    done = _ran_git(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}"])
     if done.returncode == 0:
         return done.stdout.strip()
-    known = _git(["for-each-ref", "--format=%(refname:short)"]).stdout.split()
+    known = _ran_git(["for-each-ref", "--format=%(refname:short)"]).stdout.split()
     mend = "Give a branch, tag or commit; a shallow clone has few of them (git fetch origin BRANCH:BRANCH)."
     raise UnknownName("git ref", reference, known, where="--ref", mend=mend)
 
 
-def _git(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _ran_git(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Hooks of the repository are for people at work, and not run."""
     try:
         return subprocess.run(
@@ -137,7 +137,7 @@ def _git(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 
 def _git_says(arguments: Sequence[str], *, mend: str = "see what git says") -> str:
-    done = _git(arguments)
+    done = _ran_git(arguments)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
         raise OptionError(said[-1] if said else "git failed", where="--ref", mend=mend)
