@@ -232,7 +232,8 @@ class _Session:
                 if not self.turns:
                     return
                 self._check_first_turn(self.turns[0])
-                self._foresee(time.monotonic() - began)
+                if self._blocks > 1:
+                    self._foresee(time.monotonic() - began)
 
     def _run_turn(self, number: int) -> dict[str, Block]:
         """Both blocks, those that did not fail; a first one that fails is the only one."""

@@ -86,8 +86,8 @@ def ratio_of_blocks(base: Sequence[float], head: Sequence[float], *, confidence:
     Raises:
         ValueError: not as many blocks on both sides.
 
-    Source: Yuen 1974, Biometrika 61, with one degree of freedom less than there: at so few blocks his test alarms in
-    5.5 to 6.3% (docs/statistics.md). Below `LEAST_TRIMMED` it is Student's.
+    Source: Yuen 1974, Biometrika 61, with one degree of freedom less than there: at so few blocks his test alarms a
+    little too often (docs/statistics.md). Below `LEAST_TRIMMED` it is Student's.
     """
     both = list(zip(base, head, strict=True))
     if both and min(map(min, both)) <= 0:
