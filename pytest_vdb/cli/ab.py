@@ -24,6 +24,7 @@ from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import warn
 from pytest_vdb.errors import BlockFailed, OptionError
 from pytest_vdb.files import expanded
+from pytest_vdb.options import BLOCKS
 from pytest_vdb.records import Baseline
 from pytest_vdb.statistics.sessions import LEAST_BLOCKS
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from pytest_vdb.analysis.rules import Rule
     from pytest_vdb.cli.worktrees import Trees
 
-_BLOCKS = 12
-"""Of either side: what catches 5% at a noise of 2% in nine of ten (docs/statistics.md)."""
 _BEHIND = "--"
 """Before each command."""
 
@@ -57,7 +56,7 @@ def add_to(commands: Any) -> None:
     blocks = (
         f"blocks of either side (default: %(default)s); metrics need 1, costs {LEAST_BLOCKS}, an even number is best"
     )
-    ab.add_argument("--blocks", default=str(_BLOCKS), metavar="N", help=blocks)
+    ab.add_argument("--blocks", default=str(BLOCKS), metavar="N", help=blocks)
     ab.add_argument("--ref", metavar="REF", help="the base: a branch, tag or commit; the head is the working tree")
     install = "with --ref: give both an environment of their own and run this in each, e.g. 'pip install .'"
     ab.add_argument("--install", metavar="CMD", help=install)
@@ -193,6 +192,8 @@ def _typed_sides(arguments: AbArguments) -> tuple[turns.Side, turns.Side]:
         turns.Side(name=name, command=command, told=shlex.join(command), folder=Path.cwd())
         for name, command in zip(("base", "head"), commands, strict=True)
     ]
+    if commands[0] == commands[1]:
+        warn("both commands are the same, so this measures the noise")
     for side, letter in zip(sides, "AB", strict=True):
         turns.check_program(side, where=f"CMD_{letter}")
         turns.check_options(side.command, where=f"CMD_{letter}")

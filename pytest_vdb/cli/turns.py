@@ -15,6 +15,7 @@ from pathlib import Path
 from pytest_vdb import files
 from pytest_vdb.analysis.interleaved import Block
 from pytest_vdb.errors import BlockFailed, OptionError, OutputError
+from pytest_vdb.options import IN_A_BLOCK
 from pytest_vdb.results import journal
 
 _OF_A_BLOCK = ("--vdb-cache=never", "--vdb-report=none", "--vdb-baseline=", "--vdb-fail-on=")
@@ -138,7 +139,7 @@ def _ran(side: Side, folder: Path) -> tuple[int, str]:
     """Exit status and everything that was said."""
     options = shlex.join([f"--vdb-output={folder}", *_OF_A_BLOCK])
     environment = {name: value for name, value in os.environ.items() if name not in _OF_THE_JOB}
-    environment |= dict(side.environment)
+    environment |= {**side.environment, IN_A_BLOCK: side.name}
     environment[_ADDED] = f"{environment.get(_ADDED, '')} {options}".strip()
     try:
         process = subprocess.Popen(
