@@ -271,7 +271,9 @@ def _on_pairs(asked: _Asked, now: Sequence[Record], before: Sequence[Record], si
         lacking = f"{len(gone)} of the baseline's {_counted_pairs(expected)} {have} no value now ({why})"
     of_sets = all(is_of_set(one.record) for one in new)
     remarks = _remarks(known, ran, shared)
-    if sides.turns:
+    if measured[1][0].kind != "performance":
+        sessions = _Sessions((), ())
+    elif sides.turns:
         sessions = _Sessions(_medians(known, shared, runs_before), _medians(ran, shared, runs_now), in_turns=True)
     else:
         old_median, new_median = (float(median([pair[side] for pair in pairs.values()])) for side in (0, 1))
@@ -281,9 +283,10 @@ def _on_pairs(asked: _Asked, now: Sequence[Record], before: Sequence[Record], si
 
 @dataclass(frozen=True, slots=True)
 class _Sessions:
-    """The medians of sessions: of one and of those before it, the newest first; or of both sides' blocks in turns."""
+    """The medians of a cost in sessions: of one and of those before it, or of both sides' blocks in turns."""
 
     before: Sequence[float]
+    """The baseline's first, then of those before it, the newest first."""
     now: Sequence[float]
     in_turns: bool = False
 

@@ -93,7 +93,7 @@ def ratio_of_blocks(base: Sequence[float], head: Sequence[float], *, confidence:
     if both and min(map(min, both)) <= 0:
         reason = f"a cost of {min(map(min, both)):g} is not positive"
         return Ratio(ratio=None, interval=Interval(ends=None, reason=reason), blocks=len(both))
-    logs = sorted(math.log(after / before) for before, after in both)
+    logs = sorted(math.log(after) - math.log(before) for before, after in both)
     cut = int(_TRIMMED * len(logs)) if len(logs) >= LEAST_TRIMMED else 0
     inner = logs[cut : len(logs) - cut]
     ratio = math.exp(mean_of(inner)) if inner else None
