@@ -106,10 +106,10 @@ def environment_of(tree: Path, place: Path, install: Sequence[str]) -> Mapping[s
     """
     _must_work([sys.executable, "-m", "venv", str(place)], tree, os.environ, "no environment can be made")
     folders = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
-    own = Path(sysconfig.get_path("purelib", vars={"base": str(place), "platbase": str(place)}))
+    own = Path(sysconfig.get_path("purelib", "venv", vars={"base": str(place), "platbase": str(place)}))
     opened = "; ".join(f"site.addsitedir({folder!r})" for folder in sorted(folders))
     files.write(own / "_what_is_installed_here.pth", f"import site; {opened}\n")
-    programs = Path(sysconfig.get_path("scripts", vars={"base": str(place)}))
+    programs = Path(sysconfig.get_path("scripts", "venv", vars={"base": str(place)}))
     path = os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)])
     variables = {"PATH": path, "VIRTUAL_ENV": str(place)}
     _must_work(install, tree, {**os.environ, **variables}, f"{shlex.join(install)} failed")
