@@ -142,7 +142,7 @@ def _sides_of_a_ref(arguments: AbArguments) -> Iterator[tuple[turns.Side, turns.
 
 def _side_of_tree(name: str, trees: Trees, words: Sequence[str], install: Sequence[str]) -> turns.Side:
     """`vdb run` on a tree's own benchmarks, in the folder of it in which the command was typed."""
-    from pytest_vdb.cli.worktrees import environment_of, path_of
+    from pytest_vdb.cli.worktrees import environment_of, path_of, version_of_tracked_files
 
     tree = trees.base if name == "base" else trees.head
     folder = tree / trees.below
@@ -159,6 +159,7 @@ def _side_of_tree(name: str, trees: Trees, words: Sequence[str], install: Sequen
         told=shlex.join(["vdb", "run", *words]),
         folder=folder,
         environment=variables,
+        version=version_of_tracked_files if name == "head" else str,
     )
 
 
@@ -224,6 +225,7 @@ class _Session:
         """
         from pytest_vdb.analysis.interleaved import Turn
 
+        versions = [side.version() for side in self._sides]
         for number in range(self._blocks):
             began = time.monotonic()
             blocks = self._run_turn(number)
@@ -235,6 +237,9 @@ class _Session:
                 self._check_first_turn(self.turns[0])
                 if self._blocks > 1:
                     self._foresee(time.monotonic() - began)
+        for side, version in zip(self._sides, versions, strict=True):
+            if side.version() != version:
+                self.lost.append(f"{side.name} was edited while its blocks ran, so they are of no one version")
 
     def _run_turn(self, number: int) -> dict[str, Block]:
         """Both blocks, those that did not fail; a first one that fails is the only one."""

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,8 @@ class Side:
     """Where it is started."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """What it has besides this process's."""
+    version: Callable[[], str] = str
+    """Says of which version it is now, where that may change while blocks run."""
 
 
 def check_program(side: Side, *, where: str) -> None:

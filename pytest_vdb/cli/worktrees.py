@@ -21,6 +21,8 @@ from pathlib import Path
 from pytest_vdb import files
 from pytest_vdb.errors import OptionError, UnknownName
 
+_WRITTEN_BY_RUNS = "reports"
+"""The default output folder, which is no change of anybody's."""
 _LAST_LINES_OF_AN_INSTALLATION = 12
 
 
@@ -76,13 +78,18 @@ def beside(reference: str) -> Iterator[Trees]:
             reference=reference,
             commit=commit,
             head_commit=_git_says(["rev-parse", "HEAD"]),
-            changed=len(_git_says(["status", "--porcelain"]).splitlines()),
+            changed=len(_git_says(["status", "--porcelain", "--", ":/", f":(exclude){_WRITTEN_BY_RUNS}"]).splitlines()),
             place=place,
         )
     finally:
         _ran_git(["worktree", "remove", "--force", str(place / "base")])
         shutil.rmtree(place, ignore_errors=True)
         _ran_git(["worktree", "prune"])
+
+
+def version_of_tracked_files() -> str:
+    """Changes with the commit and with every edit of the working tree's tracked files."""
+    return _git_says(["rev-parse", "HEAD"]) + _git_says(["diff", "HEAD", "--no-ext-diff"])
 
 
 def path_of(tree: Path, trees: Trees) -> str:

@@ -62,8 +62,10 @@ def _signals_handed_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    kinds = (signal.SIGINT, *signals.OF_AN_END)
-    before = {number: signal.signal(number, lambda number, _: process.send_signal(number)) for number in kinds}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *signals.OF_AN_END)}
+    before = {number: handler for number, handler in before.items() if handler not in {None, signal.SIG_IGN}}
+    for number in before:  # `nohup` ignores SIGHUP, and means it
+        signal.signal(number, lambda number, _: process.send_signal(number))
     try:
         yield
     finally:

@@ -202,6 +202,17 @@ def test_different_tests_and_a_misspelt_rule_are_told_after_the_first_turn(capsy
     assert "block 2" not in told
 
 
+@pytest.mark.slow
+def test_a_working_tree_that_is_edited_meanwhile_is_no_one_version(capsys):
+    edit = 'Path("naps.py").open("a").write("# an edit")'
+    Path("conftest.py").write_text(CONFTEST + f"\nfrom pathlib import Path\n{edit}\n")
+    committed()
+    assert ab("--ref", "main", "--blocks", "1", "--fail-on", "spread:-1%", "--", "benchmarks/", *ONE[4:]) == 12
+    out, err = capsys.readouterr()
+    assert "head was edited while its blocks ran" in " ".join(out.split())
+    assert "the same commit, so this measures the noise" in err
+
+
 FAILS_AT_THE_SECOND = """
 from pathlib import Path
 def pytest_sessionstart(session):
