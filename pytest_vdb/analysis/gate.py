@@ -517,12 +517,13 @@ def _worsening(better: str, sign: str, change: float) -> float:
 
 def _figures(asked: _Asked, before: float, now: float, one: Measurement, margin: float, ratio: Ratio | None) -> str:
     rule = asked.rule
-    change = _percent((now - before) / abs(before)) if before else f"{now - before:+.4g}"
-    if ratio is not None and ratio.ratio is not None:
-        change = _percent(ratio.ratio - 1)
+    difference, bar = now - before, ""
+    if ratio is not None and ratio.ratio is not None:  # not of the medians, which may stem from blocks of other moods
+        difference = before * (ratio.ratio - 1)
         if ratio.interval.ends is not None:
-            change += " [{}, {}]".format(*(_percent(end - 1) for end in ratio.interval.ends))
-    absolute = "" if rule.absolute is None or not before else f", {now - before:+.4g}"
+            bar = " [{}, {}]".format(*(_percent(end - 1) for end in ratio.interval.ends))
+    change = (_percent(difference / abs(before)) if before else f"{difference:+.4g}") + bar
+    absolute = "" if rule.absolute is None or not before else f", {difference:+.4g}"
     written = notation([before, now], apart=[(before, now)], significant=4).write
     floor = rule.margin(0.0, kind=one.kind, unit=one.unit)
     least = f", at least {floor:g} {one.unit}" if floor and rule.absolute is None and margin <= floor * 1.001 else ""
