@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pytest_vdb.cli import main
+from pytest_vdb.cli.worktrees import Trees, path_of
 
 VDB = (sys.executable, "-c", "import sys; from pytest_vdb.cli import main; sys.exit(main())")
 SLOWER = ("--fail-on", "latency:+10%&0.001s,spread:-1%")
@@ -128,6 +129,26 @@ def test_a_ref_without_the_folder_is_told_and_its_worktree_removed(place, capsys
     assert ab("--ref", "main", *SLOWER, "--", "benchmarks/") == 2
     assert "main has no folder new" in capsys.readouterr().err
     assert len(git("worktree", "list").splitlines()) == 1
+
+
+def test_each_tree_imports_its_own_code_first(tmp_path, monkeypatch):
+    """Also where this process's path leads into the working tree, as an editable installation does."""
+    head, base = tmp_path / "head", tmp_path / "base"
+    (base / "src").mkdir(parents=True)
+    trees = Trees(
+        head=head,
+        base=base,
+        below=Path(),
+        reference="main",
+        commit="a" * 40,
+        head_commit="b" * 40,
+        changed=2,
+        place=tmp_path,
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(head / "lib"), "/elsewhere"]))
+    own = [str(base / "src"), str(base), str(base / "lib")]
+    assert path_of(base, trees).split(os.pathsep) == [*own, "/elsewhere"]
+    assert trees.in_words.endswith("head: the working tree at bbbbbbbbbb with 2 uncommitted changes")
 
 
 def test_a_first_block_that_measures_nothing_is_the_only_one(capsys):
