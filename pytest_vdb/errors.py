@@ -129,6 +129,10 @@ class NewerSchema(RecordError):
     """A record that a newer pytest-vdb wrote."""
 
 
+class BlockFailed(VdbError):
+    """One of the sessions of two versions that run in turns: it measured nothing, or did not end as it should."""
+
+
 class OutputError(VdbError):
     """The output folder cannot take what the run will write."""
 

@@ -3,8 +3,8 @@
     python benchmarks/perf/statistics.py                     # every table: about twenty minutes of one core
     python benchmarks/perf/statistics.py --draws 200         # shorter: about three minutes, and coarser
     python benchmarks/perf/statistics.py alarms ranks        # some of: alarms, power, few_prompts, catches, bars,
-                                                             # differences, margins, ranks, stopping, costs, histories,
-                                                             # steps, speed
+                                                             # differences, margins, ranks, stopping, costs, turns,
+                                                             # histories, steps, speed
 
 Prints the Markdown tables of `docs/statistics.md`. Seeds are fixed; figures in per cent of the draws.
 """
@@ -26,12 +26,20 @@ import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
-from pytest_vdb.analysis.decisions import LEAST_PROMPTS_TO_PASS, LEVEL_OF_BETS
+from pytest_vdb.analysis.decisions import (
+    LEAST_PROMPTS_TO_PASS,
+    LEVEL_OF_BETS,
+    Evidence,
+    Judgement,
+    decide,
+    evidence_of_blocks,
+)
 from pytest_vdb.analysis.early import LEAST_PROMPTS_OF_COSTS
 from pytest_vdb.statistics.best import p_values_against_best
 from pytest_vdb.statistics.changes import Change, changed_p_values, changes
@@ -62,6 +70,7 @@ def main() -> None:
             ranks,
             stopping,
             costs,
+            turns,
             histories,
             steps,
             speed,
@@ -546,6 +555,116 @@ def slower_in_turns(
     base, head = (mood * np.exp(rng.normal(0, noise, (draws, blocks))) for _ in range(2))
     found = (ratio_of_blocks(b.tolist(), h.tolist()).interval for b, h in zip(base, change * head, strict=True))
     return np.array([interval.ends is not None and interval.ends[0] > 1 for interval in found])
+
+
+# --- two versions in turns, as `vdb ab` judges them -------------------------------------------------------------------
+
+NOISE = 0.02
+"""Of a block, beside what the machine's mood does to its neighbours as well."""
+DRIFTS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Values]] = {
+    "steady machine": lambda _, shape: np.zeros(shape),
+    "drifts by 1% a block": lambda _, shape: np.broadcast_to(0.01 * np.arange(shape[1]), shape),
+    "wanders by 2% a block": lambda rng, shape: np.cumsum(rng.normal(0, 0.02, shape), axis=1),
+    "moods of 10% that last ten blocks": lambda rng, shape: lasting(rng, shape, 0.1, 0.9),
+    "a third slower in one block of ten": lambda rng, shape: np.log(1.33) * (rng.random(shape) < 0.1),
+    "a third slower for seven blocks": lambda rng, shape: np.log(1.33) * spell(rng, shape, 7),
+    "first block a third slower": lambda _, shape: np.log(1.33) * np.broadcast_to(np.arange(shape[1]) == 0, shape),
+}
+"""Logarithms of how much slower the machine is in each block, in the order in which they run."""
+
+
+def lasting(rng: np.random.Generator, shape: tuple[int, int], deviation: float, kept: float) -> Values:
+    """Each follows the one before."""
+    moods = rng.normal(0, deviation, shape)
+    for at in range(1, shape[1]):
+        moods[:, at] = kept * moods[:, at - 1] + np.sqrt(1 - kept**2) * moods[:, at]
+    return moods
+
+
+def spell(rng: np.random.Generator, shape: tuple[int, int], length: int) -> NDArray[np.bool_]:
+    """True in so many blocks on end, wherever they begin."""
+    begins = rng.integers(0, shape[1], (shape[0], 1))
+    at = np.arange(shape[1])
+    return (at >= begins) & (at < begins + length)
+
+
+def turns(draws: int) -> None:
+    """How often verdicts on blocks in turns are wrong, and how often they see what is there."""
+    rng = np.random.default_rng(11)
+    heading(f"Blocks in turns (A B B A ...), noise {NOISE:.0%} of a block: `regressed`")
+    table_head("machine, blocks, rule", ["slower by the margin", "by 5%", "by 10%"])
+    cases = [(next(iter(DRIFTS)), blocks, margin) for blocks in (6, 8, 12, 16) for margin in (0.0, 0.02)]
+    cases += [(drift, 12, margin) for drift in list(DRIFTS)[1:] for margin in (0.0, 0.02)]
+    for drift, blocks, margin in cases:
+        judged = (judged_in_turns(rng, drift, blocks, margin, change, draws) for change in (margin, 0.05, 0.1))
+        row(f"{drift}, {blocks} blocks, `latency:+{margin:.0%}`", [share_of(found, "regressed") for found in judged])
+    print()
+    heading("The same among more rules, 12 blocks, steady machine: one cost of them is `regressed`, or any alarms")
+    table_head("rules", ["any alarms, all costs slower by the margin", "by 5%", "by 10%"])
+    for margin in (0.0, 0.02):
+        for costs_asked, prompts_asked in ((1, 0), (3, 0), (1, 1), (3, 10)):
+            name = f"{costs_asked} of costs" + (f", {prompts_asked} of quality (unchanged)" if prompts_asked else "")
+            cells = [
+                share(among_rules(rng, costs_asked, prompts_asked, margin, change, draws))
+                for change in (margin, 0.05, 0.1)
+            ]
+            row(f"{name}, +{margin:.0%}", cells)
+    print()
+    heading("`equivalent`, and the blocks that an `inconclusive` asks for, `latency:+2%`")
+    table_head("true change", ["`equivalent` in 12 blocks", "inconclusive", "blocks asked for, median", "they decide"])
+    for change in (0.0, 0.02, 0.03, 0.04, 0.05):
+        found = judged_in_turns(rng, "steady machine", 12, 0.02, change, draws)
+        asked = [one.needed for one in found if one.decision == "inconclusive" and one.needed is not None]
+        needed = int(np.median(asked)) if asked else 0
+        again = judged_in_turns(rng, "steady machine", needed, 0.02, change, draws) if needed else []
+        decided = np.array([one.decision != "inconclusive" for one in again])
+        told = [str(needed), share(decided)] if needed else ["–", "–"]
+        row(f"{change:.0%}", [share_of(found, "equivalent"), share_of(found, "inconclusive"), *told])
+
+
+def share_of(judged: Sequence[Judgement], decision: str) -> str:
+    return share(np.array([one.decision == decision for one in judged]))
+
+
+def both_in_turns(
+    rng: np.random.Generator, drift: str, blocks: int, change: float, draws: int
+) -> tuple[Values, Values]:
+    """`(draws, blocks)` each: what a block of base and of head costs, of versions that differ by `change`."""
+    order = DRIFTS[drift](rng, (draws, 2 * blocks)) + rng.normal(0, NOISE, (draws, 2 * blocks))
+    pairs = np.exp(order).reshape(draws, blocks, 2)
+    pairs[:, 1::2] = pairs[:, 1::2, ::-1]
+    return pairs[:, :, 0], (1 + change) * pairs[:, :, 1]
+
+
+def evidence_in_turns(base: Values, head: Values, margin: float) -> Evidence:
+    before, now = base.tolist(), head.tolist()
+    found = ratio_of_blocks(before, now)
+    middle = median(before)
+    return evidence_of_blocks(found, middle, median(now), margin=margin * middle, lower_is_better=True, exact=False)
+
+
+def judged_in_turns(
+    rng: np.random.Generator, drift: str, blocks: int, margin: float, change: float, draws: int
+) -> list[Judgement]:
+    both = zip(*both_in_turns(rng, drift, blocks, change, draws), strict=True)
+    return [decide([evidence_in_turns(base, head, margin)])[0] for base, head in both]
+
+
+def among_rules(
+    rng: np.random.Generator, of_costs: int, of_quality: int, margin: float, change: float, draws: int
+) -> NDArray[np.bool_]:
+    """Whether the first regresses that changed by more than the margin; where none did, whether any does."""
+    first = slice(0, None if change <= margin else 1)
+    draws = min(draws, 400) if of_quality else draws
+    changes = [change] + [margin] * (of_costs - 1)
+    sides = [both_in_turns(rng, "steady machine", 12, one, draws) for one in changes]
+    hit = []
+    for at in range(draws):
+        asked = [evidence_in_turns(base[at], head[at], margin) for base, head in sides]
+        quality = rng.normal(0, 0.03, (of_quality, 12))
+        asked += [Evidence(way="prompts", margin=0.0, worse=dict(enumerate(map(float, one)))) for one in quality]
+        hit.append(any(one.decision == "regressed" for one in decide(asked)[first]))
+    return np.array(hit)
 
 
 # --- what became of a figure ------------------------------------------------------------------------------------------

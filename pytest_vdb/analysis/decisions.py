@@ -1,13 +1,15 @@
 """From what two runs measured to verdicts, all rules at once: what got worse by more than its margin, surely?
 
 Any wrong `regressed` in a whole run is to be as rare as 1 in 20. What is asked of prompts, of whole sets and of costs
-is tested in three ways, and each way has its share of that one:
+is tested in its own way, and each way has its share of that one:
 
 - *prompts* (a value per prompt): both runs are the same thing twice, so where nothing has changed, a prompt's answers
   might as well have stood the other way round (`statistics.together`);
 - *sets* (one value of all clips, with a jackknife interval on both sides): a normal difference, Holm's correction;
 - *costs* (seconds, joules): the session is the unit, for a machine's mood shifts all prompts of a night. One earlier
   session is not trusted beyond `BETWEEN_SESSIONS`; several show how much sessions differ.
+- *blocks* (costs of two versions that ran in turns): that mood cancels within a block, and the blocks' ratios show how
+  much is left; Holm's correction.
 
 `equivalent` says that it got worse by less than the margin, at 1 in 20 for each rule.
 
@@ -33,15 +35,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Way = Literal["prompts", "sets", "costs"]
+    from pytest_vdb.statistics.sessions import Ratio
+
+Way = Literal["prompts", "sets", "costs", "blocks"]
 Decision = Literal["regressed", "improved", "equivalent", "inconclusive"]
 
-SHARES: Mapping[Way, float] = {"sets": 0.01, "costs": 0.005}
-"""Of `SIGNIFICANCE`, where a run asks in several ways; prompts, or what else is asked, have the rest."""
+SHARES: Mapping[Way, float] = {"sets": 0.01, "costs": 0.005, "blocks": 0.015}
+"""Of `SIGNIFICANCE`, where a run asks in several ways; prompts, or what else is asked, have the rest: beside blocks
+enough for five of them, whose p is 1/32 at least."""
 BETWEEN_SESSIONS = 0.26
 """How much sessions on a shared machine differ, as a standard deviation of logarithms: measured on shared CI, and taken
 where a single earlier session cannot show it."""
-LEVEL_OF_BETS = SIGNIFICANCE - sum(SHARES.values())
+LEVEL_OF_BETS = SIGNIFICANCE - SHARES["sets"] - SHARES["costs"]
 """Of any wrong `regressed` by prompts where a gate may stop early: what else is asked is not known by then, and has its
 share in any case."""
 LEAST_PROMPTS_TO_PASS = 29
@@ -68,10 +73,14 @@ class Evidence:
     log_ratio: float | None = None
     log_margin: float | None = None
     """Of costs: of how many times as much it costs now, and may cost."""
+    blocks: int = 0
+    """Of either side, where they ran in turns."""
     exact: bool = False
     """Whether the figure has no noise."""
     cut_short: bool = False
     """Whether there are more prompts, which were not needed or not asked yet."""
+    why_unsure: str = "one value on each side, and nothing says how sure they are"
+    """Said of a figure that has no error."""
 
     @property
     def unchanged(self) -> bool:
@@ -92,7 +101,7 @@ class Judgement:
     p: float | None = None
     """Of "it got worse by no more than the margin", corrected for all rules that were asked in this way."""
     needed: int | None = None
-    """Prompts that would decide."""
+    """Prompts, or blocks, that would decide."""
     remark: str = ""
     """Why nothing can be decided."""
     e_value: float | None = None
@@ -266,6 +275,36 @@ def _judge_costs(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
     return _judge_figures(evidence, level, lambda one: (one.log_ratio or 0.0, one.log_margin or 0.0))
 
 
+def _judge_blocks(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
+    """As costs, and what is inconclusive says how many blocks would decide, if they differ as these do."""
+    return [
+        replace(judgement, needed=_blocks_that_decide(one, level / len(evidence)))
+        if judgement.decision == "inconclusive"
+        else judgement
+        for one, judgement in zip(evidence, _judge_costs(evidence, level), strict=True)
+    ]
+
+
+def _blocks_that_decide(one: Evidence, level: float) -> int | None:
+    """An estimate from the change and the spread that were found; None where those are not known."""
+    if one.error is None or one.log_ratio is None or one.log_margin is None:
+        return None
+    level = level if one.log_ratio > one.log_margin else SIGNIFICANCE
+    change = max(0.0, one.log_ratio)
+    spread = one.error * math.sqrt(one.blocks)
+    needed = prompts_that_decide(spread, one.log_margin, change=change, confidence=1 - level)
+    if needed is None or needed > _MOST_BLOCKS:
+        return None
+    needed = max(needed + _FOR_AN_UNKNOWN_SPREAD, one.blocks + 1)
+    return needed + needed % 2  # the order of a turn alternates
+
+
+_MOST_BLOCKS = 1_000
+"""Nobody runs more."""
+_FOR_AN_UNKNOWN_SPREAD = 2
+"""Blocks that Student's t asks for beyond what the normal law does, at the numbers of blocks that people run."""
+
+
 def _judge_figures(
     evidence: Sequence[Evidence], level: float, figure: Callable[[Evidence], tuple[float, float]]
 ) -> list[Judgement]:
@@ -281,7 +320,7 @@ def _judge_figure(worse: float, margin: float, one: Evidence, *, rejected: bool,
     if rejected:
         return Judgement(decision="regressed", p=p)
     if one.error is None:
-        return Judgement(decision="inconclusive", remark="one value on each side, and nothing says how sure they are")
+        return Judgement(decision="inconclusive", remark=one.why_unsure)
     reach = _quantile(one.degrees) * one.error
     if (abs(worse) if one.either else worse) + reach < margin:
         better = not one.either and worse + reach < -margin < 0
@@ -323,6 +362,7 @@ _WAYS: Mapping[Way, Callable[[Sequence[Evidence], float], list[Judgement]]] = {
     "prompts": _judge_prompts,
     "sets": _judge_sets,
     "costs": _judge_costs,
+    "blocks": _judge_blocks,
 }
 
 
@@ -348,14 +388,50 @@ def evidence_of_cost(
         degrees = len(sessions) - 1
         centre, error = one_more(sessions)
     ratio = math.log(now) - centre
-    allowed = math.log1p(margin / before) if lower_is_better else -math.log1p(-margin / before)
     return replace(
         plain,
         log_ratio=ratio if lower_is_better else -ratio,
-        log_margin=allowed,
+        log_margin=_log_margin(margin, before, lower_is_better=lower_is_better),
         error=error,
         degrees=degrees,
     )
+
+
+def evidence_of_blocks(
+    found: Ratio, before: float, now: float, *, margin: float, lower_is_better: bool, exact: bool
+) -> Evidence:
+    """A cost of two versions that ran in turns.
+
+    Args:
+        found: how many times as much the later version costs.
+        before, now: the medians of either version's blocks.
+        margin: in the metric's unit.
+        lower_is_better: seconds; False: frames per second.
+        exact: whether the cost has no noise.
+    """
+    rise = now - before if found.ratio is None else before * (found.ratio - 1)
+    worse = rise if lower_is_better else -rise
+    plain = Evidence(
+        way="blocks", margin=margin, worse={None: worse}, exact=exact, why_unsure=found.interval.reason or ""
+    )
+    if exact or found.ratio is None or found.error is None:
+        return plain
+    if not lower_is_better and margin >= before:
+        return replace(plain, why_unsure="the margin is as large as the figure itself")
+    ratio = math.log(found.ratio)
+    return replace(
+        plain,
+        log_ratio=ratio if lower_is_better else -ratio,
+        log_margin=_log_margin(margin, before, lower_is_better=lower_is_better),
+        error=found.error,
+        degrees=found.degrees,
+        blocks=found.blocks,
+    )
+
+
+def _log_margin(margin: float, before: float, *, lower_is_better: bool) -> float:
+    """How many times as much it may cost, as a logarithm; of a rate, the time that it stands for."""
+    return math.log1p(margin / before) if lower_is_better else -math.log1p(-margin / before)
 
 
 def error_of_sets(*intervals: tuple[float, float] | None) -> float | None:

@@ -20,17 +20,19 @@ from pytest_vdb.analysis.decisions import (
     Judgement,
     decide,
     error_of_sets,
+    evidence_of_blocks,
     evidence_of_cost,
 )
 from pytest_vdb.analysis.identity import agree, latest, other_recipe, setup_of
 from pytest_vdb.analysis.pinned import Ranks, ranks_of, spared
 from pytest_vdb.analysis.readings import EXACT_COSTS, Statement, counting, is_of_set, is_read_once, is_yardstick
 from pytest_vdb.analysis.rules import Rule, known_metrics, rule_for
-from pytest_vdb.analysis.sides import Sides, family_size, grouped, measuring
+from pytest_vdb.analysis.sides import Sides, Turns, family_size, grouped, measuring
 from pytest_vdb.errors import near_misses
 from pytest_vdb.figures import notation
 from pytest_vdb.records import Baseline, Measurement, Record, Run, WeightsMode
 from pytest_vdb.statistics.means import mean_of
+from pytest_vdb.statistics.sessions import Ratio, ratio_of_blocks
 
 Outcome = Literal["regressed", "improved", "equivalent", "inconclusive", "missing", "incomparable"]
 """`regressed`: surely worse by more than the margin; `equivalent`: surely worse by less than it, or the same;
@@ -54,22 +56,26 @@ class Verdict:
     reason: str
     """One line with the figures."""
     baseline_mean: float | None = None
-    """Over the prompts that are compared; of costs the median of sessions."""
+    """Over the prompts that are compared; of costs the median of sessions or blocks."""
     mean: float | None = None
     n: int = 0
-    """Prompts that were compared; of sets and costs 1."""
+    """Prompts that were compared; of sets and costs 1, of costs that were measured in turns the blocks of a side."""
     margin: float | None = None
     """How much worse it may get, in the metric's unit."""
     p: float | None = None
     """Of "worse by no more than the margin", corrected for all rules of the run."""
     needed: int | None = None
-    """Prompts that would decide what is inconclusive: an estimate."""
+    """Prompts, or blocks, that would decide what is inconclusive: an estimate."""
     planned: int | None = None
     """Prompts that there were to compare where the gate was allowed to stop early; `n` of them were needed."""
     e_value: float | None = None
     """Of a gate that was allowed to stop early: what a stake of 1 has become at most by betting on the verdict."""
     level: float | None = None
     """Likewise: how often any of the run's rules would say `regressed` wrongly, whenever the run is stopped."""
+    ratio: float | None = None
+    """Of costs that were measured in turns: how many times as much it costs now."""
+    ratio_interval: tuple[float, float] | None = None
+    """95%, of this figure alone."""
 
     def fails(self, *, strict: bool = False) -> bool:
         """Whether the gate must not pass: what is inconclusive passes, unless the user is strict."""
@@ -96,10 +102,21 @@ def judge(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequen
         baseline: what it is compared with, and the sessions before it.
         rules: from `parse_rules`.
     """
-    now, before = map(grouped, placed_together(latest(records), latest(baseline.records)))
+    return judge_latest(latest(records), run, replace(baseline, records=tuple(latest(baseline.records))), rules)
+
+
+def judge_latest(
+    records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequence[Rule], turns: Turns = ()
+) -> tuple[Verdict, ...]:
+    """The same of records none of which supersedes another.
+
+    Args:
+        turns: where both sides are the runs of blocks; `run` and that of the baseline are then any of them.
+    """
+    now, before = map(grouped, placed_together(records, baseline.records))
     ranks = ranks_of(run, baseline.run)
     left_out = {key: spared(own, ranks) for key, own in now.items()}
-    sides = Sides(now, before, run, baseline, ranks, left_out)
+    sides = Sides(now, before, run, baseline, ranks, left_out, turns)
     found: list[Verdict | Open] = []
     for rule in rules:
         names = known_metrics(rule, sides.metrics)
@@ -113,7 +130,7 @@ def judge(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequen
     opened = [one for one in found if isinstance(one, Open)]
     bets_among = family_size(rules, sides) if ranks else None
     judged = iter(decide([one.evidence for one in opened], bets_among=bets_among))
-    return tuple(_closed(one, next(judged)) if isinstance(one, Open) else one for one in found)
+    return tuple(_closed(one, next(judged), baseline) if isinstance(one, Open) else one for one in found)
 
 
 def exit_code(verdicts: Sequence[Verdict], *, strict: bool = False) -> int:
@@ -152,11 +169,11 @@ def _verdict_on_unknown(rule: Rule, known: set[str]) -> Verdict:
 def judge_one(asked: Asked, sides: Sides) -> list[Verdict | Open]:
     """On one model in one benchmark: one, or one per recipe if it was run with several."""
     now, before = sides.now.get(asked.key, []), sides.before.get(asked.key, [])  # type: ignore[arg-type]
+    this, other = sides.names
     if not before:
-        return [asked.verdict("missing", f"not in the baseline {sides.baseline.run.id}; save a new one to include it")]
+        return [asked.verdict("missing", f"not in {other}{sides.mend}")]
     if not now:
-        what = f"in the baseline {sides.baseline.run.id}, but not in this run ({sides.run.id})"
-        return [asked.verdict("missing", what)]
+        return [asked.verdict("missing", f"in {other}, but not in {this}")]
     known = _variants(before)
     ran = _variants(now, known)
     found = [_on_pairs(asked, ran[variant], known[variant], sides) for variant in known if variant in ran]
@@ -167,10 +184,10 @@ def judge_one(asked: Asked, sides: Sides) -> list[Verdict | Open]:
             difference = other_recipe(known[variant][0], ran[new[0]][0])
             found.append(asked.verdict("incomparable", f"the baseline has {difference}"))
         else:
-            what = f"recipe {variant[1]} with {variant[0]} weights is in the baseline, but not in this run"
+            what = f"recipe {variant[1]} with {variant[0]} weights is in {other}, but not in {this}"
             found.append(asked.verdict("missing", what))
     for variant in new if not lost else ():
-        what = f"recipe {variant[1]} with {variant[0]} weights is not in the baseline; save a new one to include it"
+        what = f"recipe {variant[1]} with {variant[0]} weights is not in {other}{sides.mend}"
         found.append(asked.verdict("missing", what))
     return found
 
@@ -195,14 +212,15 @@ def _on_pairs(asked: Asked, now: Sequence[Record], before: Sequence[Record], sid
     statements = [[Statement.of(record, asked.metric) for record in side] for side in (before, now)]
     once = any(map(is_read_once, statements))
     known, ran = (_by_pair(side, once=once) for side in statements)
-    planned = {pair for pair, values in known.items() if _values(values)}
+    runs_before, runs_now = ([turn[side] for turn in sides.turns] for side in (0, 1))
+    planned = {pair for pair, values in known.items() if _has_values(values, runs_before)}
     expected = {pair for pair in planned if pair[0] not in left_out}
     if not planned:
         # A yardstick that the metric cannot judge (the flicker of a frozen clip) is no model that escapes its gate.
         unjudged = is_yardstick(asked.key[1]) and not any(map(_values, ran.values()))
         why = f"the baseline has no value ({_why_missing(known.values())})"
         return asked.verdict("inconclusive" if unjudged else "missing", why)
-    shared = sorted((pair for pair in expected if _values(ran.get(pair, ()))), key=_in_order(sides.ranks))
+    shared = sorted((pair for pair in expected if _has_values(ran.get(pair, ()), runs_now)), key=_in_order(sides.ranks))
     if not shared:
         return asked.verdict("missing", _none_left(expected, ran))
     old, new = [r for p in shared for r in known[p]], [r for p in shared for r in ran[p]]
@@ -220,16 +238,16 @@ def _on_pairs(asked: Asked, now: Sequence[Record], before: Sequence[Record], sid
     if sides.ranks:
         usual = mean_of([mean_of(_values(known[pair])) for pair in planned])
         plan = Plan(len({pair[0] for pair in planned}), usual, cut_short=expected != planned)
-    return _awaiting(
-        asked,
-        pairs,
-        measured,
-        _sessions(asked, [record for record in before if record.prompt not in left_out], sides),
-        of_sets=of_sets,
-        remarks=_remarks(known, ran, shared),
-        lacking=lacking,
-        plan=plan,
-    )
+    if measured[1][0].kind != "performance":
+        sessions = _Sessions((), ())
+    elif sides.turns:
+        sessions = _Sessions(_medians(known, shared, runs_before), _medians(ran, shared, runs_now), in_turns=True)
+    else:
+        old_median, new_median = (float(median([pair[side] for pair in pairs.values()])) for side in (0, 1))
+        alike = [record for record in before if record.prompt not in left_out]
+        sessions = _Sessions([old_median, *_earlier(asked, alike, sides)], [new_median])
+    remarks = _remarks(known, ran, shared)
+    return _awaiting(asked, pairs, measured, sessions, of_sets=of_sets, remarks=remarks, lacking=lacking, plan=plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +267,34 @@ def _in_order(ranks: Ranks) -> Callable[[_Pair], tuple[int, str]]:
     return lambda pair: (ranks.get(pair[0] or "", -1), str(pair))
 
 
+@dataclass(frozen=True, slots=True)
+class _Sessions:
+    """The medians of a cost in sessions: of one and of those before it, or of both sides' blocks in turns."""
+
+    before: Sequence[float]
+    """The baseline's first, then of those before it, the newest first."""
+    now: Sequence[float]
+    in_turns: bool = False
+
+    @property
+    def ratio(self) -> Ratio | None:
+        """How many times as much it costs now, where they ran in turns."""
+        return ratio_of_blocks(self.before, self.now) if self.in_turns else None
+
+    @property
+    def in_words(self) -> str:
+        """How many there are."""
+        if self.in_turns:
+            return f" over {len(self.now)} block{'' if len(self.now) == 1 else 's'}"
+        return f" after {len(self.before)} sessions" if len(self.before) > 1 else ""
+
+    def evidence(self, before: float, now: float, margin: float, *, falls: bool, exact: bool) -> Evidence:
+        """What they show of a cost whose medians these are."""
+        if (ratio := self.ratio) is not None:
+            return evidence_of_blocks(ratio, before, now, margin=margin, lower_is_better=falls, exact=exact)
+        return evidence_of_cost(now, self.before, margin=margin, lower_is_better=falls, exact=exact)
+
+
 _Pair = tuple[str | None, int | None, tuple[tuple[str, str], ...]]
 
 
@@ -265,6 +311,20 @@ def _by_pair(statements: Iterable[Statement], *, once: bool) -> dict[_Pair, list
 
 def _values(statements: Iterable[Statement]) -> list[float]:
     return [statement.value for statement in statements if statement.value is not None]
+
+
+def _has_values(statements: Sequence[Statement], runs: Sequence[str]) -> bool:
+    """Whether there is a value; where several runs are asked, one of each."""
+    having = {statement.record.run for statement in statements if statement.value is not None}
+    return bool(having) and having.issuperset(runs)
+
+
+def _medians(by_pair: Mapping[_Pair, Sequence[Statement]], pairs: Sequence[_Pair], runs: Sequence[str]) -> list[float]:
+    """Of each run, over pairs of which it has values."""
+    return [
+        float(median(mean_of(_values(s for s in by_pair[pair] if s.record.run == run)) for pair in pairs))
+        for run in runs
+    ]
 
 
 def _why_missing(pairs: Iterable[Sequence[Statement]]) -> str:
@@ -330,7 +390,7 @@ def _awaiting(
     asked: Asked,
     pairs: Mapping[_Pair, tuple[float, float]],
     measured: Sequence[Sequence[Measurement]],
-    earlier: Sequence[float],
+    sessions: _Sessions,
     *,
     of_sets: bool,
     remarks: str,
@@ -340,10 +400,10 @@ def _awaiting(
     """What waits for its judgement, or a margin that means nothing."""
     one, rule = measured[1][0], asked.rule
     is_cost = one.kind == "performance"
-    middle = median if is_cost else mean_of
-    before, now = (float(middle([pair[side] for pair in pairs.values()])) for side in (0, 1))
-    sessions = [before, *earlier]
-    before = float(median(sessions)) if is_cost else before
+    if is_cost:
+        before, now = float(median(sessions.before)), float(median(sessions.now))
+    else:
+        before, now = (mean_of([pair[side] for pair in pairs.values()]) for side in (0, 1))
     usual = before if plan is None or is_cost else plan.usual
     if rule.relative is not None and rule.absolute is None and usual == 0 != now:
         return asked.verdict(
@@ -355,8 +415,7 @@ def _awaiting(
     either = one.better == "neutral" and not rule.sign
     if is_cost:
         falls = _worsening(one.better, rule.sign, 1.0) > 0
-        exact = one.name in EXACT_COSTS
-        evidence = evidence_of_cost(now, sessions, margin=margin, lower_is_better=falls, exact=exact)
+        evidence = sessions.evidence(before, now, margin, falls=falls, exact=one.name in EXACT_COSTS)
     elif of_sets:
         error = error_of_sets(measured[0][0].interval, one.interval)
         worse: dict[str | None, float] = {None: _worsening(one.better, rule.sign, now - before)}
@@ -365,14 +424,17 @@ def _awaiting(
         by_prompt = _by_prompt(pairs, one.better, rule.sign)
         cut_short = plan is not None and plan.cut_short
         evidence = Evidence(way="prompts", margin=margin, worse=by_prompt, either=either, cut_short=cut_short)
-    n = 1 if is_cost or of_sets else len(evidence.worse)
+    ratio = sessions.ratio if is_cost else None
+    n = ratio.blocks if ratio else 1 if is_cost or of_sets else len(evidence.worse)
     verdict = replace(asked.verdict("inconclusive", ""), baseline_mean=before, mean=now, n=n, margin=margin)
     if plan is not None and evidence.way == "prompts":
         verdict = replace(verdict, planned=plan.prompts, level=LEVEL_OF_BETS)
-    counted = _counted_sessions(sessions) if is_cost else ""
+    if ratio is not None:
+        verdict = replace(verdict, ratio=ratio.ratio, ratio_interval=ratio.interval.ends)
+    counted = sessions.in_words if is_cost else ""
     if evidence.way == "prompts" or (is_cost and plan is not None and plan.cut_short):
         counted = f" over {_counted_prompts(len({pair[0] for pair in pairs}), plan)}{counted}"
-    figures = _figures(asked, before, now, one, margin) + counted + remarks
+    figures = _figures(asked, before, now, one, margin, ratio) + counted + remarks
     return Open(verdict, evidence, figures, lacking)
 
 
@@ -384,13 +446,13 @@ _LARGEST_CHANGE = 1e100
 """Larger ones cannot be squared; no metric means them."""
 
 
-def _closed(one: Open, judgement: Judgement) -> Verdict:
+def _closed(one: Open, judgement: Judgement, baseline: Baseline) -> Verdict:
     words = one.figures
     outcome: Outcome = judgement.decision
     if judgement.e_value is not None and outcome != "inconclusive":
         words += f"; e-value {worth(judgement.e_value)}"
     if outcome == "inconclusive":
-        words += f"; {_undecided(one.evidence, judgement)}"
+        words += f"; {_undecided(one.evidence, judgement, baseline)}"
     if one.lacking is not None:
         outcome = outcome if outcome == "regressed" else "missing"
         words = f"{one.lacking}; the others: {words}"
@@ -399,19 +461,20 @@ def _closed(one: Open, judgement: Judgement) -> Verdict:
     return replace(one.verdict, outcome=outcome, reason=reason, p=judgement.p, needed=judgement.needed, e_value=e_value)
 
 
-def _undecided(evidence: Evidence, judgement: Judgement) -> str:
+def _undecided(evidence: Evidence, judgement: Judgement, baseline: Baseline) -> str:
     """Why nobody can tell, and what would."""
     if judgement.remark:
         return judgement.remark
     if evidence.way == "costs":
-        few = evidence.degrees is None
-        return (
-            "one earlier session cannot tell a slower model from a slower night: give --vdb-baseline=history:10"
-            if few
-            else "within what earlier sessions differ by"
-        )
+        in_turns = f"vdb ab --ref {(baseline.run.environment.git_commit or 'REF')[:10]}"
+        if evidence.degrees is None:
+            why = "so few earlier sessions cannot tell a slower model from a slower night"
+            return f"{why}: run both in turns ({in_turns}), or give --vdb-baseline=history:10"
+        return f"within what earlier sessions differ by: run both in turns ({in_turns})"
     if judgement.needed is None:
         return "too close to the margin to tell"
+    if evidence.way == "blocks":
+        return f"too few to tell at this noise; about {judgement.needed} blocks would (--blocks {judgement.needed})"
     return f"too few to tell; about {judgement.needed:,} prompts would"
 
 
@@ -423,7 +486,7 @@ def _by_prompt(pairs: Mapping[_Pair, tuple[float, float]], better: str, sign: st
     return {prompt: mean_of(values) for prompt, values in by_prompt.items()}
 
 
-def _sessions(asked: Asked, alike: Sequence[Record], sides: Sides) -> list[float]:
+def _earlier(asked: Asked, alike: Sequence[Record], sides: Sides) -> list[float]:
     """The median of each session before the baseline that measured it in the same way on the same hardware."""
     benchmark, model = asked.key
     left_out = sides.left_out_of(asked.key)
@@ -450,10 +513,15 @@ def _worsening(better: str, sign: str, change: float) -> float:
     return -change if falls_badly else change
 
 
-def _figures(asked: Asked, before: float, now: float, one: Measurement, margin: float) -> str:
+def _figures(asked: Asked, before: float, now: float, one: Measurement, margin: float, ratio: Ratio | None) -> str:
     rule = asked.rule
-    change = _percent((now - before) / abs(before)) if before else f"{now - before:+.4g}"
-    absolute = "" if rule.absolute is None or not before else f", {now - before:+.4g}"
+    difference, bar = now - before, ""
+    if ratio is not None and ratio.ratio is not None:  # not of the medians, which may stem from blocks of other moods
+        difference = before * (ratio.ratio - 1)
+        if ratio.interval.ends is not None:
+            bar = " [{}, {}]".format(*(_percent(end - 1) for end in ratio.interval.ends))
+    change = (_percent(difference / abs(before)) if before else f"{difference:+.4g}") + bar
+    absolute = "" if rule.absolute is None or not before else f", {difference:+.4g}"
     written = notation([before, now], apart=[(before, now)], significant=4).write
     floor = rule.margin(0.0, kind=one.kind, unit=one.unit)
     least = f", at least {floor:g} {one.unit}" if floor and rule.absolute is None and margin <= floor * 1.001 else ""
@@ -489,10 +557,6 @@ def _counted_prompts(n: int, plan: Plan | None) -> str:
 def worth(e_value: float) -> str:
     """An e-value as it is told: `812`, `3.2`, `1e+12`."""
     return f"{e_value:.0f}" if 10 <= e_value < 1e6 else f"{e_value:.2g}"
-
-
-def _counted_sessions(sessions: Sequence[float]) -> str:
-    return f" after {len(sessions)} sessions" if len(sessions) > 1 else ""
 
 
 def _counted_pairs(pairs: set[_Pair]) -> str:

@@ -19,7 +19,7 @@ Sign = Literal["-", "+", ""]
 
 EVERY = "*"
 FLOORS: Mapping[str, float] = {"s": 0.005, "MiB": 4.0, "J": 1.0}
-"""A cost that got worse by less alarms nobody, whatever share of it that is: by unit."""
+"""A cost that got worse by less alarms nobody, whatever share of it that is: by unit, where the rule says no other."""
 
 _MARGIN = re.compile(
     r"(?P<sign>[+\-−±]?)\s*(?P<number>\d+(\.\d*)?|\.\d+)\s*(?P<unit>%|[A-Za-z][\w/]*)?",
@@ -68,10 +68,11 @@ class Rule:
 
         Args:
             baseline: what it was.
-            kind, unit: of the metric. A cost has a floor.
+            kind, unit: of the metric. A cost has a floor, unless the rule has an absolute limit of its own.
         """
         floor = FLOORS.get(unit, 0.0) if kind == "performance" else 0.0
-        return max((self.relative or 0.0) * abs(baseline), self.absolute or 0.0, floor)
+        least = floor if self.absolute is None else self.absolute
+        return max((self.relative or 0.0) * abs(baseline), least)
 
 
 def parse_rules(rules: str | Mapping[str, str], *, where: str = "--vdb-fail-on") -> tuple[Rule, ...]:

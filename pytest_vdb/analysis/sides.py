@@ -14,6 +14,8 @@ from pytest_vdb.records import Baseline, Record, Run
 
 Key = tuple[str, str]
 Groups = dict[Key, list[Record]]
+Turns = Sequence[tuple[str, str]]
+"""The runs of two versions that ran in turns: of the earlier and of the later one, block by block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,18 @@ class Sides:
     """The prompts' places in the order of a gate that may stop early; nothing where it may not."""
     left_out: Mapping[Key, frozenset[str]] = field(default_factory=dict)
     """Prompts that were not needed, or not asked yet."""
+    turns: Turns = ()
+    """Where both sides are the runs of blocks."""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of this run and of the baseline."""
+        return ("head", "base") if self.turns else (f"this run ({self.run.id})", f"the baseline {self.baseline.run.id}")
+
+    @property
+    def mend(self) -> str:
+        """What makes a baseline of what is new."""
+        return "" if self.turns else "; save a new one to include it"
 
     def left_out_of(self, key: tuple[str | None, str]) -> frozenset[str]:
         """Of one model in one benchmark."""

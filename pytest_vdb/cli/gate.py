@@ -20,6 +20,7 @@ from pytest_vdb.options import of_runs, project_gate
 
 if TYPE_CHECKING:
     from pytest_vdb.analysis.gate import Verdict
+    from pytest_vdb.analysis.rules import Rule
     from pytest_vdb.records import Baseline, Environment
 
 NOT_ASKED_RIGHTLY = 2
@@ -84,11 +85,7 @@ def _gate(arguments: GateArguments) -> int:
     if arguments.output is not None:
         files.write(arguments.output, gate.render_markdown(verdicts, strict=strict))
         warn(arguments.output)
-    if arguments.json:
-        print_json([_for_programs(verdict, strict=strict) for verdict in verdicts])
-    else:
-        width = min(_WIDEST, shutil.get_terminal_size((100, 24)).columns)
-        show(gate.render_terminal(verdicts, strict=strict, width=width))
+    show_verdicts(verdicts, strict=strict, json=arguments.json)
     return exit_code(verdicts, strict=strict)
 
 
@@ -112,13 +109,10 @@ def judged(
     """
     from pytest_vdb.analysis import margins
     from pytest_vdb.analysis.gate import judge
-    from pytest_vdb.analysis.rules import check_names, parse_rules
+    from pytest_vdb.analysis.rules import check_names
     from pytest_vdb.results import baselines, journal
 
-    rules = parse_rules(rules_text or project_gate(Path("pyproject.toml")) or "", where="--fail-on")
-    if not rules:
-        mend = "give --fail-on 'sharpness:-2%', say, or write [tool.vdb.gate] in pyproject.toml"
-        raise OptionError("no gate says what may not get worse", where="--fail-on", mend=mend)
+    rules = rules_asked(rules_text, example="sharpness:-2%")
     run, records, warnings = journal.read(run_folder)
     asked = baseline_name if of_runs(baseline_name) else str(expanded(baseline_name))
     baseline = baselines.find(asked, _output_of(run_folder), than=run)
@@ -128,6 +122,34 @@ def judged(
     for warning in margins.said_before(noise, baseline, rules, strict=strict, where="--noise"):
         warn(warning)
     return judge(records, run, baseline, rules)
+
+
+def rules_asked(text: str | None, *, example: str) -> tuple[Rule, ...]:
+    """What `--fail-on` says, else the project's.
+
+    Raises:
+        OptionError: no rule, or one that cannot be read.
+    """
+    from pytest_vdb.analysis.rules import parse_rules
+
+    rules = parse_rules(text or project_gate(Path("pyproject.toml")) or "", where="--fail-on")
+    if not rules:
+        mend = f"give --fail-on '{example}', say, or write [tool.vdb.gate] in pyproject.toml"
+        raise OptionError("no gate says what may not get worse", where="--fail-on", mend=mend)
+    return rules
+
+
+def show_verdicts(verdicts: Sequence[Verdict], *, strict: bool, json: bool, markdown: bool = False) -> None:
+    """For people, for programs or for a page."""
+    from pytest_vdb.reporters import gate
+
+    if json:
+        print_json([_for_programs(verdict, strict=strict) for verdict in verdicts])
+    elif markdown:
+        show(gate.render_markdown(verdicts, strict=strict))
+    else:
+        width = min(_WIDEST, shutil.get_terminal_size((100, 24)).columns)
+        show(gate.render_terminal(verdicts, strict=strict, width=width))
 
 
 def _output_of(run: Path) -> Path:

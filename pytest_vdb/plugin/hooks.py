@@ -6,12 +6,13 @@ the parts that need more are imported when the first benchmark is collected.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_vdb.options import FLAGS
+from pytest_vdb.options import FLAGS, IN_A_BLOCK
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -48,6 +49,17 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         from pytest_vdb.plugin import rootdir
 
         rootdir.mend(early_config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """`--vdb-ab`: other processes run the tests, and this one none."""
+    asked = config.option.vdb_ab or config.getini("vdb_ab")
+    if not asked or config.option.help or IN_A_BLOCK in os.environ:
+        return None
+    from pytest_vdb.plugin.in_turns import hand_over
+
+    return hand_over(config)
 
 
 @pytest.hookimpl(tryfirst=True)

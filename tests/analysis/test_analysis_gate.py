@@ -101,6 +101,12 @@ def test_a_cost_has_a_floor():
     assert rule.margin(1e-5, kind="quality", unit="s") == pytest.approx(1e-6)
 
 
+def test_an_absolute_limit_of_the_rules_own_counts_in_the_place_of_the_floor():
+    (rule,) = parse_rules("latency:+2%&0.0005s")
+    assert rule.margin(0.05, kind="performance", unit="s") == pytest.approx(0.001)
+    assert rule.margin(1e-5, kind="performance", unit="s") == 0.0005
+
+
 @pytest.mark.parametrize(
     "text",
     ["latency", "latency:", ":5%", "latency:ten", "latency:5%%", "a:--2", "a:+1%&-2", "a:1%&2%", "a:1&2", "a:1%&2&3"],
@@ -184,6 +190,21 @@ def test_one_earlier_session_is_not_trusted():
     assert verdict.outcome == "inconclusive"
     assert "history:10" in verdict.reason
     assert outcome(asked("a", [9.0] * 6, metric="latency"), before, "latency:+10%") == "regressed"
+
+
+@pytest.mark.parametrize(("commit", "told"), [("0123456789abcdef", "0123456789"), (None, "REF")])
+def test_what_one_earlier_session_cannot_tell_names_the_command_that_can(commit, told):
+    now, before = (asked("a", [seconds] * 6, metric="latency") for seconds in (1.2, 1.0))
+    run = dataclasses.replace(BEFORE, environment=dataclasses.replace(ENVIRONMENT, git_commit=commit))
+    (verdict,) = judge(now, NOW, Baseline(run=run, records=tuple(before)), parse_rules("latency:+10%"))
+    assert f"run both in turns (vdb ab --ref {told}), or give --vdb-baseline=history:10" in verdict.reason
+
+
+def test_many_sessions_that_cannot_tell_name_it_too():
+    sessions = [asked("a", [value] * 6, metric="latency") for value in (1.01, 0.99, 1.0, 1.02, 0.98, 1.0, 1.01)]
+    now = asked("a", [1.12] * 6, metric="latency")
+    reason = one(now, sessions[0], "latency:+10%", sessions[1:]).reason
+    assert "within what earlier sessions differ by: run both in turns (vdb ab --ref REF)" in reason
 
 
 def test_many_sessions_show_how_much_sessions_differ():

@@ -81,6 +81,21 @@ def test_a_night_that_ends_when_its_gate_is_decided(project):
     seen.shows("spread of noise is equivalent after 29 of 31 prompts", "of 62 generations saved")
 
 
+def test_is_what_lies_here_worse_than_the_branch_that_is_shipped(project):
+    project.writes(".gitignore", "reports/")
+    project.types(f"git init -q -b main && git add -A && git {COMMIT}")
+    project.changes("conftest.py", "spread=128", "spread=96")
+    rules = "--fail-on 'spread:-2%,latency:+10%'"
+    dims = "benchmarks/ --vdb-models=dim --vdb-metrics=spread"
+    project.types(f"vdb ab --ref mian {rules} -- {dims}").ends(2).shows("did you mean 'main'?")
+    seen = project.types(f"vdb ab --ref main --blocks 1 {rules} -- {dims}").ends(1)
+    seen.shows("base: main", "with 1 uncommitted change", "block 1 of 1, head: 6 tests", "regressed spread of dim")
+    seen.shows("inconclusive latency of dim", "1 block: at least 3 are needed", "the blocks are in reports/ab/")
+
+
+COMMIT = "-c user.name=me -c user.email=me@localhost commit -q -m first"
+
+
 def test_a_job_of_ci_on_a_machine_that_is_none(project):
     project.types("vdb init --ci=gitlab").ends(0).shows(".gitlab-ci.yml")
     options = "--models=noise,dim --metrics=spread --args='-k generation'"

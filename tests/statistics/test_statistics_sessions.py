@@ -106,3 +106,21 @@ def test_a_regression_of_five_percent_at_two_percent_noise_is_caught_by_twelve_b
         base, head = mood * np.exp(generator.normal(0, 0.02, 12)), 1.05 * mood * np.exp(generator.normal(0, 0.02, 12))
         caught += ratio_of_blocks(base.tolist(), head.tolist()).interval.ends[0] > 1
     assert caught >= 0.9 * 400
+
+
+def test_a_cold_first_block_and_a_neighbour_that_came_and_went_are_no_news():
+    noise = np.exp(np.random.default_rng(4).normal(0, 0.01, 12))
+    base, head = np.ones(12), 1.05 * noise
+    base[0], head[5] = 1.4, 1.5
+    found = ratio_of_blocks(base.tolist(), head.tolist())
+    assert found.ratio == pytest.approx(1.05, abs=0.01)
+    assert found.interval.ends[0] > 1.02
+
+
+def test_from_eight_blocks_on_the_ratio_is_yuens_with_one_degree_less():
+    logs = np.sort(np.random.default_rng(5).normal(0.05, 0.02, 12))
+    found = ratio_of_blocks([1.0] * 12, np.exp(logs).tolist())
+    pulled_in = stats.mstats.winsorize(logs, limits=(0.2, 0.2))
+    error = pulled_in.std(ddof=1) * np.sqrt(11 / (8 * 7))
+    assert np.log(found.ratio) == pytest.approx(stats.trim_mean(logs, 0.2))
+    assert (found.error, found.degrees) == (pytest.approx(error), 6)

@@ -18,7 +18,7 @@ def output_of(*arguments: str) -> str:
 
 @pytest.mark.slow
 def test_a_short_simulation_prints_tables_of_figures():
-    parts = ("alarms", "power", "catches", "bars", "differences", "margins", "stopping", "costs")
+    parts = ("alarms", "power", "catches", "bars", "differences", "margins", "stopping", "costs", "turns")
     printed = output_of(str(PERF / "statistics.py"), "--draws", "4", *parts)
     assert printed.count("4 draws") == len(parts)
     assert "| gate, one metric, worse | " in printed
