@@ -6,13 +6,15 @@ Everything that leaves a process (a worker's report, a line of `records.jsonl`, 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -271,9 +273,11 @@ class Measurement:
         if self.value is not None and not math.isfinite(self.value):
             object.__setattr__(self, "reason", f"the result was {self.value}, not a finite number")
             object.__setattr__(self, "value", None)
-        for name in ("interval", "series"):  # JSON has no word for infinity: the record could not be read again
-            if not all(map(math.isfinite, getattr(self, name) or ())):
-                object.__setattr__(self, name, None)
+        # JSON has no word for infinity: the record could not be read again.
+        if self.interval is not None and not all(map(math.isfinite, self.interval)):
+            object.__setattr__(self, "interval", None)
+        if self.series is not None and not all(map(math.isfinite, self.series)):
+            object.__setattr__(self, "series", None)
         if self.value is None and not self.reason:
             raise RecordError(
                 f"measurement {self.name!r} has neither a value nor a reason", mend="say why it is missing"
@@ -480,12 +484,21 @@ def to_json(record: object) -> str:
         return msgspec.json.encode(_spelled_out(msgspec.to_builtins(record))).decode()
 
 
+@cache
+def _decoder_of(kind: Any) -> Any:
+    return msgspec.json.Decoder(kind)
+
+
 def from_json(line: str | bytes, kind: type[T], *, where: str | Path | None = None) -> T:
     """Read and check one record.
 
     Raises:
         RecordError: not JSON, a field that is missing or of the wrong type (with its path), or a newer schema.
     """
+    with contextlib.suppress(ValueError, RecursionError, RecordError):  # what is as it should be is read in one step
+        record: T = _decoder_of(cast("Hashable", kind)).decode(line)
+        if getattr(record, "schema", SCHEMA_VERSION + 1) <= SCHEMA_VERSION:
+            return record
     try:
         head = msgspec.json.decode(line)
     except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested beyond reason

@@ -174,7 +174,7 @@ def _pairs_of_sides(arguments: CompareArguments) -> list[tuple[Side, Side]]:
             raise OptionError("the models are named already", where="--model", mend=_HOW)
         if given[1] == given[2]:
             raise OptionError(f"{given[1]!r} against itself", where="vdb compare", mend=_HOW)
-        (source,) = _sources(given[:1])
+        (source,) = _sources(given[:1], models=given[1:])
         return [(_side(source, given[1], given[1]), _side(source, given[2], given[2]))]
     if len(given) != 2:
         raise OptionError(f"{len(given)} arguments: {' '.join(given)}", where="vdb compare", mend=_HOW)
@@ -188,7 +188,7 @@ def _pairs_of_sides(arguments: CompareArguments) -> list[tuple[Side, Side]]:
     return pairs
 
 
-def _sources(given: Sequence[str]) -> list[Source]:
+def _sources(given: Sequence[str], *, models: Sequence[str] | None = None) -> list[Source]:
     """Runs, scored clips and baselines: read together, so that the clips of a score are paired with those of the run's
     own suite.
 
@@ -197,7 +197,7 @@ def _sources(given: Sequence[str]) -> list[Source]:
     """
     from pytest_vdb.results import reported
 
-    found = reported.each(given)
+    found = reported.each(given, models=models)
     for warning in (warning for source in found for warning in source.warnings):
         warn(warning)
     return found

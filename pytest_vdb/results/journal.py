@@ -5,14 +5,18 @@ Only one process writes it. Killed at any moment, it loses at most the line that
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Self
 
+import msgspec
+
 from pytest_vdb import files
 from pytest_vdb.errors import NewerSchema, OutputError, RecordError
-from pytest_vdb.records import Record, Run, from_json, read_record, to_json
+from pytest_vdb.garbage import without_collections
+from pytest_vdb.records import SCHEMA_VERSION, Record, Run, from_json, read_record, to_json
 
 _CUT_SHORT = frozenset({"interrupted", "not_run"})
 
@@ -104,6 +108,15 @@ class Journal:
             return False
 
 
+class Glimpse(msgspec.Struct, frozen=True):
+    """What little is read of a record that is not asked for: a fiftieth of the time."""
+
+    nodeid: str
+    model: str
+    status: str
+    schema: int
+
+
 def read(path: Path) -> tuple[Run, list[Record], list[str]]:
     """Read a run.
 
@@ -118,6 +131,23 @@ def read(path: Path) -> tuple[Run, list[Record], list[str]]:
         RecordError: no run there, or `run.json` cannot be read.
         NewerSchema: a newer pytest-vdb wrote it.
     """
+    run, records, _, warnings = read_of_models(path, None)
+    return run, records, warnings
+
+
+def read_of_models(path: Path, models: Collection[str] | None) -> tuple[Run, list[Record], list[Glimpse], list[str]]:
+    """Read a run for the sake of some of its models.
+
+    Args:
+        path: as `read` takes it.
+        models: whose records are read; None: everyone's.
+
+    Returns:
+        The run, the records that are asked for, what was glimpsed of the others, and the warnings.
+
+    Raises:
+        RecordError, NewerSchema: see `read`.
+    """
     path = Path(path)
     folder = path if files.is_folder(path) else path.parent
     if not files.is_there(folder / RUN):
@@ -125,8 +155,10 @@ def read(path: Path) -> tuple[Run, list[Record], list[str]]:
         raise RecordError(f"there is no {RUN} here", where=path, mend=mend)
     run = read_run(folder)
     if not files.is_there(folder / RECORDS):
-        return run, [], [f"{folder / RECORDS}: there is no such file, so the run has no records"]
-    return run, *read_records(folder / RECORDS)
+        return run, [], [], [f"{folder / RECORDS}: there is no such file, so the run has no records"]
+    others: list[Glimpse] = []
+    records, warnings = _read_lines(folder / RECORDS, models, others)
+    return run, records, others, warnings
 
 
 def read_run(folder: Path) -> Run:
@@ -139,7 +171,7 @@ def read_run(folder: Path) -> Run:
     return from_json(files.read_bytes(folder / RUN, error=RecordError), Run, where=folder / RUN)
 
 
-def shortfall(run: Run, records: Sequence[Record]) -> str | None:
+def shortfall(run: Run, records: Sequence[Record | Glimpse]) -> str | None:
     """What a run lacks of the tests that it set out to make, or None: it was killed, or it was interrupted."""
     of = "" if run.collected is None else f" of {run.collected}"
     begun = len({record.nodeid for record in records})
@@ -156,16 +188,29 @@ def read_records(path: Path) -> tuple[list[Record], list[str]]:
         RecordError: the file cannot be read.
         NewerSchema: a newer pytest-vdb wrote it.
     """
+    return _read_lines(path, None, [])
+
+
+def _read_lines(path: Path, models: Collection[str] | None, others: list[Glimpse]) -> tuple[list[Record], list[str]]:
+    """The records of these models, and a warning per line that is none; `others` takes what was glimpsed of others."""
     records: list[Record] = []
     warnings: list[str] = []
-    for number, line in files.lines_in(path, error=RecordError):
-        where = f"{path}:{number}"
-        try:
-            records.append(read_record(line, where=where))
-        except NewerSchema:
-            raise
-        except RecordError as problem:
-            torn = "the last line is torn (the run was killed while writing it)"
-            whole = line.endswith(b"\n")  # every finished line ends with a line break
-            warnings.append(f"{where}: {f'skipped a line that is no record: {problem.what}' if whole else torn}")
+    glimpse = msgspec.json.Decoder(Glimpse)
+    with without_collections():  # all that is read lives on
+        for number, line in files.lines_in(path, error=RecordError):
+            where = f"{path}:{number}"
+            if models is not None:
+                with contextlib.suppress(ValueError, RecursionError):  # then it is told like any other line
+                    other = glimpse.decode(line)
+                    if other.model not in models and other.schema <= SCHEMA_VERSION:
+                        others.append(other)
+                        continue
+            try:
+                records.append(read_record(line, where=where))
+            except NewerSchema:
+                raise
+            except RecordError as problem:
+                torn = "the last line is torn (the run was killed while writing it)"
+                whole = line.endswith(b"\n")  # every finished line ends with a line break
+                warnings.append(f"{where}: {f'skipped a line that is no record: {problem.what}' if whole else torn}")
     return records, warnings

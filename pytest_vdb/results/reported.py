@@ -6,7 +6,7 @@ cannot be read never stops a report of the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
@@ -38,11 +38,13 @@ class Source:
     warnings: tuple[str, ...] = ()
     videos: tuple[Record, ...] = ()
     """Of what others published, the values of each video, where they are told; the records are the means."""
+    others: frozenset[str] = frozenset()
+    """Models whose records were not asked for."""
 
     @property
     def models(self) -> tuple[str, ...]:
         """Whose records it holds."""
-        return tuple(sorted({record.model for record in self.records}))
+        return tuple(sorted({record.model for record in self.records} | self.others))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +57,15 @@ class Given:
     sort: Sort
 
 
-def read(arguments: Sequence[str]) -> tuple[list[Source], list[VdbError]]:
+def read(arguments: Sequence[str], *, models: Collection[str] | None = None) -> tuple[list[Source], list[VdbError]]:
     """Everything that can be read, and why the rest cannot be.
 
     Scored clips and published figures stand beside the models that the runs' suite generated with, or in a table of
     their own where no run has that benchmark.
+
+    Args:
+        arguments: as the module says.
+        models: of runs only these models' records are needed; None: all of them.
 
     Raises:
         VdbError: nothing can be read, or an argument names nothing.
@@ -72,7 +78,7 @@ def read(arguments: Sequence[str]) -> tuple[list[Source], list[VdbError]]:
         try:
             match one.sort:
                 case "run":
-                    runs[one.path] = _source_of_run(one)
+                    runs[one.path] = _source_of_run(one, models)
                 case "baseline":
                     runs[one.path] = _source_of_baseline(one)
                 case "ledger":
@@ -94,15 +100,18 @@ def read(arguments: Sequence[str]) -> tuple[list[Source], list[VdbError]]:
     return found, problems
 
 
-def each(arguments: Sequence[str]) -> list[Source]:
+def each(arguments: Sequence[str], *, models: Collection[str] | None = None) -> list[Source]:
     """What each argument stands for, if each is one thing: published files are one, if all of them are one model's.
+
+    Args:
+        arguments, models: see `read`.
 
     Raises:
         VdbError: one that cannot be read, or that is several.
     """
     theirs = {argument: given for argument in arguments if (given := _only_published(argument))}
     ours = [argument for argument in arguments if argument not in theirs]
-    found, problems = read(ours) if ours else ([], [])
+    found, problems = read(ours, models=models) if ours else ([], [])
     if problems:
         raise problems[0]
     benchmark = _benchmark_of_clips(found)
@@ -242,18 +251,20 @@ def _contents(path: Path, problems: list[VdbError]) -> list[Path]:
 # Each sort ----------------------------------------------------------------------------------------------------------
 
 
-def _source_of_run(given: Given) -> Source:
+def _source_of_run(given: Given, only: Collection[str] | None = None) -> Source:
+    """A run, or what it has of some of its models: the user's own name for it is no name that it knows."""
     path = given.path
-    run, records, warnings = journal.read(path)
-    if not records:
+    run, records, others, warnings = journal.read_of_models(path, only if given.model is None else None)
+    if not records and not others:
         mend = "run it to its first test at least"
         raise RecordError("; ".join(["the run has no records", *warnings]), where=path, mend=mend)
-    lacking = journal.shortfall(run, records) if run.collected is not None else None
+    lacking = journal.shortfall(run, [*records, *others]) if run.collected is not None else None
     folder = path if is_folder(path) else path.parent
     return Source(
         path=path,
         run=run,
         records=_by(given.model, records, path),
+        others=frozenset(other.model for other in others),
         output=folder.parent.parent,
         folder=folder,
         warnings=(*warnings, *([] if lacking is None else [f"{path}: {lacking}"])),

@@ -219,3 +219,35 @@ for number in range(40):
     assert [process.wait() for process in processes] == [0, 0, 0]
     lines = (tmp_path / "a.jsonl").read_bytes().split(b"\n")
     assert sorted(lines[:-1]) == sorted(b'"' + name * 20_000 + b'"' for name in (b"a", b"b", b"c") for _ in range(40))
+
+
+def of_two_models(tmp_path):
+    book = Journal.create(tmp_path, a_run())
+    for number in range(4):
+        book.append(dataclasses.replace(a_record(number), model="ab"[number % 2]))
+    return book
+
+
+def test_the_records_of_other_models_are_only_glimpsed(tmp_path):
+    book = of_two_models(tmp_path)
+    run, records, others, warnings = journal.read_of_models(book.folder, {"a"})
+    assert [record.prompt for record in records] == ["日0", "日2"]
+    assert [(other.model, other.nodeid) for other in others] == [("b", "t.py::t[m-1]"), ("b", "t.py::t[m-3]")]
+    assert (run, warnings) == (a_run(), [])
+
+
+@pytest.mark.parametrize("line", ['{"model": "b", "nodeid"', '{"model": "b"}', "[]"])
+def test_a_bad_line_of_another_model_is_said_all_the_same(tmp_path, line):
+    book = of_two_models(tmp_path)
+    path = book.folder / "records.jsonl"
+    path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
+    _, records, others, warnings = journal.read_of_models(book.folder, {"a"})
+    assert (len(records), len(others), len(warnings)) == (2, 2, 1)
+
+
+def test_a_newer_schema_of_another_model_is_refused_all_the_same(tmp_path):
+    book = of_two_models(tmp_path)
+    path = book.folder / "records.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace('"schema":1', '"schema":99'), encoding="utf-8")
+    with pytest.raises(NewerSchema):
+        journal.read_of_models(book.folder, {"a"})
