@@ -118,8 +118,8 @@ class User:
         """A file of the project."""
         return (self.folder / path).read_text(encoding="utf-8-sig")
 
-    def types(self, command: str) -> Screen:
-        """Run a command line; it must end well unless `ends` is asked of its screen."""
+    def types(self, command: str, *, patience: float = 300) -> Screen:
+        """Run a command line; it must end well unless `ends` is asked of its screen, and within so many seconds."""
         ran = subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
@@ -127,7 +127,7 @@ class User:
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=300,
+            timeout=patience,
             check=False,
         )
         screen = Screen(command, ran.returncode, ran.stdout, ran.stderr)

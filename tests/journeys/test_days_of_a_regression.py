@@ -96,3 +96,14 @@ def test_made_worse_on_purpose_exactly_what_got_worse_regresses(project, worse, 
     seen = project.types(f"{night} --vdb-baseline=main.json --vdb-fail-on='{RULES}'").ends(1 if regressed else 0)
     seen.shows(*(f"regressed {metric} of ltx-video" for metric in regressed))
     seen.hides(*(f"regressed    {metric}" for metric in (*others, "latency")))
+
+
+@pytest.mark.heavy
+@pytest.mark.usefixtures("neighbour")
+def test_a_pause_of_a_tenth_is_found_in_turns_and_nothing_else(project):
+    project.types("git init -q && git add . && git -c user.name=a -c user.email=a@b.c commit -qm base").ends(0)
+    project.changes("conftest.py", 'WORSE = ""', 'WORSE = "sleep"')
+    turns = "vdb ab --ref HEAD --fail-on 'sharpness:-1%,latency:+0%' --"
+    night = "benchmarks --vdb-models=ltx-video --vdb-weights=tiny --vdb-prompts=smoke:4"
+    seen = project.types(f"{turns} {night}", patience=1_200).ends(1)
+    seen.shows("regressed latency of ltx-video", "equivalent sharpness of ltx-video", "1 regressed, 1 equivalent")
