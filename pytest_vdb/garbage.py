@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import gc
 from collections.abc import Iterator
@@ -28,9 +27,7 @@ def set_aside_what_lives() -> None:
     """Leave everything that is older than the model to come out of later collections.
 
     To look through it takes a quarter of a second each time that a model is freed, which is longer than a tiny one
-    takes to load.
+    takes to load; and more than a second when the process ends, which gives its memory back without that.
     """
     gc.collect()  # what is garbage already must not be set aside with the rest
     gc.freeze()
-    atexit.unregister(gc.unfreeze)
-    atexit.register(gc.unfreeze)  # so that the interpreter ends as it always does
