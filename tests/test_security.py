@@ -104,6 +104,7 @@ def keyword(call: ast.Call, name: str) -> str | None:
     return next((ast.unparse(given.value) for given in call.keywords if given.arg == name), None)
 
 
+@pytest.mark.slow
 def test_the_package_calls_nothing_that_runs_what_it_reads(nodes, calls):
     imported = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "runpy", "code"}
     for source, node in nodes:
@@ -123,6 +124,7 @@ def test_the_package_calls_nothing_that_runs_what_it_reads(nodes, calls):
         assert keyword(call, "trust_remote_code") in {None, "False"}, where
 
 
+@pytest.mark.slow
 def test_no_shell_is_asked(calls):
     for where, name, call in calls:
         assert name not in {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"}, where

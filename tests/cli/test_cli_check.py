@@ -111,6 +111,7 @@ def test_cards_are_compared_with_the_counted_parameters(capsys):
     assert one["agrees"] is two_experts["agrees"] is True
 
 
+@pytest.mark.slow
 def test_a_card_that_is_off_by_more_than_two_percent_is_wrong(capsys):
     card = replace(Registry.from_catalog().get("cogvideox-2b"), parameters=2.0)
     assert listings.check_parameters((card,), as_json=False) == 1

@@ -15,27 +15,27 @@ from pytest_vdb.models.own_code import OwnCode
 def models(tmp_path, monkeypatch) -> Path:
     """A project of a conftest, a package and what that needs."""
     files = {
-        "own_models.py": "import numpy\nfrom own_pipes.fast import Fast\n\ndef model(prompt):\n    return Fast()\n",
-        "own_pipes/__init__.py": "",
-        "own_pipes/fast.py": "from . import blur\n\nclass Fast:\n    def run(self):\n        from .late import late\n",
-        "own_pipes/blur.py": "STRENGTH = 1\n",
-        "own_pipes/late.py": "late = 1\n",
-        "own_pipes/unused.py": "unused = 1\n",
+        "mine_own.py": "import numpy\nfrom mypipes.fast import Fast\n\ndef model(prompt):\n    return Fast()\n",
+        "mypipes/__init__.py": "",
+        "mypipes/fast.py": "from . import blur\n\nclass Fast:\n    def run(self):\n        from .late import late\n",
+        "mypipes/blur.py": "STRENGTH = 1\n",
+        "mypipes/late.py": "late = 1\n",
+        "mypipes/unused.py": "unused = 1\n",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    for name in [name for name in sys.modules if name.partition(".")[0] in {"own_models", "own_pipes"}]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in {"mine_own", "mypipes"}]:
         del sys.modules[name]
 
 
 def digest() -> str:
-    return OwnCode().digest(importlib.import_module("own_models").model)
+    return OwnCode().digest(importlib.import_module("mine_own").model)
 
 
-@pytest.mark.parametrize("name", ["own_models.py", "own_pipes/__init__.py", "own_pipes/fast.py", "own_pipes/blur.py"])
+@pytest.mark.parametrize("name", ["mine_own.py", "mypipes/__init__.py", "mypipes/fast.py", "mypipes/blur.py"])
 def test_an_edit_of_what_is_imported_is_seen(models, name):
     before = digest()
     assert digest() == before
@@ -45,26 +45,26 @@ def test_an_edit_of_what_is_imported_is_seen(models, name):
 
 def test_an_import_inside_a_function_counts(models):
     before = digest()
-    (models / "own_pipes/late.py").write_text("late = 2\n")
+    (models / "mypipes/late.py").write_text("late = 2\n")
     assert digest() != before
 
 
 def test_what_is_not_imported_changes_nothing(models):
     before = digest()
-    (models / "own_pipes/unused.py").write_text("unused = 2\n")
+    (models / "mypipes/unused.py").write_text("unused = 2\n")
     assert digest() == before
 
 
 def test_a_file_that_is_no_python_is_read_as_text(models):
     before = digest()
-    (models / "own_pipes/late.py").write_text("this is no Python\n")
+    (models / "mypipes/late.py").write_text("this is no Python\n")
     assert digest() != before
 
 
 def test_the_code_of_an_inherited_method_counts(models):
-    (models / "own_models.py").write_text("from own_pipes.fast import Fast\n\nclass model(Fast):\n    pass\n")
+    (models / "mine_own.py").write_text("from mypipes.fast import Fast\n\nclass model(Fast):\n    pass\n")
     before = digest()
-    (models / "own_pipes/late.py").write_text("late = 2\n")
+    (models / "mypipes/late.py").write_text("late = 2\n")
     assert digest() != before
 
 

@@ -83,7 +83,16 @@ def boards(record: Record) -> list[Leaderboard]:
     return [build(RUN, [record]), build(RUN, [*others, record])]
 
 
-@pytest.mark.parametrize("record", STRANGE.values(), ids=STRANGE)
+TAKES_LONG = {"500 metrics"}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(record, id=name, marks=[pytest.mark.slow] * (name in TAKES_LONG))
+        for name, record in STRANGE.items()
+    ],
+)
 def test_a_strange_record_gives_a_correct_page(record):
     for board in boards(record):
         texts = page, values, report, shown, tex = [

@@ -84,6 +84,7 @@ def test_matrices_are_normal_and_nothing_stays_on_the_meta_device(small):
     assert parts["tokenizer"]("a cat")["input_ids"]
 
 
+@pytest.mark.slow
 def test_buffers_are_what_the_constructor_computes(small):
     built = architectures.build(small, dtype=torch.float32, device="cpu", only=("transformer",))["transformer"]
     plain = blueprints.construct(blueprints.blueprint("tiny", "CogVideoXPipeline").components["transformer"])
@@ -97,6 +98,7 @@ def test_tied_weights_stay_tied(small):
     assert encoder.shared.weight is encoder.encoder.embed_tokens.weight
 
 
+@pytest.mark.slow
 def test_two_builds_are_equal_and_leave_torch_as_it_was(small):
     torch.manual_seed(3)
     expected = torch.rand(2)
@@ -110,6 +112,7 @@ def test_two_builds_are_equal_and_leave_torch_as_it_was(small):
         assert all(torch.equal(one, other) for one, other in pairs)
 
 
+@pytest.mark.slow
 def test_no_two_rows_of_a_large_matrix_are_alike():
     from pytest_vdb.models.weights.random_weights import POOL_SIZE, Filler
 
