@@ -62,6 +62,7 @@ def test_any_clip_can_be_degraded(degradation, size):
         assert worse.fps == clip.fps
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_bytes():
     code = (
         "from pytest_vdb.degradations import *; from pytest_vdb.records import Clip;"

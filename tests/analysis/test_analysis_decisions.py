@@ -81,6 +81,7 @@ def test_a_change_of_the_margin_is_rarely_called_equivalent():
     assert found.count("equivalent") / runs <= 0.05
 
 
+@pytest.mark.slow
 def test_a_change_of_one_percent_is_seen_on_a_hundred_prompts():
     rng, runs = np.random.default_rng(19), 100
     seen = [decisions(of_prompts(rng.normal(0.01, 0.03, 100), margin=0.0)) == ["regressed"] for _ in range(runs)]

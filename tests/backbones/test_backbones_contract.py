@@ -246,6 +246,7 @@ def test_every_network_says_what_it_is_and_where_it_comes_from():
             )
 
 
+@pytest.mark.slow
 def test_listing_networks_imports_no_torch():
     script = (
         "import sys; from pytest_vdb.backbones.registry import BackboneRegistry; BackboneRegistry.builtin();"

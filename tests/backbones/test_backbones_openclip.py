@@ -169,6 +169,7 @@ def test_a_published_name_is_looked_up_and_a_typo_is_told():
         OpenClip(BackboneSource(path=Path("ViT-L-14:openai"), offline=True))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
     class Evil:
         def __reduce__(self):

@@ -78,6 +78,7 @@ def test_lpips_is_that_of_the_lpips_package(lpips_folder):
     assert backbone.identity.startswith("lpips-alex@")
 
 
+@pytest.mark.slow
 def test_dists_is_that_of_torchmetrics(dists_folder):
     """Computed once with torchmetrics 1.9.0 on these very weights and frames."""
     backbone = DistsVgg(BackboneSource(path=dists_folder))

@@ -58,6 +58,7 @@ def test_the_images_of_a_list_are_shown_and_missed(tmp_path, capsys):
     assert "another cat.jpg" in shown.err
 
 
+@pytest.mark.slow
 def test_listings_import_no_torch():
     code = "import sys; from pytest_vdb.cli import main; main(['models']); main(['metrics'])"
     code += "; sys.exit('torch' in sys.modules)"

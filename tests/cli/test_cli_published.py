@@ -106,6 +106,7 @@ def test_a_score_is_that_of_the_compared_means_and_has_an_interval(capsys):
     assert "vbench.total" not in metrics
 
 
+@pytest.mark.slow
 def test_vbenchs_own_scores_of_two_files_with_all_dimensions(capsys):
     a = write("a_eval_results.json", of_dimensions(short(TOTAL), shift=0.02))
     b = write("b_eval_results.json", of_dimensions(short(TOTAL), folder="elsewhere"))
@@ -118,6 +119,7 @@ def test_vbenchs_own_scores_of_two_files_with_all_dimensions(capsys):
     assert "mlperf.vbench_score" in compared(capsys, a, b, "--metrics", "mlperf.vbench_score")["metrics"]
 
 
+@pytest.mark.slow
 def test_a_score_that_lacks_dimensions_says_which(capsys):
     theirs = write("theirs_eval_results.json", real())
     printed = shown(capsys, "compare", str(REAL), theirs)

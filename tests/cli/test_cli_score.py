@@ -172,6 +172,7 @@ def test_pairs_are_made_by_name_and_a_changed_reference_counts(place):
     assert values() == [0, None]
 
 
+@pytest.mark.slow
 def test_clips_measured_side_by_side_come_out_in_order_with_the_same_values(place):
     folder = save(place / "clips", *"abcdefg")
 

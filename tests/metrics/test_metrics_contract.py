@@ -141,6 +141,7 @@ def test_every_metric_says_what_it_is():
         assert spec.unit, spec.name
 
 
+@pytest.mark.slow
 def test_listing_metrics_imports_no_torch():
     script = (
         "import sys; from pytest_vdb.metrics.registry import MetricRegistry; MetricRegistry.builtin();"

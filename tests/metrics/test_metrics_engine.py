@@ -40,6 +40,7 @@ def scores():
     return engine(NETWORK_METRICS).measure(noise(), PROMPT)
 
 
+@pytest.mark.slow
 def test_an_engine_is_constructed_without_torch():
     script = (
         "import sys; from pathlib import Path; from pytest_vdb.metrics.engine import Engine;"

@@ -44,6 +44,7 @@ SHAPES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "m", "d"), SHAPES)
 def test_it_is_the_closed_form(n, m, d):
     first, second, expected = pair_with_known_distance(n, m, d)

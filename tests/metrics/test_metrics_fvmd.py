@@ -73,6 +73,7 @@ def test_short_clips_and_odd_tracks_are_refused():
         histogram(np.zeros((16, 100, 2)))
 
 
+@pytest.mark.slow
 def test_the_tiny_flow_network_gives_histograms(tmp_path):
     pytest.importorskip("torchvision")
     from pytest_vdb.metrics.engine import Engine

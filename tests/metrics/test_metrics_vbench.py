@@ -190,6 +190,7 @@ def test_what_fails_inside_the_package_is_said_in_its_last_words(vbench_package)
         vbench_files.delegate("scene", [noise(2)], prompts_of("a cat"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "expected", "frames"),
     [

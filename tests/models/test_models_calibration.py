@@ -87,6 +87,7 @@ def test_a_recipe_without_a_size_is_refused():
         calibration.shapes(KITE, Recipe(frames=3), 0)
 
 
+@pytest.mark.slow
 def test_listing_them_imports_no_torch():
     script = "import sys, pytest_vdb.models.calibration; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -184,6 +184,7 @@ def test_the_nearest_counts_are_the_legal_ones_around(rule):
         assert parsed.nearest(frames) == tuple(sorted({*below, *above}))
 
 
+@pytest.mark.slow
 def test_listing_the_catalogue_imports_no_torch():
     code = "import sys; from pytest_vdb.models.registry import Registry; Registry.from_catalog(); print([*sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -394,6 +394,7 @@ def _without_links(page: Page) -> list[str]:
     return [tag for tag, _ in page.elements if tag not in {"a", "video", "img", "div", "button"}]
 
 
+@pytest.mark.slow
 def test_rows_link_to_their_run_and_clips_that_are_there(tmp_path):
     run = example.example_run()
     folder = tmp_path / "runs" / run.id
@@ -456,6 +457,7 @@ def test_quality_against_latency_is_drawn_when_trained_models_have_both(board):
     assert "latency" in str(scatter["aria-label"])
 
 
+@pytest.mark.slow
 def test_a_page_of_many_models_stays_small_and_says_what_it_left_out():
     run = example.example_run()
     measurement = (Measurement(name="m", value=1.0, unit="1", better="higher"),)
@@ -573,6 +575,7 @@ def test_no_name_is_markup_among_the_verdicts(name):
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", text + gate.render_terminal(judged(name=name)))
 
 
+@pytest.mark.slow
 def test_the_reporters_import_neither_torch_nor_pytest():
     code = "import sys, pytest_vdb.reporters.html, pytest_vdb.reporters.terminal, pytest_vdb.reporters.gate\n"
     code += "print([m for m in ('torch', 'pytest', 'numpy', 'scipy') if m in sys.modules])"

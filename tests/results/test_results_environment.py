@@ -21,6 +21,7 @@ def test_two_captures_have_one_digest():
     assert environment.capture("cpu").digest() == environment.capture("cpu").digest()
 
 
+@pytest.mark.slow
 def test_it_imports_no_torch():
     script = "import sys; from pytest_vdb.results import environment; environment.capture('cpu')"
     script += "; sys.exit('torch' in sys.modules)"

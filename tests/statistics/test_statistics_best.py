@@ -51,6 +51,7 @@ def test_who_has_left_no_longer_hides_the_others():
     assert (p_values_against_best(merits) < 0.05).tolist() == [False, True, True, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("models", "prompts"), [(2, 8), (10, 5), (30, 8)])
 def test_equal_models_are_wrongly_excluded_as_rarely_as_said(models, prompts):
     """300 boards of equal models with rare failures on prompts that differ: 5% and four standard errors."""

@@ -85,6 +85,7 @@ def test_a_class_that_the_library_lacks_says_how_to_mend_it():
         blueprints.construct({"class": "collections.Nothing"})
 
 
+@pytest.mark.slow
 def test_reading_the_data_imports_no_torch():
     import subprocess
     import sys
