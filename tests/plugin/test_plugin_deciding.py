@@ -78,7 +78,8 @@ def test_a_plain_regression_ends_its_models_tests_and_fails_the_session(project,
     for told in ("bets on signs", f"{len(spared)} of 40 generations saved", "**regressed**"):
         assert told in page.read_text(encoding="utf-8")
     assert run.order == order
-    assert {record.prompt for record in spared} == set(order[40 - len(spared) :])
+    out_of_turn = {record.prompt for record in spared} - set(order[40 - len(spared) :])
+    assert len(out_of_turn) <= len(more)  # the other worker finishes the later test that it has begun
     ((row,),) = (table.rows for table in leaderboard.build(run, records).tables)
     assert row.passed == 40 - len(spared)
     told = next(iter(dict(row.cells[0].reasons)))
