@@ -65,7 +65,7 @@ def test_a_plain_regression_ends_its_models_tests_and_fails_the_session(project,
     run, records = project.read()
     spared = [record for record in records if record.is_spared]
     assert len(records) == 40
-    assert len(spared) >= 30
+    assert len(spared) >= (20 if more else 30)  # workers hear of it a little later
     result.assert_outcomes(passed=40 - len(spared), skipped=len(spared), failed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
