@@ -25,10 +25,8 @@ from pytest_vdb.statistics.families import SIGNIFICANCE, holm
 from pytest_vdb.statistics.means import mean_of
 from pytest_vdb.statistics.sessions import spread_of_sessions
 
-Key = TypeVar("Key")
+Place = TypeVar("Place")
 
-_MOST_UNITS = 100_000
-"""Prompts or sessions beyond which nobody asks how many would do."""
 _SHIFTED = "the sessions differ in all prompts together, by more than chance: more prompts would not help"
 _OF_95_PERCENT = NormalDist().inv_cdf(0.975)
 _Table = dict[tuple[str | None, int | None, tuple[tuple[str, str], ...]], float]
@@ -97,21 +95,21 @@ class _Alike:
     records: tuple[tuple[Record, ...], ...]
 
 
-_Key = tuple[str, str, str | None, str | None]
+_MadeAlike = tuple[str, str, str | None, str | None]
 
 
 def _grouped_alike(sessions: Sequence[Baseline]) -> list[_Alike]:
     """By benchmark, model, weights and recipe. A test that died before it knew them counts wherever it may belong."""
     by_session = [latest(session.records) for session in sessions]
     every = iter(placed(record for records in by_session for record in records))
-    groups: dict[_Key, list[list[Record]]] = {}
+    groups: dict[_MadeAlike, list[list[Record]]] = {}
     early: list[tuple[int, Record]] = []
     for place, records in enumerate(by_session):
         for record in (next(every, one) for one in records):
             if record.weights is None or record.recipe_digest is None:
                 early.append((place, record))
                 continue
-            key: _Key = (record.benchmark, record.model, record.weights, record.recipe_digest)
+            key: _MadeAlike = (record.benchmark, record.model, record.weights, record.recipe_digest)
             groups.setdefault(key, [[] for _ in sessions])[place].append(record)
     for place, record in early:
         for known, group in groups.items():
@@ -330,7 +328,7 @@ def _mean_table(tables: Sequence[_Table]) -> _Table:
     return {pair: mean_of([table[pair] for table in tables]) for pair in _shared(tables)}
 
 
-def _shared(tables: Sequence[Mapping[Key, float]]) -> list[Key]:
+def _shared(tables: Sequence[Mapping[Place, float]]) -> list[Place]:
     """What all of them have."""
     if not tables:
         return []

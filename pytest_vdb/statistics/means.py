@@ -48,24 +48,6 @@ def mean_of(values: Sequence[float]) -> float:
         return math.fsum(value / len(values) for value in values)
 
 
-def t_interval(values: Sequence[float], *, confidence: float = 0.95) -> tuple[float, float] | None:
-    """Student's interval of the mean, in the values' unit; `None` for fewer than two values.
-
-    Args:
-        values: one finite number per prompt.
-        confidence: within (0, 1).
-    """
-    n = len(values)
-    if n < 2:
-        return None
-    from scipy.special import stdtrit
-
-    mean = mean_of(values)
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(n)
-    return mean - half, mean + half
-
-
 def paired_t_p_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     """Two-sided p-values of "the mean paired difference is zero", by Student's t.
 

@@ -25,8 +25,6 @@ _STAKES = (0.25, 0.75, 2.0)
 _SURE = 0.999
 """Of Student's bound. At 95% a change by the margin, all of it failures in a tenth of the prompts, is called smaller in
 13% of runs, for one looks so often; at 99.9% in 5%, and two prompts more are waited for where nothing has changed."""
-_SHARES = (0.05, 0.2, 0.5, 0.95)
-"""Of the most that may be staked on the mean of values that have a lowest one."""
 
 
 def symmetric_e_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -112,28 +110,6 @@ def _student_bounds(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _most_so_far(e_values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum.accumulate(e_values, axis=0)
-
-
-def bounded_e_values(values: NDArray[np.float64], *, null: float, lowest: float) -> NDArray[np.float64]:
-    """How much speaks, after each prompt, for a mean above `null`, of values that cannot be below `lowest`.
-
-    Null: the mean is `null` or less. Assumed: prompts are independent, and the bound; no symmetry, no law. It needs
-    more prompts than `symmetric_e_values`: a failure that is too rare to be seen is allowed for.
-
-    Each value x is bet on with 1 + stake (x - null), the stake at most 1 / (null - lowest).
-
-    Args:
-        values: `(n, k)`, in the order in which the prompts came, >= lowest.
-        null: above `lowest`.
-        lowest: in the values' unit.
-
-    Returns:
-        `(n, k)` in [0, inf).
-
-    Source: Waudby-Smith and Ramdas 2024, Journal of the Royal Statistical Society B 86, with fixed stakes.
-    """
-    gains = (finite(values) - null) / (null - lowest)
-    return _mixed([np.log1p(share * np.maximum(gains, -1.0)) for share in _SHARES])
 
 
 def anytime_p_values(e_values: NDArray[np.float64]) -> NDArray[np.float64]:

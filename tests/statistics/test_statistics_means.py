@@ -7,19 +7,8 @@ from scipy import stats
 from pytest_vdb.statistics.best import p_values_against_best
 from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
 from pytest_vdb.statistics.intervals import mean_intervals, mean_p_values
-from pytest_vdb.statistics.means import mean_of, paired_t_p_values, t_interval
-from pytest_vdb.statistics.stopping import bounded_e_values, symmetric_e_values
-
-
-def test_the_t_interval_is_scipys():
-    values = np.random.default_rng(0).normal(0.3, 0.05, 12).tolist()
-    expected = stats.t.interval(0.95, 11, np.mean(values), stats.sem(values))
-    assert t_interval(values) == pytest.approx(expected, rel=1e-12)
-
-
-def test_one_value_has_no_interval():
-    assert t_interval([0.5]) is None
-    assert t_interval([]) is None
+from pytest_vdb.statistics.means import mean_of, paired_t_p_values
+from pytest_vdb.statistics.stopping import symmetric_e_values
 
 
 def test_the_paired_t_test_is_scipys_and_knows_its_limits():
@@ -43,7 +32,6 @@ def test_a_mean_loses_nothing_to_the_order_of_its_sum():
         mean_p_values,
         p_values_against_best,
         symmetric_e_values,
-        lambda values: bounded_e_values(values, null=0.5, lowest=0.0),
     ],
 )
 @pytest.mark.parametrize("value", [np.nan, np.inf])
