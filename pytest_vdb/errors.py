@@ -128,6 +128,17 @@ class RecordError(VdbError):
 class NewerSchema(RecordError):
     """A record that a newer pytest-vdb wrote."""
 
+    @classmethod
+    def refuse(cls, found: object, known: int, *, where: str | Path | None) -> None:
+        """Whatever schema a file says, refuse one that is newer than is known here.
+
+        Raises:
+            NewerSchema: it is.
+        """
+        if isinstance(found, int) and found > known:
+            what = f"schema {found} is newer than this pytest-vdb reads ({known})"
+            raise cls(what, where=where, mend="upgrade with: pip install --upgrade pytest-vdb")
+
 
 class BlockFailed(VdbError):
     """One of the sessions of two versions that run in turns: it measured nothing, or did not end as it should."""

@@ -503,13 +503,7 @@ def from_json(line: str | bytes, kind: type[T], *, where: str | Path | None = No
         head = msgspec.json.decode(line)
     except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested beyond reason
         raise RecordError(f"not JSON: {error}", where=where, mend="the file is torn or not one of ours") from None
-    version = head.get("schema") if isinstance(head, dict) else None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise NewerSchema(
-            f"schema {version} is newer than this pytest-vdb reads ({SCHEMA_VERSION})",
-            where=where,
-            mend="upgrade with: pip install --upgrade pytest-vdb",
-        )
+    NewerSchema.refuse(head.get("schema") if isinstance(head, dict) else None, SCHEMA_VERSION, where=where)
     try:
         return msgspec.convert(head, kind)
     except (msgspec.ValidationError, RecursionError) as error:

@@ -161,12 +161,7 @@ def _content_of_baseline(path: Path) -> dict[str, Any]:
     content = files.read_json(path, error=RecordError, mend="give a run or what `vdb baseline save` wrote")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RecordError("not a baseline", where=path, mend="give a run or what `vdb baseline save` wrote")
-    if isinstance(content.get("schema"), int) and content["schema"] > SCHEMA_VERSION:
-        raise NewerSchema(
-            f"schema {content['schema']} is newer than this pytest-vdb reads ({SCHEMA_VERSION})",
-            where=path,
-            mend="upgrade with: pip install --upgrade pytest-vdb",
-        )
+    NewerSchema.refuse(content.get("schema"), SCHEMA_VERSION, where=path)
     return content
 
 

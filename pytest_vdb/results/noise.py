@@ -107,13 +107,7 @@ def load_noise(path: Path) -> Noise:
     content = files.read_json(path, error=RecordError, mend=_MEND)
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT_OF_NOISE:
         raise RecordError("not a noise floor", where=path, mend="give what vdb noise --save wrote")
-    schema = content.get("schema")
-    if isinstance(schema, int) and schema > NOISE_SCHEMA:
-        raise NewerSchema(
-            f"schema {schema} is newer than this pytest-vdb reads ({NOISE_SCHEMA})",
-            where=path,
-            mend="upgrade with: pip install --upgrade pytest-vdb",
-        )
+    NewerSchema.refuse(content.get("schema"), NOISE_SCHEMA, where=path)
     try:
         noise = msgspec.convert(content, Noise)
     except (msgspec.ValidationError, RecordError) as problem:
