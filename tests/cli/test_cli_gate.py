@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+from written_runs import sharpness, write_run
 
 from pytest_vdb.cli import main
-from pytest_vdb.records import Environment, Measurement, Record, Run
-from pytest_vdb.results.journal import Journal
 
-ENVIRONMENT = Environment(
-    python="3.12.1",
-    platform="Linux",
-    hardware="CPU",
-    cpu="a CPU",
-    cpu_count=2,
-    memory_mib=8_000,
-    packages={"torch": "2.9.0"},
-    git_commit="0123456789abcdef",
-    git_branch="main",
-)
 ITSELF = "reports/runs/20260101-000000-abcdef"
 SHARP = ("--fail-on", "sharpness:-2%")
 
@@ -35,34 +22,8 @@ def place(tmp_path, monkeypatch) -> Path:
 
 def run(day: int, factor: float = 1.0, *, prompts: int = 6, finished: bool = True, branch: str = "main") -> str:
     """A run of that day in `reports/`."""
-    began = f"2026-01-{day:02}T00:00:00Z"
-    made = Run(
-        id=f"202601{day:02}-000000-abcdef",
-        started_at=began,
-        environment=dataclasses.replace(ENVIRONMENT, git_branch=branch),
-        finished_at=began if finished else None,
-    )
-    journal = Journal.create(Path("reports"), made)
-    for index in range(prompts):
-        journal.append(
-            Record(
-                run=made.id,
-                nodeid=f"t.py::test_generation[a-p{index}]",
-                benchmark="t.py::test_generation",
-                model="a",
-                status="passed",
-                prompt=f"p{index}",
-                seed=index,
-                weights="hub",
-                recipe_digest="r",
-                hardware="CPU",
-                measurements=(
-                    Measurement(name="sharpness", value=(0.5 + 0.01 * index) * factor, unit="1", better="higher"),
-                ),
-            )
-        )
-    journal.finish(made)
-    return f"reports/runs/{made.id}"
+    tests = [(f"p{index}", index, (sharpness((0.5 + 0.01 * index) * factor),)) for index in range(prompts)]
+    return str(write_run(day, tests, finished=finished, git_branch=branch))
 
 
 def gate(*arguments: str) -> int:

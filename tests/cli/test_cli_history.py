@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import sys
 from pathlib import Path
 
 import pytest
+from written_runs import sharpness, write_run
 
 from pytest_vdb.cli import main
-from pytest_vdb.records import Environment, Measurement, Record, Run
-from pytest_vdb.results.journal import Journal
-
-ENVIRONMENT = Environment(
-    python="3.12.1", platform="Linux", hardware="CPU", cpu="a CPU", cpu_count=2, memory_mib=8_000, git_branch="main"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -26,28 +20,8 @@ def place(tmp_path, monkeypatch) -> Path:
 
 
 def run(day: int, value: float, *, branch: str = "main", output: str = "reports") -> Path:
-    began = f"2026-01-{day:02}T00:00:00Z"
-    here = dataclasses.replace(ENVIRONMENT, git_branch=branch, git_commit=f"{day:02}" * 20)
-    made = Run(id=f"202601{day:02}-000000-abcdef", started_at=began, environment=here, finished_at=began)
-    journal = Journal.create(Path(output), made)
-    for prompt in ("a", "b"):
-        journal.append(
-            Record(
-                run=made.id,
-                nodeid=f"t.py::test_generation[m-{prompt}]",
-                benchmark="t.py::test_generation",
-                model="m",
-                status="passed",
-                prompt=prompt,
-                seed=1,
-                weights="hub",
-                recipe_digest="r",
-                hardware="CPU",
-                measurements=(Measurement(name="sharpness", value=value, unit="1", better="higher"),),
-            )
-        )
-    journal.finish(made)
-    return journal.folder
+    tests = [(prompt, 1, (sharpness(value),)) for prompt in ("a", "b")]
+    return write_run(day, tests, output=output, model="m", git_branch=branch, git_commit=f"{day:02}" * 20)
 
 
 @pytest.fixture

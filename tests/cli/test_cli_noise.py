@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import signal
@@ -13,23 +12,15 @@ import time
 from pathlib import Path
 
 import pytest
+from written_runs import ENVIRONMENT, sharpness, write_run
 
 from pytest_vdb.cli import main
-from pytest_vdb.records import Environment, Measurement, Record, Run
+from pytest_vdb.records import Measurement, Run
 from pytest_vdb.results.journal import Journal
 from pytest_vdb.results.noise import load_noise
 
-ENVIRONMENT = Environment(
-    python="3.12.1",
-    platform="Linux",
-    hardware="CPU",
-    cpu="a CPU",
-    cpu_count=2,
-    memory_mib=8_000,
-    packages={"torch": "2.9.0"},
-    git_commit="0123456789abcdef",
-)
-VDB = [sys.executable, "-c", "import sys; from pytest_vdb.cli import main; sys.exit(main())"]
+FIRST, SECOND, THIRD = (f"reports/runs/2026010{day}-000000-abcdef" for day in (1, 2, 3))
+VDB = [sys.executable, "-m", "pytest_vdb"]
 
 
 @pytest.fixture(autouse=True)
@@ -38,34 +29,11 @@ def place(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def run(number: int, latency: float = 1.0, *, sharpness: float = 0.5, prompts: int = 6, **environment: str) -> str:
+def run(number: int, latency: float = 1.0, *, value: float = 0.5, prompts: int = 6, **environment: str) -> str:
     """A run in `reports/`."""
-    began = f"2026-01-{number:02}T00:00:00Z"
-    where = dataclasses.replace(ENVIRONMENT, **environment)
-    made = Run(id=f"run-{number}", started_at=began, finished_at=began, environment=where)
-    journal = Journal.create(Path("reports"), made)
-    for index in range(prompts):
-        measured = (
-            Measurement(name="sharpness", value=sharpness + 0.01 * index, unit="1", better="higher"),
-            Measurement(name="latency", value=latency, unit="s", better="lower", kind="performance"),
-        )
-        journal.append(
-            Record(
-                run=made.id,
-                nodeid=f"t.py::test_generation[a-p{index}]",
-                benchmark="t.py::test_generation",
-                model="a",
-                status="passed",
-                prompt=f"p{index}",
-                seed=index,
-                weights="hub",
-                recipe_digest="r",
-                hardware=where.hardware,
-                measurements=measured,
-            )
-        )
-    journal.finish(made)
-    return f"reports/runs/{made.id}"
+    cost = Measurement(name="latency", value=latency, unit="s", better="lower", kind="performance")
+    tests = [(f"p{index}", index, (sharpness(value + 0.01 * index), cost)) for index in range(prompts)]
+    return str(write_run(number, tests, **environment))
 
 
 def noise(*arguments: str) -> int:
@@ -82,7 +50,11 @@ def test_runs_that_exist_are_told_kept_and_judged_by(capsys):
     assert "rules: 1 of 2 margins lie above their noise floor" in shown
     assert "latency:+10% of a lies below its noise floor (±3.0% between sessions, and 3 earlier sessions" in shown
     assert "--vdb-noise=noise.json" in said.err
-    assert load_noise(Path("noise.json")).sessions == ("run-1", "run-2", "run-3")
+    assert load_noise(Path("noise.json")).sessions == (
+        "20260101-000000-abcdef",
+        "20260102-000000-abcdef",
+        "20260103-000000-abcdef",
+    )
     gate = ["gate", runs[2], "--baseline", runs[0], "--fail-on", "sharpness:-2%,latency:+10%", "--noise", "noise.json"]
     assert main(gate) == 0
     assert "latency:+10% of a lies below its noise floor" in capsys.readouterr().err
@@ -161,14 +133,34 @@ def test_runs_of_other_commits_or_libraries_are_told(capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--runs", "reports/runs/run-1"], "one session shows no difference"),
-        (["--runs", *["reports/runs/run-1"] * 2], "the same session 2 times"),
-        (["--runs", *["reports/runs/run-1"] * 2, "reports/runs/run-2"], "run-1 was given twice"),
-        (["--runs", "reports/runs/run-1", "nowhere"], "there is no such baseline"),
-        (["--runs", "reports/runs/run-1", "reports/runs/run-3"], "nothing was measured twice"),
-        (["--runs", "reports/runs/run-1", "reports/runs/run-2", "--workers=0"], "'--workers' is for sessions"),
-        (["--runs", "reports/runs/run-1", "reports/runs/run-2", "-k", "x"], "'-k' is for sessions"),
-        (["--runs", "reports/runs/run-1", "reports/runs/run-2", "--fail-on=sharp:-1%"], "did you mean 'sharpness'?"),
+        (["--runs", FIRST], "one session shows no difference"),
+        (["--runs", *[FIRST] * 2], "the same session 2 times"),
+        (
+            ["--runs", *[FIRST] * 2, SECOND],
+            "20260101-000000-abcdef was given twice",
+        ),
+        (["--runs", FIRST, "nowhere"], "there is no such baseline"),
+        (
+            ["--runs", FIRST, THIRD],
+            "nothing was measured twice",
+        ),
+        (
+            ["--runs", FIRST, SECOND, "--workers=0"],
+            "'--workers' is for sessions",
+        ),
+        (
+            ["--runs", FIRST, SECOND, "-k", "x"],
+            "'-k' is for sessions",
+        ),
+        (
+            [
+                "--runs",
+                FIRST,
+                SECOND,
+                "--fail-on=sharp:-1%",
+            ],
+            "did you mean 'sharpness'?",
+        ),
         (["--fail-on=sharpness"], "is no rule"),
         (["--sessions=1"], "at least 2"),
         (["--workers=0,x"], "a whole number"),
@@ -179,7 +171,10 @@ def test_runs_of_other_commits_or_libraries_are_told(capsys):
 def test_what_cannot_be_done_is_said_before_any_work(capsys, arguments, said):
     run(1)
     run(2)
-    Journal.create(Path("reports"), Run(id="run-3", started_at="2026", environment=ENVIRONMENT, finished_at="2026"))
+    Journal.create(
+        Path("reports"),
+        Run(id="20260103-000000-abcdef", started_at="2026", environment=ENVIRONMENT, finished_at="2026"),
+    )
     assert noise(*arguments) == 1
     assert said in capsys.readouterr().err
 
