@@ -30,6 +30,8 @@ DEFAULT_MODELS = "tag:default"
 """Three diffusers pipelines and the calibration models: what a laptop without a network can run in a minute."""
 
 
+NOT_ASKED_RIGHTLY = 2
+"""What commands that judge end with where they were asked wrongly, as argparse does: 1 is a regression."""
 BLOCKS = 12
 """Of either side, where two versions run in turns: what catches 5% at a noise of 2% in nine of ten
 (docs/statistics.md)."""

@@ -19,14 +19,12 @@ from typing import TYPE_CHECKING, Any
 from pytest_vdb import files
 from pytest_vdb.cli import turns
 from pytest_vdb.cli.arguments import Command
-from pytest_vdb.cli.gate import NOT_ASKED_RIGHTLY, rules_asked, show_verdicts
+from pytest_vdb.cli.gate import rules_asked, show_verdicts
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import warn
 from pytest_vdb.errors import BlockFailed, OptionError
 from pytest_vdb.files import expanded
-from pytest_vdb.options import BLOCKS
-from pytest_vdb.records import Baseline
-from pytest_vdb.statistics.sessions import LEAST_BLOCKS
+from pytest_vdb.options import BLOCKS, NOT_ASKED_RIGHTLY
 
 if TYPE_CHECKING:
     from pytest_vdb.analysis.interleaved import Block, Turn
@@ -53,9 +51,7 @@ def add_to(commands: Any) -> None:
         "Ends with 0: passed; 1: regressed; 12: something was not measured; 13: not to be compared; 14, if strict:\n"
         "the blocks at hand cannot tell; 2: not asked rightly.",
     )
-    blocks = (
-        f"blocks of either side (default: %(default)s); metrics need 1, costs {LEAST_BLOCKS}, an even number is best"
-    )
+    blocks = "blocks of either side (default: %(default)s); one is enough for metrics, costs need more"
     ab.add_argument("--blocks", default=str(BLOCKS), metavar="N", help=blocks)
     ab.add_argument("--ref", metavar="REF", help="the base: a branch, tag or commit; the head is the working tree")
     install = "with --ref: give both an environment of their own and run this in each, e.g. 'pip install .'"
@@ -155,16 +151,12 @@ def _side_of_tree(name: str, trees: Trees, words: Sequence[str], install: Sequen
         variables |= environment_of(folder, trees.place / f"environment-{name}", install)
     return turns.Side(
         name=name,
-        command=("python" if install else sys.executable, "-c", _VDB, "run", *words),
+        command=("python" if install else sys.executable, "-m", "pytest_vdb", "run", *words),
         told=shlex.join(["vdb", "run", *words]),
         folder=folder,
         environment=variables,
         version=version_of_tracked_files if name == "head" else str,
     )
-
-
-_VDB = "import sys; from pytest_vdb.cli import main; sys.exit(main())"
-"""`vdb` of the environment that a side has."""
 
 
 def _as_a_shell_splits(text: str) -> list[str]:
@@ -265,6 +257,7 @@ class _Session:
     def _check_first_turn(self, turn: Turn) -> None:
         from pytest_vdb.analysis.interleaved import other_software, without_a_test_in_common
         from pytest_vdb.analysis.rules import check_names
+        from pytest_vdb.records import Baseline
 
         if (different := without_a_test_in_common(turn)) is not None:
             mend = "both must run the same tests, prompts and seeds"
@@ -281,6 +274,8 @@ class _Session:
 
 def _counted_tests(block: Block) -> str:
     """`6 tests`, `6 tests, 1 failed`."""
+    from pytest_vdb.reporters.text import counted
+
     counts = Counter(record.status for record in block.records)
-    total = f"{len(block.records)} test{'' if len(block.records) == 1 else 's'}"
+    total = counted(len(block.records), "test")
     return ", ".join([total, *(f"{n} {status}" for status, n in sorted(counts.items()) if status != "passed")])

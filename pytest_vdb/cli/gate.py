@@ -16,15 +16,13 @@ from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.printing import print_json, print_table, show, warn
 from pytest_vdb.errors import OptionError, RecordError, VdbError
 from pytest_vdb.files import expanded
-from pytest_vdb.options import of_runs, project_gate
+from pytest_vdb.options import NOT_ASKED_RIGHTLY, of_runs, project_gate
 
 if TYPE_CHECKING:
     from pytest_vdb.analysis.gate import Verdict
     from pytest_vdb.analysis.rules import Rule
     from pytest_vdb.records import Baseline, Environment
 
-NOT_ASKED_RIGHTLY = 2
-"""As argparse ends: 1 is a regression."""
 KEPT_IN = Path("fixtures/baselines")
 _LISTED_PACKAGES = ("torch", "diffusers", "transformers")
 """Told in a list: what changes pixels and speed most."""

@@ -36,7 +36,6 @@ _LETS_END_S = 1.0
 """How long a session may take to hear that it shall end: a terminal's Ctrl-C reaches it, too."""
 _ENDED_WITH_RECORDS = frozenset({0, 1})
 """What pytest ends with where its tests ran, passed or failed."""
-_SESSION = "import sys; from pytest_vdb.cli import main; sys.exit(main())"
 
 
 def add_to(commands: Any) -> None:
@@ -276,7 +275,7 @@ def _command_of_session(arguments: NoiseArguments, place: int) -> list[str]:
 def _ended(command: Sequence[str]) -> int:
     """Run a session to its end; what it prints goes to stderr. A signal that ends this process ends it, too."""
     output = subprocess.DEVNULL if sys.stderr is None else 2
-    with subprocess.Popen([sys.executable, "-P", "-c", _SESSION, *command], stdout=output) as session:
+    with subprocess.Popen([sys.executable, "-P", "-m", "pytest_vdb", *command], stdout=output) as session:
         try:
             return session.wait()
         except KeyboardInterrupt:

@@ -156,3 +156,9 @@ def _said() -> Iterator[None]:
         let_go()
         mend = "check the disk's space and permissions"
         raise OutputError(f"cannot be written: {problem.strerror or problem}", where="stdout", mend=mend) from problem
+
+
+def add_last_lines(error: Exception, said: str, *, most: int = 12) -> None:
+    """What a command that failed said last, as a note of the error; nothing where it said nothing."""
+    if last := said.rstrip().splitlines()[-most:]:
+        error.add_note("it said last:\n" + "\n".join(f"  | {line}" for line in last))

@@ -11,12 +11,15 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_vdb import files
-from pytest_vdb.analysis.interleaved import Block
+from pytest_vdb.cli.printing import add_last_lines
 from pytest_vdb.errors import BlockFailed, OptionError, OutputError
 from pytest_vdb.options import IN_A_BLOCK
-from pytest_vdb.results import journal
+
+if TYPE_CHECKING:
+    from pytest_vdb.analysis.interleaved import Block
 
 _OF_A_BLOCK = ("--vdb-cache=never", "--vdb-report=none", "--vdb-baseline=", "--vdb-fail-on=")
 """Every clip is made anew and timed; judged is at the end, and once."""
@@ -25,7 +28,6 @@ _ADDED = "PYTEST_ADDOPTS"
 _OF_THE_JOB = ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")
 """A block does not write on the page of the job."""
 _SAID = "output.txt"
-_LAST_LINES = 12
 _GRACE_S = 20.0
 """How long a block that is stopped may take to write what it has."""
 _ENDED_BY_TESTS = frozenset({0, 1})
@@ -103,6 +105,9 @@ def run_block(side: Side, place: Path) -> Block:
         BlockFailed: it measured nothing, or did not end as a session does; with what it said last.
         KeyboardInterrupt: as this process was told to stop; the session is stopped, too.
     """
+    from pytest_vdb.analysis.interleaved import Block
+    from pytest_vdb.results import journal
+
     folder = files.make_folder(place).resolve()
     status, said = _ran(side, folder)
     files.write(folder / _SAID, said)
@@ -125,15 +130,15 @@ def run_block(side: Side, place: Path) -> Block:
 
 
 def _runs_in(folder: Path) -> list[Path]:
+    from pytest_vdb.results import journal
+
     place = folder / journal.RUNS
     return list(files.entries(place, error=OutputError)[0]) if files.is_folder(place) else []
 
 
 def _failed(side: Side, what: str, said: str, *, mend: str | None = None) -> BlockFailed:
-    last = "\n".join(f"  | {line}" for line in said.rstrip().splitlines()[-_LAST_LINES:])
     error = BlockFailed(what, where=side.told, mend=mend)
-    if last:
-        error.add_note(f"it said last:\n{last}")
+    add_last_lines(error, said)
     return error
 
 

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_vdb import files
+from pytest_vdb.cli.printing import add_last_lines
 from pytest_vdb.errors import OptionError, UnknownName
 
 _WRITTEN_BY_RUNS = "reports"
 """The default output folder, which is no change of anybody's."""
-_LAST_LINES_OF_AN_INSTALLATION = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +48,9 @@ class Trees:
     @property
     def in_words(self) -> str:
         """What is compared with what."""
-        uncommitted = (
-            f" with {self.changed} uncommitted change{'' if self.changed == 1 else 's'}" if self.changed else ""
-        )
+        from pytest_vdb.reporters.text import counted
+
+        uncommitted = f" with {counted(self.changed, 'uncommitted change')}" if self.changed else ""
         head = f"the working tree at {self.head_commit[:10]}{uncommitted}"
         if self.commit == self.head_commit and not self.changed:
             head += ": the same commit, so this measures the noise"
@@ -172,6 +172,5 @@ def _must_work(command: Sequence[str], folder: Path, environment: Mapping[str, s
         error = OptionError(
             f"{complaint} (exit status {done.returncode})", where="--install", mend=f"it ran in {folder}"
         )
-        last = done.stdout.rstrip().splitlines()[-_LAST_LINES_OF_AN_INSTALLATION:]
-        error.add_note("it said last:\n" + "\n".join(f"  | {line}" for line in last))
+        add_last_lines(error, done.stdout)
         raise error

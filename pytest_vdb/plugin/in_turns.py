@@ -12,13 +12,12 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from pytest_vdb import signals
+from pytest_vdb.options import NOT_ASKED_RIGHTLY
 from pytest_vdb.plugin.session import given
 
-_VDB_AB = (sys.executable, "-c", "import sys; from pytest_vdb.cli import main; sys.exit(main())", "ab")
+_VDB_AB = (sys.executable, "-m", "pytest_vdb", "ab")
 _TAKEN = ("ab", "ab-blocks", "fail-on", "strict", "output")
 """What `vdb ab` takes for itself; everything else is the blocks'."""
-_NOT_ASKED_RIGHTLY = 2
-"""Of `vdb ab`; of pytest it is an interrupted session."""
 
 
 def hand_over(config: pytest.Config) -> int:
@@ -37,7 +36,8 @@ def hand_over(config: pytest.Config) -> int:
     process = subprocess.Popen([*_VDB_AB, *ours, "--", *arguments], cwd=folder, start_new_session=True)
     with _signals_handed_on(process):
         status = process.wait()
-    return int(pytest.ExitCode.USAGE_ERROR) if status == _NOT_ASKED_RIGHTLY else status
+    # What that says by 2 is an interrupted session of pytest.
+    return int(pytest.ExitCode.USAGE_ERROR) if status == NOT_ASKED_RIGHTLY else status
 
 
 def without(names: Sequence[str], arguments: Sequence[str]) -> list[str]:

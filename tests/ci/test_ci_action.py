@@ -293,8 +293,8 @@ def save(runner: Runner, run: str) -> None:
     subprocess.run(
         [
             sys.executable,
-            "-c",
-            "import sys; from pytest_vdb.cli import main; sys.exit(main())",
+            "-m",
+            "pytest_vdb",
             "baseline",
             "save",
             run,

@@ -17,7 +17,7 @@ import pytest
 from pytest_vdb.cli import main
 from pytest_vdb.cli.worktrees import Trees, path_of
 
-VDB = (sys.executable, "-c", "import sys; from pytest_vdb.cli import main; sys.exit(main())")
+VDB = (sys.executable, "-m", "pytest_vdb")
 SLOWER = ("--fail-on", "latency:+10%&0.001s,spread:-1%")
 
 CONFTEST = """

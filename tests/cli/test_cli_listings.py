@@ -65,6 +65,18 @@ def test_listings_import_no_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
+@pytest.mark.slow
+def test_a_command_brings_in_what_it_needs_itself_when_it_runs():
+    """Every file among the commands is imported for any of them: what stands at its top is paid by all."""
+    code = "import sys; from pytest_vdb.cli import _parser; _parser(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not [name for name in loaded if name.split(".")[:1] == ["pytest_vdb"] and name.split(".")[1:2] in DEAR]
+    assert "numpy" not in loaded
+
+
+DEAR = [["analysis"], ["bench"], ["exports"], ["metrics"], ["models"], ["reporters"], ["results"], ["statistics"]]
+
+
 def test_help_shows_examples(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])

@@ -17,7 +17,7 @@ from pytest_vdb.shapes import moving_shapes
 
 pytestmark = pytest.mark.slow  # commands in processes of their own
 
-VDB = (sys.executable, "-c", "import sys; from pytest_vdb.cli import main; sys.exit(main())")
+VDB = (sys.executable, "-m", "pytest_vdb")
 
 
 @pytest.fixture(autouse=True)

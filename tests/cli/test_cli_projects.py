@@ -31,7 +31,7 @@ def project(tmp_path_factory):
 
 def vdb_run(folder, *options):
     environment = {**os.environ, "VDB_CACHE_DIR": str(folder / "cache")}
-    command = [sys.executable, "-c", "import sys; from pytest_vdb.cli import main; sys.exit(main())", "run", *options]
+    command = [sys.executable, "-m", "pytest_vdb", "run", *options]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.slow  # sessions in processes of their own
 
-VDB = (sys.executable, "-c", "import sys; from pytest_vdb.cli import main; sys.exit(main())")
+VDB = (sys.executable, "-m", "pytest_vdb")
 ONE_CLIP = ("--vdb-models=calibration-frozen", "--vdb-prompts=smoke:1", "--vdb-metrics=sharpness", "-k", "generation")
 
 

@@ -354,7 +354,7 @@ def test_one_clip_alone_forgets_no_other(place):
 def test_two_sessions_at_once_on_one_file_lose_nothing(place):
     for model in ("wan", "cog"):
         save(place / model, *"abcdef")
-    vdb = [sys.executable, "-c", "import sys; from pytest_vdb.cli import main; sys.exit(main())", "score"]
+    vdb = [sys.executable, "-m", "pytest_vdb", "score"]
     more = ["--metrics", "sharpness", "-o", "all.jsonl"]
     sessions = [subprocess.Popen([*vdb, model, *more], stdout=subprocess.DEVNULL) for model in ("wan", "cog")]
     assert [session.wait() for session in sessions] == [0, 0]
