@@ -468,6 +468,8 @@ class Baseline:
     """What could not be read, e.g. a torn last line."""
     history: tuple[Baseline, ...] = ()
     """Earlier runs, the newest first: how much sessions differ where nothing has changed."""
+    folder: Path | None = None
+    """The run's own, where features lie; None: a summary of it, which has none."""
 
 
 T = TypeVar("T")

@@ -3,8 +3,8 @@
     python benchmarks/perf/statistics.py                     # every table: about twenty minutes of one core
     python benchmarks/perf/statistics.py --draws 200         # shorter: about three minutes, and coarser
     python benchmarks/perf/statistics.py alarms ranks        # some of: alarms, power, few_prompts, catches, bars,
-                                                             # differences, margins, ranks, stopping, costs, turns,
-                                                             # histories, steps, speed
+                                                             # sets, differences, margins, ranks, stopping, costs,
+                                                             # turns, histories, steps, speed
 
 Prints the Markdown tables of `docs/statistics.md`. Seeds are fixed; figures in per cent of the draws.
 """
@@ -25,7 +25,7 @@ if __name__ == "statistics":
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -37,10 +37,15 @@ from pytest_vdb.analysis.decisions import (
     LEVEL_OF_BETS,
     Evidence,
     Judgement,
+    Swapping,
     decide,
+    error_of_sets,
     evidence_of_blocks,
 )
 from pytest_vdb.analysis.early import LEAST_PROMPTS_OF_COSTS
+from pytest_vdb.metrics.contract import ReferenceFeatures, Score, SwapTester
+from pytest_vdb.metrics.fvd import frechet_swaps, scored
+from pytest_vdb.metrics.kernels import KVD_KERNEL, kernel_swaps, kvd
 from pytest_vdb.statistics.best import p_values_against_best
 from pytest_vdb.statistics.changes import Change, changed_p_values, changes
 from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
@@ -64,6 +69,7 @@ def main() -> None:
             power,
             few_prompts,
             catches,
+            sets,
             bars,
             differences,
             margins,
@@ -235,6 +241,95 @@ def few_prompts(draws: int) -> None:
     row("each rule alone, Holm", alone)
     together = [share(found_among_others(rng, n, draws // 4, change=0.2, margin=0.02)) for n in sizes]
     row("turned together", together)
+
+
+# --- sets with one value ----------------------------------------------------------------------------------------------
+
+SEEN = 8
+"""Numbers that the network says of a clip: the test does not know how many there are, and few are quick."""
+SET_METRICS: dict[str, tuple[SwapTester, Callable[[Values, ReferenceFeatures], Score]]] = {
+    "fvd": (frechet_swaps(ddof=1), lambda clips, reference: scored(list(clips), reference, ddof=1)),
+    "kvd": (kernel_swaps(KVD_KERNEL), lambda clips, reference: kvd(list(clips.astype(np.float32)), reference)),
+}
+
+
+def sets(draws: int) -> None:
+    """Gates of one rule on a set metric. A margin is what a shift of a quarter of a deviation does on average."""
+    draws = max(1, draws // 5)
+    heading(f"Gates of one rule on a metric of whole sets ({draws} draws): said in")
+    sizes = (6, 12, 30, 100)
+    table_head("metric, law, what changed: verdict", [f"{n} prompts" for n in sizes])
+    for name in SET_METRICS:
+        for law in (LAWS[0], LAWS[1], LAWS[9]):
+            found = [judged_sets(np.random.default_rng(23), name, law, n, draws) for n in sizes]
+            for what in found[0]:
+                row(f"{name}, {law.name}, {what}", [one[what] for one in found])
+
+
+def judged_sets(rng: np.random.Generator, name: str, law: Law, prompts: int, draws: int) -> dict[str, str]:
+    """How often which verdict is given, of what changed."""
+    reference = ReferenceFeatures(
+        source="simulated", features=law.make(*rng.standard_normal((2, 200, SEEN))).astype(np.float32)
+    )
+    swaps, score = SET_METRICS[name]
+    pairs = [two_sets(rng, law, prompts) for _ in range(draws)]
+    step = 0.25 * float(np.mean([first.std() for first, _ in pairs]))
+    worse = [(first, second + step) for first, second in pairs]
+    much_worse = [(first, second + 2 * step) for first, second in pairs]
+    nothing = {"permutations": 0, "seed": 0}
+    usual = float(np.mean([-swaps(*pair, reference, **nothing).difference for pair in worse]))
+
+    def said(pairs: Sequence[tuple[Values, Values]], margin: float, *, bars_alone: bool = False) -> list[Judgement]:
+        return [
+            decide([evidence_of_sets(swaps, score, pair, reference, margin, bars_alone=bars_alone)])[0]
+            for pair in pairs
+        ]
+
+    return {
+        "nothing: `regressed`": share_of(said(pairs, 0.0), "regressed"),
+        "nothing: `regressed`, by bars alone": share_of(said(pairs, 0.0, bars_alone=True), "regressed"),
+        "the margin: `regressed`": share_of(said(worse, usual), "regressed"),
+        "the margin: `equivalent`": share_of(said(worse, usual), "equivalent"),
+        "two such shifts, no margin: `regressed`": share_of(said(much_worse, 0.0), "regressed"),
+        "two such shifts, no margin: `regressed`, by bars alone": share_of(
+            said(much_worse, 0.0, bars_alone=True), "regressed"
+        ),
+    }
+
+
+def two_sets(rng: np.random.Generator, law: Law, prompts: int) -> tuple[Values, Values]:
+    """`(prompts, SEEN)` each, of the same thing."""
+    effect = rng.standard_normal((prompts, SEEN))
+    first, second = (law.make(effect, rng.standard_normal((prompts, SEEN))) for _ in range(2))
+    return first, second
+
+
+def evidence_of_sets(
+    swaps: SwapTester,
+    score: Callable[[Values, ReferenceFeatures], Score],
+    pair: tuple[Values, Values],
+    reference: ReferenceFeatures,
+    margin: float,
+    *,
+    bars_alone: bool,
+) -> Evidence:
+    before, now = pair
+    found = swaps(now, before, reference, permutations=0, seed=0)
+    plain = Evidence(way="sets", margin=margin, worse={None: found.difference})
+    of_bars = error_of_sets(*(score(side, reference).interval for side in pair))
+    if bars_alone:
+        return replace(plain, error=of_bars)
+
+    def p(permutations: int) -> float:
+        return swaps(now, before, reference, permutations=permutations, seed=0).p
+
+    return replace(
+        plain,
+        swapping=Swapping(len(before), p),
+        error=found.error and found.error.error,
+        error_to_pass=of_bars,
+        degrees=found.error and found.error.degrees,
+    )
 
 
 # --- where a mean lies ------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ is tested in its own way, and each way has its share of that one:
 
 - *prompts* (a value per prompt): both runs are the same thing twice, so where nothing has changed, a prompt's answers
   might as well have stood the other way round (`statistics.together`);
-- *sets* (one value of all clips, with a jackknife interval on both sides): a normal difference, Holm's correction;
+- *sets* (one value of all clips): both by what swapping the clips of random prompts between the runs gives and by the
+  jackknife's error of the difference, Holm's correction; where no features were kept, by the bars of either side alone;
 - *costs* (seconds, joules): the session is the unit, for a machine's mood shifts all prompts of a night. One earlier
   session is not trusted beyond `BETWEEN_SESSIONS`; several show how much sessions differ.
 - *blocks* (costs of two versions that ran in turns): that mood cancels within a block, and the blocks' ratios show how
@@ -55,6 +56,20 @@ many in 19 of 20 cases. Bets on signs cannot tell of failures that they have not
 _FOR_EVERY_RULE = NormalDist().inv_cdf(1 - SIGNIFICANCE)
 
 
+@dataclass(frozen=True, slots=True)
+class Swapping:
+    """What swapping the clips of random prompts between two runs shows of a set."""
+
+    prompts: int
+    p: Callable[[int], float]
+    """Of "both runs are the same", two-sided, by that many swaps: slow, so asked only where it matters."""
+
+    @property
+    def least(self) -> float:
+        """The smallest p that worsening can have."""
+        return 2.0**-self.prompts
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """How much worse something got, as far as two runs show it. Positive is worse."""
@@ -68,6 +83,8 @@ class Evidence:
     """Whether both directions are worse: of a neutral metric under a rule without a sign."""
     error: float | None = None
     """Standard error of a set's figure, or of the logarithm of a cost's ratio."""
+    error_to_pass: float | None = None
+    """Of a set, by either side's bar alone: `equivalent` has to be sure by that, too."""
     degrees: int | None = None
     """Of freedom of that error; None: it is known, or taken as known."""
     log_ratio: float | None = None
@@ -79,6 +96,8 @@ class Evidence:
     """Whether the figure has no noise."""
     cut_short: bool = False
     """Whether there are more prompts, which were not needed or not asked yet."""
+    swapping: Swapping | None = None
+    """Of a set whose clips can be swapped between the runs."""
     why_unsure: str = "one value on each side, and nothing says how sure they are"
     """Said of a figure that has no error."""
 
@@ -268,11 +287,44 @@ def _judge_bet(one: Bets, p: float, among: int) -> Judgement:
 
 
 def _judge_sets(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
-    return _judge_figures(evidence, level, lambda one: (one.mean, one.margin))
+    """Whoever says `regressed` is right about both: that something changed, and that it is beyond the margin."""
+    swaps = math.ceil(_SWAPS_PER_LEAST * len(evidence) / level)
+    tails = [_p_of_set(one, level, swaps) for one in evidence]
+    judgements = _judge_figures(evidence, level, [(one.mean, one.margin) for one in evidence], tails)
+    return [
+        replace(judgement, remark=_too_few_to_swap(one.swapping.prompts, level))
+        if judgement.decision == "inconclusive" and one.swapping and one.swapping.least >= level
+        else judgement
+        for one, judgement in zip(evidence, judgements, strict=True)
+    ]
+
+
+_SWAPS_PER_LEAST = 4
+"""Random swaps for each that the smallest p needs which Holm's correction asks for."""
+
+
+def _p_of_set(one: Evidence, level: float, swaps: int) -> float | None:
+    """The larger p of both questions; the swaps are not asked where the jackknife's alone is too large."""
+    if one.error is None:
+        return None
+    p = _p_beyond(one.mean, one.margin, one)
+    if p >= level or one.swapping is None:
+        return p
+    # Swapping everything turns the difference round, so of those as extreme as it one half is worse.
+    return max(p, one.swapping.p(swaps) / (1 if one.either else 2))
+
+
+def _too_few_to_swap(prompts: int, level: float) -> str:
+    needed = math.floor(-math.log2(level)) + 1
+    return f"the clips of {prompts} prompt{'' if prompts == 1 else 's'} cannot show it, those of {needed} could"
 
 
 def _judge_costs(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
-    return _judge_figures(evidence, level, lambda one: (one.log_ratio or 0.0, one.log_margin or 0.0))
+    figures = [(one.log_ratio or 0.0, one.log_margin or 0.0) for one in evidence]
+    tails = [
+        None if one.error is None else _p_beyond(*figure, one) for one, figure in zip(evidence, figures, strict=True)
+    ]
+    return _judge_figures(evidence, level, figures, tails)
 
 
 def _judge_blocks(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
@@ -306,13 +358,12 @@ _FOR_AN_UNKNOWN_SPREAD = 2
 
 
 def _judge_figures(
-    evidence: Sequence[Evidence], level: float, figure: Callable[[Evidence], tuple[float, float]]
+    evidence: Sequence[Evidence], level: float, figures: Sequence[tuple[float, float]], tails: Sequence[float | None]
 ) -> list[Judgement]:
-    """One figure each, of a known or estimated standard error."""
-    tails = [None if one.error is None else _p_beyond(*figure(one), one) for one in evidence]
+    """One figure each beside its margin, of a known or estimated standard error."""
     return [
-        _judge_figure(*figure(one), one, rejected=p is not None and p < level, p=p)
-        for one, p in zip(evidence, holm(tails), strict=True)
+        _judge_figure(*figure, one, rejected=p is not None and p < level, p=p)
+        for one, figure, p in zip(evidence, figures, holm(tails), strict=True)
     ]
 
 
@@ -321,15 +372,19 @@ def _judge_figure(worse: float, margin: float, one: Evidence, *, rejected: bool,
         return Judgement(decision="regressed", p=p)
     if one.error is None:
         return Judgement(decision="inconclusive", remark=one.why_unsure)
-    reach = _quantile(one.degrees) * one.error
+    reach = _quantile(one.degrees) * max(one.error, one.error_to_pass or 0.0)
     if (abs(worse) if one.either else worse) + reach < margin:
         better = not one.either and worse + reach < -margin < 0
         return Judgement(decision="improved" if better else "equivalent", p=p)
     times = None
     if one.way == "sets":  # an error shrinks as the root of the number of clips
         times = prompts_that_decide(one.error, margin, change=worse if worse > margin else 0.0)
-    remark = "" if times is None else f"about {times:,} times as many clips would tell"
+    remark = "" if times is None or times > _MOST_TIMES else f"about {times:,} times as many clips would tell"
     return Judgement(decision="inconclusive", p=p, remark=remark)
+
+
+_MOST_TIMES = 1_000
+"""Nobody makes more."""
 
 
 def _p_beyond(worse: float, margin: float, one: Evidence) -> float:

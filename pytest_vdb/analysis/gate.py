@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pytest_vdb.analysis.benchmarks import placed_together
 from pytest_vdb.analysis.decisions import (
@@ -19,7 +19,6 @@ from pytest_vdb.analysis.decisions import (
     Evidence,
     Judgement,
     decide,
-    error_of_sets,
     evidence_of_blocks,
     evidence_of_cost,
 )
@@ -27,12 +26,16 @@ from pytest_vdb.analysis.identity import agree, latest, other_recipe, setup_of
 from pytest_vdb.analysis.pinned import Ranks, ranks_of, spared
 from pytest_vdb.analysis.readings import EXACT_COSTS, Statement, counting, is_of_set, is_read_once, is_yardstick
 from pytest_vdb.analysis.rules import Rule, known_metrics, rule_for
+from pytest_vdb.analysis.sets_in_gates import ClipsOfBoth, clips_of_both
 from pytest_vdb.analysis.sides import Sides, Turns, family_size, grouped, measuring
 from pytest_vdb.errors import near_misses
 from pytest_vdb.figures import notation
 from pytest_vdb.records import Baseline, Measurement, Record, Run, WeightsMode
 from pytest_vdb.statistics.means import mean_of
 from pytest_vdb.statistics.sessions import Ratio, ratio_of_blocks
+
+if TYPE_CHECKING:
+    from pytest_vdb.analysis.paired_sets import SetsOfRuns
 
 Outcome = Literal["regressed", "improved", "equivalent", "inconclusive", "missing", "incomparable"]
 """`regressed`: surely worse by more than the margin; `equivalent`: surely worse by less than it, or the same;
@@ -93,7 +96,14 @@ class Open:
     """What the baseline has and this run lacks: no pass, whatever the rest says."""
 
 
-def judge(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequence[Rule]) -> tuple[Verdict, ...]:
+def judge(
+    records: Iterable[Record],
+    run: Run,
+    baseline: Baseline,
+    rules: Sequence[Rule],
+    *,
+    sets: Callable[[], SetsOfRuns] | None = None,
+) -> tuple[Verdict, ...]:
     """One verdict per metric that a rule names and per benchmark and model that measures it, now or in the baseline.
 
     Args:
@@ -101,12 +111,20 @@ def judge(records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequen
         run: that run.
         baseline: what it is compared with, and the sessions before it.
         rules: from `parse_rules`.
+        sets: what the networks saw in both runs' clips; None: set metrics have the bars of either side alone.
     """
-    return judge_latest(latest(records), run, replace(baseline, records=tuple(latest(baseline.records))), rules)
+    found = replace(baseline, records=tuple(latest(baseline.records)))
+    return judge_latest(latest(records), run, found, rules, sets=sets)
 
 
 def judge_latest(
-    records: Iterable[Record], run: Run, baseline: Baseline, rules: Sequence[Rule], turns: Turns = ()
+    records: Iterable[Record],
+    run: Run,
+    baseline: Baseline,
+    rules: Sequence[Rule],
+    turns: Turns = (),
+    *,
+    sets: Callable[[], SetsOfRuns] | None = None,
 ) -> tuple[Verdict, ...]:
     """The same of records none of which supersedes another.
 
@@ -116,7 +134,7 @@ def judge_latest(
     now, before = map(grouped, placed_together(records, baseline.records))
     ranks = ranks_of(run, baseline.run)
     left_out = {key: spared(own, ranks) for key, own in now.items()}
-    sides = Sides(now, before, run, baseline, ranks, left_out, turns)
+    sides = Sides(now, before, run, baseline, ranks, left_out, turns, sets)
     found: list[Verdict | Open] = []
     for rule in rules:
         names = known_metrics(rule, sides.metrics)
@@ -233,7 +251,11 @@ def _on_pairs(asked: Asked, now: Sequence[Record], before: Sequence[Record], sid
         why = _why_missing(_near(ran, pair) for pair in sorted(gone, key=str))
         have = "has" if len(gone) == 1 else "have"
         lacking = f"{len(gone)} of the baseline's {_counted_pairs(expected)} {have} no value now ({why})"
-    of_sets = all(is_of_set(one.record) for one in new)
+    of_set = None
+    if all(is_of_set(one.record) for one in new):
+        unchanged = not any(old != new for old, new in pairs.values())
+        version = measured[1][0].version
+        of_set = clips_of_both(asked.metric, before, now, shared, sides.sets, version=version, unchanged=unchanged)
     plan = None
     if sides.ranks:
         usual = mean_of([mean_of(_values(known[pair])) for pair in planned])
@@ -247,7 +269,9 @@ def _on_pairs(asked: Asked, now: Sequence[Record], before: Sequence[Record], sid
         alike = [record for record in before if record.prompt not in left_out]
         sessions = _Sessions([old_median, *_earlier(asked, alike, sides)], [new_median])
     remarks = _remarks(known, ran, shared)
-    return _awaiting(asked, pairs, measured, sessions, of_sets=of_sets, remarks=remarks, lacking=lacking, plan=plan)
+    if of_set is not None and of_set.change is not None:
+        pairs = {shared[0]: of_set.change.values}
+    return _awaiting(asked, pairs, measured, sessions, of_set=of_set, remarks=remarks, lacking=lacking, plan=plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +416,7 @@ def _awaiting(
     measured: Sequence[Sequence[Measurement]],
     sessions: _Sessions,
     *,
-    of_sets: bool,
+    of_set: ClipsOfBoth | None,
     remarks: str,
     lacking: str | None,
     plan: Plan | None,
@@ -416,22 +440,21 @@ def _awaiting(
     if is_cost:
         falls = _worsening(one.better, rule.sign, 1.0) > 0
         evidence = sessions.evidence(before, now, margin, falls=falls, exact=one.name in EXACT_COSTS)
-    elif of_sets:
-        error = error_of_sets(measured[0][0].interval, one.interval)
-        worse: dict[str | None, float] = {None: _worsening(one.better, rule.sign, now - before)}
-        evidence = Evidence(way="sets", margin=margin, worse=worse, either=either, error=error)
+    elif of_set is not None:
+        worse = _worsening(one.better, rule.sign, now - before)
+        evidence = of_set.evidence(worse, margin, *(side[0].interval for side in measured), either=either)
     else:
         by_prompt = _by_prompt(pairs, one.better, rule.sign)
         cut_short = plan is not None and plan.cut_short
         evidence = Evidence(way="prompts", margin=margin, worse=by_prompt, either=either, cut_short=cut_short)
     ratio = sessions.ratio if is_cost else None
-    n = ratio.blocks if ratio else 1 if is_cost or of_sets else len(evidence.worse)
+    n = ratio.blocks if ratio else 1 if is_cost or of_set else len(evidence.worse)
     verdict = replace(asked.verdict("inconclusive", ""), baseline_mean=before, mean=now, n=n, margin=margin)
     if plan is not None and evidence.way == "prompts":
         verdict = replace(verdict, planned=plan.prompts, level=LEVEL_OF_BETS)
     if ratio is not None:
         verdict = replace(verdict, ratio=ratio.ratio, ratio_interval=ratio.interval.ends)
-    counted = sessions.in_words if is_cost else ""
+    counted = sessions.in_words if is_cost else of_set.in_words if of_set and not evidence.unchanged else ""
     if evidence.way == "prompts" or (is_cost and plan is not None and plan.cut_short):
         counted = f" over {_counted_prompts(len({pair[0] for pair in pairs}), plan)}{counted}"
     figures = _figures(asked, before, now, one, margin, ratio) + counted + remarks

@@ -14,8 +14,8 @@ from pytest_vdb.analysis import comparison, set_comparison
 from pytest_vdb.analysis.aggregate_contrasts import as_published, contrast_aggregates, why_no_score
 from pytest_vdb.analysis.bounds import KnownMetrics
 from pytest_vdb.analysis.comparison import Comparison, Contrast, Pairs, Side
+from pytest_vdb.analysis.paired_sets import Swaps, seen, used_by_both
 from pytest_vdb.analysis.readings import is_of_set
-from pytest_vdb.analysis.set_comparison import Swaps
 from pytest_vdb.errors import OptionError, RecordError, UnknownName
 from pytest_vdb.escaping import few
 from pytest_vdb.metrics import reference
@@ -130,12 +130,7 @@ def _references(given: Path | None, first: Side, second: Side) -> Mapping[str, R
     Raises:
         RecordError: the file that was named is no reference set.
     """
-    if given is not None:
-        return reference.load(given)
-    used = {side.run.options.get("reference") for side in (first, second)}
-    path = used.pop()
-    same = not used and isinstance(path, str)
-    return reference.load(Path(path)) if same and path and reference.is_reference(Path(path)) else {}
+    return used_by_both(first.run, second.run) if given is None else reference.load(given)
 
 
 def _contrasts_of_sets(
@@ -156,7 +151,6 @@ def _contrasts_of_sets(
     names = _names_of_sets(question, pairs.benchmark, sides)
     specs = {spec.name: spec for name in names if (spec := question.spec_of(name)) is not None}
     first, second = sides
-    seen = set_comparison.seen
     scores = [(seen(a, first.folder), seen(b, second.folder)) for a, b in pairs.pairs] if specs else []
     found = [set_comparison.unknown(name, pairs) for name in names if question.spec_of(name) is None]
     for spec in specs.values():

@@ -11,44 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pytest_vdb.analysis.comparison import NULLS, Contrast, Pairs, of_another_definition, why_says_nothing
+from pytest_vdb.analysis.paired_sets import PairedSets, Swaps
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
-from pytest_vdb.metrics.engine import Engine, Scores
-from pytest_vdb.metrics.resampling import SwapTest, swap_test
-from pytest_vdb.records import Measurement, Prompt, Record
-from pytest_vdb.results import features
+from pytest_vdb.metrics.engine import Scores
+from pytest_vdb.records import Measurement, Record
 from pytest_vdb.statistics.families import SIGNIFICANCE
-
-TINY = "tiny"
-"""The identity of a tiny random network."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Swaps:
-    """How set metrics are tested."""
-
-    permutations: int
-    """Random swaps; all there are where these are not more."""
-    seed: int
-
-
-def seen(record: Record, folder: Path) -> Scores:
-    """What the networks saw in a record's clip; nothing where the record kept nothing.
-
-    Raises:
-        RecordError: the file that the record names is missing or torn.
-    """
-    if record.features is None:
-        return Scores(())
-    return Scores((), *features.load(folder / record.features))
 
 
 def contrast_sets(
@@ -74,24 +46,17 @@ def contrast_sets(
     """
     having = [at for at, both in enumerate(scores) if all(set(spec.features) <= set(one.features) for one in both)]
     chosen = [pairs.pairs[at] for at in having]
-    sets = _Sets(
-        spec=spec,
-        prompts=[Prompt(id=record.prompt or "", text=record.prompt_text or "") for record, _ in chosen],
-        samples=[scores[at][0] for at in having] + [scores[at][1] for at in having],
-        references=references,
-        engine=Engine((spec,), tiny=_any_tiny(spec, scores), cache_dir=cache_dir),
-    )
+    seen = [scores[at] for at in having]
+    sets = PairedSets.of(spec, chosen, seen, references=references, cache_dir=cache_dir)
     without = len(scores) - len(chosen)
     lacking = (f"{without} of {len(scores)} pairs have no feature {' or '.join(spec.features)}",) if without else ()
     if not chosen:
         kept = "what its network sees was not kept on both sides: measure it in the runs (a baseline file keeps none)"
         none = obstacle or kept
         return tuple(_blank(spec, pairs, name, none) for name in spec.part_names())
-    n = len(chosen)
-    measured = zip(sets.measured(range(n)), sets.measured(range(n, 2 * n)), strict=True)
     return tuple(
         _contrast_of_part(sets, pairs.benchmark, chosen[0], both, swaps=swaps, obstacle=obstacle, remarks=lacking)
-        for both in measured
+        for both in sets.values()
     )
 
 
@@ -101,53 +66,8 @@ def unknown(name: str, pairs: Pairs) -> Contrast:
     return replace(blank, obstacle="no metric of this name is known here: give the file that tags it (--from FILE)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sets:
-    """Both sides' samples in one row, A's before B's: a set is a choice of row numbers."""
-
-    spec: MetricSpec
-    prompts: Sequence[Prompt]
-    """Of each pair."""
-    samples: Sequence[Scores]
-    references: Mapping[str, ReferenceFeatures]
-    engine: Engine
-
-    def measured(self, rows: Sequence[int]) -> tuple[Measurement, ...]:
-        """The metric's parts of these rows, one of each pair in the pairs' order."""
-        return self.engine.measure_set(
-            [self.samples[row] for row in rows], prompts=self.prompts, references=self.references
-        )
-
-    def test(self, name: str, swaps: Swaps) -> SwapTest:
-        """Whether the sides differ in one part of the metric, the samples of a prompt swapped together.
-
-        Raises:
-            CannotMeasure: a set that some swap gives cannot be measured.
-        """
-        groups = [prompt.id for prompt in self.prompts]
-        how: dict[str, Any] = {"permutations": swaps.permutations, "seed": swaps.seed, "groups": groups}
-        n = len(self.prompts)
-        if self.spec.swaps is not None:
-            seen = [sample.features[self.spec.features[0]] for sample in self.samples]
-            shapes = sorted({row.shape for row in seen})
-            if len(shapes) > 1:
-                raise CannotMeasure(f"the clips' features have different shapes: {', '.join(map(str, shapes))}")
-            rows = np.stack(seen).astype(np.float64)
-            reference = self.references.get(self.spec.features[0])
-            return self.spec.swaps(rows[:n], rows[n:], reference, **how)
-
-        def value(rows: NDArray[np.intp]) -> float:
-            part = {measured.name: measured for measured in self.measured(rows[:, 0].tolist())}[name]
-            if part.value is None:
-                raise CannotMeasure(part.reason or "no value of a swapped set")
-            return part.value
-
-        numbers = np.arange(2 * n)[:, None]
-        return swap_test(numbers[:n], numbers[n:], value, **how)
-
-
 def _contrast_of_part(
-    sets: _Sets,
+    sets: PairedSets,
     benchmark: str,
     records: tuple[Record, Record],
     both: tuple[Measurement, Measurement],
@@ -202,11 +122,6 @@ def _interval_of_difference(first: Measurement, second: Measurement) -> tuple[fl
 def _without_value(first: Measurement, second: Measurement) -> str:
     reasons = dict.fromkeys(m.reason for m in (first, second) if m.value is None and m.reason)
     return "; ".join(reasons)
-
-
-def _any_tiny(spec: MetricSpec, scores: Sequence[tuple[Scores, Scores]]) -> bool:
-    """Whether a tiny random network was looked through."""
-    return TINY in {one.identities.get(name) for both in scores for one in both for name in spec.features}
 
 
 def _blank(spec: MetricSpec, pairs: Pairs, name: str, obstacle: str) -> Contrast:

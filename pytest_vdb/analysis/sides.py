@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pytest_vdb.analysis.decisions import Way
 from pytest_vdb.analysis.pinned import Ranks
 from pytest_vdb.analysis.readings import is_of_set
 from pytest_vdb.analysis.rules import Rule, known_metrics, rule_for
 from pytest_vdb.records import Baseline, Record, Run
+
+if TYPE_CHECKING:
+    from pytest_vdb.analysis.paired_sets import SetsOfRuns
 
 Key = tuple[str, str]
 Groups = dict[Key, list[Record]]
@@ -32,6 +36,8 @@ class Sides:
     """Prompts that were not needed, or not asked yet."""
     turns: Turns = ()
     """Where both sides are the runs of blocks."""
+    sets: Callable[[], SetsOfRuns] | None = None
+    """What the networks saw on both sides; None: nobody looked."""
 
     @property
     def names(self) -> tuple[str, str]:

@@ -139,8 +139,8 @@ def _comparisons(arguments: CompareArguments) -> list[Comparison]:
 
 
 def _question(arguments: CompareArguments) -> Question:
+    from pytest_vdb.analysis.paired_sets import Swaps
     from pytest_vdb.analysis.question import Question
-    from pytest_vdb.analysis.set_comparison import Swaps
     from pytest_vdb.cli.sources import imported
     from pytest_vdb.metrics.registry import MetricRegistry
     from pytest_vdb.options import cache_folder

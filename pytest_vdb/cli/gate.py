@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,11 @@ from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.printing import print_json, print_table, show, warn
 from pytest_vdb.errors import OptionError, RecordError, VdbError
 from pytest_vdb.files import expanded
-from pytest_vdb.options import NOT_ASKED_RIGHTLY, of_runs, project_gate
+from pytest_vdb.options import NOT_ASKED_RIGHTLY, cache_folder, of_runs, project_gate
 
 if TYPE_CHECKING:
     from pytest_vdb.analysis.gate import Verdict
+    from pytest_vdb.analysis.paired_sets import SetsOfRuns
     from pytest_vdb.analysis.rules import Rule
     from pytest_vdb.records import Baseline, Environment
 
@@ -119,7 +121,23 @@ def judged(
     check_names(rules, baseline, where="--fail-on")
     for warning in margins.said_before(noise, baseline, rules, strict=strict, where="--noise"):
         warn(warning)
-    return judge(records, run, baseline, rules)
+    folder = run_folder if files.is_folder(run_folder) else run_folder.parent
+
+    @cache
+    def sets() -> SetsOfRuns:
+        from pytest_vdb.analysis.paired_sets import SetsOfRuns, used_by_both
+        from pytest_vdb.metrics.registry import MetricRegistry
+
+        references = used_by_both(baseline.run, run)
+        return SetsOfRuns(
+            registry=MetricRegistry.builtin(),
+            references=references,
+            before=baseline.folder,
+            now=folder,
+            cache_dir=cache_folder(),
+        )
+
+    return judge(records, run, baseline, rules, sets=sets)
 
 
 def rules_asked(text: str | None, *, example: str) -> tuple[Rule, ...]:

@@ -24,7 +24,14 @@ from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import ReferenceFeatures, Score, SwapTester, metric
 from pytest_vdb.metrics.fvd import side, stacked
 from pytest_vdb.metrics.moments import Moments, checked
-from pytest_vdb.metrics.resampling import SwapTest, interval, swap_patterns, swap_test
+from pytest_vdb.metrics.resampling import (
+    PairedError,
+    SwapTest,
+    interval,
+    paired_leave_outs,
+    swap_patterns,
+    swap_test,
+)
 from pytest_vdb.statistics.swaps import permutation_p_value
 
 if TYPE_CHECKING:
@@ -78,7 +85,8 @@ def kernel_swaps(kernel: Polynomial, *, unbiased: bool = True, scale: float = 1.
         if isinstance(theirs, Moments) and kernel == JEDI_KERNEL:
             return swap_test(first, second, lambda mine: jedi_distance(mine, theirs, unbiased=unbiased), **how)
         found = kernel_swap_test(first, second, _rows_of_features(theirs), kernel, unbiased=unbiased, **how)
-        return replace(found, difference=scale * found.difference)
+        error = found.error and replace(found.error, error=scale * found.error.error)
+        return replace(found, difference=scale * found.difference, error=error)
 
     return test
 
@@ -214,18 +222,29 @@ def kernel_swap_test(
     own, other, between = kernel(mine, mine), kernel(theirs, theirs), kernel(mine, theirs)
     for matrix in (own, other, between) if unbiased else ():
         np.fill_diagonal(matrix, 0)
-    each = n * (n - 1) if unbiased else n * n
     stay, go = 1 - patterns, patterns
     to_real = kernel(mine, real).mean(axis=1) - kernel(theirs, real).mean(axis=1)
 
     def within(kept: NDArray[np.float64], swapped: NDArray[np.float64]) -> NDArray[np.float64]:
         pairs = (kept @ own) * kept + (swapped @ other) * swapped + 2 * (kept @ between) * swapped
-        result: NDArray[np.float64] = pairs.sum(axis=1) / each
+        size = (kept + swapped).sum(axis=1)
+        result: NDArray[np.float64] = pairs.sum(axis=1) / (size * (size - 1) if unbiased else size * size)
         return result
 
-    differences = within(stay, go) - within(go, stay) - 2 * (stay - go) @ to_real / n
-    seen = float(differences[0])
-    return SwapTest(seen, permutation_p_value(seen, differences[1:], rounding=1e-9), len(swaps), n)
+    def differences(stay: NDArray[np.float64], go: NDArray[np.float64]) -> NDArray[np.float64]:
+        result: NDArray[np.float64] = (
+            within(stay, go) - within(go, stay) - 2 * (stay - go) @ to_real / (stay + go).sum(axis=1)
+        )
+        return result
+
+    drawn = differences(stay, go)
+    rests = paired_leave_outs(n, groups)
+    kept = np.zeros((len(rests), n))
+    for row, rest in zip(kept, rests, strict=True):
+        row[rest] = 1
+    error = PairedError.of(differences(kept, np.zeros_like(kept))) if min(map(len, rests)) >= 2 else None
+    seen = float(drawn[0])
+    return SwapTest(seen, permutation_p_value(seen, drawn[1:], rounding=1e-9), len(swaps), n, error)
 
 
 # --- sums of kernels, and what follows from them ----------------------------------------------------------------------

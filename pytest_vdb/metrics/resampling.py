@@ -1,4 +1,4 @@
-"""How far a set metric can be trusted: an interval by jackknife, and a paired test between two models.
+"""How far a set metric can be trusted: an interval by jackknife, and a paired test and error between two models.
 
 A bootstrap will not do: a clip drawn twice makes a set look narrower, so the interval of a Fréchet distance excludes
 the distance itself. The jackknife only leaves clips out.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.statistics.swaps import permutation_p_value
 
 if TYPE_CHECKING:
@@ -58,6 +59,40 @@ class SwapTest:
     """Two-sided; never 0, because the arrangement that was seen counts as one."""
     permutations: int
     n: int
+    error: PairedError | None = None
+    """Of the difference; None: too few prompts, or the statistic cannot do without any of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedError:
+    """How far a difference of two sets varies, which share their prompts: much less than either side alone does."""
+
+    error: float
+    """Standard error, by the grouped jackknife: both sides without the same prompts, one group after the other."""
+    degrees: int
+    """Of freedom: groups of prompts less one."""
+
+    @classmethod
+    def of(cls, without: NDArray[np.float64]) -> PairedError | None:
+        """From the differences without each group in turn; None of fewer than three groups."""
+        count = len(without)
+        if count < 3:
+            return None
+        variance = (count - 1) / count * float(((without - without.mean()) ** 2).sum())
+        return cls(float(np.sqrt(variance)), count - 1)
+
+
+def paired_leave_outs(n: int, groups: Sequence[object] | None = None) -> list[NDArray[np.intp]]:
+    """The pairs that remain when each of up to `GROUPS` groups of prompts is left out.
+
+    Args:
+        n: pairs.
+        groups: of each pair, the prompt; None: each pair is a prompt.
+    """
+    of_prompts = list(dict.fromkeys(range(n) if groups is None else groups))
+    place = {prompt: at for at, prompt in enumerate(of_prompts)}
+    places = np.array([place[prompt] for prompt in (range(n) if groups is None else groups)])
+    return [np.flatnonzero(np.isin(places, rest)) for rest in leave_outs(len(of_prompts))]
 
 
 def swap_test(
@@ -75,7 +110,8 @@ def swap_test(
         first: features `(N, D)` of one model, row by row of the same prompt and seed as those of `second`.
         second: features `(N, D)` of the other.
         statistic: what is compared, of one model's features: `lambda f: frechet_distance(f, reference)`, say.
-        permutations: how many random swaps; exact enumeration where 2^(N-1) is not more.
+        permutations: how many random swaps; exact enumeration where 2^(N-1) is not more. 0: only the difference and
+            its error.
         seed: of the random swaps.
         groups: of each row; rows of one group swap together (the samples of one prompt are not independent).
 
@@ -87,7 +123,8 @@ def swap_test(
     seen = statistic(first) - statistic(second)
     patterns = swap_patterns(len(first), permutations, seed, groups)
     drawn = [_swapped(first, second, statistic, swaps) for swaps in patterns]
-    return SwapTest(seen, permutation_p_value(seen, drawn), len(drawn), len(first))
+    error = _error_of_difference(first, second, statistic, groups)
+    return SwapTest(seen, permutation_p_value(seen, drawn), len(drawn), len(first), error)
 
 
 def swap_patterns(n: int, permutations: int, seed: int, groups: Sequence[object] | None = None) -> NDArray[np.bool_]:
@@ -114,3 +151,16 @@ def _swapped(
 ) -> float:
     where = swaps[:, None]
     return statistic(np.where(where, second, first)) - statistic(np.where(where, first, second))
+
+
+def _error_of_difference(
+    first: NDArray[Any],
+    second: NDArray[Any],
+    statistic: Callable[[NDArray[Any]], float],
+    groups: Sequence[object] | None,
+) -> PairedError | None:
+    rests = paired_leave_outs(len(first), groups)
+    try:
+        return PairedError.of(np.array([statistic(first[rest]) - statistic(second[rest]) for rest in rests]))
+    except CannotMeasure:  # so few that none can be spared
+        return None

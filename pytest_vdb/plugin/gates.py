@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,8 +21,9 @@ from pytest_vdb.plugin.session import given, options_of
 
 if TYPE_CHECKING:
     from pytest_vdb.analysis.gate import Verdict
+    from pytest_vdb.analysis.paired_sets import SetsOfRuns
     from pytest_vdb.analysis.rules import Rule
-    from pytest_vdb.records import Baseline
+    from pytest_vdb.records import Baseline, Run
 
 GATES_PATH = "vdb-gates"
 
@@ -104,7 +106,8 @@ class Gates:
         from pytest_vdb.analysis import gate
 
         run = self.recorder.started_run()
-        self.verdicts = gate.judge(self.recorder.latest(), run, self.baseline, self.rules)
+        sets = cache(partial(self._sets_beside, run, self.baseline))
+        self.verdicts = gate.judge(self.recorder.latest(), run, self.baseline, self.rules, sets=sets)
         session.testscollected += len(self.verdicts)
         for verdict, name in zip(self.verdicts, _names_of_verdicts(self.verdicts), strict=True):
             self._report(verdict, name)
@@ -118,6 +121,19 @@ class Gates:
             from pytest_vdb.analysis.gate import exit_code
 
             session.exitstatus = exit_code(failing, strict=self.strict)
+
+    def _sets_beside(self, run: Run, baseline: Baseline) -> SetsOfRuns:
+        """What the networks saw in both runs' clips: read only where a set metric has changed."""
+        from pytest_vdb.analysis.paired_sets import SetsOfRuns, used_by_both
+
+        session = self.recorder.session
+        return SetsOfRuns(
+            registry=session.metric_registry,
+            references=used_by_both(baseline.run, run),
+            before=baseline.folder,
+            now=self.recorder.folder,
+            cache_dir=session.options.cache_dir,
+        )
 
     def _report(self, verdict: Verdict, name: str) -> None:
         nodeid, location = f"{GATES_PATH}::{name}", (GATES_PATH, None, name)

@@ -68,7 +68,8 @@ def load(path: Path) -> Baseline:
         )
     if files.is_folder(path) or path.name in (journal.RUN, journal.RECORDS):
         run, records, warnings = journal.read(path)
-        return Baseline(run=run, records=tuple(records), warnings=tuple(warnings))
+        folder = path if files.is_folder(path) else path.parent
+        return Baseline(run=run, records=tuple(records), warnings=tuple(warnings), folder=folder)
     return _unfolded(_content_of_baseline(path), path)
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from pytest_vdb.analysis.changes import most_changed
 from pytest_vdb.analysis.comparison import Comparison, Side
+from pytest_vdb.analysis.paired_sets import Swaps
 from pytest_vdb.analysis.question import Question, answer
-from pytest_vdb.analysis.set_comparison import Swaps
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.reporters import comparison, comparison_page
 

@@ -196,8 +196,10 @@ def _write(method: Callable[..., Any], network: Any, call: Call, folder: Path, d
     present = [leaf is not None for leaf in expected]
     started = time.perf_counter()
     with _as_not_exportable("torch.onnx.export"), _quiet_export(), torch.no_grad():
+        # Captured here: some versions of torch.onnx fall back to tracing, which bakes in what the data decided.
+        captured = torch.export.export(_module(method, network, call), call.tensors, strict=False)
         program = torch.onnx.export(
-            _module(method, network, call),
+            captured,
             call.tensors,
             input_names=call.names,
             dynamo=True,
