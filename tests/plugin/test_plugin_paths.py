@@ -20,7 +20,7 @@ def session(project, folder, *arguments):
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        return project.pytester.runpytest_subprocess(*wanted, *arguments)
+        return project.pytester.runpytest_subprocess(*wanted)
 
 
 def written(folder):

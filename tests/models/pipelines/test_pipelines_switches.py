@@ -215,7 +215,10 @@ def test_what_fails_on_a_cpu_only_is_refused_there_only(source, name, settings, 
 @pytest.mark.parametrize("name", [WAN.name, "animatediff-depth", "ltx-2", "kandinsky-6.0-pro-distilled"])
 @pytest.mark.parametrize("offload", ["model", "group"])
 def test_offloading_makes_the_same_clip(made, name, offload):
-    """With the CPU for an accelerator: what is tested is that every part is brought where it is used, and back."""
+    """With the CPU for an accelerator: what is tested is that every part is brought where it is used, and back.
+
+    What was moved lies elsewhere in memory, and some versions of torch then add up in another order.
+    """
     plain, model = made(name)
     recipe = resolve(REGISTRY.get(name), Recipe(offload=offload), "tiny")
     memory.set_offload(model.pipeline, recipe, "cpu")
@@ -223,7 +226,7 @@ def test_offloading_makes_the_same_clip(made, name, offload):
     denoiser = next(classes.denoisers(model.pipeline))
     hooked = denoiser.modules() if offload == "group" else [denoiser]
     assert any(hasattr(part, "_hf_hook") or hasattr(part, "_diffusers_hook") for part in hooked)
-    assert clip.digest() == plain.digest()
+    assert np.abs(clip.frames.astype(int) - plain.frames.astype(int)).max() <= 1
 
 
 def test_sequential_offloading_leaves_nothing_of_the_model_in_memory(source):
