@@ -4,6 +4,7 @@ import dataclasses
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pytest_vdb.errors import RecipeError, WeightsBroken
