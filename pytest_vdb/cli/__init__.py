@@ -78,7 +78,10 @@ def _leave(status: int) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Shows what it was given, and does not obey it."""
+    """Shows what it was given, and does not obey it. Half an option is none: tomorrow it may be half of two."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **how})
 
     def _print_message(self, message: str, file: Any = None) -> None:
         super()._print_message(lines(message), file)

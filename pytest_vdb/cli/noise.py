@@ -44,7 +44,6 @@ def add_to(commands: Any) -> None:
         "noise",
         help="run the same benchmark again and again: how much differs where nothing has changed?",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
         usage="vdb noise [PYTEST ARGUMENTS] [--sessions N] [--workers N,N] [--seeds N,N] [--fail-on RULES] "
         "[--save FILE] [--json]\n       vdb noise --runs RUN RUN ... [--fail-on RULES] [--save FILE] [--json]",
         epilog="examples:\n"

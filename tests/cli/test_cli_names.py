@@ -225,3 +225,11 @@ def test_a_metric_that_raises_is_said_with_its_line(place, capsys, arguments, sa
     told = capsys.readouterr().err
     assert said in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("command", [["gate", "RUN", "--base", "main.json"], ["models", "--js"]])
+def test_half_an_option_is_none(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 2
+    assert "error: " in capsys.readouterr().err
