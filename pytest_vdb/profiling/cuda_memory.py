@@ -11,8 +11,18 @@ from pytest_vdb.profiling.devices import cuda_in_use
 from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.records import Measurement
 
-ALLOCATED = Reading("peak_memory_allocated", "MiB")
-RESERVED = Reading("peak_memory_reserved", "MiB")
+ALLOCATED = Reading(
+    "peak_memory_allocated",
+    "MiB",
+    how="PyTorch's allocator: the most that tensors took at once, weights included",
+    misses="what the allocator held back, CUDA's own context, other libraries and processes",
+)
+RESERVED = Reading(
+    "peak_memory_reserved",
+    "MiB",
+    how="PyTorch's allocator: the most that it held of the card at once",
+    misses="CUDA's own context, other libraries and processes",
+)
 _NOT_USED = "CUDA was not used by the end of the call"
 
 

@@ -1,6 +1,6 @@
 """What one call costs: the probes of a device around a `with` block.
 
-Loading and warming up are watched by the same profiler in blocks of their own, so no first-call cost is in a latency.
+Loading and first calls are watched by the same profiler in blocks of their own, so no first-call cost is in a latency.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import pkgutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from pytest_vdb import profiling
 from pytest_vdb.profiling.devices import synchronise
+from pytest_vdb.profiling.guarded import Guarded
 from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT, latency, throughput
 from pytest_vdb.profiling.probe import Probe, Reading, Window
 from pytest_vdb.profiling.stages import Stages
@@ -28,6 +29,8 @@ class Readings:
 
     frames: int | None = None
     """Set it to the number of frames that were made, and throughput is known."""
+    calls: int = 1
+    """Set it to the number of calls that were made: what adds up is told of one."""
     measurements: tuple[Measurement, ...] = ()
 
     @property
@@ -47,7 +50,7 @@ class Profiler:
     def __init__(self, device: str, make_probes: Callable[[str], Sequence[Probe]] | None = None) -> None:
         self.device = device
         self._make_probes = make_probes or probes_of
-        self._open: list[Probe] = []
+        self._open: list[Guarded] = []
 
     @property
     def readings(self) -> tuple[Reading, ...]:
@@ -62,27 +65,31 @@ class Profiler:
             pipeline: the diffusers pipeline that is called in the block, if its stages shall be told apart.
 
         The clock starts when the device has finished what it was doing and stops when it has finished the block's
-        work. Probes start before the clock and stop after it, so they cost no latency.
+        work. Probes start before the clock and stop after it, so they cost no latency; one that fails loses its own
+        readings and nothing else.
         """
         readings = Readings()
         synchronise(self.device)
-        probes = list(self._make_probes(self.device))
-        if pipeline is not None:
-            probes.append(Stages(pipeline, self.device))
+        stages = None if pipeline is None else Stages(pipeline, self.device)
+        probes = [Guarded(probe) for probe in self._make_probes(self.device)]
         for probe in self._open:
             probe.note()
+        if stages is not None:  # last: what the others take to start is before its first mark
+            probes.append(Guarded(stages))
         for probe in probes:
             probe.start()
         self._open += probes
-        start = time.perf_counter()
+        began = time.perf_counter()
         try:
             yield readings
         except BaseException:
-            self._close(readings, probes, start, failed=True)
+            self._close(readings, probes, stages, began, failed=True)
             raise
-        self._close(readings, probes, start, failed=False)
+        self._close(readings, probes, stages, began, failed=False)
 
-    def _close(self, readings: Readings, probes: Sequence[Probe], start: float, *, failed: bool) -> None:
+    def _close(
+        self, readings: Readings, probes: Sequence[Guarded], stages: Stages | None, began: float, *, failed: bool
+    ) -> None:
         """Stop the clock, then the probes.
 
         Raises:
@@ -93,13 +100,15 @@ class Profiler:
         error: RuntimeError | None = None
         try:
             synchronise(self.device)
-            seconds = time.perf_counter() - start
+            seconds = time.perf_counter() - began
         except RuntimeError as found:
             error = found
         for probe in probes:
             probe.stop()
             self._open.remove(probe)
-        window = Window(seconds, readings.frames)
+        window = Window(seconds, readings.frames, began, readings.calls)
+        if stages is not None:
+            window = replace(window, division=stages.division(seconds, began))
         others = (measured for probe in probes for measured in probe.read(window))
         readings.measurements = (latency(window), throughput(window), *others)
         if error is not None and not failed:
