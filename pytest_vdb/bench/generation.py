@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_vdb.errors import NotCached
+from pytest_vdb.profiling.gpus import throttling_told
 from pytest_vdb.profiling.latency import FIRST_CALL, LOAD_TIME
 from pytest_vdb.records import Clip, Measurement, Prompt, Recipe, Sample, from_plain, to_plain
 
@@ -53,9 +54,14 @@ def withheld(session: Session, readings: tuple[Measurement, ...]) -> tuple[Measu
     if reason is None:
         return readings
     return tuple(
-        replace(m, value=None, reason=reason) if m.unit in {"s", "frames/s"} and m.value is not None else m
+        replace(m, value=None, reason=reason, interval=None, series=None) if _depends_on_others(m) else m
         for m in readings
     )
+
+
+def _depends_on_others(measured: Measurement) -> bool:
+    """Whether other processes on the device change it."""
+    return measured.unit in {"s", "frames/s", "J", "W"} and measured.value is not None
 
 
 def _cached(session: Session, handle: ModelHandle, key: str) -> CachedClip | None:
@@ -85,7 +91,7 @@ def _fresh(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, key
     if session.options.cache != "never":
         about = {"run": session.run_id, "model": handle.name, "prompt": prompt.id}
         session.cache.put(key, clip, {**about, "readings": to_plain(measured)})
-    notes = tuple(model.notes)
+    notes = (*model.notes, *throttling_told(measured))
     sample = Sample(clip=clip, prompt=prompt, seed=seed, recipe=handle.recipe, readings=measured, notes=notes)
     return Made(sample=sample, model=handle.name, key=key)
 

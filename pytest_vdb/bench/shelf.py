@@ -46,6 +46,8 @@ class Shelf:
         self._name: str | None = None
         self._model: Model | None = None
         self._is_warm = False
+        self.first_call_s: float | None = None
+        """How long the open model took when it was first called; None: nobody knows."""
         self._failures: dict[str, str] = {}
 
     def take(self, card: ModelCard, recipe: Recipe) -> tuple[Model, tuple[Measurement, ...]]:
@@ -77,6 +79,7 @@ class Shelf:
         """
         self._is_warm = True
         cost = _timed_as(FIRST_CALL, measured)
+        self.first_call_s = None if cost is None else cost.value
         return () if cost is None else (cost,)
 
     def clear(self) -> None:
@@ -102,6 +105,7 @@ class Shelf:
             self._failures[card.name] = f"{type(error).__name__}: {error}"
             raise
         self._name, self._model, self._is_warm = card.name, model, False
+        self.first_call_s = None
         load_time = _timed_as(LOAD_TIME, loading.measurements)
         costs: tuple[Measurement, ...] = () if load_time is None else (load_time,)
         if card.pipeline is not None:
@@ -137,6 +141,11 @@ class ModelHandle:
     def is_warm(self) -> bool:
         """Whether it was called since it was loaded, or needs no such call."""
         return self._shelf.is_warm(self.card)
+
+    @property
+    def first_call_s(self) -> float | None:
+        """How long its first call took, if it is the open model."""
+        return self._shelf.first_call_s if self.is_warm else None
 
     def note_first_call(self, measured: Iterable[Measurement]) -> None:
         """It was called for the first time; what was read of that becomes part of what loading cost."""
