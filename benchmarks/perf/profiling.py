@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 
@@ -82,13 +83,42 @@ def overhead(cache: Path, name: str, rounds: int) -> None:
             f"; least against least {100 * (least['watched'] / least['bare'] - 1):+.2f}% "
             f"(bare against bare {100 * (least['again'] / least['bare'] - 1):+.2f}%)"
         )
+    by_parts(profiler, call, pipeline, middle(found["bare"], 0))
+
+
+def by_parts(profiler: Profiler, call: Callable[[], object], pipeline: object, bare_s: float) -> None:
+    """The same added up from its parts, which a busy machine hides less: each hook, and the probes."""
+    with profiler.watch(pipeline) as readings:
+        call()
+    found = {m.name: m.value or 0 for m in readings.measurements}
+    hooks = found["denoiser_calls"] + found["denoising_steps"] + 4
     empty = []
-    for _ in range(rounds):
+    for _ in range(50):
         begun = time.perf_counter()
         with profiler.watch(pipeline):
             pass
         empty.append(time.perf_counter() - begun)
-    print(f"  of it to start, stop and read the probes, outside the latency: {1000 * statistics.median(empty):.2f} ms")
+    hook_s, probes_s = a_hook_s(), statistics.median(empty)
+    print(
+        f"  by parts: {hooks:g} hooks of {1e6 * hook_s:.1f} us in the latency are {100 * hooks * hook_s / bare_s:.3f}%;"
+        f" to start, stop and read the probes outside of it {1000 * probes_s:.2f} ms are {100 * probes_s / bare_s:.2f}%"
+    )
+
+
+def a_hook_s(calls: int = 2000) -> float:
+    """What a hook adds to a call: of a network that does nothing, the least of many tries."""
+    pipeline = SimpleNamespace(transformer=torch.nn.Identity())
+
+    def tries() -> float:
+        begun = time.perf_counter()
+        for _ in range(calls):
+            pipeline.transformer(0)
+        return (time.perf_counter() - begun) / calls
+
+    bare = min(tries() for _ in range(20))
+    with Profiler("cpu", lambda _: []).watch(pipeline):
+        watched = min(tries() for _ in range(20))
+    return watched - bare
 
 
 def seconds(does: Callable[[], object]) -> tuple[float, float]:

@@ -16,7 +16,7 @@ CPU_ENERGY = Reading(
     "cpu_energy",
     "J",
     window="one call, of whatever length, but at most one turn of the counter",
-    how="the difference of `energy_uj` of every processor package (RAPL), with its wrap-around",
+    how="the difference of `energy_uj` of every processor package (RAPL); where there is none, no such reading",
     misses="which process drew it; memory, boards, power supplies; a counter that wraps twice",
 )
 POWERCAP = Path("/sys/class/powercap")
@@ -61,7 +61,7 @@ class CpuEnergy:
         return (CPU_ENERGY.of(total_uj / 1e6 / window.calls),)
 
     def _counters(self) -> dict[Path, int]:
-        packages = sorted(self._powercap.glob("intel-rapl:?")) + sorted(self._powercap.glob("intel-rapl:??"))
+        packages = _processor_packages(self._powercap)
         if not packages:
             self._reason = "unsupported: the system shows no energy counter of its processor (RAPL)"
             return {}
@@ -72,6 +72,11 @@ class CpuEnergy:
             return {}
 
 
+def _processor_packages(powercap: Path) -> list[Path]:
+    """Whole packages: their parts have a second colon, and are in them."""
+    return sorted(found for found in powercap.glob("intel-rapl:*") if found.name.count(":") == 1)
+
+
 def probe_of(device: str, settings: Settings) -> CpuEnergy | None:  # noqa: ARG001 - nothing to choose
-    """Found by the profiler: a processor that computes draws what a call costs; beside a card it draws little of it."""
-    return None if device.partition(":")[0] == "cuda" else CpuEnergy()
+    """Found by the profiler: a processor with counters; beside a card it draws little of what a call costs."""
+    return None if device.partition(":")[0] == "cuda" or not _processor_packages(POWERCAP) else CpuEnergy()

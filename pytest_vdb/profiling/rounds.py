@@ -27,6 +27,7 @@ STEADY_LATENCY = replace(
 LATENCY_VARIATION = Reading(
     "latency_variation",
     "1",
+    better="neutral",
     window=_WINDOW,
     how=f"{_HOW}; their standard deviation over their mean",
     misses="how much sessions differ: see `vdb noise`",
