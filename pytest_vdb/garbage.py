@@ -1,9 +1,14 @@
-"""When Python looks for garbage: not through a million objects of libraries, which live as long as the process."""
+"""When Python looks for garbage: not through a million objects of libraries, which live as long as the process.
+
+And when the C library gives back to the kernel what is free.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
+import sys
 from collections.abc import Iterator
 
 
@@ -31,3 +36,11 @@ def set_aside_what_lives() -> None:
     """
     gc.collect()  # what is garbage already must not be set aside with the rest
     gc.freeze()
+
+
+def give_back_free_pages() -> None:
+    """glibc keeps freed pages for itself unless it is asked; other C libraries have no such call."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

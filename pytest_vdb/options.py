@@ -119,6 +119,10 @@ FLAGS: tuple[Flag, ...] = (
         "ab", "REF", "run what lies here and this git ref in turns and judge them by --vdb-fail-on: see vdb ab --help"
     ),
     Flag("ab-blocks", "N", "with --vdb-ab: blocks of either side", str(BLOCKS)),
+    Flag("memory-rate", "HZ", "keep a timeline of each call's memory: looks per second, e.g. 10 (default: none)"),
+    Flag("price-gpu-hour", "PRICE", "what one GPU costs for an hour, e.g. 2.5USD: clips then have a hardware_cost"),
+    Flag("price-kwh", "PRICE", "what a kilowatt-hour costs, e.g. 0.30EUR: clips then have an energy_cost"),
+    Flag("grid-intensity", "GRAMS", "grams of CO2e of a kilowatt-hour, e.g. 380: clips then have emissions"),
 )
 
 
@@ -150,6 +154,13 @@ class Options:
     strict: bool
     stop_when_decided: bool
     """As given; see `may_stop`."""
+    memory_rate_hz: float | None
+    """Looks at memory per second; None: no timeline."""
+    price_gpu_hour: tuple[float, str] | None
+    """Amount and currency."""
+    price_kwh: tuple[float, str] | None
+    grid_intensity: float | None
+    """Grams of CO2e of a kilowatt-hour."""
     budget: int | None
     """Bytes that one input may take once decoded; None: the default."""
     root: Path
@@ -186,6 +197,10 @@ class Options:
             "noise": self.noise and privacy.path(self.noise),
             "strict": self.strict,
             "stop_when_decided": self.stop_when_decided,
+            "memory_rate": _number_told(self.memory_rate_hz),
+            "price_gpu_hour": _price_told(self.price_gpu_hour),
+            "price_kwh": _price_told(self.price_kwh),
+            "grid_intensity": _number_told(self.grid_intensity),
         }
         return {"command": _command(plain), **plain, "offline": self.offline}
 
@@ -274,6 +289,10 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         noise=given["noise"].path(),
         strict=_is_on(given["strict"]),
         stop_when_decided=_is_on(given["stop-when-decided"]),
+        memory_rate_hz=_positive(given["memory-rate"], most=1000),
+        price_gpu_hour=_price(given["price-gpu-hour"]),
+        price_kwh=_price(given["price-kwh"]),
+        grid_intensity=_positive(given["grid-intensity"]),
         budget=_bytes_of(given["budget"]),
         root=root,
         models_folder=given["models"].folder,
@@ -299,6 +318,43 @@ def _whole_number(text: str | None, given: Given, *, least: int) -> int:
     if number < least:
         raise OptionError(f"{text!r}", where=given.where, mend=f"give a whole number of at least {least}")
     return number
+
+
+_PRICE = re.compile(r"(?P<amount>\d+(\.\d*)?|\.\d+)\s*(?P<currency>[^\d\s.]{0,8})")
+
+
+def _price(given: Given) -> tuple[float, str] | None:
+    """`2.5USD` as an amount and a currency."""
+    text = given.text()
+    if text is None:
+        return None
+    match = _PRICE.fullmatch(text.strip())
+    if match is None:
+        raise OptionError(f"{text!r} is no price", where=given.where, mend="write an amount and a currency: 2.5USD")
+    return float(match["amount"]), match["currency"] or "money"
+
+
+def _positive(given: Given, *, most: float = float("inf")) -> float | None:
+    """A number above 0."""
+    text = given.text()
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= most or number == float("inf"):
+        above = "above 0" if most == float("inf") else f"above 0, at most {most:g}"
+        raise OptionError(f"{text!r}", where=given.where, mend=f"give a number {above}")
+    return number
+
+
+def _number_told(number: float | None) -> str | None:
+    return None if number is None else f"{number:g}"
+
+
+def _price_told(price: tuple[float, str] | None) -> str | None:
+    return None if price is None else f"{price[0]:g}{'' if price[1] == 'money' else price[1]}"
 
 
 def _choice(text: str | None, given: Given, choices: tuple[str, ...]) -> str:

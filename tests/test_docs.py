@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib
+import pkgutil
 import re
 from collections import Counter
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import pytest_vdb
+from pytest_vdb import profiling
 from pytest_vdb.backbones.registry import BackboneRegistry
 from pytest_vdb.cli import _parser
 from pytest_vdb.exports.targets import targets
@@ -18,6 +21,7 @@ from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.models.pipelines import quirks
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.options import FLAGS
+from pytest_vdb.profiling.probe import Reading
 from pytest_vdb.records import Recipe
 from pytest_vdb.reporters import formats
 
@@ -69,6 +73,29 @@ def test_every_network_has_its_row_with_features_and_licence(network):
     assert row is not None, f"docs/metrics.md has no row for the network {network.name}"
     gives = ", ".join(f"`{feature.name}`" for feature in network.features)
     assert row[1:] == [network.about, gives, f"{network.size_mib:g}", network.licence]
+
+
+def readings() -> dict[str, Reading]:
+    """Every reading that a module of the profiler declares, by itself or among others."""
+    found: dict[str, Reading] = {}
+    for module in pkgutil.iter_modules(profiling.__path__):
+        for value in vars(importlib.import_module(f"{profiling.__name__}.{module.name}")).values():
+            several = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
+            found.update({one.name: one for one in several if isinstance(one, Reading)})
+    return found
+
+
+@pytest.mark.parametrize("name", readings())
+def test_every_reading_has_its_row_in_its_own_words(name):
+    one = readings()[name]
+    assert one.how, f"{name}: say how it is read"
+    row = rows("readings", 6).get(name)
+    words = [f"`{name}`", one.unit, one.better, one.window, one.how, one.misses]
+    assert row == words, f"docs/readings.md needs the row\n| {' | '.join(words)} |"
+
+
+def test_the_page_of_readings_has_none_that_is_gone():
+    assert rows("readings", 6).keys() == readings().keys()
 
 
 @pytest.mark.parametrize("flag", [flag.flag for flag in FLAGS])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pytest_vdb.bench.generation import Made, generated
 from pytest_vdb.bench.previews import stem_of, write_previews
+from pytest_vdb.bench.timing import rates, timed
 from pytest_vdb.errors import BadClip, MeasuredTwice, OptionError
-from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT
 from pytest_vdb.records import LEAST_STD, Clip, ClipFiles, Failure, Measurement, Prompt, Record, Sample, Status
 from pytest_vdb.results import features
 
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
     from pytest_vdb.bench.session import Session
     from pytest_vdb.bench.shelf import ModelHandle
     from pytest_vdb.metrics.contract import MetricSpec
-
-
-STEADY_LATENCY = replace(LATENCY, name="steady_latency")
-STEADY_THROUGHPUT = replace(THROUGHPUT, name="steady_throughput")
 
 
 class Bench:
@@ -89,6 +84,21 @@ class Bench:
         if handle.name == self.model_name and self._sample is None:
             self._keep(made)
         return made.sample
+
+    def time(self, benchmark: object, model: ModelHandle | str, prompt: Prompt, seed: int | None = None) -> Clip:
+        """Time a warm model by the protocol (docs/readings.md) and record what it costs; not from the cache.
+
+        Args:
+            benchmark: the `benchmark` fixture of pytest-benchmark.
+            model: what `vdb_model` gave, or a model's name.
+            prompt: the input, the same in every round.
+            seed: default: the test's own (`vdb_seed`).
+
+        Returns:
+            The clip of the last round.
+        """
+        handle = self.model(model) if isinstance(model, str) else model
+        return timed(self._session, handle, prompt, self._seed if seed is None else seed, benchmark, self.record)
 
     def check(self, sample: Sample) -> None:
         """Fail for what is really wrong with a clip.
@@ -171,25 +181,15 @@ class Bench:
         """How often to time a call: once where timings are withheld anyway."""
         return 1 if self._session.why_timings_are_withheld else wanted
 
-    def record_rounds(self, benchmark: object, *, frames: int) -> None:
+    def record_rounds(self, benchmark: object, *, frames: int, fps: float | None = None) -> None:
         """Record what pytest-benchmark's `benchmark.pedantic` timed: every round is one call of a warm model.
 
         Args:
             benchmark: the `benchmark` fixture, after its call.
-            frames: frames per call, for the throughput.
+            frames: of each clip, for the throughput.
+            fps: at which they play, for the real-time factor.
         """
-        stats = getattr(getattr(benchmark, "stats", None), "stats", None)
-        rounds = sorted(stats.data) if stats is not None else []
-        reason = self._session.why_timings_are_withheld or (None if rounds else "not measured: --benchmark-disable")
-        if reason:
-            self.record(*(reading.of(None, reason=reason) for reading in (STEADY_LATENCY, STEADY_THROUGHPUT)))
-            return
-        middle = statistics.median(rounds)
-        spread = (rounds[0], rounds[-1])
-        self.record(
-            STEADY_LATENCY.of(middle, n=len(rounds), interval=spread),
-            STEADY_THROUGHPUT.of(frames / middle, n=len(rounds)),
-        )
+        self.record(*rates(self._session, benchmark, frames=frames, fps=fps))
 
     def note(self, text: str) -> None:
         """Add a sentence to the test's record."""

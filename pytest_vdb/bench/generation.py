@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_vdb.errors import NotCached
-from pytest_vdb.records import Measurement, Prompt, Sample, from_plain, to_plain
+from pytest_vdb.profiling.gpus import throttling_told
+from pytest_vdb.profiling.latency import FIRST_CALL, LOAD_TIME
+from pytest_vdb.records import Clip, Measurement, Prompt, Recipe, Sample, from_plain, to_plain
 
 if TYPE_CHECKING:
     from pytest_vdb.bench.session import Session
     from pytest_vdb.bench.shelf import ModelHandle
+    from pytest_vdb.models.contract import Model
     from pytest_vdb.results.cache import CachedClip
 
 
@@ -51,9 +54,14 @@ def withheld(session: Session, readings: tuple[Measurement, ...]) -> tuple[Measu
     if reason is None:
         return readings
     return tuple(
-        replace(m, value=None, reason=reason) if m.unit in {"s", "frames/s"} and m.value is not None else m
+        replace(m, value=None, reason=reason, interval=None, series=None) if _depends_on_others(m) else m
         for m in readings
     )
+
+
+def _depends_on_others(measured: Measurement) -> bool:
+    """Whether other processes on the device change it."""
+    return measured.unit in {"s", "frames/s", "J", "W"} and measured.value is not None
 
 
 def _cached(session: Session, handle: ModelHandle, key: str) -> CachedClip | None:
@@ -72,25 +80,55 @@ def _reused(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, fo
     if run == session.run_id:  # another test of this run generated it, under the same conditions
         return replace(sample, readings=tuple(from_plain(found.about["readings"], tuple[Measurement, ...])))
     reason = f"not measured: the clip was reused from run {run} (--vdb-cache=always measures anew)"
-    none = tuple(reading.of(None, reason=reason) for reading in session.profiler.readings)
+    none = tuple(reading.of(None, reason=reason) for reading in (LOAD_TIME, FIRST_CALL, *session.profiler.readings))
     return replace(sample, readings=none, reused_from=run)
 
 
 def _fresh(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, key: str, keep: Keep) -> Made:
+    warm_up(session, handle, prompt, seed, keep)
     model = handle.load()
+    clip, measured = _call_watched(session, model, prompt, handle.recipe, seed, keep)
+    if session.options.cache != "never":
+        about = {"run": session.run_id, "model": handle.name, "prompt": prompt.id}
+        session.cache.put(key, clip, {**about, "readings": to_plain(measured)})
+    notes = (*model.notes, *throttling_told(measured))
+    sample = Sample(clip=clip, prompt=prompt, seed=seed, recipe=handle.recipe, readings=measured, notes=notes)
+    return Made(sample=sample, model=handle.name, key=key)
+
+
+def warm_up(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, keep: Keep) -> None:
+    """Load the model, and call it where nobody has called it since: what is timed then is warm, whoever is first.
+
+    A pipeline was called when it was loaded. Another model is asked this very prompt: it may know no other.
+
+    Args:
+        keep: takes what loading and the first call cost.
+
+    Raises:
+        Exception: what the session's `cannot_run` raises, or what the model raised.
+    """
+    model = handle.load()
+    _tell_loading(session, handle, keep)
+    if not handle.is_warm:
+        _, measured = _call_watched(session, model, prompt, handle.recipe, seed, keep)
+        handle.note_first_call(measured)
+        _tell_loading(session, handle, keep)
+
+
+def _tell_loading(session: Session, handle: ModelHandle, keep: Keep) -> None:
     keep(*withheld(session, tuple(handle.loading)))
     handle.loading.clear()
+
+
+def _call_watched(
+    session: Session, model: Model, prompt: Prompt, recipe: Recipe, seed: int, keep: Keep
+) -> tuple[Clip, tuple[Measurement, ...]]:
+    """A clip and what it cost; of a call that raised, `keep` takes how much memory it had taken."""
     try:
         with session.profiler.watch() as readings:
-            clip = model.generate(prompt, handle.recipe, seed)
+            clip = model.generate(prompt, recipe, seed)
             readings.frames = len(clip.frames)
     except Exception:
         keep(*readings.memory)  # how much it had taken when it ran out, say
         raise
-    measured = withheld(session, readings.measurements)
-    if session.options.cache != "never":
-        about = {"run": session.run_id, "model": handle.name, "prompt": prompt.id}
-        session.cache.put(key, clip, {**about, "readings": to_plain(measured)})
-    notes = tuple(model.notes)
-    sample = Sample(clip=clip, prompt=prompt, seed=seed, recipe=handle.recipe, readings=measured, notes=notes)
-    return Made(sample=sample, model=handle.name, key=key)
+    return clip, withheld(session, readings.measurements)

@@ -205,8 +205,16 @@ class Session:
     def profiler(self) -> Profiler:
         """Reads what a generation costs."""
         from pytest_vdb.profiling.profiler import Profiler
+        from pytest_vdb.profiling.settings import Price, Settings
 
-        return Profiler(self.device)
+        chosen = self.options
+        settings = Settings(
+            memory_rate_hz=chosen.memory_rate_hz,
+            gpu_hour=Price(*chosen.price_gpu_hour) if chosen.price_gpu_hour else None,
+            kwh=Price(*chosen.price_kwh) if chosen.price_kwh else None,
+            grid_g_per_kwh=chosen.grid_intensity,
+        )
+        return Profiler(self.device, settings=settings)
 
     @cached_property
     def backbones(self) -> BackboneRegistry:

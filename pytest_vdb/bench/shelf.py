@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from pytest_vdb.errors import CannotRunHere, DoesNotRun, FailedBefore
@@ -14,13 +13,11 @@ from pytest_vdb.models.contract import Model
 from pytest_vdb.models.recipes import require_memory
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
-from pytest_vdb.profiling.latency import LATENCY
+from pytest_vdb.profiling.latency import FIRST_CALL, LATENCY, LOAD_TIME
 from pytest_vdb.profiling.probe import Reading
 from pytest_vdb.profiling.profiler import Profiler
 from pytest_vdb.records import Clip, Measurement, Prompt, Recipe
 
-LOAD_TIME = replace(LATENCY, name="load_time")
-WARMUP_TIME = replace(LATENCY, name="warmup_time")
 WARM_UP = Prompt(id="warm-up", text="a warm-up clip that is thrown away")
 
 
@@ -48,6 +45,9 @@ class Shelf:
         self._cannot_run = cannot_run
         self._name: str | None = None
         self._model: Model | None = None
+        self._is_warm = False
+        self.first_call_s: float | None = None
+        """How long the open model took when it was first called; None: nobody knows."""
         self._failures: dict[str, str] = {}
 
     def take(self, card: ModelCard, recipe: Recipe) -> tuple[Model, tuple[Measurement, ...]]:
@@ -67,6 +67,21 @@ class Shelf:
         self.clear()
         return self._load(card, recipe)
 
+    def is_warm(self, card: ModelCard) -> bool:
+        """Whether this model is open and was called since it was loaded, or needs no such call."""
+        return self._model is not None and self._name == card.name and (self._is_warm or not card.warm_up)
+
+    def note_first_call(self, measured: Iterable[Measurement]) -> tuple[Measurement, ...]:
+        """The open model was called for the first time: what that cost, under its own name.
+
+        Args:
+            measured: what was read of that call.
+        """
+        self._is_warm = True
+        cost = _timed_as(FIRST_CALL, measured)
+        self.first_call_s = None if cost is None else cost.value
+        return () if cost is None else (cost,)
+
     def clear(self) -> None:
         """Free the open model."""
         model, self._model, self._name = self._model, None, None
@@ -81,19 +96,21 @@ class Shelf:
                 pipeline_class(card)  # what its libraries take to be imported is no cost of the model's
             with self.profiler.watch() as loading:
                 model = self.registry.open(card, recipe, self.source)
-            with self.profiler.watch() as warming:
-                if model.pipeline is not None:  # a full-shape call: allocator peaks and autotuning belong to it
+            with self.profiler.watch() as first:
+                if card.pipeline is not None:  # a full-shape call: allocator peaks and autotuning belong to it
                     model.generate(WARM_UP, recipe, seed=0)
         except CannotRunHere as error:
             self._cannot_run(error)
         except Exception as error:
             self._failures[card.name] = f"{type(error).__name__}: {error}"
             raise
-        self._name, self._model = card.name, model
-        costs = [_timed_as(LOAD_TIME, loading.measurements)]
-        if model.pipeline is not None:
-            costs.append(_timed_as(WARMUP_TIME, warming.measurements))
-        return model, tuple(cost for cost in costs if cost is not None)
+        self._name, self._model, self._is_warm = card.name, model, False
+        self.first_call_s = None
+        load_time = _timed_as(LOAD_TIME, loading.measurements)
+        costs: tuple[Measurement, ...] = () if load_time is None else (load_time,)
+        if card.pipeline is not None:
+            costs += self.note_first_call(first.measurements)
+        return model, costs
 
 
 class ModelHandle:
@@ -115,10 +132,24 @@ class ModelHandle:
         return self.card.name
 
     def load(self) -> Model:
-        """Load (and warm up) the model if it is not the open one."""
+        """Load the model if it is not the open one; a pipeline is warmed up, too."""
         model, costs = self._shelf.take(self.card, self.recipe)
         self.loading += costs
         return model
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether it was called since it was loaded, or needs no such call."""
+        return self._shelf.is_warm(self.card)
+
+    @property
+    def first_call_s(self) -> float | None:
+        """How long its first call took, if it is the open model."""
+        return self._shelf.first_call_s if self.is_warm else None
+
+    def note_first_call(self, measured: Iterable[Measurement]) -> None:
+        """It was called for the first time; what was read of that becomes part of what loading cost."""
+        self.loading += self._shelf.note_first_call(measured)
 
     def generate(self, prompt: Prompt, seed: int) -> Clip:
         """One clip, neither profiled nor cached: for a benchmark that times it in its own way."""
@@ -129,7 +160,7 @@ class ModelHandle:
         return self._examination.examine(check)
 
 
-def _timed_as(reading: Reading, measurements: tuple[Measurement, ...]) -> Measurement | None:
-    """The latency of a load or warm-up under its own name."""
+def _timed_as(reading: Reading, measurements: Iterable[Measurement]) -> Measurement | None:
+    """The latency of a load or first call under its own name."""
     latency = next((measured for measured in measurements if measured.name == LATENCY.name), None)
     return None if latency is None else reading.of(latency.value, reason=latency.reason)

@@ -62,6 +62,8 @@ class ModelCard:
     scheduler: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     """What is changed in the published scheduler: `class`, and settings of it."""
     minimum_steps: int = 1
+    warm_up: bool = True
+    """Whether its first call in a process is made twice, so that what is timed is warm."""
     tags: tuple[str, ...] = ()
     parameters: float | None = None
     """Parameters of the denoiser (all of its experts), in billions."""

@@ -5,7 +5,6 @@ The checks know nothing of pytest: `benchmarks/test_conformance.py` and `vdb che
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import sys
 import weakref
@@ -14,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pytest_vdb.errors import RecipeError
-from pytest_vdb.garbage import set_aside_what_lives
+from pytest_vdb.garbage import give_back_free_pages, set_aside_what_lives
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.contract import DETERMINISTIC, Model
 from pytest_vdb.models.frame_rule import FrameRule
@@ -250,7 +249,7 @@ class Examination:
     def _use(self) -> tuple[dict[str, weakref.ref[Any]], dict[str, float]]:
         """Load and generate once; in a function of its own, so that nothing here keeps the model alive."""
         model = self._load()
-        if model.pipeline is None or not self._warmed:
+        if self.card.pipeline is None or not self._warmed:
             self._clip()
         return _parts_of(model), _levels_mib(self._device)
 
@@ -292,14 +291,6 @@ def _levels_mib(device: str) -> dict[str, float]:
         torch.cuda.synchronize(device)
         torch.cuda.empty_cache()
         levels["CUDA memory"] = torch.cuda.memory_allocated(device) / 2**20
-    _trim_heap()
+    give_back_free_pages()
     levels["resident memory"] = psutil.Process().memory_info().rss / 2**20
     return levels
-
-
-def _trim_heap() -> None:
-    """glibc keeps freed pages for itself unless it is asked; other C libraries have no such call."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)

@@ -52,6 +52,7 @@ def model(
     tags: tuple[str, ...] = (),
     frame_rule: str = "any",
     size_multiple: int = 1,
+    warm_up: bool = True,
     **recipe_defaults: Any,
 ) -> Callable[[Target], Target]:
     """Tag a class or function as a model; it stays the plain class or function that it was.
@@ -65,6 +66,8 @@ def model(
         tags: further labels that `tag:` selects it by.
         frame_rule: the frame counts that it can make, e.g. `4k+1`; others are refused before it is constructed.
         size_multiple: its height and width must be multiples of it.
+        warm_up: whether its first call in a process is made twice, so that what is timed is warm; no for what is paid
+            by the call.
         recipe_defaults: settings of `Recipe` that it is asked for unless the user says otherwise.
 
     Raises:
@@ -90,6 +93,7 @@ def model(
             tags=tags,
             frame_rule=rule,
             size_multiple=size_multiple,
+            warm_up=warm_up,
             defaults=defaults,
             notes=(inspect.getdoc(target) or "").partition("\n")[0],
             where=where_is(target),
@@ -125,7 +129,6 @@ class CallableModel:
     """
 
     revision: str | None = None
-    pipeline: Any = None
 
     def __init__(self, name: str, target: object) -> None:
         self._name = name
@@ -137,6 +140,11 @@ class CallableModel:
                 where=f"model {self._name}",
                 mend="give it generate(self, prompt, recipe, seed) -> Clip",
             )
+
+    @property
+    def pipeline(self) -> Any:
+        """The diffusers pipeline that the object keeps under that name, if it keeps one."""
+        return getattr(self._object, "pipeline", None)
 
     @property
     def instance(self) -> Any:

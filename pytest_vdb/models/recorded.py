@@ -44,6 +44,7 @@ def card_of(term: str, beside: Path | None = None) -> ModelCard:
         name=name if equals else folder.name,
         family=FAMILY,
         tags=(DETERMINISTIC,),
+        warm_up=False,
         defaults=Recipe(),
         notes="Clips as they were recorded: the recipe does not change them.",
         where=str(folder),

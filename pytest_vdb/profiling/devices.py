@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from pytest_vdb.profiling.nvml import CannotTell
+
 
 def cuda_in_use(device: str) -> Any:
     """`torch.cuda` if the device is a CUDA device that this process has used; else None. Never initialises CUDA."""
@@ -21,3 +23,29 @@ def synchronise(device: str) -> None:
         cuda.synchronize(device)
     elif device == "mps" and "torch" in sys.modules:
         sys.modules["torch"].mps.synchronize()
+
+
+def cards_in_use(device: str) -> list[str]:
+    """The UUIDs of the CUDA devices on which this process holds memory, the session's own among them.
+
+    Raises:
+        CannotTell: CUDA was not used yet, so the card is not known; or this PyTorch tells no UUID.
+    """
+    cuda = cuda_in_use(device)
+    if cuda is None:
+        raise CannotTell("CUDA was not used by the beginning of the call, so the card is not known")
+    try:
+        return [str(cuda.get_device_properties(at).uuid) for at in _indices_in_use(cuda, device)]
+    except (AttributeError, RuntimeError) as error:
+        raise CannotTell(f"PyTorch does not tell which card it uses: {error}") from error
+
+
+def gpus_in_use(device: str) -> int:
+    """How many CUDA devices this process holds memory on, the session's own among them."""
+    cuda = cuda_in_use(device)
+    return 0 if cuda is None else len(_indices_in_use(cuda, device))
+
+
+def _indices_in_use(cuda: Any, device: str) -> list[int]:
+    own = cuda.current_device() if ":" not in device else int(device.partition(":")[2])
+    return [at for at in range(cuda.device_count()) if at == own or cuda.memory_reserved(at)]

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.records import Measurement
 
-LATENCY = Reading("latency", "s")
-THROUGHPUT = Reading("throughput", "frames/s", better="higher")
+LATENCY = Reading(
+    "latency",
+    "s",
+    how="the device finishes, `perf_counter`, the call, the device finishes; the model was called before",
+    misses="writing the clip to a file; how much calls differ: see `steady_latency`",
+)
+THROUGHPUT = Reading(
+    "throughput",
+    "frames/s",
+    better="higher",
+    how="frames of the clip over `latency`; of several clips all frames over all seconds",
+    misses="how many clips a machine makes side by side",
+)
+LOAD_TIME = replace(
+    LATENCY,
+    name="load_time",
+    window="one load",
+    how="clock around loading the weights and setting every switch of the recipe",
+    misses="downloads that were made before; the import of libraries; a warm file cache makes it short",
+)
+FIRST_CALL = replace(
+    LATENCY,
+    name="first_call",
+    window="the first call after a load, of full shape",
+    how="clock around it; its clip is thrown away",
+    misses="nothing: compiling, autotuning and what libraries set up once per process are here, and nowhere else",
+)
 
 FAILED = "the device failed and could not be waited for"
 
 
 def latency(window: Window) -> Measurement:
     """Seconds from the call to the last pixel; writing a file is not part of it."""
-    return LATENCY.of(window.seconds, reason=FAILED if window.seconds is None else None)
+    seconds = None if window.seconds is None else window.seconds / window.calls
+    return LATENCY.of(seconds, reason=FAILED if seconds is None else None)
 
 
 def throughput(window: Window) -> Measurement:

@@ -5,18 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from pytest_vdb.profiling.division import Division
 from pytest_vdb.records import Better, Measurement
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What can be read of a call, before anything was: every performance measurement is made from one."""
+    """What can be read of a call, before anything was: every performance measurement is made from one.
+
+    `docs/readings.md` has a line of each, in these very words.
+    """
 
     name: str
     unit: str
     better: Better = "lower"
     version: str = "1"
     """Changes when it is read in another way; two versions are never compared."""
+    window: str = "one call"
+    """Of which time it is."""
+    how: str = ""
+    """How it is read."""
+    misses: str = "nothing known"
+    """What it does not see."""
 
     def of(
         self,
@@ -42,19 +52,28 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The call that was watched.
+    """The calls that were watched.
 
     Args:
-        seconds: how long it took, device included; None if the device failed and could not be waited for.
-        frames: how many frames it made; None if nobody said.
+        seconds: how long they took, device included; None if the device failed and could not be waited for.
+        frames: how many frames they made; None if nobody said.
+        began: when, on the clock of `time.perf_counter`.
+        calls: how many they were: what adds up is divided by it.
+        division: how the time divides into stages, where they were told apart.
     """
 
     seconds: float | None
-    frames: int | None
+    frames: int | None = None
+    began: float = 0.0
+    calls: int = 1
+    division: Division | None = None
 
 
 class Probe(Protocol):
-    """One kind of reading. It measures or says why not; it never raises and never reads 0 for what it could not see."""
+    """One kind of reading. It measures or says why not, and never reads 0 for what it could not see.
+
+    One that raises all the same loses its readings, which are then None with what it raised; the generation goes on.
+    """
 
     readings: ClassVar[tuple[Reading, ...]]
     """All that it can tell: whoever has no call to watch says of each why there is none."""

@@ -1,4 +1,6 @@
-"""Peak resident memory of this process: its libraries and everything else it holds, not the call alone.
+"""Resident memory of this process: its peak, libraries and all, and how far the call drove it above where it stood.
+
+What earlier models and metrics left in the process lies in the peak, and not in what the call added.
 
 Linux keeps a high-water mark and lets a process reset its own, so the peak of one call is exact. Where that is not
 allowed a thread looks every few milliseconds and misses shorter peaks; the two are told apart by their version.
@@ -6,17 +8,30 @@ allowed a thread looks every few milliseconds and misses shorter peaks; the two 
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+from pytest_vdb.garbage import give_back_free_pages
 from pytest_vdb.profiling.probe import Reading, Window
+from pytest_vdb.profiling.sampling import Sampler
+from pytest_vdb.profiling.settings import Settings
 from pytest_vdb.records import Measurement
 
-PEAK_RSS = Reading("peak_rss", "MiB")
+PEAK_RSS = Reading(
+    "peak_rss",
+    "MiB",
+    how="the kernel's high-water mark, reset before the call; version `1-sampled`: a look every 10 ms",
+    misses="nothing of this process: libraries, earlier models and metrics are in it; other processes",
+)
+ADDED_RSS = Reading(
+    "added_rss",
+    "MiB",
+    how="`peak_rss` above what was resident when the call began, free pages given back before",
+    misses="the weights, which are resident before; what fits into pages that Python keeps",
+)
 SAMPLE_S = 0.01
-_SAMPLED = replace(PEAK_RSS, version="1-sampled")
+_SAMPLED = "1-sampled"
 
 KERNEL = Path("/proc/self")
 _SLACK_MIB = 64.0
@@ -24,82 +39,75 @@ _SLACK_MIB = 64.0
 
 
 class ProcessMemory:
-    """`peak_rss`, in MiB.
+    """`peak_rss` and `added_rss`, in MiB.
 
     Args:
         kernel: where the kernel tells of this process; where there is no such folder, a thread looks instead.
     """
 
-    readings: ClassVar[tuple[Reading, ...]] = (PEAK_RSS,)
+    readings: ClassVar[tuple[Reading, ...]] = (PEAK_RSS, ADDED_RSS)
 
     def __init__(self, kernel: Path = KERNEL) -> None:
         self._kernel = kernel
-        self._sampler: _Sampler | None = None
+        self._sampler: Sampler | None = None
         self._peak_mib: float | None = None
+        self._before_mib: float | None = None
 
     def start(self) -> None:
-        """Reset the high-water mark, or begin to look."""
+        """Note where the process stands and reset the high-water mark, or begin to look."""
         self._peak_mib = None
-        self._sampler = None if _reset_mark(self._kernel) else _Sampler()
+        give_back_free_pages()  # else a call that fits into what an earlier one freed would seem to add nothing
+        if reset_mark(self._kernel):
+            self._sampler, self._before_mib = None, status_mib(self._kernel, "VmRSS")
+        else:
+            self._before_mib = self._peak_mib = _rss_mib()
+            self._sampler = Sampler(SAMPLE_S, self._look, "vdb-peak-rss")
 
     def note(self) -> None:
         """Keep the mark that a block within this one will reset; a sampler needs no help."""
-        mark = None if self._sampler else _status_mib(self._kernel, "VmHWM")
+        mark = None if self._sampler else status_mib(self._kernel, "VmHWM")
         if mark is not None:
             self._peak_mib = max(mark, self._peak_mib or 0.0)
 
     def stop(self) -> None:
         """Note the peak."""
         if self._sampler:
-            self._peak_mib = self._sampler.stop()
+            self._sampler.stop()
         self.note()
 
+    def _look(self) -> None:
+        self._peak_mib = max(self._peak_mib or 0.0, _rss_mib())
+
     def read(self, window: Window) -> tuple[Measurement, ...]:  # noqa: ARG002 - a peak needs no window
-        """The peak, with how it was found in the version; or why there is none."""
+        """Both, with how they were found in the version; or why there are none."""
+        if self._peak_mib is None or self._before_mib is None:
+            return tuple(
+                one.of(None, reason="the system does not tell the size of this process") for one in self.readings
+            )
+        found = {PEAK_RSS: self._peak_mib, ADDED_RSS: max(self._peak_mib - self._before_mib, 0.0)}
+        if self._sampler is None:
+            return tuple(one.of(value) for one, value in found.items())
         sampled = f"sampled every {SAMPLE_S * 1000:.0f} ms: shorter peaks are missed"
-        if self._peak_mib is None:
-            return (PEAK_RSS.of(None, reason="the system does not tell the size of this process"),)
-        if self._sampler is not None:
-            return (_SAMPLED.of(self._peak_mib, reason=sampled),)
-        return (PEAK_RSS.of(self._peak_mib),)
+        return tuple(replace(one, version=_SAMPLED).of(value, reason=sampled) for one, value in found.items())
 
 
-def _reset_mark(kernel: Path) -> bool:
+def reset_mark(kernel: Path) -> bool:
     """Set the kernel's high-water mark to the present size; False where the kernel does not do it."""
     try:
         (kernel / "clear_refs").write_text("5")
     except OSError:
         return False
-    mark, present = _status_mib(kernel, "VmHWM"), _status_mib(kernel, "VmRSS")
+    mark, present = status_mib(kernel, "VmHWM"), status_mib(kernel, "VmRSS")
     return mark is not None and present is not None and mark <= present + _SLACK_MIB
 
 
-def _status_mib(kernel: Path, field: str) -> float | None:
+def status_mib(kernel: Path, field: str) -> float | None:
+    """A size that the kernel tells of this process: `VmRSS` (now) or `VmHWM` (the mark), in MiB."""
     try:
         lines = (kernel / "status").read_text().splitlines()
     except OSError:
         return None
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:")), None)
-
-
-class _Sampler:
-    """Looks at the size of this process until it is stopped."""
-
-    def __init__(self) -> None:
-        self._done = threading.Event()
-        self._peak_mib = _rss_mib()
-        self._thread = threading.Thread(target=self._look, name="vdb-peak-rss", daemon=True)
-        self._thread.start()
-
-    def _look(self) -> None:
-        while not self._done.wait(SAMPLE_S):
-            self._peak_mib = max(self._peak_mib, _rss_mib())
-
-    def stop(self) -> float:
-        """The largest size that was seen."""
-        self._done.set()
-        self._thread.join()
-        return max(self._peak_mib, _rss_mib())
 
 
 def _rss_mib() -> float:
@@ -108,6 +116,6 @@ def _rss_mib() -> float:
     return float(psutil.Process().memory_info().rss) / 2**20
 
 
-def probe_of(device: str) -> ProcessMemory | None:
+def probe_of(device: str, settings: Settings) -> ProcessMemory | None:  # noqa: ARG001 - nothing to choose
     """Found by the profiler: the process is where models of other devices lie; beside a GPU it holds little of them."""
     return None if device.partition(":")[0] == "cuda" else ProcessMemory()

@@ -1,6 +1,6 @@
 """What one call costs: the probes of a device around a `with` block.
 
-Loading and warming up are watched by the same profiler in blocks of their own, so no first-call cost is in a latency.
+Loading and first calls are watched by the same profiler in blocks of their own, so no first-call cost is in a latency.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ import pkgutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from pytest_vdb import profiling
-from pytest_vdb.profiling.devices import synchronise
+from pytest_vdb.profiling.costs import cost_readings, costs
+from pytest_vdb.profiling.devices import gpus_in_use, synchronise
+from pytest_vdb.profiling.guarded import Guarded
 from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT, latency, throughput
 from pytest_vdb.profiling.probe import Probe, Reading, Window
+from pytest_vdb.profiling.settings import NOTHING_CHOSEN, Settings
+from pytest_vdb.profiling.stage_memory import stage_memory_of
 from pytest_vdb.profiling.stages import Stages
 from pytest_vdb.records import Measurement
 
@@ -28,6 +32,8 @@ class Readings:
 
     frames: int | None = None
     """Set it to the number of frames that were made, and throughput is known."""
+    calls: int = 1
+    """Set it to the number of calls that were made: what adds up is told of one."""
     measurements: tuple[Measurement, ...] = ()
 
     @property
@@ -42,17 +48,26 @@ class Profiler:
     Args:
         device: `cpu`, `cuda`, `cuda:1` or `mps`.
         make_probes: makes the probes of one block; default: those that belong to the device.
+        settings: what the user chose.
     """
 
-    def __init__(self, device: str, make_probes: Callable[[str], Sequence[Probe]] | None = None) -> None:
+    def __init__(
+        self,
+        device: str,
+        make_probes: Callable[[str], Sequence[Probe]] | None = None,
+        *,
+        settings: Settings = NOTHING_CHOSEN,
+    ) -> None:
         self.device = device
-        self._make_probes = make_probes or probes_of
-        self._open: list[Probe] = []
+        self._settings = settings
+        self._make_probes = make_probes or (lambda device: probes_of(device, settings))
+        self._open: list[Guarded] = []
 
     @property
     def readings(self) -> tuple[Reading, ...]:
         """Every reading that there is of a call on this device, whether it can be read or not."""
-        return (LATENCY, THROUGHPUT, *(one for probe in self._make_probes(self.device) for one in probe.readings))
+        of_probes = (one for probe in self._make_probes(self.device) for one in probe.readings)
+        return (LATENCY, THROUGHPUT, *of_probes, *cost_readings(self._settings))
 
     @contextmanager
     def watch(self, pipeline: Any = None) -> Iterator[Readings]:
@@ -62,27 +77,37 @@ class Profiler:
             pipeline: the diffusers pipeline that is called in the block, if its stages shall be told apart.
 
         The clock starts when the device has finished what it was doing and stops when it has finished the block's
-        work. Probes start before the clock and stop after it, so they cost no latency.
+        work. Probes start before the clock and stop after it, so they cost no latency; one that fails loses its own
+        readings and nothing else.
         """
         readings = Readings()
         synchronise(self.device)
-        probes = list(self._make_probes(self.device))
-        if pipeline is not None:
-            probes.append(Stages(pipeline, self.device))
-        for probe in self._open:
-            probe.note()
+        stages: Stages | None = None
+        probes = [Guarded(probe) for probe in self._make_probes(self.device)]
+        self._note_open()
+        if pipeline is not None:  # last: what the others take to start is before its first mark
+            memory = stage_memory_of(self.device, self._note_open)
+            stages = Stages(pipeline, self.device, memory.entered)
+            probes += [Guarded(memory), Guarded(stages)]
         for probe in probes:
             probe.start()
         self._open += probes
-        start = time.perf_counter()
+        began = time.perf_counter()
         try:
             yield readings
         except BaseException:
-            self._close(readings, probes, start, failed=True)
+            self._close(readings, probes, stages, began, failed=True)
             raise
-        self._close(readings, probes, start, failed=False)
+        self._close(readings, probes, stages, began, failed=False)
 
-    def _close(self, readings: Readings, probes: Sequence[Probe], start: float, *, failed: bool) -> None:
+    def _note_open(self) -> None:
+        """Somebody is about to reset what the device counts."""
+        for probe in self._open:
+            probe.note()
+
+    def _close(
+        self, readings: Readings, probes: Sequence[Guarded], stages: Stages | None, began: float, *, failed: bool
+    ) -> None:
         """Stop the clock, then the probes.
 
         Raises:
@@ -93,27 +118,30 @@ class Profiler:
         error: RuntimeError | None = None
         try:
             synchronise(self.device)
-            seconds = time.perf_counter() - start
+            seconds = time.perf_counter() - began
         except RuntimeError as found:
             error = found
         for probe in probes:
             probe.stop()
             self._open.remove(probe)
-        window = Window(seconds, readings.frames)
+        window = Window(seconds, readings.frames, began, readings.calls)
+        if stages is not None:
+            window = replace(window, division=stages.division(seconds, began))
         others = (measured for probe in probes for measured in probe.read(window))
-        readings.measurements = (latency(window), throughput(window), *others)
+        measured = (latency(window), throughput(window), *others)
+        readings.measurements = (*measured, *costs(measured, self._settings, lambda: gpus_in_use(self.device)))
         if error is not None and not failed:
             raise error
 
 
-def probes_of(device: str) -> tuple[Probe, ...]:
+def probes_of(device: str, settings: Settings) -> tuple[Probe, ...]:
     """The probes that belong to a device, by the names of their files."""
-    found = (probe_of(device) for probe_of in _ways_to_read())
+    found = (probe_of(device, settings) for probe_of in _ways_to_read())
     return tuple(probe for probe in found if probe is not None)
 
 
 @cache
-def _ways_to_read() -> tuple[Callable[[str], Probe | None], ...]:
+def _ways_to_read() -> tuple[Callable[[str, Settings], Probe | None], ...]:
     """The `probe_of` of every file of this room that has one."""
     names = sorted(found.name for found in pkgutil.iter_modules(profiling.__path__))
     modules = (importlib.import_module(f"{profiling.__name__}.{name}") for name in names)

@@ -1,28 +1,73 @@
-"""Where the time of a diffusers call goes: encoding the prompt, denoising, decoding.
+"""Where the time of a diffusers call goes: encoding the prompt, denoising and each of its steps, decoding, the rest.
 
 Hooks are put on the pipeline's own objects for one block and taken off again; the output does not change by a bit.
 On CUDA the moments are events, read after the last synchronise: waiting for the device at every step would measure
-the waiting. Forward hooks would not do for a VAE, whose `decode` bypasses `__call__`.
+the waiting. Forward hooks would not do for a VAE, whose `decode` bypasses `__call__`; `callback_on_step_end`, which ten
+pipelines lack, is not needed: a step ends with `scheduler.step`.
 """
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from pytest_vdb.components import DENOISERS
+from pytest_vdb.components import DENOISERS, PROCESSORS, TEXT_ENCODERS
 from pytest_vdb.profiling.devices import cuda_in_use
+from pytest_vdb.profiling.division import DECODE, DENOISE, ENCODE, POST, STAGES, TEXT, Division, Marks, divide
+from pytest_vdb.profiling.hooks import watched_method, watched_module
 from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.records import Measurement
 
-TEXT_ENCODING_TIME = Reading("text_encoding_time", "s")
-ENCODING_TIME = Reading("encoding_time", "s")
-DENOISING_TIME = Reading("denoising_time", "s")
-STEP_TIME = Reading("step_time", "s")
-DECODING_TIME = Reading("decoding_time", "s")
-DENOISER_CALLS = Reading("denoiser_calls", "1", better="neutral")
+_WITHIN = {
+    TEXT: ("within `encode_prompt`, or within the text encoders where there is none", "tokenizing outside of them"),
+    ENCODE: ("within `vae.encode`: of the image or clip that is given", "networks that look at an image otherwise"),
+    DENOISE: (
+        "from the denoiser's first call to the scheduler's last step, without other stages that fall between",
+        "denoisers that are not called `transformer`, `transformer_2` or `unet`",
+    ),
+    DECODE: ("within `vae.decode`", "decoders of sound"),
+    POST: (
+        "from the last decoded latents to the finished clip, and within the pipeline's processor before",
+        "nothing after the clip: no file is written",
+    ),
+}
+_MARKS = "marks around the pipeline's own methods (on CUDA events, read at the end)"
+TIMES = {
+    stage: Reading(f"{stage}_time", "s", how=f"{how}; {_MARKS}", misses=misses)
+    for stage, (how, misses) in _WITHIN.items()
+}
+OTHER_TIME = Reading(
+    "other_time",
+    "s",
+    how="`latency` without all stages: setting up, drawing noise, moving parts between devices",
+    misses="nothing: with the stages it is the latency",
+)
+STEP_TIME = Reading(
+    "step_time",
+    "s",
+    window="one step of the scheduler, the mean of a call's",
+    how="between the ends of `scheduler.step`; the series has every step, which add up to `denoising_time`",
+    misses="pipelines that step without a scheduler",
+)
+DENOISING_STEPS = Reading(
+    "denoising_steps",
+    "1",
+    better="neutral",
+    how="calls of `scheduler.step`; those that no call of the denoiser lies between are one",
+    misses="pipelines that step without a scheduler",
+)
+DENOISER_CALLS = Reading(
+    "denoiser_calls",
+    "1",
+    better="neutral",
+    how="calls of `transformer`, `transformer_2` and `unet`, eager or compiled: guidance in one call or in two shows",
+    misses="how many clips one call denoises",
+)
+NOT_SEEN = "the pipeline did not do this, or not where it can be seen"
 
 Moment = Any
 """A CUDA event, or seconds of `perf_counter`."""
@@ -31,42 +76,53 @@ Moment = Any
 class Stages:
     """A probe of one pipeline.
 
-    `text_encoding_time`, `encoding_time` (conditioning), `denoising_time` (first denoiser call to last scheduler step)
-    and `decoding_time` in seconds, `step_time` in seconds per scheduler step, `denoiser_calls`.
+    Seconds of each stage and of what lies between them (`other_time`): together they are the latency. `step_time` is
+    the mean of the steps, whose series has each; together they are `denoising_time`.
+
+    Args:
+        pipeline: of diffusers, or what is built like one.
+        device: where it runs.
+        entered: told of each stage as it begins, if it is another than the last.
     """
 
     readings: ClassVar[tuple[Reading, ...]] = (
-        TEXT_ENCODING_TIME,
-        ENCODING_TIME,
-        DENOISING_TIME,
+        *TIMES.values(),
+        OTHER_TIME,
         STEP_TIME,
-        DECODING_TIME,
+        DENOISING_STEPS,
         DENOISER_CALLS,
     )
 
-    def __init__(self, pipeline: Any, device: str) -> None:
+    def __init__(self, pipeline: Any, device: str, entered: Callable[[str], None] | None = None) -> None:
         self._pipeline = pipeline
         self._device = device
+        self._entered = entered
+        self._stage = ""
+        self._inside = False
         self._spans: dict[str, list[tuple[Moment, Moment]]] = {}
+        self._steps: list[Moment] = []
+        self._origin: Moment = None
+        self._failed: str | None = None
         self._hooks = ExitStack()
 
     def start(self) -> None:
         """Put the hooks on."""
-        self._spans = {}
-        for owner, method, stage in (
-            (self._pipeline, "encode_prompt", "text"),
-            (getattr(self._pipeline, "vae", None), "encode", "encode"),
-            (getattr(self._pipeline, "vae", None), "decode", "decode"),
-            (getattr(self._pipeline, "scheduler", None), "step", "step"),
-        ):
-            if callable(getattr(owner, method, None)):
-                self._hooks.enter_context(_replaced(owner, method, self._timed(stage, getattr(owner, method))))
-        for name in DENOISERS:
-            module = getattr(self._pipeline, name, None)
-            if module is not None and hasattr(module, "_call_impl"):
-                # `__call__` asks for this attribute first: eager and compiled modules alike go through it.
-                call = module._compiled_call_impl or module._call_impl
-                self._hooks.enter_context(_replaced(module, "_compiled_call_impl", self._timed("denoise", call)))
+        self._spans, self._steps = {stage: [] for stage in STAGES}, []
+        self._stage, self._inside, self._failed = "", False, None
+        pipeline = self._pipeline
+        vae = getattr(pipeline, "vae", None)
+        processors = [getattr(pipeline, name, None) for name in PROCESSORS]
+        methods = [(pipeline, "encode_prompt", TEXT), (vae, "encode", ENCODE), (vae, "decode", DECODE)]
+        methods += [(one, name, POST) for one in processors for name in ("postprocess_video", "postprocess")]
+        modules = [(name, TEXT) for name in TEXT_ENCODERS] + [(name, DENOISE) for name in DENOISERS]
+        for owner, method, stage in methods:
+            self._hooks.enter_context(watched_method(owner, method, functools.partial(self._timed, stage)))
+        for name, stage in modules:
+            module = getattr(pipeline, name, None)
+            self._hooks.enter_context(watched_module(module, functools.partial(self._timed, stage)))
+        scheduler = getattr(pipeline, "scheduler", None)
+        self._hooks.enter_context(watched_method(scheduler, "step", self._stepped))
+        self._origin = self._now()
 
     def note(self) -> None:
         """Moments are kept as they come."""
@@ -75,34 +131,74 @@ class Stages:
         """Take the hooks off."""
         self._hooks.close()
 
+    def division(self, seconds: float | None, began: float) -> Division | None:
+        """How the call's time divides; None where its marks or its end are not known.
+
+        Args:
+            seconds: how long it took.
+            began: when it began, on the clock of `time.perf_counter`.
+        """
+        if seconds is None or self._failed or self._origin is None:
+            return None
+        since = functools.partial(_between, began if isinstance(self._origin, float) else self._origin)
+        spans = {stage: [(since(a), since(b)) for a, b in found] for stage, found in self._spans.items()}
+        return divide(Marks(spans, [since(end) for end in self._steps], seconds))
+
     def read(self, window: Window) -> tuple[Measurement, ...]:
         """Seconds per stage; a stage that did not happen, or could not be hooked, is None and says so."""
-        if window.seconds is None:
-            return ()
-        calls, steps = self._spans.get("denoise", []), self._spans.get("step", [])
-        denoising = _between(calls[0][0], (steps or calls)[-1][1]) if calls else None
+        division = window.division
+        if division is None:
+            reason = self._failed or "the device failed and could not be waited for"
+            return tuple(one.of(None, reason=reason) for one in self.readings)
+        calls, steps = len(self._spans[DENOISE]), division.steps
+        mean = (
+            STEP_TIME.of(sum(steps) / len(steps)) if steps else _not_seen(STEP_TIME, "no step of a scheduler was seen")
+        )
         return (
-            self._total(TEXT_ENCODING_TIME, "text"),
-            self._total(ENCODING_TIME, "encode"),
-            _seconds(DENOISING_TIME, denoising, "no call of a denoiser was seen"),
-            _seconds(
-                STEP_TIME, denoising / len(steps) if denoising and steps else None, "no step of a scheduler was seen"
+            *(
+                TIMES[stage].of(division.stages[stage]) if stage in division.stages else _not_seen(TIMES[stage])
+                for stage in STAGES
             ),
-            self._total(DECODING_TIME, "decode"),
-            DENOISER_CALLS.of(len(calls) or None, reason=None if calls else "none seen"),
+            OTHER_TIME.of(division.other),
+            replace(mean, series=tuple(round(step, 7) for step in steps) or None),
+            DENOISING_STEPS.of(len(steps)) if steps else _not_seen(DENOISING_STEPS, "no step of a scheduler was seen"),
+            DENOISER_CALLS.of(calls) if calls else _not_seen(DENOISER_CALLS, "no call of a denoiser was seen"),
         )
 
-    def _timed(self, stage: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        spans = self._spans.setdefault(stage, [])
+    def _timed(self, stage: str, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Make a call and keep when; what is called within it belongs to it."""
+        if self._inside:
+            return call(*arguments, **named)
+        self._begin(stage)
+        self._inside = True
+        start = self._mark()
+        try:
+            return call(*arguments, **named)
+        finally:
+            self._inside = False
+            self._spans[stage].append((start, self._mark()))
 
-        def timed(*arguments: Any, **named: Any) -> Any:
-            start = self._now()
+    def _stepped(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        try:
+            return call(*arguments, **named)
+        finally:
+            self._steps.append(self._mark())
+
+    def _begin(self, stage: str) -> None:
+        if self._entered is not None and stage != self._stage:
+            self._stage = stage
             try:
-                return call(*arguments, **named)
-            finally:
-                spans.append((start, self._now()))
+                self._entered(stage)
+            except Exception as error:  # noqa: BLE001 - the generation goes on, whatever watches it
+                self._entered = None
+                self._failed = f"watching the stages failed: {type(error).__name__}: {error}"
 
-        return timed
+    def _mark(self) -> Moment:
+        try:
+            return self._now()
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._failed = f"a moment could not be marked: {type(error).__name__}: {error}"
+            return None
 
     def _now(self) -> Moment:
         cuda = cuda_in_use(self._device)
@@ -112,30 +208,10 @@ class Stages:
         event.record()
         return event
 
-    def _total(self, reading: Reading, stage: str) -> Measurement:
-        spans = self._spans.get(stage, [])
-        total = sum(_between(start, end) for start, end in spans) if spans else None
-        return _seconds(reading, total, "the pipeline did not do this, or not where it can be seen")
 
-
-def _seconds(reading: Reading, value: float | None, missing: str) -> Measurement:
-    return reading.of(value, reason=missing if value is None else None)
+def _not_seen(reading: Reading, reason: str = NOT_SEEN) -> Measurement:
+    return reading.of(None, reason=reason)
 
 
 def _between(start: Moment, end: Moment) -> float:
     return float(end - start if isinstance(start, float) else start.elapsed_time(end) / 1000)
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Give an object an attribute of its own for a while; afterwards it has what it had before, or none of its own."""
-    absent = object()
-    before = vars(owner).get(name, absent)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        if before is absent:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)

@@ -20,6 +20,9 @@ pytestmark = pytest.mark.slow  # whole sessions
         ("--vdb-weights-dir=" + "a" * 300, ["*--vdb-weights-dir: 'aaaaaa*' is not a folder*"]),
         ("--vdb-backbone=clip=" + "a" * 300, ["*--vdb-backbone: *aaaaaa*, which does not exist*"]),
         ("--vdb-reference=nowhere.npz", ["*--vdb-reference: *nowhere.npz*"]),
+        ("--vdb-memory-rate=0", ["*--vdb-memory-rate: '0'*", "*above 0, at most 1000*"]),
+        ("--vdb-price-gpu-hour=cheap", ["*--vdb-price-gpu-hour: 'cheap' is no price*", "*2.5USD*"]),
+        ("--vdb-grid-intensity=-3", ["*--vdb-grid-intensity: '-3'*"]),
         ("--vdb-report=htlm", ["*--vdb-report: unknown value 'htlm'*", "*did you mean 'html'*"]),
     ],
 )

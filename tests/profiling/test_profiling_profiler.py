@@ -1,4 +1,5 @@
 import importlib
+import inspect
 import mmap
 import pkgutil
 import shutil
@@ -10,6 +11,7 @@ import pytest
 
 from pytest_vdb import profiling
 from pytest_vdb.profiling import probe, process_memory
+from pytest_vdb.profiling.guarded import Guarded
 from pytest_vdb.profiling.process_memory import ProcessMemory
 from pytest_vdb.profiling.profiler import Profiler
 
@@ -56,7 +58,59 @@ def test_a_block_that_raises_is_read_too_and_its_error_passes():
         watched()
     assert read(kept[0])["latency"].value >= 0.01
     assert read(kept[0])["peak_rss"].value > 1
-    assert kept[0].memory == (read(kept[0])["peak_rss"],)
+    assert kept[0].memory == (read(kept[0])["peak_rss"], read(kept[0])["added_rss"])
+
+
+class Sulky:
+    """A probe that raises in one of its methods."""
+
+    readings = (probe.Reading("mood", "1"), probe.Reading("temper", "1"))
+
+    def __init__(self, refuses):
+        self.refuses = refuses
+
+    def does(self, what):
+        if what == self.refuses:
+            raise OSError(f"no {what} today")
+
+    def start(self):
+        self.does("start")
+
+    def note(self):
+        self.does("note")
+
+    def stop(self):
+        self.does("stop")
+
+    def read(self, window):
+        self.does("read")
+        return tuple(one.of(1.0) for one in self.readings)
+
+
+@pytest.mark.parametrize("refuses", ["start", "note", "stop", "read"])
+def test_a_probe_that_raises_loses_its_own_readings_and_nothing_else(refuses):
+    profiler = Profiler("cpu", lambda device: [Sulky(refuses), Sulky(None), ProcessMemory()])
+    with profiler.watch() as outer:
+        with Profiler("cpu").watch():
+            pass
+        with profiler.watch():
+            pass
+        outer.frames = 1
+    sulky, fine = ([m for m in outer.measurements if m.name == name] for name in ("mood", "temper"))
+    for failed, whole in (sulky, fine):
+        assert (failed.value, failed.reason) == (None, f"the probe failed: OSError: no {refuses} today")
+        assert whole.value == 1.0
+    assert read(outer)["latency"].value > 0
+    assert read(outer)["peak_rss"].value > 0
+
+
+def test_what_several_calls_cost_is_told_of_one_and_their_throughput_of_all():
+    with Profiler("cpu").watch() as readings:
+        time.sleep(0.04)
+        readings.frames, readings.calls = 20, 4
+    found = read(readings)
+    assert 0.01 <= found["latency"].value < 0.1
+    assert found["throughput"].value == pytest.approx(20 / (4 * found["latency"].value))
 
 
 @pytest.mark.slow
@@ -118,8 +172,8 @@ def test_a_system_that_tells_nothing_reads_none(tmp_path):
     probe.start()
     (kernel / "status").unlink()
     probe.stop()
-    (found,) = probe.read(None)
-    assert (found.value, bool(found.reason)) == (None, True)
+    for found in probe.read(None):
+        assert (found.value, bool(found.reason)) == (None, True)
 
 
 def test_a_cuda_profiler_without_cuda_reads_none_and_why():
@@ -146,8 +200,8 @@ def probes():
     for found in pkgutil.iter_modules(profiling.__path__):
         module = importlib.import_module(f"{profiling.__name__}.{found.name}")
         for name, one in vars(module).items():
-            own = isinstance(one, type) and one.__module__ == module.__name__ and one is not probe.Probe
-            if own and hasattr(one, "start") and hasattr(one, "read"):
+            own = isinstance(one, type) and one.__module__ == module.__name__ and one not in (probe.Probe, Guarded)
+            if own and hasattr(one, "start") and hasattr(one, "read") and not inspect.isabstract(one):
                 yield pytest.param(one, id=name)
 
 

@@ -1,11 +1,14 @@
+import copy
+import inspect
 import time
 from pathlib import Path
 
 import pytest
 
 from pytest_vdb.models.recipes import resolve
+from pytest_vdb.profiling.division import DECODE, DENOISE, ENCODE, POST, TEXT, Marks, divide
 from pytest_vdb.profiling.profiler import Profiler
-from pytest_vdb.profiling.stages import Stages
+from pytest_vdb.profiling.stages import OTHER_TIME, Stages
 
 
 def read(readings):
@@ -71,9 +74,10 @@ def test_a_stage_that_did_not_happen_is_none_with_a_reason():
     with Profiler("cpu").watch(pipe) as readings:
         pass
     found = read(readings)
-    for reading in Stages.readings:
+    for reading in (one for one in Stages.readings if one != OTHER_TIME):
         assert found[reading.name].value is None, reading.name
         assert found[reading.name].reason
+    assert found["other_time"].value == found["latency"].value
 
 
 def test_the_hooks_are_taken_off_even_when_the_call_raises():
@@ -89,26 +93,145 @@ def test_the_hooks_are_taken_off_even_when_the_call_raises():
     assert [dict(vars(thing)) for thing in (pipe, pipe.vae, pipe.scheduler, pipe.transformer)] == before
 
 
+def test_stages_and_what_lies_between_them_are_the_call_and_steps_are_the_denoising():
+    marks = Marks(
+        spans={
+            TEXT: [(0.1, 0.6)],
+            ENCODE: [(0.7, 0.8)],
+            DENOISE: [(1.0, 1.4), (1.5, 1.9), (2.5, 3.0)],
+            DECODE: [(2.0, 2.4), (3.2, 3.6)],
+            POST: [(3.7, 3.8)],
+        },
+        steps=[1.45, 1.95, 3.1],
+        seconds=4.0,
+    )
+    divided = divide(marks)
+    assert divided.stages == pytest.approx({TEXT: 0.5, ENCODE: 0.1, DENOISE: 1.7, DECODE: 0.8, POST: 0.3})
+    assert divided.other == pytest.approx(4.0 - 3.4)
+    assert divided.steps == pytest.approx((0.45, 0.5, 0.75)), "the third decodes a part meanwhile"
+    assert sum(divided.steps) == pytest.approx(divided.stages[DENOISE])
+
+
+def test_schedulers_that_step_side_by_side_make_one_step():
+    marks = Marks(spans={DENOISE: [(0.0, 0.4), (0.5, 0.9)]}, steps=[0.41, 0.42, 0.43, 0.91, 0.92], seconds=1.0)
+    assert divide(marks).steps == pytest.approx((0.43, 0.49))
+
+
+def test_a_call_without_a_scheduler_has_no_steps_and_one_that_does_not_decode_has_no_tail():
+    divided = divide(Marks(spans={DENOISE: [(0.2, 0.9)]}, steps=[], seconds=1.0))
+    assert (divided.stages, divided.steps) == ({DENOISE: pytest.approx(0.7)}, ())
+    assert divided.other == pytest.approx(0.3)
+
+
+def test_what_asks_for_a_signature_sees_that_of_the_method():
+    class Scheduler:
+        def step(self, latents, *, generator=None):
+            return latents
+
+    pipe = pipeline()
+    pipe.scheduler = Scheduler()
+    with Profiler("cpu").watch(pipe):
+        assert "generator" in inspect.signature(pipe.scheduler.step).parameters
+
+
+def test_a_copied_scheduler_steps_itself_is_counted_and_is_plain_afterwards():
+    class Scheduler:
+        def __init__(self):
+            self.at = 0
+
+        def step(self, latents):
+            self.at += 1
+            return latents
+
+    pipe = pipeline()
+    pipe.scheduler = Scheduler()
+    with Profiler("cpu").watch(pipe) as readings:
+        copied = copy.deepcopy(pipe.scheduler)
+        for _ in range(2):
+            pipe.transformer(0.0)
+            copied.step(0.0)
+    assert (pipe.scheduler.at, copied.at) == (0, 2)
+    assert (vars(pipe.scheduler), vars(copied)) == ({"at": 0}, {"at": 2})
+    assert read(readings)["denoising_steps"].value == 2
+
+
+def test_whoever_is_told_of_stages_and_fails_costs_the_stages_and_not_the_clip():
+    told = []
+
+    def entered(stage):
+        told.append(stage)
+        if stage == DECODE:
+            raise OSError("the memory could not be read")
+
+    pipe = pipeline()
+    plain = pipe("a kite")
+    with Profiler("cpu", lambda device: [Stages(pipe, device, entered)]).watch() as readings:
+        assert pipe("a kite") == plain
+    assert told == [TEXT, DENOISE, DECODE]
+    assert read(readings)["latency"].value > 0
+    assert read(readings)["denoising_time"].value is None
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["wan2.1-t2v-1.3b", "cogvideox-2b"])
-def test_a_real_tiny_pipeline_makes_the_same_clip_when_watched(name, tmp_path):
+@pytest.mark.parametrize("compiled", [False, "in place", "wrapped"])
+def test_calls_are_counted_eager_and_compiled_and_the_output_is_the_same(compiled):
+    import torch
+
+    network = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.GELU())
+    if compiled == "in place":
+        network.compile(backend="eager")
+    pipe = pipeline()
+    pipe.transformer = torch.compile(network, backend="eager") if compiled == "wrapped" else network
+    before, state = dict(vars(pipe.transformer)), torch.ones(2, 8)
+    plain = pipe.transformer(state)
+    with Profiler("cpu").watch(pipe) as readings:
+        for _ in range(3):
+            assert torch.equal(pipe.transformer(state), plain)
+    assert read(readings)["denoiser_calls"].value == 3
+    assert vars(pipe.transformer).keys() == before.keys()
+    assert torch.equal(pipe.transformer(state), plain)
+
+
+STEPS = 8
+CALLS = {
+    ("wan2.2-t2v-a14b", 4.0): 2 * STEPS,
+    ("wan2.2-t2v-a14b", 1.0): STEPS,
+    ("cogvideox-2b", 6.0): STEPS,
+    ("ltx-video", 3.0): STEPS,
+    ("animatediff", 7.5): STEPS,
+    ("svd", None): STEPS,
+    ("skyreels-v2-df-1.3b-540p", 6.0): 2 * STEPS,
+    ("cosmos3-super-i2v-4step", None): None,
+}
+"""Two experts and guidance in two calls; without guidance; guidance in one call of twice the batch; a pipeline without
+`callback_on_step_end`; one with a scheduler for each frame; a modular one."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "guidance"), CALLS)
+def test_a_real_tiny_pipeline_is_divided_in_full_and_makes_the_same_clip(name, guidance, tmp_path):
     from pytest_vdb.models.registry import Registry
     from pytest_vdb.models.source import WeightsSource
     from pytest_vdb.records import Prompt, Recipe
 
     registry = Registry.from_catalog()
-    if name not in registry.names():
-        pytest.skip(f"no card {name}")
     card = registry.get(name)
-    recipe = resolve(card, Recipe(), "tiny")
+    asked = Recipe(steps=None if card.pipeline.endswith("DistilledModularPipeline") else STEPS, guidance=guidance)
+    recipe = resolve(card, asked, "tiny")
     source = WeightsSource(mode="tiny", device="cpu", cache_dir=Path(tmp_path), local_dir=None, offline=True)
     model = registry.open(card, recipe, source)
     prompt = Prompt(id="p", text="A kite.")
     plain = model.generate(prompt, recipe, 1)
     with Profiler("cpu").watch(model.pipeline) as readings:
         watched = model.generate(prompt, recipe, 1)
+    model.close()
     assert watched.digest() == plain.digest()
     found = {name: measured.value for name, measured in read(readings).items()}
-    for stage in ("text_encoding_time", "denoising_time", "decoding_time", "step_time", "denoiser_calls"):
-        assert found[stage], stage
-    assert found["denoising_time"] + found["decoding_time"] < found["latency"]
+    steps = read(readings)["step_time"].series
+    assert len(steps) == found["denoising_steps"] == recipe.steps
+    assert found["denoiser_calls"] == (CALLS[name, guidance] or recipe.steps)
+    assert sum(steps) == pytest.approx(found["denoising_time"], rel=0.02)
+    stages = [value for name, value in found.items() if name.endswith("_time") and name != "step_time"]
+    assert sum(filter(None, stages)) == pytest.approx(found["latency"], rel=0.02)
+    assert 0 <= found["other_time"] < found["latency"] / 2
+    assert min(steps) > 0

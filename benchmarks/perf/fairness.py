@@ -1,0 +1,134 @@
+"""Whether it matters which model comes first: two copies of one model under two names, in either order, metrics on.
+
+python benchmarks/perf/fairness.py [--sessions 12] [--prompts 4]
+
+Each session is a pytest process of its own; the order changes from session to session. The A/A noise stands beside the
+differences: how much the clips of one model differ from each other in the same session.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_vdb.records import Record
+from pytest_vdb.results import journal
+
+CONFTEST = """
+from pathlib import Path
+
+import numpy as np
+from pytest_vdb import Clip, model
+from pytest_vdb.models.recipes import resolve
+from pytest_vdb.models.registry import Registry
+from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.records import Recipe
+
+REGISTRY = Registry.from_catalog()
+CARD = REGISTRY.get("{card}")
+RECIPE = resolve(CARD, Recipe(), "tiny")
+SHAPE = dict(frames=RECIPE.frames, height=RECIPE.height, width=RECIPE.width, fps=RECIPE.fps)
+
+
+class Pipeline:
+    def __init__(self):
+        source = WeightsSource(mode="tiny", device="cpu", cache_dir=Path(r"{cache}"), offline=True)
+        self.opened = REGISTRY.open(CARD, RECIPE, source)
+
+    def generate(self, prompt, recipe, seed):
+        return self.opened.generate(prompt, RECIPE, seed)
+
+    def close(self):
+        self.opened.close()
+
+
+class Arrays:
+    def generate(self, prompt, recipe, seed):
+        rng = np.random.default_rng(seed)
+        frames = [rng.standard_normal((256, 256, 3)).cumsum(0).cumsum(1) for _ in range(16)]
+        return Clip((np.stack(frames) * 8 % 256).astype(np.uint8), recipe.fps)
+
+
+@model("pipeline-a", **SHAPE)
+class PipelineA(Pipeline):
+    pass
+
+
+@model("pipeline-b", **SHAPE)
+class PipelineB(Pipeline):
+    pass
+
+
+@model("arrays-a", frames=16, height=256, width=256, fps=8.0)
+class ArraysA(Arrays):
+    pass
+
+
+@model("arrays-b", frames=16, height=256, width=256, fps=8.0)
+class ArraysB(Arrays):
+    pass
+"""
+TEST = """
+def test_generation(vdb, vdb_model, vdb_prompt, vdb_seed):
+    sample = vdb.generate(vdb_model, vdb_prompt, vdb_seed)
+    vdb.measure(sample)
+"""
+READINGS = ("latency", "throughput", "peak_rss", "added_rss")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sessions", type=int, default=12)
+    parser.add_argument("--prompts", type=int, default=4)
+    parser.add_argument("--card", default="wan2.1-t2v-1.3b", help="whose tiny pipeline is doubled")
+    asked = parser.parse_args()
+    for kind in ("pipeline", "arrays"):
+        with tempfile.TemporaryDirectory() as folder:
+            pairs = [session(Path(folder), kind, number, asked) for number in range(asked.sessions)]
+        tell(kind, pairs)
+
+
+def session(folder: Path, kind: str, number: int, asked: argparse.Namespace) -> tuple[list[Record], list[Record]]:
+    """The records of the model that came first, and of the one that came second."""
+    cache = os.environ.get("VDB_CACHE_DIR", str(folder / "cache"))
+    (folder / "conftest.py").write_text(CONFTEST.format(card=asked.card, cache=cache))
+    (folder / "test_it.py").write_text(TEST)
+    names = [f"{kind}-a", f"{kind}-b"][:: 1 if number % 2 == 0 else -1]
+    out = folder / f"{kind}-{number}"
+    options = [f"--vdb-models={','.join(names)}", f"--vdb-prompts=smoke:{asked.prompts}", f"--vdb-output={out}"]
+    options += ["--vdb-weights=tiny", "--vdb-cache=never", "--vdb-report=none", "--vdb-device=cpu"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", *options]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    (run,) = (out / "runs").iterdir()
+    records, _ = journal.read_records(run / "records.jsonl")
+    first, second = ([one for one in records if one.model == name] for name in names)
+    assert first[0].started_at < second[0].started_at, "the models came in another order"
+    return first, second
+
+
+def tell(kind: str, pairs: Sequence[tuple[list[Record], list[Record]]]) -> None:
+    """Of each reading: how often the first model was worse, by how much, and how much its own clips differ."""
+    print(f"{kind}: two copies, {len(pairs)} sessions in either order, {len(pairs[0][0])} clips of each, metrics on")
+    for name in READINGS:
+        shares, noise, opening = [], [], []
+        for first, second in pairs:
+            ours, theirs = ([one.measurement(name).value for one in side] for side in (first, second))
+            shares.append(statistics.median(ours) / statistics.median(theirs) - 1)
+            opening.append(ours[0] / statistics.median(ours[1:]) - 1)
+            noise += [value / statistics.median(side) - 1 for side in (ours, theirs) for value in side]
+        greater = sum(share > 0 for share in shares)
+        print(
+            f"  {name:11} first greater in {greater:2} of {len(shares)}; first against second, median "
+            f"{100 * statistics.median(shares):+5.1f}% ({100 * min(shares):+.1f} to {100 * max(shares):+.1f}); "
+            f"first clip against the rest {100 * statistics.median(opening):+5.1f}%; "
+            f"A/A: clips of one model {100 * statistics.median(map(abs, noise)):.1f}% (median), "
+            f"{100 * sorted(map(abs, noise))[int(0.95 * len(noise))]:.1f}% (95th)"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""A warm model timed by the protocol: loaded and called once apart, then the same clip several times, each watched.
+
+The probes start before pytest-benchmark's clock and stop after it: what they read costs no latency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdb.bench.generation import Keep, warm_up, withheld
+from pytest_vdb.profiling.costs import EMISSIONS, ENERGY_COST
+from pytest_vdb.profiling.energy import TOO_SHORT, calls_to_fill
+from pytest_vdb.profiling.gpus import ENERGY, POWER
+from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT
+from pytest_vdb.profiling.rounds import OF_ROUNDS, of_rounds, over_rounds, rounds_for
+
+if TYPE_CHECKING:
+    from pytest_vdb.bench.session import Session
+    from pytest_vdb.bench.shelf import ModelHandle
+    from pytest_vdb.profiling.profiler import Readings
+    from pytest_vdb.records import Clip, Measurement, Prompt
+
+
+def timed(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, benchmark: Any, keep: Keep) -> Clip:
+    """Time a model.
+
+    Args:
+        benchmark: the fixture of pytest-benchmark, which is used up.
+        keep: takes what was measured.
+
+    Raises:
+        Exception: what the session's `cannot_run` raises, or what the model raised.
+    """
+    loading: list[Measurement] = []
+    try:
+        warm_up(session, handle, prompt, seed, lambda *measured: loading.extend(measured))
+        return _timed_rounds(session, handle, prompt, seed, benchmark, keep)
+    finally:
+        keep(*loading)  # last: what a call costs comes first in a table
+
+
+def _timed_rounds(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, benchmark: Any, keep: Keep) -> Clip:
+    pipeline = handle.load().pipeline
+    rounds = 1 if session.why_timings_are_withheld else rounds_for(handle.first_call_s)
+    watched: list[Readings] = []
+    open_round = ExitStack()
+
+    def begin() -> None:
+        watched.append(open_round.enter_context(session.profiler.watch(pipeline)))
+
+    def end() -> None:
+        open_round.close()
+
+    try:
+        clip: Clip = benchmark.pedantic(_generating(handle, prompt, seed), setup=begin, teardown=end, rounds=rounds)
+    except Exception:
+        end()
+        for readings in watched[-1:]:
+            keep(*readings.memory)  # how much it had taken when it ran out, say
+        raise
+    end()  # with --benchmark-disable there is one call and no teardown
+    keep(*rates(session, benchmark, frames=len(clip.frames), fps=clip.fps))
+    keep(*withheld(session, _costs(watched)))
+    if _lacks_energy(watched):
+        keep(*withheld(session, _of_filled_window(session, handle, prompt, seed, watched)))
+    return clip
+
+
+def _lacks_energy(watched: list[Readings]) -> bool:
+    """Whether the sensors would tell what a call draws, if it were longer."""
+    energies = [m for readings in watched for m in readings.measurements if m.name == ENERGY.name]
+    return bool(energies) and all((energy.reason or "").startswith(TOO_SHORT) for energy in energies)
+
+
+def _of_filled_window(
+    session: Session, handle: ModelHandle, prompt: Prompt, seed: int, watched: list[Readings]
+) -> tuple[Measurement, ...]:
+    """What so many calls draw that the sensors can tell, as that of one call."""
+    shortest = min(m.value or 0.0 for readings in watched for m in readings.measurements if m.name == LATENCY.name)
+    with session.profiler.watch() as filled:
+        filled.calls = calls_to_fill(shortest)
+        for _ in range(filled.calls):
+            handle.generate(prompt, seed)
+    told = {ENERGY.name, POWER.name, ENERGY_COST.name, EMISSIONS.name}
+    return tuple(m for m in filled.measurements if m.name in told)
+
+
+def rates(session: Session, benchmark: object, *, frames: int, fps: float | None) -> tuple[Measurement, ...]:
+    """What pytest-benchmark timed: every round is one call of a warm model.
+
+    Args:
+        benchmark: its fixture, after its call.
+        frames: of each clip.
+        fps: at which they play.
+    """
+    stats = getattr(getattr(benchmark, "stats", None), "stats", None)
+    seconds = list(stats.data) if stats is not None else []
+    reason = session.why_timings_are_withheld or (None if seconds else "not measured: --benchmark-disable")
+    if reason:
+        return tuple(reading.of(None, reason=reason) for reading in OF_ROUNDS)
+    return of_rounds(seconds, frames=frames, fps=fps)
+
+
+def _generating(handle: ModelHandle, prompt: Prompt, seed: int) -> Callable[[], Clip]:
+    return lambda: handle.generate(prompt, seed)
+
+
+def _costs(watched: list[Readings]) -> tuple[Measurement, ...]:
+    """What the probes read of all rounds; how long these took, pytest-benchmark tells."""
+    told = {LATENCY.name, THROUGHPUT.name}
+    return over_rounds([[m for m in readings.measurements if m.name not in told] for readings in watched])
