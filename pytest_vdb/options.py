@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_vdb.records import Recipe, WeightsMode
 
 CacheMode = Literal["only-missing", "always", "never", "only-cache"]
+ProgressMode = Literal["auto", "on", "off"]
 
 DEFAULT_MODELS = "tag:default"
 """Three diffusers pipelines and the calibration models: what a laptop without a network can run in a minute."""
@@ -119,6 +120,13 @@ FLAGS: tuple[Flag, ...] = (
         "ab", "REF", "run what lies here and this git ref in turns and judge them by --vdb-fail-on: see vdb ab --help"
     ),
     Flag("ab-blocks", "N", "with --vdb-ab: blocks of either side", str(BLOCKS)),
+    Flag(
+        "progress",
+        "WHEN",
+        "what runs now, its step, memory and watts, and the time that is left, below pytest's own lines: auto: on a "
+        "terminal; on: also in a log, every half minute; off",
+        "auto",
+    ),
     Flag("memory-rate", "HZ", "keep a timeline of each call's memory: looks per second, e.g. 10 (default: none)"),
     Flag("price-gpu-hour", "PRICE", "what one GPU costs for an hour, e.g. 2.5USD: clips then have a hardware_cost"),
     Flag("price-kwh", "PRICE", "what a kilowatt-hour costs, e.g. 0.30EUR: clips then have an energy_cost"),
@@ -154,6 +162,7 @@ class Options:
     strict: bool
     stop_when_decided: bool
     """As given; see `may_stop`."""
+    progress: ProgressMode
     memory_rate_hz: float | None
     """Looks at memory per second; None: no timeline."""
     price_gpu_hour: tuple[float, str] | None
@@ -289,6 +298,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         noise=given["noise"].path(),
         strict=_is_on(given["strict"]),
         stop_when_decided=_is_on(given["stop-when-decided"]),
+        progress=cast(ProgressMode, _choice(text["progress"], given["progress"], get_args(ProgressMode))),
         memory_rate_hz=_positive(given["memory-rate"], most=1000),
         price_gpu_hour=_price(given["price-gpu-hour"]),
         price_kwh=_price(given["price-kwh"]),

@@ -199,7 +199,7 @@ class SetChange:
             CannotMeasure: there is no value on a side.
         """
         found = sets.test(metric, Swaps(permutations=0, seed=_SEED))
-        before, now = next(both for both in sets.values() if both[0].name == metric)
+        before, now = {both[0].name: both for both in sets.values()}[metric]
         for one in (before, now):
             if one.value is None:
                 raise CannotMeasure(one.reason or "no value")

@@ -125,7 +125,8 @@ class Bench:
             OptionError: the sample is another model's.
         """
         self._settle_on(sample)
-        scores = self._session.engine.measure(sample.clip, sample.prompt, reference)
+        with self._session.activity.of("measures", self.model_name or self._name, sample.prompt.id):
+            scores = self._session.engine.measure(sample.clip, sample.prompt, reference)
         measurements = scores.measurements + self._pairwise(sample, reference)
         self.record(*measurements)
         if sample is self._sample and any(spec.scope == "set" for spec in self.metrics):

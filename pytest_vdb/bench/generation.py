@@ -87,7 +87,8 @@ def _reused(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, fo
 def _fresh(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, key: str, keep: Keep) -> Made:
     warm_up(session, handle, prompt, seed, keep)
     model = handle.load()
-    clip, measured = _call_watched(session, model, prompt, handle.recipe, seed, keep)
+    with session.activity.of("generates", handle.name, prompt.id, model.pipeline):
+        clip, measured = _call_watched(session, model, prompt, handle.recipe, seed, keep)
     if session.options.cache != "never":
         about = {"run": session.run_id, "model": handle.name, "prompt": prompt.id}
         session.cache.put(key, clip, {**about, "readings": to_plain(measured)})
@@ -110,7 +111,8 @@ def warm_up(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, ke
     model = handle.load()
     _tell_loading(session, handle, keep)
     if not handle.is_warm:
-        _, measured = _call_watched(session, model, prompt, handle.recipe, seed, keep)
+        with session.activity.of("generates", handle.name, prompt.id, model.pipeline):
+            _, measured = _call_watched(session, model, prompt, handle.recipe, seed, keep)
         handle.note_first_call(measured)
         _tell_loading(session, handle, keep)
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from pytest_vdb.bench.doing import Activity
 from pytest_vdb.errors import CannotRunHere, UnknownName
 from pytest_vdb.options import Options
 
@@ -61,6 +62,8 @@ class Session:
         self._workers = workers
         self._gpus = gpus
         self._handles: dict[str, ModelHandle] = {}
+        self.activity = Activity()
+        """What this process is doing."""
 
     @cached_property
     def run_folder(self) -> Path:
@@ -319,7 +322,14 @@ class Session:
         """The open model."""
         from pytest_vdb.bench.shelf import Shelf
 
-        return Shelf(self.registry, self.source, self.profiler, self._memory_gib(), cannot_run=self.cannot_run)
+        return Shelf(
+            self.registry,
+            self.source,
+            self.profiler,
+            self._memory_gib(),
+            cannot_run=self.cannot_run,
+            activity=self.activity,
+        )
 
     def handle(self, name: str) -> ModelHandle:
         """One model under the session's recipe; loads nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
+from pytest_vdb.bench.doing import Activity
 from pytest_vdb.errors import CannotRunHere, DoesNotRun, FailedBefore
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.classes import pipeline_class
@@ -26,6 +27,7 @@ class Shelf:
 
     Args:
         memory_gib: what the device has; None: nobody knows.
+        activity: told while a model is loaded.
         cannot_run: called with the reason why a model cannot run here; it must raise.
     """
 
@@ -37,11 +39,13 @@ class Shelf:
         memory_gib: float | None,
         *,
         cannot_run: Callable[[CannotRunHere], NoReturn],
+        activity: Activity,
     ) -> None:
         self.registry = registry
         self.source = source
         self.profiler = profiler
         self.memory_gib = memory_gib
+        self.activity = activity
         self._cannot_run = cannot_run
         self._name: str | None = None
         self._model: Model | None = None
@@ -65,7 +69,8 @@ class Shelf:
             said = f"not run: {card.name} did not load earlier in this process: {self._failures[card.name]}"
             self._cannot_run(FailedBefore(said))
         self.clear()
-        return self._load(card, recipe)
+        with self.activity.of("loads", card.name):
+            return self._load(card, recipe)
 
     def is_warm(self, card: ModelCard) -> bool:
         """Whether this model is open and was called since it was loaded, or needs no such call."""

@@ -36,7 +36,8 @@ def timed(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, benc
     loading: list[Measurement] = []
     try:
         warm_up(session, handle, prompt, seed, lambda *measured: loading.extend(measured))
-        return _timed_rounds(session, handle, prompt, seed, benchmark, keep)
+        with session.activity.of("generates", handle.name, prompt.id):
+            return _timed_rounds(session, handle, prompt, seed, benchmark, keep)
     finally:
         keep(*loading)  # last: what a call costs comes first in a table
 

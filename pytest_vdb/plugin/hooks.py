@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 RECORDER = "vdb-recorder"
 QUARANTINE = "vdb-quarantine"
 STOPPING = "vdb-stopping"
+PROGRESS = "vdb-progress"
 FREES_MODEL = "vdb_frees_model"
 _FLAGS = frozenset(flag.flag for flag in FLAGS)
 
@@ -67,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register what this process needs; cheap, because unrelated sessions pay for it, too."""
     from pytest_vdb.plugin import failures, fixtures, timing
     from pytest_vdb.plugin.deciding import Deciding, Sparing
+    from pytest_vdb.plugin.progress import Progress, Watching
     from pytest_vdb.plugin.recording import Recorder, RecordSender, new_run_id
     from pytest_vdb.plugin.session import RUN_ID
     from pytest_vdb.plugin.stopping import Stopping
@@ -86,6 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
         timing.hide_only_option(config)
         register(timing.BenchmarkBridge(config), "vdb-timing")
     if is_worker:
+        register(Watching(config), "vdb-watching")
         return
     from pytest_vdb.plugin.gates import Gates
     from pytest_vdb.plugin.sets import SetMetrics
@@ -98,7 +101,11 @@ def pytest_configure(config: pytest.Config) -> None:
     register(gates, "vdb-gates")
     register(Deciding(config, recorder, gates, sparing), "vdb-deciding")
     register(Summary(config, recorder, gates), "vdb-summary")
-    if timing.is_xdist_controller(config):
+    progress = Progress(config, recorder)
+    register(progress, PROGRESS)
+    if not timing.is_xdist_controller(config):
+        register(Watching(config, progress), "vdb-watching")
+    else:
         from pytest_vdb.plugin.scheduling import Quarantine
 
         register(Quarantine(config, recorder.model_of), QUARANTINE)
@@ -123,12 +130,15 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[object]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
     """What a worker cannot know by itself."""
-    from pytest_vdb.plugin import gpus
+    from pytest_vdb.plugin import gpus, stocktaking
+    from pytest_vdb.plugin.progress import TOPIC_OF_PROGRESS
     from pytest_vdb.plugin.session import RUN_ID
     from pytest_vdb.plugin.stopping import PROCESS
     from pytest_vdb.plugin.telling import listen
 
     config = node.config
+    progress = config.pluginmanager.get_plugin(PROGRESS)
+    assert progress is not None
     node.workerinput.update(
         vdb_run_id=config.stash[RUN_ID],
         vdb_workers=len(config.getoption("tx") or ()),
@@ -137,12 +147,13 @@ def pytest_configure_node(node: WorkerController) -> None:
     stopping = _stopping(config)
 
     def hear(topic: str, text: str) -> None:
-        if topic != PROCESS:
-            from pytest_vdb.plugin import stocktaking
-
+        if topic == PROCESS:
+            if node.gateway.spec.popen:  # of this machine
+                stopping.hear_of(node.gateway.id, text)
+        elif topic == TOPIC_OF_PROGRESS:
+            progress.hear(node.gateway.id, text)
+        else:
             stocktaking.keep(config, text)
-        elif node.gateway.spec.popen:  # of this machine
-            stopping.hear_of(node.gateway.id, text)
 
     listen(node, hear)
 
