@@ -33,8 +33,8 @@ def add_to(commands: Any) -> None:
         "  vdb convert reports/runs/RUN --to parquet:values.parquet      a row per value\n"
         "  vdb convert reports/runs/RUN --to mlflow:sqlite:///mlflow.db  a run per model\n"
         "  vdb convert values.parquet --to run:reports                   and back\n\n"
-        "What was not measured is left out, counted and said; it is never a 0. Nothing is uploaded, but to an\n"
-        "MLflow server that is named.",
+        "What was not measured is left out, counted and said; it is never a 0. Nothing is uploaded, but to a\n"
+        "server that is named: of MLflow, a Pushgateway, a receiver of OpenTelemetry.",
     )
     what = "as vdb report takes them; or a file that --to parquet or pytest-benchmark wrote"
     convert.add_argument("runs", nargs="*", metavar="RUN", help=what)

@@ -80,7 +80,7 @@ class Target:
     @property
     def missing(self) -> tuple[str, ...]:
         """The libraries that are not installed."""
-        return tuple(name for name in self.libraries if importlib.util.find_spec(name) is None)
+        return tuple(name for name in self.libraries if not _is_installed(name))
 
     def require(self) -> None:
         """Check that it can be written or read here.
@@ -93,6 +93,13 @@ class Target:
                 f"{self.name} needs {' and '.join(self.missing)}, not installed here",
                 mend=f"pip install 'pytest-vdb[{self.extra}]'",
             )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # what it lies in is not there
+        return False
 
 
 def counted(reasons: Iterable[tuple[str, str, int]]) -> tuple[LeftOut, ...]:

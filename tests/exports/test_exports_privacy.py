@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import platform
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import example_run as example
@@ -43,15 +46,45 @@ def home(tmp_path_factory) -> Path:
     return home
 
 
+@pytest.fixture
+def sink():
+    """Starts a server that keeps what it is sent in a folder; its address."""
+    servers = []
+
+    def started(folder: Path) -> str:
+        class Sink(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                packed = self.headers.get("Content-Encoding") == "gzip"
+                folder.mkdir(exist_ok=True)
+                kept = folder / f"{self.path.replace('/', '-')}-{len(list(folder.iterdir()))}"
+                kept.write_bytes(str(self.headers).encode() + (gzip.decompress(body) if packed else body))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Nobody reads it."""
+
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Sink))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_address[1]}"
+
+    yield started
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.mark.parametrize("target", [name for name in targets() if name != "run"])
-def test_nothing_that_is_written_tells_who_ran_it(home, target):
+def test_nothing_that_is_written_tells_who_ran_it(home, sink, target):
     for library in targets()[target].libraries:
         pytest.importorskip(library, reason=f"needs the extra {targets()[target].extra}")
     project, out = home / "project", home / "project" / "out"
     before = set(project.rglob("*"))
     environment = {**os.environ, "HOME": str(home), "USER": USER, "LOGNAME": USER, "HF_TOKEN": TOKEN}
     environment |= {"HF_HUB_OFFLINE": "1", "TRACKIO_DIR": str(out / "trackio"), "HF_HOME": str(home / "hf")}
-    place = PLACES.get(target, f"out/{target}")
+    place = sink(out) if target == "opentelemetry" else PLACES.get(target, f"out/{target}")
     asked = ["convert", "reports/runs/" + example.example_run().id, "--to", f"{target}:{place}", "--dataset", "a/b"]
     code = f"from pytest_vdb.cli import main; raise SystemExit(main({asked!r}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=project, env=environment, capture_output=True, text=True)

@@ -16,7 +16,11 @@ from pytest_vdb.exports.targets import chosen, targets
 
 ROOM = Path(pytest_vdb.__file__).parent / "exports"
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-IMPORTED_AS = {"mlflow-skinny": "mlflow"}
+IMPORTED_AS = {
+    "mlflow-skinny": "mlflow",
+    "opentelemetry-sdk": "opentelemetry.sdk",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter.otlp.proto.http",
+}
 """Packages whose module is called otherwise."""
 
 
@@ -41,6 +45,7 @@ def test_a_name_that_is_none_gets_the_near_ones():
 
 def test_a_library_that_is_missing_is_named_with_the_extra_that_brings_it():
     lacking = dataclasses.replace(targets()["mlflow"], libraries=("json", "no_such_library"))
+    assert dataclasses.replace(lacking, libraries=("no_such_library.of_it",)).missing == ("no_such_library.of_it",)
     with pytest.raises(LibraryMissing, match=r"mlflow needs no_such_library.*\n  pip install 'pytest-vdb\[mlflow\]'"):
         lacking.require()
 
