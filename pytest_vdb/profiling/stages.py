@@ -205,7 +205,7 @@ class Stages:
         if cuda is None:
             return time.perf_counter()
         event = cuda.Event(enable_timing=True)
-        event.record()
+        event.record(cuda.current_stream(self._device))
         return event
 
 
