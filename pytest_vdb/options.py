@@ -75,7 +75,12 @@ FLAGS: tuple[Flag, ...] = (
         "tiny: shrunken, random values (default: hub when --vdb-models is given, else tiny)",
     ),
     Flag("weights-dir", "DIR", "where --vdb-weights=local finds DIR/MODEL (or DIR itself, if it is a pipeline)"),
-    Flag("recipe", "KEY=VALUE", "a setting that changes pixels or speed, e.g. frames=17; repeatable", repeatable=True),
+    Flag(
+        "recipe",
+        "KEY=VALUE",
+        "a setting that changes pixels or speed, e.g. frames=17, or a preset of them, e.g. ml-energy; repeatable",
+        repeatable=True,
+    ),
     Flag("metrics", "NAMES", "metrics to compute: names, globs, default or all, comma-separated", "default"),
     Flag("backbone", "NAME=PATH", "weights of a metric's network from a local file; repeatable", repeatable=True),
     Flag("reference", "NPZ", "what set metrics (FVD, KVD, ...) compare with: the file of `vdb reference build`"),
@@ -394,9 +399,11 @@ def _weights_dir(given: Given, *, needed: bool) -> Path | None:
 
 def _recipe(given: Given) -> Recipe:
     """The recipe; a LoRA that an ini file names beside itself is found from everywhere."""
+    from pytest_vdb import presets
     from pytest_vdb.records import Recipe
 
-    recipe = Recipe.parse([str(value) for value in given.value or ()], where=given.where)
+    settings = presets.expanded(map(str, given.value or ()), where=given.where)
+    recipe = Recipe.parse(settings, where=given.where)
     if recipe.lora is None or given.folder == Path.cwd() or not os.path.exists(given.folder / recipe.lora):  # noqa: PTH110
         return recipe
     return replace(recipe, lora=os.path.relpath(given.folder / recipe.lora))

@@ -21,6 +21,7 @@ from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.models.pipelines import quirks
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.options import FLAGS
+from pytest_vdb.presets import PRESETS
 from pytest_vdb.profiling.probe import Reading
 from pytest_vdb.records import Recipe
 from pytest_vdb.reporters import formats
@@ -114,6 +115,11 @@ def test_the_table_of_options_has_no_flag_that_is_gone():
 def test_every_recipe_setting_is_documented(setting):
     named = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`[^|]*) \|", page("recipes"), re.MULTILINE)))
     assert setting in named, f"docs/recipes.md has no row for {setting}"
+
+
+def test_every_preset_has_its_row_with_settings_and_source():
+    told = {name: (row[1].strip("`").split(), row[2]) for name, row in rows("recipes", 3).items()}
+    assert told == {name: ([*preset.settings], preset.source) for name, preset in PRESETS.items()}
 
 
 def commands() -> list[str]:

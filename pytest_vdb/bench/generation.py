@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_vdb.errors import NotCached
+from pytest_vdb.profiling.costs import EMISSIONS, ENERGY_COST, HARDWARE_COST
 from pytest_vdb.profiling.gpus import throttling_told
 from pytest_vdb.profiling.latency import FIRST_CALL, LOAD_TIME
 from pytest_vdb.records import Clip, Measurement, Prompt, Recipe, Sample, from_plain, to_plain
@@ -61,7 +62,8 @@ def withheld(session: Session, readings: tuple[Measurement, ...]) -> tuple[Measu
 
 def _depends_on_others(measured: Measurement) -> bool:
     """Whether other processes on the device change it."""
-    return measured.unit in {"s", "frames/s", "J", "W"} and measured.value is not None
+    costs = {one.name for one in (HARDWARE_COST, ENERGY_COST, EMISSIONS)}
+    return (measured.unit in {"s", "frames/s", "J", "W"} or measured.name in costs) and measured.value is not None
 
 
 def _cached(session: Session, handle: ModelHandle, key: str) -> CachedClip | None:

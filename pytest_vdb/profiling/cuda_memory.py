@@ -37,7 +37,7 @@ FITS_ON = Reading(
     "GB",
     how="the smallest of cards of 8, 12, 16, 24, 32, 48, 80 and 141 GB that holds `peak_memory_reserved` and "
     "`memory_outside_allocator` together",
-    misses="what an allocator that is short of room would give back: a smaller card may do",
+    misses="what an allocator that is short of room would give back: a smaller card may do; further cards of the call",
 )
 CARDS_MIB = {8: 8188, 12: 12282, 16: 16380, 24: 24564, 32: 32607, 48: 49140, 80: 81559, 141: 143771}
 """What nvidia-smi shows as the total of a card that is sold with so many GB (RTX 4060, 4070, 4080, 4090, 5090, RTX 6000

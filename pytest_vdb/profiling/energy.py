@@ -6,6 +6,7 @@ short window has no figure: repeat the call to fill it, and gate no difference u
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Sequence
@@ -50,17 +51,17 @@ def calls_to_fill(seconds: float) -> int:
     return max(1, math.ceil(SHORTEST_WINDOW_S / seconds)) if seconds > 0 else 1
 
 
-def counted(looks: Sequence[Look], limit_w: float | None) -> tuple[float | None, str | None]:
-    """Joules between the first look and the last by the counter, which may wrap around.
+def counted(looks: Sequence[Look], limit_w: float | None) -> tuple[list[float], str | None]:
+    """Joules from the first look to each by the counter, which may wrap around.
 
     Args:
-        looks: two or more, each with a counter.
+        looks: each with a counter.
         limit_w: what the card may draw; a counter that seems to have run faster was set to zero.
 
     Returns:
-        The joules; or None and the reason.
+        The joules, up to where they can be told; and the reason if that is not the last look.
     """
-    total_mj = 0
+    total_mj, found = 0, [0.0]
     for before, after in itertools.pairwise(looks):
         assert before.counter_mj is not None
         assert after.counter_mj is not None
@@ -69,39 +70,71 @@ def counted(looks: Sequence[Look], limit_w: float | None) -> tuple[float | None,
             most_mj = 1000 * 1.5 * (limit_w or MOST_WATTS) * max(after.at_s - before.at_s, 0.1)
             wrapped = [step + 2**bits for bits in _COUNTER_BITS if 0 <= step + 2**bits <= most_mj]
             if not wrapped:
-                return None, "the counter went backwards: the driver was reloaded meanwhile"
+                return found, "the counter went backwards: the driver was reloaded meanwhile"
             step = wrapped[0]
         total_mj += step
-    return total_mj / 1000, None
+        found.append(total_mj / 1000)
+    return found, None
 
 
-def integrated(looks: Sequence[Look]) -> tuple[float | None, str | None]:
-    """Joules between the first look and the last by the power at each of them, each with a power.
+def integrated(looks: Sequence[Look]) -> tuple[list[float], str | None]:
+    """Joules from the first look to each by the power at each of them, each with a power.
 
     Returns:
-        The joules; or None and the reason.
+        The joules, up to where they can be told; and the reason if that is not the last look.
     """
-    total = 0.0
+    found = [0.0]
     for before, after in itertools.pairwise(looks):
         assert before.power_w is not None
         assert after.power_w is not None
         gap = after.at_s - before.at_s
         if gap > LONGEST_GAP_S:
-            return None, f"nobody looked at the power for {gap:.2g} s"
-        total += gap * (before.power_w + after.power_w) / 2
-    return total, None
+            return found, f"nobody looked at the power for {gap:.2g} s"
+        found.append(found[-1] + gap * (before.power_w + after.power_w) / 2)
+    return found, None
 
 
-def joules(looks: Sequence[Look], limit_w: float | None) -> tuple[float | None, str | None, bool]:
-    """What one card drew between the first look and the last.
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What one card drew.
+
+    Args:
+        at_s: when it was looked at.
+        joules: from the first look to each.
+        by_counter: whether they come from its counter; else from its power.
+    """
+
+    at_s: tuple[float, ...]
+    joules: tuple[float, ...]
+    by_counter: bool
+
+    def between(self, start_s: float, end_s: float) -> float:
+        """Joules from one moment to another; between two looks as if they were drawn evenly."""
+        return self._until(end_s) - self._until(start_s)
+
+    def _until(self, moment_s: float) -> float:
+        at = bisect.bisect_right(self.at_s, moment_s)
+        if at in (0, len(self.at_s)):
+            return self.joules[0 if at == 0 else -1]
+        share = (moment_s - self.at_s[at - 1]) / (self.at_s[at] - self.at_s[at - 1])
+        return self.joules[at - 1] + share * (self.joules[at] - self.joules[at - 1])
+
+
+def drawn(looks: Sequence[Look], limit_w: float | None) -> tuple[Drawn | None, str | None]:
+    """What one card drew from look to look.
 
     Returns:
-        The joules or None, a reason or None, and whether they come from its counter.
+        It, or None and the reason.
     """
     if len(looks) < 2:
-        return None, "there were no two looks at the card", False
-    if all(look.counter_mj is not None for look in looks):
-        return *counted(looks, limit_w), True
-    if all(look.power_w is not None for look in looks):
-        return *integrated(looks), False
-    return None, "the card tells neither its energy nor its power", False
+        return None, "there were no two looks at the card"
+    by_counter = all(look.counter_mj is not None for look in looks)
+    if by_counter:
+        found, reason = counted(looks, limit_w)
+    elif all(look.power_w is not None for look in looks):
+        found, reason = integrated(looks)
+    else:
+        return None, "the card tells neither its energy nor its power"
+    if reason is not None:
+        return None, reason
+    return Drawn(tuple(look.at_s for look in looks), tuple(found), by_counter), None

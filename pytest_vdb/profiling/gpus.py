@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import ClassVar
 
 from pytest_vdb.profiling.devices import cards_in_use
-from pytest_vdb.profiling.energy import Look, joules, why_too_short
+from pytest_vdb.profiling.division import STAGES
+from pytest_vdb.profiling.energy import Drawn, Look, drawn, why_too_short
 from pytest_vdb.profiling.nvml import THROTTLES, CannotTell, Cards, State
 from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.profiling.sampling import Sampler
@@ -28,6 +29,16 @@ ENERGY = Reading(
     how="NVML's counter of each card, added up; where a card does not count (version `1-power`) its power, integrated",
     misses=f"{_ALL_USERS}; a quarter of the time is sampled on A100 and H100: gate no difference under 5%",
 )
+STAGE_ENERGIES = {
+    stage: Reading(
+        f"{stage}_energy",
+        "J",
+        window="the stage, from its first call to the end of its last; shorter than 5 s: None (`window_too_short`)",
+        how="as `energy`, between these moments; told where stages are",
+        misses=f"{_ALL_USERS}; what other stages drew meanwhile is in it",
+    )
+    for stage in STAGES
+}
 POWER = Reading(
     "power",
     "W",
@@ -179,21 +190,28 @@ class Gpus:
                 self._counts = False  # from the first look on, or not at all
         return [Look(self._clock(), power_w=value) for value in cards.power_w()]
 
-    def _drawn(self, window: Window) -> tuple[Measurement, Measurement]:
+    def _drawn(self, window: Window) -> tuple[Measurement, ...]:
+        cards: list[Drawn] = []
         reason = why_too_short(window.seconds)
-        total, by_counter = 0.0, True
         for card in range(len(self._looks[0])) if reason is None else ():
-            limits = [state.limit_w for states in self._states for state in [states[card]] if state.limit_w]
-            drawn, reason, by_counter = joules([looks[card] for looks in self._looks], max(limits, default=None))
-            if drawn is None:
+            limits = [states[card].limit_w or 0.0 for states in self._states]
+            one, reason = drawn([looks[card] for looks in self._looks], max(limits, default=0.0) or None)
+            if one is None:
                 break
-            total += drawn
+            cards.append(one)
+        of_stages = STAGE_ENERGIES if window.division is not None else {}
         if reason is not None or not window.seconds:
-            return ENERGY.of(None, reason=reason), POWER.of(None, reason=reason)
+            return tuple(one.of(None, reason=reason) for one in (ENERGY, POWER, *of_stages.values()))
+        by_counter = all(card.by_counter for card in cards)
         version = "1" if by_counter else "1-power"
-        remark = None if by_counter else "integrated from the power ten times a second: the card does not count"
+        remark = None if by_counter else "integrated from the power ten times a second: a card does not count"
         energy, power = (replace(one, version=version) for one in (ENERGY, POWER))
-        return energy.of(total / window.calls, reason=remark), power.of(total / window.seconds, reason=remark)
+        total = sum(card.joules[-1] for card in cards)
+        return (
+            energy.of(total / window.calls, reason=remark),
+            power.of(total / window.seconds, reason=remark),
+            *(_energy_of_stage(stage, reading, cards, window) for stage, reading in of_stages.items()),
+        )
 
     def _fared(self) -> tuple[Measurement, ...]:
         heat = [_known(state.temperature_c for state in states) for states in self._states]
@@ -231,6 +249,17 @@ class Gpus:
         seen = {name for bits in slowed for one in bits for bit, name in THROTTLES.items() if int(one) & bit}
         remark = f"throttled at {len(slowed)} of {len(looks)} looks: {', '.join(sorted(seen))}" if slowed else None
         return THROTTLED.of(len(slowed) / len(looks), reason=remark)
+
+
+def _energy_of_stage(stage: str, reading: Reading, cards: Sequence[Drawn], window: Window) -> Measurement:
+    """What all cards drew from a stage's beginning to its end, if it was long enough."""
+    span = None if window.division is None else window.division.spans.get(stage)
+    if span is None:
+        return reading.of(None, reason="the pipeline did not do this, or not where it can be seen")
+    start, end = span
+    reason = why_too_short(end - start)
+    joules = sum(card.between(window.began + start, window.began + end) for card in cards)
+    return reading.of(None if reason else joules, reason=reason)
 
 
 def throttling_told(measured: Sequence[Measurement]) -> tuple[str, ...]:

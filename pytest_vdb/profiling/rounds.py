@@ -107,4 +107,5 @@ def _over_calls(found: Sequence[Measurement]) -> Measurement:
     if series and len({len(one) for one in series}) == 1:
         together = tuple(statistics.median(at) for at in zip(*series, strict=True))
     interval = (min(values), max(values)) if len(values) > 1 else None
-    return replace(valued[0], value=value, n=len(values), interval=interval, series=together)
+    remark = next((measured.reason for measured in valued if measured.reason), None)
+    return replace(valued[0], reason=remark, value=value, n=len(values), interval=interval, series=together)

@@ -141,8 +141,13 @@ class Stages:
         if seconds is None or self._failed or self._origin is None:
             return None
         since = functools.partial(_between, began if isinstance(self._origin, float) else self._origin)
-        spans = {stage: [(since(a), since(b)) for a, b in found] for stage, found in self._spans.items()}
-        return divide(Marks(spans, [since(end) for end in self._steps], seconds))
+        try:
+            spans = {stage: [(since(a), since(b)) for a, b in found] for stage, found in self._spans.items()}
+            steps = [since(end) for end in self._steps]
+        except (RuntimeError, ValueError) as error:  # an event of a device that failed meanwhile
+            self._failed = f"the moments cannot be read: {error}"
+            return None
+        return divide(Marks(spans, steps, seconds))
 
     def read(self, window: Window) -> tuple[Measurement, ...]:
         """Seconds per stage; a stage that did not happen, or could not be hooked, is None and says so."""
@@ -205,7 +210,7 @@ class Stages:
         if cuda is None:
             return time.perf_counter()
         event = cuda.Event(enable_timing=True)
-        event.record()
+        event.record(cuda.current_stream(self._device))
         return event
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vdb.profiling.division import DENOISE, TEXT, Division
 from pytest_vdb.profiling.gpus import Gpus, throttling_told
 from pytest_vdb.profiling.nvml import CannotTell
 from pytest_vdb.profiling.probe import Window
@@ -68,7 +69,7 @@ class Player:
             self.library.stand_in_row(card, t, shown, int(1000 * watts(t, card)), int(heat), 1755, percent, slow)
             spent_mj += sum(watts(t + 0.001 * ms, card) for ms in range(20))
 
-    def plays(self, *cards, seconds=SECONDS, calls=1):
+    def plays(self, *cards, seconds=SECONDS, calls=1, division=None):
         probe = Gpus(lambda: [f"GPU-{card}" for card in cards], period_s=None, clock=lambda: self.now)
         self.to(0.0)
         probe.start()
@@ -78,7 +79,7 @@ class Player:
         self.to(seconds)
         probe.stop()
         assert self.library.stand_in_opened() == 0, "NVML was left open"
-        return {measured.name: measured for measured in probe.read(Window(seconds, calls=calls))}
+        return {measured.name: measured for measured in probe.read(Window(seconds, calls=calls, division=division))}
 
     def to(self, t):
         self.now = t
@@ -166,6 +167,16 @@ def test_a_short_window_has_no_energy_but_a_temperature(player):
     assert (found["energy"].value, found["power"].value) == (None, None)
     assert "window_too_short: 4 s" in found["energy"].reason
     assert found["gpu_temperature"].value > 41
+
+
+def test_a_long_stage_has_its_energy_and_a_short_one_has_none(player):
+    player.card()
+    division = Division({}, 0.0, (), {TEXT: (0.2, 1.0), DENOISE: (1.0, 9.0)})
+    found = player.plays(0, division=division)
+    drawn = drawn_joules(0, until=9.0) - drawn_joules(0, until=1.0)
+    assert found["denoising_energy"].value == pytest.approx(drawn, rel=0.02)
+    assert "window_too_short" in found["text_encoding_energy"].reason
+    assert "did not do this" in found["decoding_energy"].reason
 
 
 def test_heat_clock_and_use_are_told_before_during_and_after(player):

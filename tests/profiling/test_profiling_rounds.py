@@ -55,3 +55,8 @@ def test_a_call_without_a_reading_is_no_zero():
     time, peak = over_rounds([(TIME.of(2.0), ALLOCATED.of(None, reason="no CUDA")), (TIME.of(None, reason="lost"),)])
     assert (time.value, time.n) == (2.0, 1)
     assert (peak.value, peak.reason) == (None, "no CUDA")
+
+
+def test_a_remark_on_one_call_stays():
+    (throttled,) = over_rounds([(TIME.of(1.0),), (TIME.of(2.0, reason="throttled: power brake"),), (TIME.of(3.0),)])
+    assert (throttled.value, throttled.reason) == (2.0, "throttled: power brake")

@@ -200,6 +200,7 @@ CALLS = {
     ("ltx-video", 3.0): STEPS,
     ("animatediff", 7.5): STEPS,
     ("svd", None): STEPS,
+    ("modelscope-t2v", None): STEPS,
     ("skyreels-v2-df-1.3b-540p", 6.0): 2 * STEPS,
     ("cosmos3-super-i2v-4step", None): None,
 }
