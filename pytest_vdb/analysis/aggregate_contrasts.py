@@ -11,11 +11,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from pytest_vdb.analysis import aggregates, comparison
 from pytest_vdb.analysis.aggregates import AGGREGATES, DIMENSIONS, Aggregate, score_of
 from pytest_vdb.analysis.bounds import KnownMetrics
+from pytest_vdb.analysis.columns import Columns
 from pytest_vdb.analysis.comparison import Contrast, Pairs, Side
-from pytest_vdb.analysis.readings import Statement, is_of_set
+from pytest_vdb.analysis.readings import is_of_set
 from pytest_vdb.records import Measurement, Record
 from pytest_vdb.results.dimensions import ALIKE
 from pytest_vdb.statistics.means import mean_of
@@ -109,29 +112,23 @@ def _score_of_published(name: str, side: Side) -> float | None:
 
 def _answers_of(pairs: Pairs) -> dict[str, _Answers]:
     """By dimension, those that have a prompt with values on both sides."""
-    found: dict[str, _Answers] = defaultdict(_Answers)
-    for first, second in pairs.pairs:
-        theirs = _values_of_dimensions(second)
-        for name, (mine, version, wiring) in _values_of_dimensions(first).items():
-            if name not in theirs:
-                continue
-            value, its_version, its_wiring = theirs[name]
-            one = found[name]
-            one.by_prompt[first.prompt or ""].append((mine, value))
-            one.versions[0].add(version)
-            one.versions[1].add(its_version)
-            one.wiring |= wiring or its_wiring
-    return dict(found)
-
-
-def _values_of_dimensions(record: Record) -> dict[str, tuple[float, str, bool]]:
-    """Value, version, and whether it is of random networks."""
-    measured = (one for one in record.measurements if one.name in DIMENSIONS)
-    return {
-        one.name: (value, one.version, one.wiring)
-        for one in measured
-        if (value := Statement(record, one).value) is not None
-    }
+    first, second = (Columns([pair[side] for pair in pairs.pairs]) for side in (0, 1))
+    found: dict[str, _Answers] = {}
+    for name in sorted(DIMENSIONS & first.names & second.names):
+        sides = first.of(name), second.of(name)
+        both = np.flatnonzero(sides[0].counts & sides[1].counts)
+        if not both.size:
+            continue
+        one = found[name] = _Answers()
+        mine, theirs = (side.numbers[both].tolist() for side in sides)
+        for at, values in zip(both.tolist(), zip(mine, theirs, strict=True), strict=True):
+            one.by_prompt[pairs.pairs[at][0].prompt or ""].append(values)
+        for side, versions in zip(sides, one.versions, strict=True):
+            for definition, places in side.definitions:
+                if np.isin(places, both).any():
+                    versions.add(definition.version)
+                    one.wiring |= definition.wiring
+    return found
 
 
 def _aggregate_without_value(aggregate: Aggregate, pairs: Pairs, why: str) -> Contrast:

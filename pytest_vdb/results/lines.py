@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from pytest_vdb.errors import DefinitionMissing, NewerSchema, RecordError
 from pytest_vdb.records import (
@@ -250,6 +251,7 @@ _OWN = tuple(sorted({*_Line.__struct_fields__} - {"schema", "setup", "question",
 _PUT = {field.name: Record.__dict__[field.name].__set__ for field in fields(Record)}
 """Fills a field of a record that is being made: its own constructor, which is frozen, takes four times as long."""
 
+_PUT_CLIP = tuple(ClipFiles.__dict__[name].__set__ for name in _Files.__struct_fields__)
 _PUT_OWN = tuple((name, _PUT[name]) for name in _OWN)
 
 T = TypeVar("T")
@@ -396,16 +398,17 @@ def _measurement_of(definition: Definition, value: float | str | _Special) -> Me
 
 
 def _clip_of(own: _Files) -> ClipFiles:
-    poster = own.poster
-    if poster is not None and poster.startswith(".") and own.preview is not None:
-        poster = own.preview.rpartition(".")[0] + poster
-    return ClipFiles(
-        digest=own.digest,
-        frames=own.frames,
-        height=own.height,
-        width=own.width,
-        fps=own.fps,
-        lossless=own.lossless,
-        preview=own.preview,
-        poster=poster,
-    )
+    digest, frames, height, width, fps, lossless, preview, poster = astuple(own)
+    if poster is not None and preview is not None and poster.startswith("."):
+        poster = preview.rpartition(".")[0] + poster
+    clip = ClipFiles.__new__(ClipFiles)
+    put_digest, put_frames, put_height, put_width, put_fps, put_lossless, put_preview, put_poster = _PUT_CLIP
+    put_digest(clip, digest)
+    put_frames(clip, frames)
+    put_height(clip, height)
+    put_width(clip, width)
+    put_fps(clip, fps)
+    put_lossless(clip, lossless)
+    put_preview(clip, preview)
+    put_poster(clip, poster)
+    return clip

@@ -116,6 +116,15 @@ def sign_flip_intervals(
     return ends
 
 
+def sign_flips(
+    differences: NDArray[np.float64], *, confidence: float = 0.95, draws: int = SAMPLED_SIGNS
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`sign_flip_p_values` and `sign_flip_intervals` at once: `(k,)` and `(k, 2)`."""
+    return sign_flip_p_values(differences, draws=draws), sign_flip_intervals(
+        differences, confidence=confidence, draws=draws
+    )
+
+
 def least_pairs(significance: float, *, alternative: Alternative = "two-sided") -> int:
     """How many prompts must differ before the test can say anything at all: below it no change is large enough.
 

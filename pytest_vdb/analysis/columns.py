@@ -1,0 +1,174 @@
+"""What records say of each metric, as arrays: of a thousand records at once, where `readings` asks one.
+
+What counts is decided here as there: the test passed, and what it cost was measured of this very call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_vdb.analysis.readings import Statement
+from pytest_vdb.records import Definition, Measured, Metrics, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What some records say of one metric."""
+
+    metric: str
+    columns: Columns
+    numbers: NDArray[np.float64]
+    """`(n,)`: the value of each record; nan where none counts."""
+    tried: NDArray[np.bool_]
+    """`(n,)`: whether the record has a measurement of it at all."""
+    definitions: tuple[tuple[Definition, NDArray[np.intp]], ...]
+    """What it is, and in which records: one of each definition that there is, by the place of the first record."""
+
+    @property
+    def counts(self) -> NDArray[np.bool_]:
+        """`(n,)`: whether a value counts."""
+        return ~np.isnan(self.numbers)
+
+    def statements(self, of: NDArray[np.bool_] | None = None) -> Iterator[Statement]:
+        """Of the records that a mask `(n,)` names, or of all, one by one."""
+        records = self.columns.records
+        places = range(len(records)) if of is None else np.flatnonzero(of).tolist()
+        return (Statement.of(records[at], self.metric) for at in places)
+
+    @property
+    def values(self) -> list[float]:
+        """Those that count."""
+        found: list[float] = self.numbers[self.counts].tolist()
+        return found
+
+    def kinds_that_count(self) -> list[tuple[Definition, Record]]:
+        """Of every definition with every kind of weights and publisher the first record whose value counts."""
+        counts, setups = self.counts, self.columns.setups
+        firsts = {}
+        for definition, places in self.definitions:
+            counting = places[counts[places]]
+            for at in np.unique(setups[counting], return_index=True)[1].tolist():
+                firsts[int(counting[at])] = definition
+        return [(firsts[at], self.columns.records[at]) for at in sorted(firsts)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Records that measured the same."""
+
+    metrics: Metrics
+    places: NDArray[np.intp]
+    """Ascending."""
+    table: NDArray[np.float64]
+    """`(records, metrics)`; nan where there is no value."""
+
+
+class Columns:
+    """Some records, metric by metric.
+
+    Args:
+        records: in the order of the arrays.
+    """
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records = records
+        measured = [Measured.of(record.measurements) for record in records]
+        places: dict[Metrics, list[int]] = {}
+        for at, one in enumerate(measured):
+            places.setdefault(one.metrics, []).append(at)
+        self._blocks = [_block_of(metrics, own, measured) for metrics, own in places.items()]
+
+    @cached_property
+    def passed(self) -> NDArray[np.bool_]:
+        """`(n,)`: whose test passed."""
+        return np.array([record.status == "passed" for record in self.records], dtype=np.bool_)
+
+    @cached_property
+    def fresh(self) -> NDArray[np.bool_]:
+        """`(n,)`: whose clip was made while it was watched."""
+        return np.array([record.reused_from is None for record in self.records], dtype=np.bool_)
+
+    @cached_property
+    def setups(self) -> NDArray[np.intp]:
+        """`(n,)`: the same number for the same kind of weights and the same publisher."""
+        numbers: dict[object, int] = {}
+        return np.array([numbers.setdefault((r.weights, r.published), len(numbers)) for r in self.records], np.intp)
+
+    @property
+    def names(self) -> set[str]:
+        """Everything that was measured, or tried."""
+        return {definition.name for block in self._blocks for definition in block.metrics.definitions}
+
+    def of(self, metric: str) -> Said:
+        """What they say of one metric."""
+        numbers = np.full(len(self.records), np.nan)
+        tried = np.zeros(len(self.records), dtype=np.bool_)
+        definitions = []
+        for block in self._blocks:
+            at = block.metrics.places.get(metric)
+            if at is None:
+                continue
+            definition = block.metrics.definitions[at]
+            counting = self.passed[block.places]
+            if definition.kind == "performance":
+                counting = counting & self.fresh[block.places]
+            numbers[block.places] = np.where(counting, block.table[:, at], np.nan)
+            tried[block.places] = True
+            definitions.append((definition, block.places))
+        return Said(metric, self, numbers, tried, tuple(definitions))
+
+    def is_read_once(self, said: Said) -> bool:
+        """Whether it is about the model, as `readings.is_read_once` has it."""
+        asked = self.passed & self.fresh
+        return bool((asked & ~said.tried).any()) and any(
+            definition.kind == "performance" and bool(asked[places].any()) for definition, places in said.definitions
+        )
+
+    def seen(self) -> Iterator[tuple[Definition, tuple[int, int], bool]]:
+        """Of each metric of each block: its first record's place and its own there, and whether a value was seen.
+
+        Where one was, the place is that of the first value.
+        """
+        for block in self._blocks:
+            for at, definition in enumerate(block.metrics.definitions):
+                valued = np.flatnonzero(~np.isnan(block.table[:, at]))
+                yield definition, (int(block.places[0]), at), False
+                if valued.size:
+                    yield definition, (int(block.places[valued[0]]), at), True
+
+
+def _block_of(metrics: Metrics, places: Sequence[int], measured: Sequence[Measured]) -> _Block:
+    width = len(metrics.definitions)
+    joined = b"".join([measured[at].numbers.tobytes() for at in places])
+    table = np.frombuffer(joined, dtype=np.float64).reshape(len(places), width)
+    return _Block(metrics, np.array(places, dtype=np.intp), table)
+
+
+def definitions_in(records: Iterable[Record]) -> Iterator[Definition]:
+    """What they measured, or tried to, each once for all records that measured the same, in the records' order."""
+    every = dict.fromkeys(Measured.of(record.measurements).metrics for record in records)
+    return (definition for metrics in every for definition in metrics.definitions)
+
+
+def described(first: Columns, second: Columns) -> list[Definition]:
+    """What each metric is that either side measured of its pairs: quality before costs, as the tests measure.
+
+    A measurement that has a value knows it best. The records of both sides are pairs, one by one.
+    """
+    every = [
+        (definition.kind != "quality", pair, side, at, valued, definition)
+        for side, columns in enumerate((first, second))
+        for definition, (pair, at), valued in columns.seen()
+    ]
+    every.sort(key=lambda one: one[:4])
+    best: dict[str, tuple[bool, Definition]] = {}
+    for *_, valued, definition in every:
+        known = best.get(definition.name)
+        if known is None or (valued and not known[0]):
+            best[definition.name] = valued, definition
+    return [definition for _, definition in best.values()]
