@@ -16,7 +16,7 @@ import numpy as np
 from pytest_vdb.analysis import aggregates, comparison
 from pytest_vdb.analysis.aggregates import AGGREGATES, DIMENSIONS, Aggregate, score_of
 from pytest_vdb.analysis.bounds import KnownMetrics
-from pytest_vdb.analysis.columns import Columns
+from pytest_vdb.analysis.columns import Said
 from pytest_vdb.analysis.comparison import Contrast, Pairs, Side
 from pytest_vdb.analysis.readings import is_of_set
 from pytest_vdb.records import Measurement, Record
@@ -52,16 +52,19 @@ def contrast_aggregates(
         twice: whether both sides are the same thing.
         obstacle: why nothing of these pairs can be compared.
     """
-    answers = _answers_of(pairs)
-    usual = aggregates.usual(answers)
+    first, second = pairs.sides
+    told = {name: (first.of(name), second.of(name)) for name in sorted(DIMENSIONS & first.names & second.names)}
+    told = {name: (a, b) for name, (a, b) in told.items() if (a.counts & b.counts).any()}
+    usual = aggregates.usual(told)
     contrasts: list[Contrast] = []
     for aggregate in AGGREGATES:
-        missing = [name for name in aggregate.dimensions if name not in answers]
+        missing = [name for name in aggregate.dimensions if name not in told]
         if missing and named(aggregate.name):
             contrasts.append(
                 _aggregate_without_value(aggregate, pairs, f"in A or B {aggregates.lacking(aggregate, missing)}")
             )
         elif not missing and (aggregate in usual or named(aggregate.name)):
+            answers = {name: _answers_of(pairs, *told[name]) for name in aggregate.dimensions}
             shares = _pairs_of_shares(aggregate, pairs, answers)
             contrasts += comparison.contrast(shares, known, same_run=same_run, twice=twice, obstacle=obstacle)
     return contrasts
@@ -110,25 +113,19 @@ def _score_of_published(name: str, side: Side) -> float | None:
     return next((score_of(one, means).value for one in AGGREGATES if one.name == name), None)
 
 
-def _answers_of(pairs: Pairs) -> dict[str, _Answers]:
-    """By dimension, those that have a prompt with values on both sides."""
-    first, second = (Columns([pair[side] for pair in pairs.pairs]) for side in (0, 1))
-    found: dict[str, _Answers] = {}
-    for name in sorted(DIMENSIONS & first.names & second.names):
-        sides = first.of(name), second.of(name)
-        both = np.flatnonzero(sides[0].counts & sides[1].counts)
-        if not both.size:
-            continue
-        one = found[name] = _Answers()
-        mine, theirs = (side.numbers[both].tolist() for side in sides)
-        for at, values in zip(both.tolist(), zip(mine, theirs, strict=True), strict=True):
-            one.by_prompt[pairs.pairs[at][0].prompt or ""].append(values)
-        for side, versions in zip(sides, one.versions, strict=True):
-            for definition, places in side.definitions:
-                if np.isin(places, both).any():
-                    versions.add(definition.version)
-                    one.wiring |= definition.wiring
-    return found
+def _answers_of(pairs: Pairs, first: Said, second: Said) -> _Answers:
+    """Of the prompts that have values of it on both sides."""
+    one = _Answers()
+    both = np.flatnonzero(first.counts & second.counts)
+    mine, theirs = (side.numbers[both].tolist() for side in (first, second))
+    for at, a, b in zip(both.tolist(), mine, theirs, strict=True):
+        one.by_prompt[pairs.pairs[at][0].prompt or ""].append((a, b))
+    for side, versions in zip((first, second), one.versions, strict=True):
+        for definition, places in side.definitions:
+            if np.isin(places, both).any():
+                versions.add(definition.version)
+                one.wiring |= definition.wiring
+    return one
 
 
 def _aggregate_without_value(aggregate: Aggregate, pairs: Pairs, why: str) -> Contrast:
@@ -142,10 +139,9 @@ def _aggregate_without_value(aggregate: Aggregate, pairs: Pairs, why: str) -> Co
 
 def _pairs_of_shares(aggregate: Aggregate, pairs: Pairs, answers: Mapping[str, _Answers]) -> Pairs:
     """One pair per prompt that a dimension asks about, with its share in A's and in B's aggregate."""
-    own = {name: answers[name] for name in aggregate.dimensions}
-    shares = _shares(aggregate, own, side=0), _shares(aggregate, own, side=1)
-    versions = ["+".join(sorted(set().union(*(one.versions[side] for one in own.values())))) for side in (0, 1)]
-    wiring = any(one.wiring for one in own.values())
+    shares = _shares(aggregate, answers, side=0), _shares(aggregate, answers, side=1)
+    versions = ["+".join(sorted(set().union(*(one.versions[side] for one in answers.values())))) for side in (0, 1)]
+    wiring = any(one.wiring for one in answers.values())
     asked: dict[str, tuple[Record, Record]] = {}
     for a, b in pairs.pairs:
         if (prompt := a.prompt or "") in shares[0]:

@@ -100,9 +100,14 @@ class Columns:
         return np.array([numbers.setdefault((r.weights, r.published), len(numbers)) for r in self.records], np.intp)
 
     @property
+    def definitions(self) -> list[Definition]:
+        """Of everything that was measured, or tried; some more than once."""
+        return [definition for block in self._blocks for definition in block.metrics.definitions]
+
+    @property
     def names(self) -> set[str]:
-        """Everything that was measured, or tried."""
-        return {definition.name for block in self._blocks for definition in block.metrics.definitions}
+        """Of everything that was measured, or tried."""
+        return {definition.name for definition in self.definitions}
 
     def of(self, metric: str) -> Said:
         """What they say of one metric."""
@@ -151,7 +156,8 @@ def _block_of(metrics: Metrics, places: Sequence[int], measured: Sequence[Measur
 
 def definitions_in(records: Iterable[Record]) -> Iterator[Definition]:
     """What they measured, or tried to, each once for all records that measured the same, in the records' order."""
-    every = dict.fromkeys(Measured.of(record.measurements).metrics for record in records)
+    measurements = (record.measurements for record in records)
+    every = dict.fromkeys(m.metrics if isinstance(m, Measured) else Measured.of(m).metrics for m in measurements)
     return (definition for metrics in every for definition in metrics.definitions)
 
 

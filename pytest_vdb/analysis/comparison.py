@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -80,7 +82,7 @@ class Side:
         return next((record.published for record in self.records if record.published is not None), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pairs:
     """The samples that both sides made in one benchmark."""
 
@@ -90,6 +92,18 @@ class Pairs:
     """Why samples have no partner, with how many each."""
     tried: tuple[tuple[Record, ...], tuple[Record, ...]] = ((), ())
     """Every sample of A and of B, with a partner or without."""
+
+    @cached_property
+    def sides(self) -> tuple[Columns, Columns]:
+        """What A and what B measured of these pairs, metric by metric."""
+        return Columns([first for first, _ in self.pairs]), Columns([second for _, second in self.pairs])
+
+    @cached_property
+    def tried_sides(self) -> tuple[Columns, Columns]:
+        """The same of every sample that was tried."""
+        if all(len(tried) == len(self.pairs) for tried in self.tried):
+            return self.sides  # each has a partner, and stands where it does
+        return Columns(self.tried[0]), Columns(self.tried[1])
 
     @property
     def prompts(self) -> int:
@@ -296,20 +310,20 @@ _Key = tuple[str, int, tuple[tuple[str, str], ...]]
 def _by_benchmark(records: Iterable[Record]) -> dict[str, dict[_Key, list[Record]]]:
     """By prompt, sample and parameters; not what was measured of whole sets: that answers no prompt."""
     found: dict[str, dict[_Key, list[Record]]] = defaultdict(lambda: defaultdict(list))
-    for record in sorted(records, key=lambda record: record.nodeid):
+    for record in sorted(records, key=attrgetter("nodeid")):
         if not is_of_set(record):
-            parameters = tuple(sorted(record.parameters.items()))
+            parameters = tuple(sorted(record.parameters.items())) if record.parameters else ()
             found[record.benchmark][record.prompt or "", record.sample_index, parameters].append(record)
     return {name: found[name] for name in sorted(found)}
 
 
 def _paired_up(benchmark: str, mine: Mapping[_Key, Sequence[Record]], theirs: Mapping[_Key, Sequence[Record]]) -> Pairs:
     pairs: list[tuple[Record, Record]] = []
-    why: Counter[str] = Counter()
+    why: Counter[str] = Counter({"only in A": 0, "only in B": 0})  # told first
     for key in sorted({*mine, *theirs}):
         first, second = mine.get(key, ()), theirs.get(key, ())
-        why["only in A"] += max(0, len(first) - len(second))
-        why["only in B"] += max(0, len(second) - len(first))
+        if len(first) != len(second):
+            why["only in A" if len(first) > len(second) else "only in B"] += abs(len(first) - len(second))
         for pair in zip(first, second, strict=False):
             reason = _why_no_pair(*pair)
             if reason is None:
@@ -346,8 +360,7 @@ class _PairedTable:
     """What both sides of each pair measured, metric by metric."""
 
     def __init__(self, pairs: Pairs) -> None:
-        self.sides = Columns([first for first, _ in pairs.pairs]), Columns([second for _, second in pairs.pairs])
-        self._tried = Columns(pairs.tried[0]), Columns(pairs.tried[1])
+        self.sides, self._tried = pairs.sides, pairs.tried_sides
         prompts = [first.prompt for first, _ in pairs.pairs]
         self._are_prompts_alone = len(set(prompts)) == len(prompts)
         self._is_published = any(record.published is not None for pair in pairs.pairs for record in pair)

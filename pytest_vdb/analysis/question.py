@@ -103,7 +103,7 @@ def answer(question: Question, first: Side, second: Side) -> Comparison:
 
 
 def _costs_only(pairs: Pairs) -> bool:
-    return all(one.kind != "quality" for one in definitions_in(record for pair in pairs.pairs for record in pair))
+    return all(definition.kind != "quality" for side in pairs.sides for definition in side.definitions)
 
 
 def _with_pairs(benchmarks: Sequence[Pairs], first: Side, second: Side) -> list[Pairs]:
@@ -205,8 +205,7 @@ def _check_all_found(
         UnknownName: no metric of that name.
         RecordError: nothing was measured at all.
     """
-    paired = (record for pairs in benchmarks for pair in pairs.pairs for record in pair)
-    measured = {one.name for one in definitions_in(paired)}
+    measured = {name for pairs in benchmarks for side in pairs.sides for name in side.names}
     of_sets = (name for pairs in benchmarks for name in _names_of_sets(question, pairs.benchmark, sides))
     names = sorted(measured.union(of_sets))
     for term in question.terms:
