@@ -620,7 +620,7 @@ def to_json(record: object) -> str:
     A file name that is not UTF-8 is spelled out, `\\udce9` for a byte: JSON has no other word for it.
     """
     try:
-        return msgspec.json.encode(record, enc_hook=_in_full).decode()
+        return msgspec.json.encode(record, enc_hook=_as_builtins).decode()
     except UnicodeEncodeError:
         return msgspec.json.encode(_spelled_out(to_plain(record))).decode()
 
@@ -690,10 +690,10 @@ def _status_of_another_version(line: str | bytes) -> str | None:
 
 def to_plain(record: object) -> Any:
     """As dicts, lists, strings and numbers: a part of a larger JSON document."""
-    return msgspec.to_builtins(record, enc_hook=_in_full)
+    return msgspec.to_builtins(record, enc_hook=_as_builtins)
 
 
-def _in_full(value: object) -> object:
+def _as_builtins(value: object) -> object:
     """What msgspec does not know, as what it knows."""
     if isinstance(value, Measured):
         return list(value)

@@ -108,7 +108,7 @@ class _Files(Struct, frozen=True, array_like=True):
     poster: str | None = None
 
 
-class _Define(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class _DefinitionLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A line that defines one thing."""
 
     schema: int
@@ -118,7 +118,7 @@ class _Define(Struct, frozen=True, omit_defaults=True, kw_only=True):
     metrics: tuple[_Metric, ...] | None = None
 
 
-class _Line(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class _RecordLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A line that is a record."""
 
     schema: int
@@ -207,7 +207,7 @@ class Teller:
         question = _Question(**{name: getattr(record, name) for name in _Question.__struct_fields__})
         metrics = tuple(_Metric(**one._asdict()) for one in measured.metrics.definitions)
         new: dict[bytes, tuple[str, bytes]] = {}
-        line = _Line(
+        line = _RecordLine(
             schema=SCHEMA_VERSION,
             setup=self._name_of(new, setup=setup),
             question=self._name_of(new, question=question),
@@ -225,8 +225,8 @@ class Teller:
             return known
         names = {*self._names.values(), *(name for name, _ in new.values())}
         every = hashlib.sha256(plain).hexdigest()
-        name = next(every[:length] for length in range(_NAME, len(every)) if every[:length] not in names)
-        new[plain] = name, msgspec.json.encode(_Define(schema=SCHEMA_VERSION, define=name, **content))
+        name = next((every[:length] for length in range(_NAME, len(every)) if every[:length] not in names), every)
+        new[plain] = name, msgspec.json.encode(_DefinitionLine(schema=SCHEMA_VERSION, define=name, **content))
         return name
 
 
@@ -246,7 +246,7 @@ def _as_files(clip: ClipFiles) -> _Files:
 
 # Reading ------------------------------------------------------------------------------------------------------------
 
-_OWN = tuple(sorted({*_Line.__struct_fields__} - {"schema", "setup", "question", "metrics", "values", "clip"}))
+_OWN = tuple(sorted({*_RecordLine.__struct_fields__} - {"schema", "setup", "question", "metrics", "values", "clip"}))
 """Fields of a record that are written as they stand."""
 _PUT = {field.name: Record.__dict__[field.name].__set__ for field in fields(Record)}
 """Fills a field of a record that is being made: its own constructor, which is frozen, takes four times as long."""
@@ -273,8 +273,8 @@ class Listener:
         """Setups of models that are not asked for, and their models."""
         self._questions: dict[str, _Filled] = {}
         self._metrics: dict[str, Metrics] = {}
-        self._line = msgspec.json.Decoder(_Line)
-        self._define = msgspec.json.Decoder(_Define)
+        self._line = msgspec.json.Decoder(_RecordLine)
+        self._define = msgspec.json.Decoder(_DefinitionLine)
         self._head = msgspec.json.Decoder(_Head)
         self._glimpsed = msgspec.json.Decoder(_Glimpsed)
         self._glimpse = msgspec.json.Decoder(Glimpse)
@@ -305,14 +305,14 @@ class Listener:
         with contextlib.suppress(ValueError, RecursionError):  # then it is told as a record that it is not
             head = self._head.decode(line)
         if head is None or head.schema <= SCHEMA_IN_FULL:
-            return self._in_full(line)
+            return self._complete(line)
         NewerSchema.refuse(head.schema, SCHEMA_VERSION, where=None)
         if head.define is None:
             return self._told_of(line)
         self._learn(line)
         return None
 
-    def _in_full(self, line: bytes) -> Record | Glimpse:
+    def _complete(self, line: bytes) -> Record | Glimpse:
         if self._models is not None:
             with contextlib.suppress(ValueError, RecursionError):
                 other = self._glimpse.decode(line)
@@ -347,14 +347,14 @@ class Listener:
         if not own.status:
             raise RecordError("not a Record: its status is empty")
         record = Record.__new__(Record)
-        for put, value in _definition(self._setups, own.setup, "setup"):
+        for put, value in _called(self._setups, own.setup, "setup"):
             put(record, value)
-        for put, value in _definition(self._questions, own.question, "question"):
+        for put, value in _called(self._questions, own.question, "question"):
             put(record, value)
         for name, put in _PUT_OWN:
             put(record, getattr(own, name))
-        metrics: Metrics = _definition(self._metrics, own.metrics, "metrics")
-        _PUT["measurements"](record, _measured(metrics, own.values))
+        metrics: Metrics = _called(self._metrics, own.metrics, "metrics")
+        _PUT["measurements"](record, _values_of_line(metrics, own.values))
         _PUT["clip"](record, None if own.clip is None else _clip_of(own.clip))
         _PUT["schema"](record, SCHEMA_IN_FULL)
         return record
@@ -364,7 +364,7 @@ def _filled_by(definition: _Setup | _Question) -> _Filled:
     return tuple((_PUT[name], getattr(definition, name)) for name in definition.__struct_fields__)
 
 
-def _definition(known: Mapping[str, T], name: str, what: str) -> T:
+def _called(known: Mapping[str, T], name: str, what: str) -> T:
     try:
         return known[name]
     except KeyError:
@@ -374,7 +374,7 @@ def _definition(known: Mapping[str, T], name: str, what: str) -> T:
         ) from None
 
 
-def _measured(metrics: Metrics, values: Sequence[float | str | _Special]) -> Measured:
+def _values_of_line(metrics: Metrics, values: Sequence[float | str | _Special]) -> Measured:
     """Raises RecordError where there are more or fewer values than metrics."""
     if len(values) != len(metrics.definitions):
         raise RecordError(f"not a Record: {len(values)} values of {len(metrics.definitions)} metrics")
@@ -382,7 +382,7 @@ def _measured(metrics: Metrics, values: Sequence[float | str | _Special]) -> Mea
         return Measured(metrics, array("d", cast("Sequence[float]", values)), NOTHING_SPECIAL)
     except TypeError:  # not every one is a number
         special = {
-            at: _measurement_of(metrics.definitions[at], value)
+            at: _special_measurement(metrics.definitions[at], value)
             for at, value in enumerate(values)
             if not isinstance(value, float)
         }
@@ -390,7 +390,7 @@ def _measured(metrics: Metrics, values: Sequence[float | str | _Special]) -> Mea
         return Measured(metrics, array("d", [nan if one is None else cast(float, one) for one in numbers]), special)
 
 
-def _measurement_of(definition: Definition, value: float | str | _Special) -> Measurement:
+def _special_measurement(definition: Definition, value: float | str | _Special) -> Measurement:
     own = value if isinstance(value, _Special) else _Special(reason=str(value))
     return replace(
         definition.valued(0.0), value=own.value, reason=own.reason, n=own.n, interval=own.interval, series=own.series
