@@ -321,16 +321,17 @@ class Definition(NamedTuple):
         return cls(measured.name, measured.unit, measured.better, measured.kind, measured.version, measured.wiring)
 
     def valued(self, value: float) -> Measurement:
-        """A measurement with nothing but a value."""
-        return Measurement(
-            name=self.name,
-            value=value,
-            unit=self.unit,
-            better=self.better,
-            kind=self.kind,
-            version=self.version,
-            wiring=self.wiring,
-        )
+        """A measurement with nothing but a value, which is finite: nothing is checked."""
+        name, unit, better, kind, version, wiring = self
+        said = name, value, unit, better, kind, None, 1, None, version, wiring, None
+        one = Measurement.__new__(Measurement)
+        for put, part in zip(_PUT_MEASUREMENT, said, strict=True):
+            put(one, part)
+        return one
+
+
+_PUT_MEASUREMENT = tuple(vars(Measurement)[part.name].__set__ for part in dataclasses.fields(Measurement))
+"""Fills a field of one that is being made: its own constructor, which is frozen, takes four times as long."""
 
 
 class Metrics:

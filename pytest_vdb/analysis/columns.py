@@ -5,7 +5,7 @@ What counts is decided here as there: the test passed, and what it cost was meas
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,11 +34,27 @@ class Said:
         """`(n,)`: whether a value counts."""
         return ~np.isnan(self.numbers)
 
-    def statements(self, of: NDArray[np.bool_] | None = None) -> Iterator[Statement]:
-        """Of the records that a mask `(n,)` names, or of all, one by one."""
-        records = self.columns.records
-        places = range(len(records)) if of is None else np.flatnonzero(of).tolist()
-        return (Statement.of(records[at], self.metric) for at in places)
+    def statements(
+        self, of: NDArray[np.bool_] | None = None, order: NDArray[np.intp] | None = None
+    ) -> Iterator[Statement]:
+        """One by one.
+
+        Args:
+            of: `(n,)`, of which records; None: of all.
+            order: `(n,)`, their places; None: as they stand.
+        """
+        places = np.arange(len(self.numbers)) if order is None else order
+        chosen = places if of is None else places[of[places]]
+        records, tried = self.columns.records, self.tried
+        return (
+            Statement.of(records[at], self.metric) if tried[at] else Statement(records[at], None)
+            for at in chosen.tolist()
+        )
+
+    @property
+    def special(self) -> NDArray[np.bool_]:
+        """`(n,)`: whose measurement may have more to say than its value."""
+        return self.columns.special
 
     @property
     def values(self) -> list[float]:
@@ -82,6 +98,8 @@ class Columns:
         for at, one in enumerate(measured):
             places.setdefault(one.metrics, []).append(at)
         self._blocks = [_block_of(metrics, own, measured) for metrics, own in places.items()]
+        self.special: NDArray[np.bool_] = np.array([bool(one.special) for one in measured], dtype=np.bool_)
+        """`(n,)`: whether some measurement has more to say than its value."""
 
     @cached_property
     def passed(self) -> NDArray[np.bool_]:
@@ -109,8 +127,17 @@ class Columns:
         """Of everything that was measured, or tried."""
         return {definition.name for definition in self.definitions}
 
-    def of(self, metric: str) -> Said:
-        """What they say of one metric."""
+    @cached_property
+    def _published(self) -> NDArray[np.bool_]:
+        return np.array([record.published is not None for record in self.records], dtype=np.bool_)
+
+    def of(self, metric: str, *, but: Callable[[Definition], bool] | None = None) -> Said:
+        """What they say of one metric.
+
+        Args:
+            metric: its name.
+            but: definitions of which values do not count, unless others published them: only that they are missing.
+        """
         numbers = np.full(len(self.records), np.nan)
         tried = np.zeros(len(self.records), dtype=np.bool_)
         definitions = []
@@ -118,13 +145,16 @@ class Columns:
             at = block.metrics.places.get(metric)
             if at is None:
                 continue
-            definition = block.metrics.definitions[at]
-            counting = self.passed[block.places]
+            definition, places, values = block.metrics.definitions[at], block.places, block.table[:, at]
+            if but is not None and but(definition):
+                kept = np.isnan(values) | self._published[places]
+                places, values = places[kept], values[kept]
+            counting = self.passed[places]
             if definition.kind == "performance":
-                counting = counting & self.fresh[block.places]
-            numbers[block.places] = np.where(counting, block.table[:, at], np.nan)
-            tried[block.places] = True
-            definitions.append((definition, block.places))
+                counting = counting & self.fresh[places]
+            numbers[places] = np.where(counting, values, np.nan)
+            tried[places] = True
+            definitions.append((definition, places))
         return Said(metric, self, numbers, tried, tuple(definitions))
 
     def is_read_once(self, said: Said) -> bool:

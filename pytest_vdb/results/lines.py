@@ -248,10 +248,10 @@ def _as_files(clip: ClipFiles) -> _Files:
 
 _OWN = tuple(sorted({*_RecordLine.__struct_fields__} - {"schema", "setup", "question", "metrics", "values", "clip"}))
 """Fields of a record that are written as they stand."""
-_PUT = {field.name: Record.__dict__[field.name].__set__ for field in fields(Record)}
+_PUT = {field.name: vars(Record)[field.name].__set__ for field in fields(Record)}
 """Fills a field of a record that is being made: its own constructor, which is frozen, takes four times as long."""
 
-_PUT_CLIP = tuple(ClipFiles.__dict__[name].__set__ for name in _Files.__struct_fields__)
+_PUT_CLIP = tuple(vars(ClipFiles)[name].__set__ for name in _Files.__struct_fields__)
 _PUT_OWN = tuple((name, _PUT[name]) for name in _OWN)
 
 T = TypeVar("T")
@@ -347,13 +347,13 @@ class Listener:
         if not own.status:
             raise RecordError("not a Record: its status is empty")
         record = Record.__new__(Record)
-        for put, value in _called(self._setups, own.setup, "setup"):
+        for put, value in _defined_as(self._setups, own.setup, "setup"):
             put(record, value)
-        for put, value in _called(self._questions, own.question, "question"):
+        for put, value in _defined_as(self._questions, own.question, "question"):
             put(record, value)
         for name, put in _PUT_OWN:
             put(record, getattr(own, name))
-        metrics: Metrics = _called(self._metrics, own.metrics, "metrics")
+        metrics: Metrics = _defined_as(self._metrics, own.metrics, "metrics")
         _PUT["measurements"](record, _values_of_line(metrics, own.values))
         _PUT["clip"](record, None if own.clip is None else _clip_of(own.clip))
         _PUT["schema"](record, SCHEMA_IN_FULL)
@@ -364,7 +364,7 @@ def _filled_by(definition: _Setup | _Question) -> _Filled:
     return tuple((_PUT[name], getattr(definition, name)) for name in definition.__struct_fields__)
 
 
-def _called(known: Mapping[str, T], name: str, what: str) -> T:
+def _defined_as(known: Mapping[str, T], name: str, what: str) -> T:
     try:
         return known[name]
     except KeyError:
