@@ -36,7 +36,7 @@ def latest(records: Iterable[Record]) -> list[Record]:
 
 def maker_of(record: Record) -> Maker:
     """Who made it, who published it, and the benchmark's parameters: every record knows these."""
-    return record.model, record.published, _parameters_of(record)
+    return record.model, record.published, _sorted_parameters(record)
 
 
 def setup_of(record: Record) -> Setup:
@@ -57,10 +57,10 @@ def agree(one: Sequence[object], other: Sequence[object]) -> bool:
 def place_of(record: Record) -> tuple[object, ...]:
     """Where it stands among all records, whatever order they came in."""
     seed = -1 if record.seed is None else record.seed
-    return record.benchmark, record.nodeid, _parameters_of(record), record.model, record.run, record.prompt or "", seed
+    return record.benchmark, record.nodeid, _sorted_parameters(record), record.model, record.run, record.prompt or "", seed
 
 
-def _parameters_of(record: Record) -> tuple[tuple[str, str], ...]:
+def _sorted_parameters(record: Record) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(record.parameters.items())) if record.parameters else ()
 
 
