@@ -697,7 +697,7 @@ def to_plain(record: object) -> Any:
 def _as_builtins(value: object) -> object:
     """What msgspec does not know, as what it knows."""
     if isinstance(value, Measured):
-        return list(value)
+        return tuple(value)
     raise NotImplementedError(f"no word for {type(value)}")
 
 

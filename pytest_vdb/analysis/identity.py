@@ -57,7 +57,15 @@ def agree(one: Sequence[object], other: Sequence[object]) -> bool:
 def place_of(record: Record) -> tuple[object, ...]:
     """Where it stands among all records, whatever order they came in."""
     seed = -1 if record.seed is None else record.seed
-    return record.benchmark, record.nodeid, _sorted_parameters(record), record.model, record.run, record.prompt or "", seed
+    return (
+        record.benchmark,
+        record.nodeid,
+        _sorted_parameters(record),
+        record.model,
+        record.run,
+        record.prompt or "",
+        seed,
+    )
 
 
 def _sorted_parameters(record: Record) -> tuple[tuple[str, str], ...]:
