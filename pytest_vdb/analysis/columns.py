@@ -5,7 +5,7 @@ What counts is decided here as there: the test passed, and what it cost was meas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -182,13 +182,6 @@ def _block_of(metrics: Metrics, places: Sequence[int], measured: Sequence[Measur
     joined = b"".join([measured[at].numbers.tobytes() for at in places])
     table = np.frombuffer(joined, dtype=np.float64).reshape(len(places), width)
     return _Block(metrics, np.array(places, dtype=np.intp), table)
-
-
-def definitions_in(records: Iterable[Record]) -> Iterator[Definition]:
-    """What they measured, or tried to, each once for all records that measured the same, in the records' order."""
-    measurements = (record.measurements for record in records)
-    every = dict.fromkeys(m.metrics if isinstance(m, Measured) else Measured.of(m).metrics for m in measurements)
-    return (definition for metrics in every for definition in metrics.definitions)
 
 
 def described(first: Columns, second: Columns) -> list[Definition]:

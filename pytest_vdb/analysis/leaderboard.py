@@ -16,6 +16,7 @@ from pytest_vdb.analysis.benchmarks import shown_names
 from pytest_vdb.analysis.bounds import KnownMetrics, without_rounding
 from pytest_vdb.analysis.identity import Maker, Setup, agree, latest, maker_of, place_of, setup_of
 from pytest_vdb.analysis.ranking import rank
+from pytest_vdb.analysis.readings import definitions_in
 from pytest_vdb.analysis.tables import Column, Leaderboard, Row, Table
 from pytest_vdb.records import Record, Run
 
@@ -99,8 +100,6 @@ def _measured_of_sets_only(records: Sequence[Record]) -> set[str]:
     """What only records of whole sets, which answer no prompt, tried to measure: FVD and its like."""
     if all(record.prompt is None for record in records):
         return set()
-    from pytest_vdb.analysis.columns import definitions_in
-
     of_sets = {one.name for one in definitions_in(record for record in records if record.prompt is None)}
     return of_sets - {one.name for one in definitions_in(record for record in records if record.prompt is not None)}
 

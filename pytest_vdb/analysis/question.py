@@ -13,9 +13,8 @@ from pathlib import Path
 from pytest_vdb.analysis import comparison, set_comparison
 from pytest_vdb.analysis.aggregate_contrasts import as_published, contrast_aggregates, why_no_score
 from pytest_vdb.analysis.bounds import KnownMetrics
-from pytest_vdb.analysis.columns import definitions_in
 from pytest_vdb.analysis.comparison import Comparison, Contrast, Pairs, Side
-from pytest_vdb.analysis.readings import is_of_set
+from pytest_vdb.analysis.readings import definitions_in, is_of_set
 from pytest_vdb.analysis.set_comparison import Swaps
 from pytest_vdb.errors import OptionError, RecordError, UnknownName
 from pytest_vdb.escaping import few
