@@ -8,7 +8,7 @@ from pytest_vdb.exports.contract import Destination, Target, Written
 from pytest_vdb.records import to_json
 
 
-def _write_lines(board: Leaderboard, to: Destination) -> Written:
+def _write_records_in_full(board: Leaderboard, to: Destination) -> Written:
     records = [record for row in board.rows for record in row.records]
     path = files.write(files.expanded(to.place), "".join(f"{to_json(record)}\n" for record in records))
     values = sum(measured.value is not None for record in records for measured in record.measurements)
@@ -20,5 +20,5 @@ TARGET = Target(
     about="a line per test, with all definitions in each",
     place="FILE",
     default="exports/{run}.jsonl",
-    write=_write_lines,
+    write=_write_records_in_full,
 )
