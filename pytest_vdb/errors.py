@@ -140,6 +140,10 @@ class NewerSchema(RecordError):
             raise cls(what, where=where, mend="upgrade with: pip install --upgrade pytest-vdb")
 
 
+class DefinitionMissing(RecordError):
+    """A record that needs a definition which no line before it has."""
+
+
 class BlockFailed(VdbError):
     """One of the sessions of two versions that run in turns: it measured nothing, or did not end as it should."""
 

@@ -25,7 +25,8 @@ def visible(text: object) -> str:
 
     What a terminal, an editor or a spreadsheet would obey is thereby only shown, and can be encoded as UTF-8.
     """
-    return "".join(map(_visible, str(text)))
+    shown = str(text)
+    return shown if shown.isascii() and shown.isprintable() else "".join(map(_visible, shown))
 
 
 def encodable(text: str) -> str:
@@ -66,6 +67,8 @@ def workflow_command(name: str, message: object, **properties: object) -> str:
 
 def json_text(text: str) -> str:
     """JSON with every invisible character as its escape: the same value, and nothing that a terminal obeys."""
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
     return "".join(_json_escape(character) for character in text)
 
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from pytest_vdb.records import Failure, Record
+from pytest_vdb.records import Failure, Measured, Measurements, Record
 
 LEFT_OUT = "***"
 USER, HOST = "<user>", "<host>"
@@ -128,8 +128,13 @@ class Privacy:
             failure=failure and self._failure(failure),
             notes=tuple(map(self.text, record.notes)),
             recipe={key: self.text(one) if isinstance(one, str) else one for key, one in record.recipe.items()},
-            measurements=tuple(replace(m, reason=self.text(m.reason)) if m.reason else m for m in record.measurements),
+            measurements=self._measurements(record.measurements),
         )
+
+    def _measurements(self, measurements: Measurements) -> Measurements:
+        if isinstance(measurements, Measured) and not measurements.special:
+            return measurements  # values alone
+        return tuple(replace(m, reason=self.text(m.reason)) if m.reason else m for m in measurements)
 
     def _failure(self, failure: Failure) -> Failure:
         traceback = None if failure.traceback is None else self.text(failure.traceback)

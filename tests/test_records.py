@@ -44,7 +44,7 @@ def test_a_record_is_one_line():
 
 def test_a_newer_schema_is_refused_with_a_way_out():
     line = json.dumps({**json.loads(to_json(record())), "schema": SCHEMA_VERSION + 1})
-    with pytest.raises(RecordError, match=r"schema 2 is newer.*\n.*upgrade"):
+    with pytest.raises(RecordError, match=r"schema 3 is newer.*\n.*upgrade"):
         from_json(line, Record)
 
 

@@ -11,11 +11,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from pytest_vdb.analysis import aggregates, comparison
 from pytest_vdb.analysis.aggregates import AGGREGATES, DIMENSIONS, Aggregate, score_of
 from pytest_vdb.analysis.bounds import KnownMetrics
+from pytest_vdb.analysis.columns import Said
 from pytest_vdb.analysis.comparison import Contrast, Pairs, Side
-from pytest_vdb.analysis.readings import Statement, is_of_set
+from pytest_vdb.analysis.readings import is_of_set
 from pytest_vdb.records import Measurement, Record
 from pytest_vdb.results.dimensions import ALIKE
 from pytest_vdb.statistics.means import mean_of
@@ -49,16 +52,19 @@ def contrast_aggregates(
         twice: whether both sides are the same thing.
         obstacle: why nothing of these pairs can be compared.
     """
-    answers = _answers_of(pairs)
-    usual = aggregates.usual(answers)
+    first, second = pairs.sides
+    told = {name: (first.of(name), second.of(name)) for name in sorted(DIMENSIONS & first.names & second.names)}
+    told = {name: (a, b) for name, (a, b) in told.items() if (a.counts & b.counts).any()}
+    usual = aggregates.usual(told)
     contrasts: list[Contrast] = []
     for aggregate in AGGREGATES:
-        missing = [name for name in aggregate.dimensions if name not in answers]
+        missing = [name for name in aggregate.dimensions if name not in told]
         if missing and named(aggregate.name):
             contrasts.append(
                 _aggregate_without_value(aggregate, pairs, f"in A or B {aggregates.lacking(aggregate, missing)}")
             )
         elif not missing and (aggregate in usual or named(aggregate.name)):
+            answers = {name: _answers_of(pairs, *told[name]) for name in aggregate.dimensions}
             shares = _pairs_of_shares(aggregate, pairs, answers)
             contrasts += comparison.contrast(shares, known, same_run=same_run, twice=twice, obstacle=obstacle)
     return contrasts
@@ -107,31 +113,19 @@ def _score_of_published(name: str, side: Side) -> float | None:
     return next((score_of(one, means).value for one in AGGREGATES if one.name == name), None)
 
 
-def _answers_of(pairs: Pairs) -> dict[str, _Answers]:
-    """By dimension, those that have a prompt with values on both sides."""
-    found: dict[str, _Answers] = defaultdict(_Answers)
-    for first, second in pairs.pairs:
-        theirs = _values_of_dimensions(second)
-        for name, (mine, version, wiring) in _values_of_dimensions(first).items():
-            if name not in theirs:
-                continue
-            value, its_version, its_wiring = theirs[name]
-            one = found[name]
-            one.by_prompt[first.prompt or ""].append((mine, value))
-            one.versions[0].add(version)
-            one.versions[1].add(its_version)
-            one.wiring |= wiring or its_wiring
-    return dict(found)
-
-
-def _values_of_dimensions(record: Record) -> dict[str, tuple[float, str, bool]]:
-    """Value, version, and whether it is of random networks."""
-    measured = (one for one in record.measurements if one.name in DIMENSIONS)
-    return {
-        one.name: (value, one.version, one.wiring)
-        for one in measured
-        if (value := Statement(record, one).value) is not None
-    }
+def _answers_of(pairs: Pairs, first: Said, second: Said) -> _Answers:
+    """Of the prompts that have values of it on both sides."""
+    one = _Answers()
+    both = np.flatnonzero(first.counts & second.counts)
+    mine, theirs = (side.numbers[both].tolist() for side in (first, second))
+    for at, a, b in zip(both.tolist(), mine, theirs, strict=True):
+        one.by_prompt[pairs.pairs[at][0].prompt or ""].append((a, b))
+    for side, versions in zip((first, second), one.versions, strict=True):
+        for definition, places in side.definitions:
+            if np.isin(places, both).any():
+                versions.add(definition.version)
+                one.wiring |= definition.wiring
+    return one
 
 
 def _aggregate_without_value(aggregate: Aggregate, pairs: Pairs, why: str) -> Contrast:
@@ -145,10 +139,9 @@ def _aggregate_without_value(aggregate: Aggregate, pairs: Pairs, why: str) -> Co
 
 def _pairs_of_shares(aggregate: Aggregate, pairs: Pairs, answers: Mapping[str, _Answers]) -> Pairs:
     """One pair per prompt that a dimension asks about, with its share in A's and in B's aggregate."""
-    own = {name: answers[name] for name in aggregate.dimensions}
-    shares = _shares(aggregate, own, side=0), _shares(aggregate, own, side=1)
-    versions = ["+".join(sorted(set().union(*(one.versions[side] for one in own.values())))) for side in (0, 1)]
-    wiring = any(one.wiring for one in own.values())
+    shares = _shares(aggregate, answers, side=0), _shares(aggregate, answers, side=1)
+    versions = ["+".join(sorted(set().union(*(one.versions[side] for one in answers.values())))) for side in (0, 1)]
+    wiring = any(one.wiring for one in answers.values())
     asked: dict[str, tuple[Record, Record]] = {}
     for a, b in pairs.pairs:
         if (prompt := a.prompt or "") in shares[0]:

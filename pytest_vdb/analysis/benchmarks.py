@@ -21,6 +21,8 @@ _PARTS = re.compile(r"::|/")
 def placed(records: Iterable[Record]) -> list[Record]:
     """The records, those that know only their function's name in the benchmark that they can mean, if it is one."""
     records = _under_one_name(list(records))
+    if all("::" in benchmark for benchmark in {record.benchmark for record in records}):
+        return records
     whole: dict[str, set[str]] = defaultdict(set)
     told: dict[str, set[str]] = defaultdict(set)
     for record in records:
@@ -37,10 +39,12 @@ def placed(records: Iterable[Record]) -> list[Record]:
 def _under_one_name(records: list[Record]) -> list[Record]:
     """Of runs that were typed in different folders: a file's longest name, where it can be no other file's."""
     runs: dict[str, set[str]] = defaultdict(set)
-    for record in records:
-        if "::" in record.benchmark:
-            runs[record.benchmark].add(record.run)
+    for benchmark, run in {(record.benchmark, record.run) for record in records}:
+        if "::" in benchmark:
+            runs[benchmark].add(run)
     longest = longest_names(runs)
+    if not longest:
+        return records
     return [
         replace(record, benchmark=longest[record.benchmark]) if record.benchmark in longest else record
         for record in records

@@ -6,9 +6,9 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pytest_vdb.analysis.comparison import Comparison, Contrast, Pairs
-from pytest_vdb.analysis.readings import Statement
 from pytest_vdb.records import Better, Record
 from pytest_vdb.statistics.means import mean_of
 
@@ -45,47 +45,61 @@ def most_changed(comparison: Comparison, *, most: int = MOST_CHANGES) -> tuple[C
         comparison: of two sides; metrics that cannot be compared, of whole sets and of costs say nothing here.
         most: how many at most.
     """
-    by_prompt: dict[tuple[str, str], Change] = {}
+    by_prompt: dict[tuple[str, str], _Difference] = {}
     for pairs in comparison.benchmarks:
         for one in comparison.contrasts:
             if one.benchmark == pairs.benchmark and _tells_of_clips(one):
-                for change in _changes_in_metric(one, pairs):
-                    key = pairs.benchmark, change.prompt
-                    if key not in by_prompt or change.times_usual > by_prompt[key].times_usual:
-                        by_prompt[key] = change
-    ordered = sorted(by_prompt.values(), key=lambda change: (-change.times_usual, change.prompt))
-    return tuple(ordered[:most])
+                for found in _differences_in_metric(one, pairs):
+                    key = pairs.benchmark, found.prompt
+                    if key not in by_prompt or found.times_usual > by_prompt[key].times_usual:
+                        by_prompt[key] = found
+    ordered = sorted(by_prompt.values(), key=lambda found: (-found.times_usual, found.prompt))
+    return tuple(map(_as_change, ordered[:most]))
 
 
 def _tells_of_clips(one: Contrast) -> bool:
     return one.kind == "quality" and not one.of_set and one.obstacle is None and one.difference is not None
 
 
-_Sample = tuple[float, float, tuple[Record, Record]]
-"""A's and B's value of one pair, and the pair."""
+class _Difference(NamedTuple):
+    """What one metric says of one prompt."""
+
+    prompt: str
+    times_usual: float
+    metric: Contrast
+    pairs: Pairs
+    samples: Sequence[tuple[int, float, float]]
+    """The place of each pair, with A's and B's value."""
 
 
-def _changes_in_metric(one: Contrast, pairs: Pairs) -> Iterator[Change]:
-    samples: dict[str, list[_Sample]] = defaultdict(list)
-    for pair in pairs.pairs:
-        first, second = (Statement.of(record, one.metric).value for record in pair)
-        if first is not None and second is not None:
-            samples[pair[0].prompt or ""].append((first, second, pair))
-    differences = {prompt: mean_of([a - b for a, b, _ in found]) for prompt, found in samples.items()}
-    usual = _root_mean_square(list(differences.values()))
-    for prompt, found in samples.items():
-        if differences[prompt]:
-            yield Change(
-                prompt=prompt,
-                text=found[0][2][0].prompt_text or "",
-                metric=one.metric,
-                unit=one.unit,
-                better=one.better,
-                first=mean_of([a for a, _, _ in found]),
-                second=mean_of([b for _, b, _ in found]),
-                times_usual=abs(differences[prompt]) / usual,
-                pair=max(found, key=lambda sample: abs(sample[0] - sample[1]))[2],
-            )
+def _differences_in_metric(one: Contrast, pairs: Pairs) -> Iterator[_Difference]:
+    first, second = (columns.of(one.metric) for columns in pairs.sides)
+    places = (first.counts & second.counts).nonzero()[0]
+    mine, theirs = (side.numbers[places].tolist() for side in (first, second))
+    samples: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
+    for at, a, b in zip(places.tolist(), mine, theirs, strict=True):
+        samples[pairs.pairs[at][0].prompt or ""].append((at, a, b))
+    differences = [mean_of([a - b for _, a, b in found]) for found in samples.values()]
+    usual = _root_mean_square(differences)
+    for (prompt, found), difference in zip(samples.items(), differences, strict=True):
+        if difference:
+            yield _Difference(prompt, abs(difference) / usual, one, pairs, found)
+
+
+def _as_change(found: _Difference) -> Change:
+    one, samples = found.metric, found.samples
+    text = found.pairs.pairs[samples[0][0]][0].prompt_text or ""
+    return Change(
+        prompt=found.prompt,
+        text=text,
+        metric=one.metric,
+        unit=one.unit,
+        better=one.better,
+        first=mean_of([a for _, a, _ in samples]),
+        second=mean_of([b for _, _, b in samples]),
+        times_usual=found.times_usual,
+        pair=found.pairs.pairs[max(samples, key=lambda sample: abs(sample[1] - sample[2]))[0]],
+    )
 
 
 def _root_mean_square(values: Sequence[float]) -> float:

@@ -18,23 +18,26 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from pytest_vdb.analysis.benchmarks import placed_together
 from pytest_vdb.analysis.bounds import KnownMetrics, without_rounding
+from pytest_vdb.analysis.columns import Columns, Said, described
 from pytest_vdb.analysis.identity import latest, other_recipe
 from pytest_vdb.analysis.readings import (
     EXACT_COSTS,
     Statement,
-    counting,
     failure_line,
     is_of_set,
-    is_read_once,
     is_yardstick,
     why_meaningless,
 )
-from pytest_vdb.records import Better, Kind, Measurement, Record, Run
+from pytest_vdb.records import Better, Definition, Kind, Measurement, Record, Run
 from pytest_vdb.statistics.families import SIGNIFICANCE, benjamini_hochberg
 from pytest_vdb.statistics.means import mean_of
 
@@ -79,7 +82,7 @@ class Side:
         return next((record.published for record in self.records if record.published is not None), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pairs:
     """The samples that both sides made in one benchmark."""
 
@@ -89,6 +92,18 @@ class Pairs:
     """Why samples have no partner, with how many each."""
     tried: tuple[tuple[Record, ...], tuple[Record, ...]] = ((), ())
     """Every sample of A and of B, with a partner or without."""
+
+    @cached_property
+    def sides(self) -> tuple[Columns, Columns]:
+        """What A and what B measured of these pairs, metric by metric."""
+        return Columns([first for first, _ in self.pairs]), Columns([second for _, second in self.pairs])
+
+    @cached_property
+    def tried_sides(self) -> tuple[Columns, Columns]:
+        """The same of every sample that was tried."""
+        if all(len(tried) == len(self.pairs) for tried in self.tried):
+            return self.sides  # each has a partner, and stands where it does
+        return Columns(self.tried[0]), Columns(self.tried[1])
 
     @property
     def prompts(self) -> int:
@@ -210,13 +225,16 @@ def contrast(
         same_run: whether both sides ran in one session; the timings of two sessions differ by more than their tests.
         obstacle: why nothing of these pairs can be compared.
     """
-    measured = [m for pair in pairs.pairs for record in pair for m in record.measurements]
-    definitions: dict[str, Measurement] = {}
-    for one in sorted(measured, key=lambda m: m.kind != "quality"):
-        if one.name not in definitions or (definitions[one.name].value is None and one.value is not None):
-            definitions[one.name] = one
     test: Test = "sign flips" if twice else "mean difference"
-    return tuple(_contrast_of_metric(one, pairs, known, test, same_run, obstacle) for one in definitions.values())
+    table = _PairedTable(pairs)
+    asked = [_asked_of_metric(one, pairs.benchmark, table) for one in described(*table.sides)]
+    flips = _by_sign_flips([one.differences for one in asked]) if twice else [None] * len(asked)
+    found = []
+    for one, flipped in zip(asked, flips, strict=True):
+        bounds = known.bounds(one.contrast.metric, one.contrast.kind)
+        tested = _tested(one.contrast, one.differences, bounds, test, flipped) if one.differences else one.contrast
+        found.append(_as_far_as_it_means_something(tested, one.said, same_run, obstacle))
+    return tuple(found)
 
 
 def judged(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
@@ -292,20 +310,20 @@ _Key = tuple[str, int, tuple[tuple[str, str], ...]]
 def _by_benchmark(records: Iterable[Record]) -> dict[str, dict[_Key, list[Record]]]:
     """By prompt, sample and parameters; not what was measured of whole sets: that answers no prompt."""
     found: dict[str, dict[_Key, list[Record]]] = defaultdict(lambda: defaultdict(list))
-    for record in sorted(records, key=lambda record: record.nodeid):
+    for record in sorted(records, key=attrgetter("nodeid")):
         if not is_of_set(record):
-            parameters = tuple(sorted(record.parameters.items()))
+            parameters = tuple(sorted(record.parameters.items())) if record.parameters else ()
             found[record.benchmark][record.prompt or "", record.sample_index, parameters].append(record)
     return {name: found[name] for name in sorted(found)}
 
 
 def _paired_up(benchmark: str, mine: Mapping[_Key, Sequence[Record]], theirs: Mapping[_Key, Sequence[Record]]) -> Pairs:
     pairs: list[tuple[Record, Record]] = []
-    why: Counter[str] = Counter()
+    why: Counter[str] = Counter({"only in A": 0, "only in B": 0})  # told first
     for key in sorted({*mine, *theirs}):
         first, second = mine.get(key, ()), theirs.get(key, ())
-        why["only in A"] += max(0, len(first) - len(second))
-        why["only in B"] += max(0, len(second) - len(first))
+        if len(first) != len(second):
+            why["only in A" if len(first) > len(second) else "only in B"] += abs(len(first) - len(second))
         for pair in zip(first, second, strict=False):
             reason = _why_no_pair(*pair)
             if reason is None:
@@ -338,55 +356,102 @@ def _why_no_pair(first: Record, second: Record) -> str | None:
 # --- one metric -------------------------------------------------------------------------------------------------------
 
 
-def _contrast_of_metric(
-    of: Measurement, pairs: Pairs, known: KnownMetrics, test: Test, same_run: bool, obstacle: str | None
+class _PairedTable:
+    """What both sides of each pair measured, metric by metric."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self.sides, self._tried = pairs.sides, pairs.tried_sides
+        prompts = [first.prompt for first, _ in pairs.pairs]
+        self._are_prompts_alone = len(set(prompts)) == len(prompts)
+        self._is_published = any(record.published is not None for pair in pairs.pairs for record in pair)
+
+    def once(self, metric: str) -> tuple[Said, Said] | None:
+        """What every sample of A and of B says of what is read once per model; None: it is about prompts."""
+        tried = [(columns, columns.of(metric)) for columns in self._tried]
+        if not any(columns.is_read_once(said) for columns, said in tried):
+            return None
+        return tried[0][1], tried[1][1]
+
+    def asked(self, metric: str) -> tuple[Said, Said]:
+        """What the pairs say, without those that a published dimension says nothing of: each of VBench's asks for
+        prompts of its own."""
+        first, second = (columns.of(metric) for columns in self.sides)
+        if not self._is_published:
+            return first, second
+        kept = [not _is_unasked(*pair) for pair in zip(first.statements(), second.statements(), strict=True)]
+        a, b = (Columns([r for r, keep in zip(one.records, kept, strict=True) if keep]) for one in self.sides)
+        return a.of(metric), b.of(metric)
+
+    def means(self, first: Said, second: Said) -> tuple[list[float], list[float]]:
+        """A's and B's means over the samples of each prompt that has values on both sides, in the pairs' order."""
+        both = first.counts & second.counts
+        a, b = first.numbers[both].tolist(), second.numbers[both].tolist()
+        if self._are_prompts_alone:
+            return a, b
+        by_prompt: dict[str | None, list[tuple[float, float]]] = defaultdict(list)
+        for at, pair in zip(np.flatnonzero(both).tolist(), zip(a, b, strict=True), strict=True):
+            by_prompt[first.columns.records[at].prompt].append(pair)
+        means = [[mean_of([pair[side] for pair in values]) for values in by_prompt.values()] for side in (0, 1)]
+        return means[0], means[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _AskedMetric:
+    """A metric before it is tested."""
+
+    contrast: Contrast
+    said: tuple[Said, Said]
+    differences: Sequence[float] = ()
+    """A minus B of each prompt; nothing where there is nothing to test."""
+
+
+def _asked_of_metric(of: Definition, benchmark: str, table: _PairedTable) -> _AskedMetric:
+    one = Contrast(benchmark=benchmark, metric=of.name, unit=of.unit, better=of.better, kind=of.kind)
+    if (once := table.once(of.name)) is not None:
+        return _AskedMetric(_of_once(one, *once), once)
+    first, second = said = table.asked(of.name)
+    remarks = tuple(line for name, side in (("A", first), ("B", second)) for line in _lacking_values(name, side))
+    mine, theirs = table.means(first, second)
+    if not mine:
+        return _AskedMetric(replace(one, first=_mean_value(first), second=_mean_value(second), remarks=remarks), said)
+    differences = [a - b for a, b in zip(mine, theirs, strict=True)]
+    one = replace(
+        one,
+        n=len(mine),
+        first=mean_of(mine),
+        second=mean_of(theirs),
+        difference=mean_of(differences),
+        remarks=remarks,
+    )
+    return _AskedMetric(one, said, differences)
+
+
+def _as_far_as_it_means_something(
+    one: Contrast, said: tuple[Said, Said], same_run: bool, obstacle: str | None
 ) -> Contrast:
-    """`of`: one of the metric's measurements, which knows its unit and direction though it may lack a value."""
-    first, second = ([Statement.of(pair[side], of.name) for pair in pairs.pairs] for side in (0, 1))
-    tried = [[Statement.of(record, of.name) for record in records] for records in pairs.tried]
-    one = Contrast(benchmark=pairs.benchmark, metric=of.name, unit=of.unit, better=of.better, kind=of.kind)
-    if any(map(is_read_once, tried)):
-        first, second = tried
-        one = _of_once(one, first, second)
-    else:
-        one = _of_pairs(one, first, second, known.bounds(of.name, of.kind), test)
-    obstacle = obstacle or _obstacle(first, second)
+    obstacle = obstacle or _obstacle(*said)
     if obstacle is None and one.difference is None:
         obstacle = "no prompt has a value on both sides"
     if obstacle is not None:
         return replace(_untested(one), obstacle=obstacle, difference=None)
-    one = replace(one, obstacle=_meaningless(first, second))
+    one = replace(one, obstacle=_meaningless(*said))
     if one.kind == "performance" and one.metric not in EXACT_COSTS and not same_run and one.difference is not None:
         return _of_two_sessions(one)
     return one
 
 
-def _of_pairs(
-    one: Contrast, first: Sequence[Statement], second: Sequence[Statement], bounds: Bounds, test: Test
+_Flipped = tuple[float, tuple[float, float] | None]
+"""p and interval."""
+
+
+def _tested(
+    one: Contrast, differences: Sequence[float], bounds: Bounds, test: Test, flipped: _Flipped | None
 ) -> Contrast:
-    by_prompt: dict[str | None, list[tuple[float, float]]] = defaultdict(list)
-    first, second = _asked_by_either(first, second)
-    for a, b in zip(first, second, strict=True):
-        if a.value is not None and b.value is not None:
-            by_prompt[a.record.prompt].append((a.value, b.value))
-    remarks = [line for name, side in (("A", first), ("B", second)) for line in _lacking_values(name, side)]
-    if not by_prompt:
-        return replace(one, first=_mean_value(first), second=_mean_value(second), remarks=tuple(remarks))
-    means = [(mean_of([a for a, _ in values]), mean_of([b for _, b in values])) for values in by_prompt.values()]
-    differences = [a - b for a, b in means]
-    one = replace(
-        one,
-        n=len(means),
-        first=mean_of([a for a, _ in means]),
-        second=mean_of([b for _, b in means]),
-        difference=mean_of(differences),
-        remarks=tuple(remarks),
-    )
-    return _tested(one, differences, bounds, test)
+    """With p and interval, or with the reason why there are none.
 
-
-def _tested(one: Contrast, differences: Sequence[float], bounds: Bounds, test: Test) -> Contrast:
-    """With p and interval, or with the reason why there are none."""
+    Args:
+        flipped: what the signs of the differences say, where they are asked.
+    """
     n = len(differences)
     if not any(differences):
         said = f"the same value{'' if n == 1 else 's'} on {'the only prompt' if n == 1 else f'all {n} prompts'}"
@@ -395,31 +460,37 @@ def _tested(one: Contrast, differences: Sequence[float], bounds: Bounds, test: T
     if n < LEAST_PROMPTS[test]:
         few = f"{'1 prompt' if n == 1 else f'{n} prompts'}: a test of {_PLURAL[test]} needs {LEAST_PROMPTS[test]}"
         return replace(one, remarks=(*one.remarks, few))
-    if test == "sign flips":
-        return _by_sign_flips(one, differences)
+    if flipped is not None:
+        return _with_signs(one, flipped)
     return _by_means(one, differences, bounds)
 
 
-def _by_sign_flips(one: Contrast, differences: Sequence[float]) -> Contrast:
-    import numpy as np
+def _by_sign_flips(samples: Sequence[Sequence[float]]) -> list[_Flipped | None]:
+    """What the signs of each sample's differences say; None of too few and of nothing but zeros.
 
-    from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
+    Samples of one size are asked together: they share the signs that are dealt.
+    """
+    from pytest_vdb.statistics.exchangeable import sign_flips
 
-    column = np.asarray(differences, dtype=np.float64).reshape(-1, 1)
-    low, high = map(float, sign_flip_intervals(column)[0])
-    return replace(
-        one,
-        interval=(low, high) if np.isfinite((low, high)).all() and low < high else None,
-        p=float(sign_flip_p_values(column)[0]),
-        test="sign flips",
-        null=NULLS["sign flips"],
-    )
+    found: list[_Flipped | None] = [None] * len(samples)
+    by_size: dict[int, list[int]] = defaultdict(list)
+    for at, sample in enumerate(samples):
+        if len(sample) >= LEAST_PROMPTS["sign flips"] and any(sample):
+            by_size[len(sample)].append(at)
+    for places in by_size.values():
+        p_values, intervals = sign_flips(np.array([samples[at] for at in places], dtype=np.float64).T)
+        for at, p, (low, high) in zip(places, p_values.tolist(), intervals.tolist(), strict=True):
+            found[at] = p, ((low, high) if np.isfinite((low, high)).all() and low < high else None)
+    return found
+
+
+def _with_signs(one: Contrast, flipped: _Flipped) -> Contrast:
+    p, interval = flipped
+    return replace(one, interval=interval, p=p, test="sign flips", null=NULLS["sign flips"])
 
 
 def _by_means(one: Contrast, differences: Sequence[float], bounds: Bounds) -> Contrast:
     """By the mean difference; by the signs where all differences are equal, which shows nothing of their law."""
-    import numpy as np
-
     from pytest_vdb.statistics.intervals import bounds_of_differences, mean_interval, mean_p_values
 
     apart = bounds_of_differences(bounds)
@@ -427,7 +498,8 @@ def _by_means(one: Contrast, differences: Sequence[float], bounds: Bounds) -> Co
     found = mean_interval(column[:, 0].tolist(), bounds=apart, unseen="near")
     if found.ends is None:
         equal = len(differences) >= LEAST_PROMPTS["sign flips"] and float(np.ptp(column)) == 0
-        one = _by_sign_flips(one, differences) if equal else one
+        flipped = _by_sign_flips([differences])[0] if equal else None
+        one = one if flipped is None else _with_signs(one, flipped)
         return replace(one, remarks=(*one.remarks, f"no interval: {found.reason}"))
     unseen = None if None in apart else float(mean_p_values(column, bounds=apart, unseen="anywhere")[0])
     return replace(
@@ -447,20 +519,12 @@ def _untested(one: Contrast) -> Contrast:
     return replace(one, interval=None, p=None, p_unseen=None, test=None, null=None)
 
 
-def _asked_by_either(
-    first: Sequence[Statement], second: Sequence[Statement]
-) -> tuple[list[Statement], list[Statement]]:
-    """Without the pairs that a published dimension says nothing of: each of VBench's asks for prompts of its own."""
-    pairs = [pair for pair in zip(first, second, strict=True) if not _is_unasked(*pair)]
-    return [a for a, _ in pairs], [b for _, b in pairs]
-
-
 def _is_unasked(first: Statement, second: Statement) -> bool:
     published = first.record.published is not None or second.record.published is not None
     return published and first.measurement is None and second.measurement is None
 
 
-def _of_once(one: Contrast, first: Sequence[Statement], second: Sequence[Statement]) -> Contrast:
+def _of_once(one: Contrast, first: Said, second: Said) -> Contrast:
     """What is read once per model, like its load: two numbers, and no test."""
     a, b = _mean_value(first), _mean_value(second)
     difference = None if a is None or b is None else a - b
@@ -475,50 +539,58 @@ def _of_two_sessions(one: Contrast) -> Contrast:
     return replace(_untested(one), remarks=(*one.remarks, remark))
 
 
-def _obstacle(first: Sequence[Statement], second: Sequence[Statement]) -> str | None:
+def _obstacle(first: Said, second: Said) -> str | None:
     """Why there is no difference between the values."""
-    ours, theirs = counting(first), counting(second)
-    for name, side, found in (("A", first, ours), ("B", second, theirs)):
-        if not found:
+    found = []
+    for name, side in (("A", first), ("B", second)):
+        counts = side.counts
+        if not counts.any():
             return f"{name} has no value ({_why_without(side)})"
-    (a, of_a), (b, of_b) = ours[0], theirs[0]
-    if (other := of_another_definition(of_a, of_b)) is not None:
+        found.append(next(side.statements(np.arange(len(counts)) == counts.argmax())))
+    a, b = found
+    if a.measurement is None or b.measurement is None:  # what counts has one
+        return None
+    if (other := of_another_definition(a.measurement, b.measurement)) is not None:
         return other
-    if of_a.kind == "performance" and a.hardware != b.hardware:
-        return f"A was measured on {a.hardware}, B on {b.hardware}"
+    if a.measurement.kind == "performance" and a.record.hardware != b.record.hardware:
+        return f"A was measured on {a.record.hardware}, B on {b.record.hardware}"
     return None
 
 
-def _meaningless(first: Sequence[Statement], second: Sequence[Statement]) -> str | None:
+def _meaningless(first: Said, second: Said) -> str | None:
     """Why the difference of the values says nothing about the models: it is shown, and not judged.
 
     What others published of both sides is judged: it is the same tool's, as far as anybody can know.
     """
-    if all(record.published is not None for record, _ in counting((*first, *second))):
+    found = [one for side in (first, second) for one in side.kinds_that_count()]
+    if all(record.published is not None for _, record in found):
         return None
-    reasons = (why_says_nothing(measured, record) for record, measured in counting((*first, *second)))
+    reasons = (
+        why_meaningless(definition.kind, record.weights, wiring=definition.wiring, published=record.published)
+        for definition, record in found
+    )
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def _lacking_values(name: str, side: Sequence[Statement]) -> list[str]:
+def _lacking_values(name: str, side: Said) -> list[str]:
     """`2 of A's samples have no value: ...`."""
-    missing = [statement for statement in side if statement.value is None]
-    if not missing or len(missing) == len(side):
+    missing, of = int((~side.counts).sum()), len(side.counts)
+    if missing in (0, of):
         return []  # all of them: that is the obstacle
-    have = "has" if len(missing) == 1 else "have"
-    return [f"{len(missing)} of {len(side)} samples of {name} {have} no value ({_why_without(missing)})"]
+    have = "has" if missing == 1 else "have"
+    return [f"{missing} of {of} samples of {name} {have} no value ({_why_without(side)})"]
 
 
-def _why_without(side: Sequence[Statement]) -> str:
+def _why_without(side: Said) -> str:
     """The most frequent reason."""
-    counts = Counter(statement.why_not for statement in side if statement.value is None)
+    counts = Counter(statement.why_not for statement in side.statements(~side.counts))
     reasons = [why for why, _ in counts.most_common()]
     more = f", and {len(reasons) - 1} other reasons" if len(reasons) > 1 else ""
     return (reasons[0] if reasons and reasons[0] else "not measured") + more
 
 
-def _mean_value(side: Iterable[Statement]) -> float | None:
-    values = [statement.value for statement in side if statement.value is not None]
+def _mean_value(side: Said) -> float | None:
+    values = side.values
     return mean_of(values) if values else None
 
 

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING
 
 from pytest_vdb.analysis.benchmarks import longest_names, shown_names
 from pytest_vdb.analysis.identity import Maker, Setup, agree, latest, maker_of, setup_of
-from pytest_vdb.analysis.readings import NOT_MEASURED, Statement, counting, failure_line, is_of_set, is_read_once
+from pytest_vdb.analysis.readings import (
+    NOT_MEASURED,
+    Statement,
+    counting,
+    definitions_in,
+    failure_line,
+    is_of_set,
+    is_read_once,
+)
 from pytest_vdb.analysis.rules import EVERY, FLOORS
 from pytest_vdb.errors import RecordError, UnknownName
 from pytest_vdb.escaping import few
@@ -67,7 +75,7 @@ def _asked_in_one_way(setup: Setup, records: Sequence[Record], seed: object) -> 
     tests = [record for record in records if not is_of_set(record)]
     suites = sorted({record.suite_digest for record in records if record.suite_digest is not None})
     samples = sorted({(record.prompt or "", record.sample_index) for record in tests})
-    metrics = dict.fromkeys((m.name, m.version) for record in records for m in record.measurements if not m.wiring)
+    metrics = dict.fromkeys((one.name, one.version) for one in definitions_in(records) if not one.wiring)
     failed = [failure_line(record) for record in records if record.status != "passed"]
     weights, recipe, hardware, revision = setup
     return Asked(

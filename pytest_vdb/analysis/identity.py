@@ -23,8 +23,11 @@ def latest(records: Iterable[Record]) -> list[Record]:
     The same test is the same sample (prompt, index, seed) of the same model under the same settings, in a benchmark
     with the same parameters: a node id alone is a name.
     """
+    found = placed(records)
+    if len({record.nodeid for record in found}) == len(found):
+        return found  # no two can be of one test
     by_test: dict[tuple[object, ...], list[Record]] = defaultdict(list)
-    for record in placed(records):
+    for record in found:
         kept = by_test[record.nodeid, record.benchmark, record.prompt, record.sample_index, maker_of(record)]
         kept[:] = [earlier for earlier in kept if not agree(_learnt(earlier), _learnt(record))]
         kept.append(record)
@@ -33,7 +36,7 @@ def latest(records: Iterable[Record]) -> list[Record]:
 
 def maker_of(record: Record) -> Maker:
     """Who made it, who published it, and the benchmark's parameters: every record knows these."""
-    return record.model, record.published, tuple(sorted(record.parameters.items()))
+    return record.model, record.published, _sorted_parameters(record)
 
 
 def setup_of(record: Record) -> Setup:
@@ -54,7 +57,19 @@ def agree(one: Sequence[object], other: Sequence[object]) -> bool:
 def place_of(record: Record) -> tuple[object, ...]:
     """Where it stands among all records, whatever order they came in."""
     seed = -1 if record.seed is None else record.seed
-    return record.benchmark, record.nodeid, maker_of(record)[2], record.model, record.run, record.prompt or "", seed
+    return (
+        record.benchmark,
+        record.nodeid,
+        _sorted_parameters(record),
+        record.model,
+        record.run,
+        record.prompt or "",
+        seed,
+    )
+
+
+def _sorted_parameters(record: Record) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(record.parameters.items())) if record.parameters else ()
 
 
 def other_recipe(before: Record, now: Record, *, words: str = "{} (now {})") -> str:

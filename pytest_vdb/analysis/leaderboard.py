@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from pytest_vdb.analysis.benchmarks import shown_names
 from pytest_vdb.analysis.bounds import KnownMetrics, without_rounding
 from pytest_vdb.analysis.identity import Maker, Setup, agree, latest, maker_of, place_of, setup_of
-from pytest_vdb.analysis.ranking import OF_THE_SET, rank
-from pytest_vdb.analysis.readings import NOT_MEASURED, Statement, is_read_once, why_meaningless
-from pytest_vdb.analysis.tables import NEUTRAL, Cell, Column, Leaderboard, Row, Table
-from pytest_vdb.records import Better, Kind, Measurement, Record, Run
+from pytest_vdb.analysis.ranking import rank
+from pytest_vdb.analysis.readings import definitions_in
+from pytest_vdb.analysis.tables import Column, Leaderboard, Row, Table
+from pytest_vdb.records import Record, Run
 
 if TYPE_CHECKING:
+    from pytest_vdb.analysis.cells import Prompt, RowStatements
     from pytest_vdb.metrics.registry import MetricRegistry
     from pytest_vdb.statistics.intervals import Bounds
 
@@ -52,10 +53,12 @@ def _without_quality(table: Table) -> bool:
 
 
 def _table_of_benchmark(benchmark: str, name: str, run: Run, records: Sequence[Record], known: KnownMetrics) -> Table:
-    columns = _columns_of_records(records)
-    groups = [(setup, _Statements(group, columns)) for setup, group in _groups(records)]
+    from pytest_vdb.analysis.cells import RowStatements, columns_of_records
+
+    columns = columns_of_records(records)
+    groups = [(setup, RowStatements(group, columns)) for setup, group in _groups(records)]
     costs = [column for column in columns if column.kind == "performance"]
-    once = {column for column in costs if any(is_read_once(statements.of(column)) for _, statements in groups)}
+    once = {column for column in costs if any(statements.are_read_once(column) for _, statements in groups)}
     of_sets = _measured_of_sets_only(records)
     once |= {column for column in columns if column.kind == "quality" and column.name in of_sets}
     names = _names_of_prompts(records)
@@ -80,11 +83,7 @@ def _groups(records: Sequence[Record]) -> list[tuple[Setup, list[Record]]]:
     return [(setup, sorted(group, key=place_of)) for (_, setup), group in groups.items()]
 
 
-_Prompt = tuple[str | None, str | None]
-"""A prompt's id and text."""
-
-
-def _names_of_prompts(records: Sequence[Record]) -> dict[_Prompt, str]:
+def _names_of_prompts(records: Sequence[Record]) -> dict[Prompt, str]:
     """What each prompt is called in the table: its id, unless two suites gave it to different texts."""
     texts: dict[str | None, set[str | None]] = defaultdict(set)
     for record in records:
@@ -97,74 +96,28 @@ def _names_of_prompts(records: Sequence[Record]) -> dict[_Prompt, str]:
     }
 
 
-def _columns_of_records(records: Sequence[Record]) -> tuple[Column, ...]:
-    """Quality before performance, each in the order in which the tests measure.
-
-    A missing value often does not know its version (absent weights have none), a published one never does: they make a
-    column only where nothing was measured.
-    """
-    ours = [m for record in records if record.published is None for m in record.measurements]
-    valued = {measurement.name for measurement in ours if measurement.value is not None}
-    found = dict.fromkeys(_definition_of(m) for m in ours if m.value is not None or m.name not in valued)
-    known = {name for name, *_ in found}
-    theirs = (m for record in records if record.published is not None for m in record.measurements)
-    found |= dict.fromkeys(_definition_of(m) for m in theirs if m.name not in known)
-    columns = [Column(name=n, unit=u, better=b, kind=k, version=v) for n, u, b, k, v in found]
-    return tuple(sorted(columns, key=lambda column: column.kind != "quality"))
-
-
-_Definition = tuple[str, str, Better, Kind, str]
-
-
-def _definition_of(of: Column | Measurement) -> _Definition:
-    return of.name, of.unit, of.better, of.kind, of.version
-
-
-class _Statements:
-    """What the records of one row say, by column; a missing or a published value stands in every column of its name."""
-
-    def __init__(self, records: Sequence[Record], columns: Sequence[Column]) -> None:
-        self.records = records
-        places = {_definition_of(column): at for at, column in enumerate(columns)}
-        namesakes: dict[str, list[int]] = defaultdict(list)
-        for at, column in enumerate(columns):
-            namesakes[column.name].append(at)
-        self._columns = {column: at for at, column in enumerate(columns)}
-        self._said: list[list[Measurement | None]] = [[None] * len(records) for _ in columns]
-        for number, record in enumerate(records):
-            for measured in record.measurements:
-                alike = namesakes[measured.name]
-                if measured.value is None or record.published is not None or len(alike) == 1:
-                    for at in alike:
-                        self._said[at][number] = measured
-                else:
-                    self._said[places[_definition_of(measured)]][number] = measured
-
-    def of(self, column: Column) -> list[Statement]:
-        """One of each record."""
-        return list(map(Statement, self.records, self._said[self._columns[column]]))
-
-
 def _measured_of_sets_only(records: Sequence[Record]) -> set[str]:
     """What only records of whole sets, which answer no prompt, tried to measure: FVD and its like."""
     if all(record.prompt is None for record in records):
         return set()
-    of_sets = {measured.name for record in records if record.prompt is None for measured in record.measurements}
-    return of_sets - {m.name for record in records if record.prompt is not None for m in record.measurements}
+    of_sets = {one.name for one in definitions_in(record for record in records if record.prompt is None)}
+    return of_sets - {one.name for one in definitions_in(record for record in records if record.prompt is not None)}
 
 
 def _row_of_setup(
     run: Run,
     setup: Setup,
-    statements: _Statements,
+    statements: RowStatements,
     columns: Sequence[Column],
     once: set[Column],
-    names: Mapping[_Prompt, str],
+    names: Mapping[Prompt, str],
 ) -> Row:
+    from pytest_vdb.analysis.cells import PromptsOfRow, cell_of
+
     _, recipe_digest, hardware, _ = setup
     records = statements.records
     first = next((record for record in records if setup_of(record) == setup), records[0])
-    asked = _PromptsOfRow.of(records, names)
+    asked = PromptsOfRow.of(records, names)
     return Row(
         benchmark=first.benchmark,
         model=first.model,
@@ -176,7 +129,7 @@ def _row_of_setup(
         revision=first.revision,
         recipe=first.recipe or (run.recipes.get(recipe_digest, {}) if recipe_digest else {}),
         runs=tuple(sorted({record.run for record in records})),
-        cells=tuple(_cell_of(column, statements.of(column), first, asked, once=column in once) for column in columns),
+        cells=tuple(cell_of(column, statements.of(column), first, asked, once=column in once) for column in columns),
         counts=dict(Counter(record.status for record in records)),
         reused=sum(record.reused_from is not None for record in records),
         records=tuple(records),
@@ -189,91 +142,11 @@ def _common_parameters(records: Sequence[Record]) -> set[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _PromptsOfRow:
-    """The prompts of a row."""
-
-    by_record: tuple[tuple[int, str], ...]
-    """The place of each record and what its prompt is called, in the order of these names."""
-    prompts: int
-    failed: frozenset[str]
-    """Those of which every test failed."""
-
-    @classmethod
-    def of(cls, records: Sequence[Record], names: Mapping[_Prompt, str]) -> _PromptsOfRow:
-        called = [names.get((record.prompt, record.prompt_text), OF_THE_SET) for record in records]
-        prompts = set(called) - {OF_THE_SET}
-        answered = {name for name, one in zip(called, records, strict=True) if one.status in _NO_FAILURE}
-        ordered = sorted(enumerate(called), key=lambda one: one[1])
-        return cls(tuple(ordered), len(prompts), frozenset(prompts - answered))
-
-
-def _cell_of(column: Column, statements: Sequence[Statement], of: Record, asked: _PromptsOfRow, *, once: bool) -> Cell:
-    """`once`: the values are not about prompts but about the model; tests without one lack nothing.
-
-    `of`: a record of the row, which knows the weights.
-    """
-    sums: dict[str, float] = {}
-    samples: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    measured: list[Measurement] = []
-    for at, name in asked.by_record:
-        statement = statements[at]
-        record, measurement, value = statement.record, statement.measurement, statement.value
-        if measurement is not None and value is not None:
-            measured.append(measurement)
-            prompt = OF_THE_SET if once else name
-            if prompt in sums:
-                sums[prompt] += value
-                samples[prompt] += 1
-            else:
-                sums[prompt] = value
-        elif measurement is not None or not (
-            once or (asked.prompts and record.prompt is None and record.status == "passed")
-        ):
-            reasons[statement.why_not] += 1  # what was measured of the whole set lacks nothing measured of its clips
-    missing = sum(reasons.values())
-    counted = tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-    if not measured:
-        none = counted or ((NOT_MEASURED, len(statements)),)
-        return Cell(mean=None, missing=missing, reasons=none, unranked="there is no value")
-    by_prompt = {prompt: total / (1 + samples[prompt]) for prompt, total in sums.items()} if samples else sums
-    wiring = any(measurement.wiring for measurement in measured)
-    meaningless = why_meaningless(column.kind, of.weights, wiring=wiring, published=of.published)
-    alone = measured[0] if len(measured) == 1 else None
-    return Cell(
-        mean=sum(by_prompt.values()) / len(by_prompt),
-        interval=None if alone is None else alone.interval,
-        by_prompt=by_prompt,
-        failed=asked.failed if not once or column.kind == "quality" else frozenset(),
-        asked=asked.prompts,
-        missing=missing,
-        reasons=counted,
-        remarks=_remarks_on_values(measured),
-        own_n=alone.n if once and alone is not None and column.kind == "quality" else None,
-        wiring=wiring,
-        unranked=meaningless or (NEUTRAL if column.better == "neutral" else None),
-    )
-
-
-_NO_FAILURE = frozenset({"passed", "skipped", "interrupted"})
-"""A test that was skipped, or that someone stopped, says nothing about its model."""
-_MOST_REMARKS = 3
-
-
-def _remarks_on_values(measured: Sequence[Measurement]) -> tuple[str, ...]:
-    """What measurements that have a value say about it, the most frequent first."""
-    counts = Counter(measurement.reason for measurement in measured if measurement.reason)
-    said = [f"{why} ({n} values)" if n > 1 else why for why, n in counts.most_common(_MOST_REMARKS)]
-    more = len(counts) - len(said)
-    return (*said, f"and {more} more remarks") if more > 0 else tuple(said)
-
-
-@dataclass(frozen=True, slots=True)
 class _Bar:
     """What an interval is made of: a cell's place, and its values."""
 
     row: int
-    values: tuple[float, ...]
+    values: Sequence[float]
 
 
 def _with_intervals(rows: Sequence[Row], columns: Sequence[Column], known: KnownMetrics) -> list[Row]:
@@ -284,7 +157,7 @@ def _with_intervals(rows: Sequence[Row], columns: Sequence[Column], known: Known
         for place, row in enumerate(rows):
             cell = row.cells[at]
             if cell.mean is not None and cell.interval is None:
-                bars[cell.n].append(_Bar(place, tuple(cell.by_prompt.values())))
+                bars[cell.n].append(_Bar(place, cell.means_of(tuple(cell.by_prompt))))
         for same_length in bars.values():
             for bar, ends, reason in _intervals_of(same_length, known.bounds(column.name, column.kind)):
                 cells[bar.row][at] = replace(cells[bar.row][at], interval=ends, no_interval=reason)

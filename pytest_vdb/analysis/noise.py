@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from pytest_vdb.analysis.benchmarks import placed
 from pytest_vdb.analysis.identity import latest
-from pytest_vdb.analysis.readings import Statement, counting, is_of_set, is_read_once
+from pytest_vdb.analysis.readings import Statement, counting, definitions_in, is_of_set, is_read_once
 from pytest_vdb.escaping import few
 from pytest_vdb.records import Baseline, Measurement, Record
 from pytest_vdb.results.noise import Floor, Seeds
@@ -43,7 +43,8 @@ def floors_of(sessions: Sequence[Baseline], wanted: Callable[[str, str], bool] |
     seeds = [session.run.options.get("seed") for session in sessions]
     found: list[_Found] = []
     for group in _grouped_alike(sessions):
-        names = dict.fromkeys(m.name for records in group.records for record in records for m in record.measurements)
+        every = definitions_in(record for records in group.records for record in records)
+        names = dict.fromkeys(one.name for one in every)
         for metric in names:
             if wanted is None or wanted(metric, group.model):
                 found += _floors_of_metric(group, metric, seeds)

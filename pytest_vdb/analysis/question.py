@@ -15,7 +15,7 @@ from pytest_vdb.analysis.aggregate_contrasts import as_published, contrast_aggre
 from pytest_vdb.analysis.bounds import KnownMetrics
 from pytest_vdb.analysis.comparison import Comparison, Contrast, Pairs, Side
 from pytest_vdb.analysis.paired_sets import Swaps, seen, used_by_both
-from pytest_vdb.analysis.readings import is_of_set
+from pytest_vdb.analysis.readings import definitions_in, is_of_set
 from pytest_vdb.errors import OptionError, RecordError, UnknownName
 from pytest_vdb.escaping import few
 from pytest_vdb.metrics import reference
@@ -102,7 +102,7 @@ def answer(question: Question, first: Side, second: Side) -> Comparison:
 
 
 def _costs_only(pairs: Pairs) -> bool:
-    return all(m.kind != "quality" for pair in pairs.pairs for record in pair for m in record.measurements)
+    return all(definition.kind != "quality" for side in pairs.sides for definition in side.definitions)
 
 
 def _with_pairs(benchmarks: Sequence[Pairs], first: Side, second: Side) -> list[Pairs]:
@@ -171,7 +171,7 @@ def _names_of_sets(question: Question, benchmark: str, sides: tuple[Side, Side])
     """What the runs measured of the whole set, and what else is asked for by name."""
     names = {benchmark, benchmark.rpartition("::")[2]}  # earlier versions kept the function alone
     records = (record for side in sides for record in side.records)
-    measured = (m.name for r in records if r.benchmark in names and is_of_set(r) for m in r.measurements)
+    measured = (one.name for one in definitions_in(r for r in records if r.benchmark in names and is_of_set(r)))
     known = [name for spec in question.registry if spec.scope == "set" for name in spec.part_names()]
     named = (n for n in known for term in question.terms if term != "*" and fnmatch.fnmatchcase(n, term))
     return [name for name in dict.fromkeys((*measured, *named)) if question.wants(name)]
@@ -198,7 +198,7 @@ def _check_all_found(
         UnknownName: no metric of that name.
         RecordError: nothing was measured at all.
     """
-    measured = {m.name for pairs in benchmarks for pair in pairs.pairs for r in pair for m in r.measurements}
+    measured = {name for pairs in benchmarks for side in pairs.sides for name in side.names}
     of_sets = (name for pairs in benchmarks for name in _names_of_sets(question, pairs.benchmark, sides))
     names = sorted(measured.union(of_sets))
     for term in question.terms:

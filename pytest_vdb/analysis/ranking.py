@@ -11,7 +11,7 @@ neither best nor called as good as the best.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -80,7 +80,7 @@ class _Contest:
         self.column = column
         self.cells = dict(cells)
         self.candidates = {at: cell for at, cell in cells.items() if cell.unranked is None}
-        self.prompts = sorted({prompt for cell in self.candidates.values() for prompt in cell.by_prompt})
+        self.prompts = sorted(answered_by_any(self.candidates.values()))
         self.sign = 1.0 if column.better == "higher" else -1.0
         self._worst_end = bounds[0] if column.better == "higher" else bounds[1]
 
@@ -90,7 +90,7 @@ class _Contest:
         expected = set(self.prompts)
         failed = self._failed_where_others_answered()
         for at, cell in self.candidates.items():
-            if lacking := len(expected - set(cell.by_prompt) - cell.failed):
+            if lacking := len(expected - cell.answered - cell.failed):
                 lacking += len(failed[at])
                 result[at] = replace(cell, unranked=f"lacks {lacking} of {len(expected)} prompts that others answered")
             elif failed[at]:
@@ -137,7 +137,8 @@ class _Contest:
 
     def _merits(self, places: Sequence[int], prompts: Sequence[str], whole: Sequence[int]) -> dict[int, float]:
         """Means over the prompts, higher is better, failed ones counted as the worst; none that failed leads."""
-        merits = {at: self._merit(at, prompts, places) for at in places}
+        asked = frozenset(prompts)
+        merits = {at: self._merit(at, prompts, asked, places) for at in places}
         lacking = set(places).difference(whole)
         if lacking and whole:
             best, largest = max(merits[at] for at in whole), max(map(abs, merits.values()))
@@ -145,9 +146,9 @@ class _Contest:
             merits |= {at: min(merits[at], behind) for at in lacking}
         return merits
 
-    def _merit(self, at: int, prompts: Sequence[str], places: Sequence[int]) -> float:
+    def _merit(self, at: int, prompts: Sequence[str], asked: frozenset[str], places: Sequence[int]) -> float:
         cell = self.candidates[at]
-        if cell.by_prompt.keys() == set(prompts) and cell.mean is not None:
+        if cell.answered == asked and cell.mean is not None:
             return self.sign * cell.mean
         found = [cell.by_prompt.get(prompt) for prompt in prompts]
         failed = found.count(None)
@@ -168,7 +169,7 @@ class _Contest:
 
         if len(whole) < 2 or len(self.prompts) < LEAST_PROMPTS_TO_RANK:
             return {}
-        table = [[self.candidates[at].by_prompt[prompt] for prompt in self.prompts] for at in whole]
+        table = [self.candidates[at].means_of(self.prompts) for at in whole]
         merits = self.sign * np.array(table, dtype=np.float64)
         p_values = p_values_of_plainly_worse(merits) if deals < _LEAST_DEALS else np.ones(len(whole))
         near = p_values >= PLAINLY_WORSE
@@ -224,7 +225,7 @@ def _ranks_over_metrics(
     left_out, shared_by_all, asked = [], [], set[str]()
     for index in quality:
         cells = {at: rows[at].cells[index] for at in competing}
-        asked |= {prompt for cell in cells.values() for prompt in cell.by_prompt}
+        asked |= answered_by_any(cells.values())
         shared = _shared_prompts(list(cells.values()))
         if not shared:
             left_out.append(columns[index].name)
@@ -255,8 +256,13 @@ def _shared_prompts(cells: Sequence[Cell]) -> list[str]:
     """Prompts that each of them answered or failed, and someone answered; none where one has no value that counts."""
     if not all(map(_counts, cells)):
         return []
-    answered = {prompt for cell in cells for prompt in cell.by_prompt}
-    return sorted(answered.intersection(*({*cell.by_prompt, *cell.failed} for cell in cells)))
+    asked = {cell.answered | cell.failed if cell.failed else cell.answered for cell in cells}
+    return sorted(answered_by_any(cells).intersection(*asked))
+
+
+def answered_by_any(cells: Iterable[Cell]) -> frozenset[str]:
+    """Prompts that one of them has a value of."""
+    return frozenset().union(*{cell.answered for cell in cells})
 
 
 def _mean_of_ranks(ranks: Sequence[Mapping[int, float]]) -> dict[int, float]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from pytest_vdb import files
 from pytest_vdb.analysis.correlation import Pair
+from pytest_vdb.analysis.readings import definitions_in
 from pytest_vdb.errors import RecordError, UnknownName
 from pytest_vdb.records import Record
 from pytest_vdb.results import baselines, journal, ledger, sources
@@ -176,7 +177,7 @@ def _from_records(records: Iterable[Record], metric: str, path: Path) -> Table:
     records = list(records)
     found = [(record, measured) for record in records if (measured := record.measurement(metric)) is not None]
     if not found:
-        known = dict.fromkeys(m.name for record in records for m in record.measurements)
+        known = dict.fromkeys(one.name for one in definitions_in(records))
         raise UnknownName("metric", metric, known, where=path, mend=f"It has: {', '.join(known) or 'none'}.")
     real = [(record, m.value) for record, m in found if m.value is not None and not m.wiring]
     return Table(

@@ -6,11 +6,21 @@ counts may still say nothing about its model: the pixels of random weights mean 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pytest_vdb.escaping import shortened
-from pytest_vdb.records import REAL_WEIGHTS, YARDSTICKS, Kind, Measurement, Record, Status, WeightsMode
+from pytest_vdb.records import (
+    REAL_WEIGHTS,
+    YARDSTICKS,
+    Definition,
+    Kind,
+    Measured,
+    Measurement,
+    Record,
+    Status,
+    WeightsMode,
+)
 
 NOT_MEASURED = "not measured by these tests"
 EXACT_COSTS = frozenset({"peak_memory_allocated", "peak_memory_reserved"})
@@ -62,6 +72,13 @@ class Statement:
 def counting(statements: Iterable[Statement]) -> list[tuple[Record, Measurement]]:
     """Those whose value counts."""
     return [(r.record, r.measurement) for r in statements if r.measurement is not None and r.value is not None]
+
+
+def definitions_in(records: Iterable[Record]) -> Iterator[Definition]:
+    """What they measured, or tried to, each once for all records that measured the same, in the records' order."""
+    measurements = (record.measurements for record in records)
+    every = dict.fromkeys(m.metrics if isinstance(m, Measured) else Measured.of(m).metrics for m in measurements)
+    return (definition for metrics in every for definition in metrics.definitions)
 
 
 def is_read_once(statements: Iterable[Statement]) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pytest_vdb.analysis.readings import definitions_in
 from pytest_vdb.errors import OptionError, UnknownName
 from pytest_vdb.records import Baseline, Kind
 
@@ -101,7 +102,7 @@ def check_names(rules: Sequence[Rule], baseline: Baseline, *, where: str = "--vd
     Raises:
         UnknownName: with the names that it has.
     """
-    metrics = dict.fromkeys(m.name for record in baseline.records for m in record.measurements)
+    metrics = dict.fromkeys(one.name for one in definitions_in(baseline.records))
     models = dict.fromkeys(record.model for record in baseline.records)
     for rule in rules:
         for what, asked, known in (("metric", rule.metric, metrics), ("model", rule.model, models)):

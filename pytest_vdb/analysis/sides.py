@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_vdb.analysis.decisions import Way
 from pytest_vdb.analysis.pinned import Ranks
-from pytest_vdb.analysis.readings import is_of_set
+from pytest_vdb.analysis.readings import definitions_in, is_of_set
 from pytest_vdb.analysis.rules import Rule, known_metrics, rule_for
 from pytest_vdb.records import Baseline, Record, Run
 
@@ -61,7 +61,7 @@ class Sides:
 
 def metrics_in(groups: Groups) -> set[str]:
     """The names of everything that was measured."""
-    return {m.name for records in groups.values() for record in records for m in record.measurements}
+    return {one.name for one in definitions_in(record for records in groups.values() for record in records)}
 
 
 def grouped(records: Iterable[Record]) -> Groups:

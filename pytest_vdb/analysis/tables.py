@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from pytest_vdb.analysis.readings import is_yardstick
@@ -26,6 +28,50 @@ class Column:
     better: Better
     kind: Kind
     version: str
+
+
+class Prompts:
+    """The prompts that a cell has values of; one object for all cells that have values of the same."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Name -> place."""
+        return {name: at for at, name in enumerate(self.names)}
+
+    @cached_property
+    def as_set(self) -> frozenset[str]:
+        """Without an order."""
+        return frozenset(self.names)
+
+
+class PromptMeans(Mapping[str, float]):
+    """Prompt -> mean over its samples, as an array.
+
+    Args:
+        prompts: which.
+        means: one of each.
+    """
+
+    __slots__ = ("means", "prompts")
+
+    def __init__(self, prompts: Prompts, means: array[float]) -> None:
+        self.prompts = prompts
+        self.means = means
+
+    def __getitem__(self, prompt: str) -> float:
+        return self.means[self.prompts.places[prompt]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.prompts.names)
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +116,19 @@ class Cell:
     def n(self) -> int:
         """Prompts with a value."""
         return len(self.by_prompt)
+
+    @property
+    def answered(self) -> frozenset[str]:
+        """Prompts with a value, as in `by_prompt`."""
+        means = self.by_prompt
+        return means.prompts.as_set if isinstance(means, PromptMeans) else frozenset(means)
+
+    def means_of(self, prompts: Sequence[str]) -> Sequence[float]:
+        """Of prompts that have a value, in this order."""
+        means = self.by_prompt
+        if isinstance(means, PromptMeans) and means.prompts.names == tuple(prompts):
+            return means.means
+        return [means[prompt] for prompt in prompts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from pytest_vdb.files import expanded
 if TYPE_CHECKING:
     from pytest_vdb.analysis.comparison import Comparison, Side
     from pytest_vdb.analysis.question import Question
+    from pytest_vdb.records import Record
     from pytest_vdb.results.reported import Source
 
 _HOW = "two models of one run: vdb compare RUN A B; one model in two runs: vdb compare RUN_A RUN_B"
@@ -175,7 +176,7 @@ def _pairs_of_sides(arguments: CompareArguments) -> list[tuple[Side, Side]]:
         if given[1] == given[2]:
             raise OptionError(f"{given[1]!r} against itself", where="vdb compare", mend=_HOW)
         (source,) = _sources(given[:1], models=given[1:])
-        return [(_side(source, given[1], given[1]), _side(source, given[2], given[2]))]
+        return [(source.side(given[1], given[1]), source.side(given[2], given[2]))]
     if len(given) != 2:
         raise OptionError(f"{len(given)} arguments: {' '.join(given)}", where="vdb compare", mend=_HOW)
     if not files.is_there(given[1]) and "=" not in given[1]:
@@ -183,12 +184,12 @@ def _pairs_of_sides(arguments: CompareArguments) -> list[tuple[Side, Side]]:
     first, second = _sources(given)
     pairs = []
     for mine, theirs in _shared_models(first, second, arguments.model):
-        labels = (first.run.id, second.run.id) if mine == theirs else (mine, theirs)
-        pairs.append((_side(first, mine, labels[0]), _side(second, theirs, labels[1])))
+        labels = (first.source.run.id, second.source.run.id) if mine == theirs else (mine, theirs)
+        pairs.append((first.side(mine, labels[0]), second.side(theirs, labels[1])))
     return pairs
 
 
-def _sources(given: Sequence[str], *, models: Sequence[str] | None = None) -> list[Source]:
+def _sources(given: Sequence[str], *, models: Sequence[str] | None = None) -> list[_ByModel]:
     """Runs, scored clips and baselines: read together, so that the clips of a score are paired with those of the run's
     own suite.
 
@@ -200,39 +201,51 @@ def _sources(given: Sequence[str], *, models: Sequence[str] | None = None) -> li
     found = reported.each(given, models=models)
     for warning in (warning for source in found for warning in source.warnings):
         warn(warning)
-    return found
+    return [_ByModel(source) for source in found]
 
 
-def _side(source: Source, model: str, label: str) -> Side:
-    """One of its models.
+class _ByModel:
+    """What there is of each model of a source."""
 
-    Raises:
-        UnknownName: it has no such model.
-        RecordError: of a published result only the means are known.
-    """
-    from pytest_vdb.analysis.comparison import Side
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.models = source.models
+        self._records: dict[str, list[Record]] = {model: [] for model in self.models}
+        for record in (*source.records, *source.videos):
+            self._records.setdefault(record.model, []).append(record)
+        self._are_means_alone = not source.videos and all(record.published is not None for record in source.records)
 
-    known = source.models
-    if model not in known:
-        mend = f"It holds {few(known)}."
-        if len(known) == 1:
-            mend = f"It holds only {known[0]!r}: compare it with another run."
-        raise UnknownName("model", model, known, where=source.path, mend=mend)
-    if all(record.published is not None for record in source.records) and not source.videos:
-        raise RecordError(
-            "it lists no videos: of means alone nobody knows how far they are chance",
-            where=source.path,
-            mend=f"give the file with video_results, or see the means side by side: vdb report {source.path} ...",
-        )
-    records = tuple(record for record in (*source.records, *source.videos) if record.model == model)
-    return Side(label=label, model=model, run=source.run, records=records, folder=source.folder)
+    def side(self, model: str, label: str) -> Side:
+        """One of its models.
+
+        Raises:
+            UnknownName: it has no such model.
+            RecordError: of a published result only the means are known.
+        """
+        from pytest_vdb.analysis.comparison import Side
+
+        source = self.source
+        if model not in self.models:
+            mend = f"It holds {few(self.models)}."
+            if len(self.models) == 1:
+                mend = f"It holds only {self.models[0]!r}: compare it with another run."
+            raise UnknownName("model", model, self.models, where=source.path, mend=mend)
+        if self._are_means_alone:
+            raise RecordError(
+                "it lists no videos: of means alone nobody knows how far they are chance",
+                where=source.path,
+                mend=f"give the file with video_results, or see the means side by side: vdb report {source.path} ...",
+            )
+        records = tuple(self._records[model])
+        return Side(label=label, model=model, run=source.run, records=records, folder=source.folder)
 
 
-def _shared_models(first: Source, second: Source, expression: str | None) -> list[tuple[str, str]]:
+def _shared_models(first: _ByModel, second: _ByModel, expression: str | None) -> list[tuple[str, str]]:
     """The models of two runs that are compared: those of one name, or the only one of each."""
     if expression is None and len(first.models) == len(second.models) == 1:
         return [(first.models[0], second.models[0])]
-    both = [name for name in first.models if name in second.models]
+    theirs = set(second.models)
+    both = [name for name in first.models if name in theirs]
     terms = [term.strip() for term in (expression or "").split(",") if term.strip()]
     for term in terms:
         if not any(fnmatch.fnmatchcase(name, term) for name in both):
@@ -240,10 +253,9 @@ def _shared_models(first: Source, second: Source, expression: str | None) -> lis
             raise UnknownName("model of both runs", term, both, where="--model", mend=mend)
     chosen = [name for name in both if expression is None or any(fnmatch.fnmatchcase(name, term) for term in terms)]
     if not chosen:
-        mine, theirs = (few(source.models) for source in (first, second))
         raise RecordError(
-            f"no model is in both: {mine}; {theirs}",
-            where=f"{first.path} and {second.path}",
+            f"no model is in both: {few(first.models)}; {few(second.models)}",
+            where=f"{first.source.path} and {second.source.path}",
             mend="models of different names are compared within one run: vdb compare RUN A B",
         )
     return [(name, name) for name in chosen]

@@ -317,12 +317,14 @@ def _show_baseline(arguments: ShowArguments) -> int:
 
 def _rows_of_models(baseline: Baseline) -> Iterable[dict[str, Any]]:
     """A row per model and recipe: what it was asked, what became of it, and what was measured in which version."""
+    from pytest_vdb.analysis.readings import definitions_in
+
     groups: dict[tuple[str, str | None, str | None, str | None], list[Any]] = {}
     for record in baseline.records:
         groups.setdefault((record.model, record.weights, record.recipe_digest, record.suite), []).append(record)
     for (model, weights, recipe, suite), records in sorted(groups.items(), key=str):
         passed = Counter(record.status for record in records)["passed"]
-        measured = dict.fromkeys(f"{m.name} {m.version}" for record in records for m in record.measurements)
+        measured = dict.fromkeys(f"{one.name} {one.version}" for one in definitions_in(records))
         yield {
             "model": model,
             "weights": weights,

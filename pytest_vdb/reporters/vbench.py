@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
+from math import isnan
 
 from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.escaping import file_names
-from pytest_vdb.records import SCORED, Record
+from pytest_vdb.records import SCORED, Measured, Metrics, Record
 from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.text import distinct_names
 from pytest_vdb.results import vbench
@@ -41,15 +43,26 @@ def of_records(records: Sequence[Record]) -> dict[str, Dimension]:
     videos: dict[str, list[tuple[str, float]]] = {}
     means: dict[str, Dimension] = {}
     for record in records:
-        for measured in record.measurements:
-            if not measured.name.startswith(vbench.FAMILY) or measured.value is None or measured.wiring:
+        measured = Measured.of(record.measurements)
+        for at, name in _dimensions_in(measured.metrics):
+            value = measured.numbers[at]
+            if isnan(value):
                 continue
-            dimension = measured.name.removeprefix(vbench.FAMILY)
             if record.clip is None:
-                means[dimension] = Dimension(measured.value)
+                means[name] = Dimension(value)
             else:
-                videos.setdefault(dimension, []).append((_video(record), measured.value))
+                videos.setdefault(name, []).append((_video(record), value))
     return {dimension: Dimension.of(found) for dimension, found in videos.items()} | means
+
+
+@lru_cache(maxsize=256)
+def _dimensions_in(metrics: Metrics) -> tuple[tuple[int, str], ...]:
+    """The places of VBench's dimensions and their names there; what random networks computed is none."""
+    return tuple(
+        (at, one.name.removeprefix(vbench.FAMILY))
+        for at, one in enumerate(metrics.definitions)
+        if one.name.startswith(vbench.FAMILY) and not one.wiring
+    )
 
 
 def _video(record: Record) -> str:

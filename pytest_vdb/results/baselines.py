@@ -19,7 +19,7 @@ import msgspec
 from pytest_vdb import files
 from pytest_vdb.errors import NewerSchema, RecordError, VdbError
 from pytest_vdb.options import of_runs
-from pytest_vdb.records import SCHEMA_VERSION, Baseline, Measurement, Record, Run
+from pytest_vdb.records import SCHEMA_IN_FULL, Baseline, Measurement, Record, Run
 from pytest_vdb.results import journal
 
 FORMAT = "pytest-vdb baseline"
@@ -43,7 +43,7 @@ def save(records: Iterable[Record], run: Run, path: Path) -> None:
             metrics.setdefault(measured.name, _usual_definition(measured))
     head = {
         "format": FORMAT,
-        "schema": SCHEMA_VERSION,
+        "schema": SCHEMA_IN_FULL,
         "run": msgspec.to_builtins(dataclasses.replace(run, recipes={}, summary={})),
         "recipes": {record.recipe_digest: record.recipe for record in records if record.recipe_digest},
         "metrics": metrics,
@@ -162,7 +162,7 @@ def _content_of_baseline(path: Path) -> dict[str, Any]:
     content = files.read_json(path, error=RecordError, mend="give a run or what `vdb baseline save` wrote")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RecordError("not a baseline", where=path, mend="give a run or what `vdb baseline save` wrote")
-    NewerSchema.refuse(content.get("schema"), SCHEMA_VERSION, where=path)
+    NewerSchema.refuse(content.get("schema"), SCHEMA_IN_FULL, where=path)
     return content
 
 

@@ -5,18 +5,16 @@ Only one process writes it. Killed at any moment, it loses at most the line that
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Self
 
-import msgspec
-
 from pytest_vdb import files
-from pytest_vdb.errors import NewerSchema, OutputError, RecordError
+from pytest_vdb.errors import DefinitionMissing, NewerSchema, OutputError, RecordError
 from pytest_vdb.garbage import without_collections
-from pytest_vdb.records import SCHEMA_VERSION, Record, Run, from_json, read_record, to_json
+from pytest_vdb.records import Record, Run, from_json, to_json
+from pytest_vdb.results.lines import Glimpse, Listener, Teller
 
 _CUT_SHORT = frozenset({"interrupted", "not_run"})
 
@@ -31,6 +29,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._path = folder / RECORDS
+        self._teller = Teller()
         try:
             self._file = self._path.open("x+b", buffering=0)
         except FileExistsError:
@@ -52,14 +51,17 @@ class Journal:
         return cls(folder)
 
     def append(self, record: Record) -> None:
-        """Write one line, at once: when this returns, the record survives the death of the process.
+        """Write a record at once, behind the definitions that it is the first to need: when this returns, it survives
+        the death of the process.
 
         Raises:
             OutputError: the disk did not take it, and what was there can be read to its end; or the file of the records
                 is not in its place any more, so that nobody would find them.
         """
+        told = self._teller.told(record)
         try:
-            files.append_to(self._file.fileno(), to_json(record).encode())
+            files.append_to(self._file.fileno(), told.whole)
+            self._teller.kept(told)
             gone = not self._is_in_place()
         except OSError as problem:
             raise files.cannot_write(self._path, problem) from problem
@@ -74,9 +76,10 @@ class Journal:
         """
         if not self._is_in_place():
             raise self._gone()
-        before, after = (to_json(record).encode() + b"\n" for record in (old, new))
+        before, told = self._teller.told(old).line + b"\n", self._teller.told(new)
         try:
-            files.write(self._path, self._path.read_bytes().replace(before, after, 1))
+            files.write(self._path, self._path.read_bytes().replace(before, told.whole + b"\n", 1))
+            self._teller.kept(told)
             self._file.close()
             self._file = self._path.open("r+b", buffering=0)
         except OSError as problem:
@@ -106,15 +109,6 @@ class Journal:
             return os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
         except OSError:
             return False
-
-
-class Glimpse(msgspec.Struct, frozen=True):
-    """What little is read of a record that is not asked for: a fiftieth of the time."""
-
-    nodeid: str
-    model: str
-    status: str
-    schema: int
 
 
 def read(path: Path) -> tuple[Run, list[Record], list[str]]:
@@ -195,22 +189,21 @@ def _read_lines(path: Path, models: Collection[str] | None, others: list[Glimpse
     """The records of these models, and a warning per line that is none; `others` takes what was glimpsed of others."""
     records: list[Record] = []
     warnings: list[str] = []
-    glimpse = msgspec.json.Decoder(Glimpse)
+    listener = Listener(models)
     with without_collections():  # all that is read lives on
         for number, line in files.lines_in(path, error=RecordError):
-            where = f"{path}:{number}"
-            if models is not None:
-                with contextlib.suppress(ValueError, RecursionError):  # then it is told like any other line
-                    other = glimpse.decode(line)
-                    if other.model not in models and other.schema <= SCHEMA_VERSION:
-                        others.append(other)
-                        continue
             try:
-                records.append(read_record(line, where=where))
-            except NewerSchema:
-                raise
+                heard = listener.heard(line)
+            except (NewerSchema, DefinitionMissing) as problem:
+                raise type(problem)(problem.what, where=f"{path}:{number}", mend=problem.mend) from None
             except RecordError as problem:
                 torn = "the last line is torn (the run was killed while writing it)"
                 whole = line.endswith(b"\n")  # every finished line ends with a line break
-                warnings.append(f"{where}: {f'skipped a line that is no record: {problem.what}' if whole else torn}")
+                said = f"skipped a line that is no record: {problem.what}" if whole else torn
+                warnings.append(f"{path}:{number}: {said}")
+                continue
+            if isinstance(heard, Record):
+                records.append(heard)
+            elif heard is not None:
+                others.append(heard)
     return records, warnings

@@ -5,13 +5,15 @@ Whoever reads it then says what is wrong with *that*. A name decides only where 
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Literal
 
 from pytest_vdb import files
 from pytest_vdb.errors import RecordError
-from pytest_vdb.records import read_record
+from pytest_vdb.records import Record
 from pytest_vdb.results import baselines, journal, ledger, vbench
+from pytest_vdb.results.lines import Listener
 
 Sort = Literal["run", "ledger", "baseline", "published"]
 
@@ -84,12 +86,11 @@ def _belongs(path: Path) -> bool:
 
 def _is_ledger(path: Path) -> bool:
     """Whether the first record is of a scored clip; where none can be read, whether it lies in no run's folder."""
-    for number, line in files.lines_in(path, error=RecordError):
-        try:
-            record = read_record(line, where=f"{path}:{number}")
-        except RecordError:
-            continue
-        return record.benchmark in {ledger.SCORE, ledger.SCORE_SET}
+    listener = Listener()
+    for _, line in files.lines_in(path, error=RecordError):
+        with contextlib.suppress(RecordError):
+            if isinstance(record := listener.heard(line), Record):
+                return record.benchmark in {ledger.SCORE, ledger.SCORE_SET}
     return path.name != journal.RECORDS and not files.is_there(path.parent / journal.RUN)
 
 

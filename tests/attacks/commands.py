@@ -159,12 +159,44 @@ def lines_of(path: Path) -> Lines:
     """What can be read, line by line, without asking the package itself."""
     whole, _, rest = (path.read_bytes() if path.exists() else b"").rpartition(b"\n")
     records, unreadable = [], 0
+    defined: dict[str, Any] = {}
     for line in filter(bytes.strip, whole.split(b"\n")):
         try:
-            records.append(json.loads(line))
-        except (ValueError, RecursionError):
+            told = json.loads(line)
+            if not isinstance(told, dict) or told.get("schema") != 2:
+                records.append(told)
+            elif "define" in told:
+                defined[told["define"]] = told
+            else:
+                records.append(in_full(told, defined))
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
             unreadable += 1
     return Lines(records, unreadable, bool(rest))
+
+
+FILES = ("digest", "frames", "height", "width", "fps", "lossless", "preview", "poster")
+UNSAID: dict[str, Any] = {
+    **dict.fromkeys(("prompt", "seed", "clip", "features", "reused_from", "failure", "worker", "hardware", "weights")),
+    **{"notes": [], "parameters": {}, "recipe": {}, "attempts": 1, "sample_index": 0},
+}
+VALUE = {"value": None, "reason": None, "n": 1, "interval": None, "series": None}
+METRIC = {"kind": "quality", "version": "1", "wiring": False}
+
+
+def in_full(told: dict[str, Any], defined: dict[str, Any]) -> dict[str, Any]:
+    """A record of schema 2 with what it has in common with others, as `docs/records.md` says."""
+    setup, question, metrics = (defined[told.pop(kind)][kind] for kind in ("setup", "question", "metrics"))
+    measurements = []
+    for metric, value in zip(metrics, told.pop("values", []), strict=True):
+        own = value if isinstance(value, dict) else {"reason" if isinstance(value, str) else "value": value}
+        measurements.append(METRIC | metric | VALUE | own)
+    record = UNSAID | setup | question | told | {"measurements": measurements, "schema": 1}
+    if record["clip"]:
+        clip = dict(zip(FILES, record["clip"], strict=True))
+        if (clip["poster"] or "").startswith("."):
+            clip["poster"] = clip["preview"].rpartition(".")[0] + clip["poster"]
+        record["clip"] = clip
+    return record
 
 
 def whole_records(path: Path) -> list[dict[str, Any]]:

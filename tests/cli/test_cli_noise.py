@@ -9,13 +9,15 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from written_runs import ENVIRONMENT, sharpness, write_run
 
 from pytest_vdb.cli import main
-from pytest_vdb.records import Measurement, Run
+from pytest_vdb.records import Measurement, Run, to_json
+from pytest_vdb.results import journal
 from pytest_vdb.results.journal import Journal
 from pytest_vdb.results.noise import load_noise
 
@@ -185,8 +187,8 @@ def test_runs_of_other_machines_alone_are_no_noise(capsys):
     runs = [run(1, prompts=1), run(2, prompts=1, hardware="H100")]
     for folder in runs:
         path = Path(folder) / "records.jsonl"
-        record = json.loads(path.read_text())
-        path.write_text(json.dumps(record | {"measurements": record["measurements"][1:]}) + "\n")
+        (record,) = journal.read_records(path)[0]
+        path.write_text(to_json(replace(record, measurements=record.measurements[1:])) + "\n")
     assert noise("--runs", *runs) == 1
     assert "measured on CPU and H100: not the same thing twice" in capsys.readouterr().err
 

@@ -336,7 +336,7 @@ def test_torn_records_cost_their_line(place, capsys):
     records.write_bytes(records.read_bytes()[:-20])
     assert main(["report", str(run), "-o", "out"]) == 0
     assert set(rows(place / "out")) == {"wan"}
-    assert "records.jsonl:2: the last line is torn" in capsys.readouterr().err
+    assert "records.jsonl:6: the last line is torn" in capsys.readouterr().err
 
 
 def test_a_pattern_over_what_vdb_wrote_takes_the_parts_for_parts(place, capsys):

@@ -24,6 +24,7 @@ RECORDS = {
 OPENED = {
     "bencher": lambda folder: json.loads((folder / "out").read_text(encoding="utf-8")),
     "pytest-benchmark": lambda folder: targets()["pytest-benchmark"].reader.read(folder / "out"),
+    "jsonl": lambda folder: list(map(json.loads, (folder / "out").read_text(encoding="utf-8").split("\n")[:-1])),
     "junit": lambda folder: ElementTree.parse(folder / "out"),
     "parquet": lambda folder: targets()["parquet"].reader.read(folder / "out"),
     "eval-results": lambda folder: [yaml.safe_load(path.read_bytes()) for path in folder.rglob("*.yaml")],

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from pytest_vdb.results import journal
+
 pytestmark = pytest.mark.slow  # whole sessions
 
 
@@ -87,8 +89,8 @@ def test_an_edited_model_is_not_answered_from_the_cache(project):
 def test_records_survive_a_session_that_is_killed(project):
     result = project.run_in_subprocess("good,kills-its-worker,also-good")
     assert result.ret == -9
-    lines = (project.runs()[-1] / "records.jsonl").read_text().splitlines()
-    assert [json.loads(line)["model"] for line in lines] == ["good"] * 3
+    records, warnings = journal.read_records(project.runs()[-1] / "records.jsonl")
+    assert ([record.model for record in records], warnings) == (["good"] * 3, [])
     project.run_in_subprocess("good,also-good").assert_outcomes(passed=6)
     reused = [record.model for record in project.records() if record.reused_from]
     assert reused == ["good"] * 3

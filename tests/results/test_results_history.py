@@ -99,7 +99,7 @@ def test_a_run_that_changed_and_another_edition_are_read_again(output):
     read(output)
     records = output / "runs" / "20260102-000000-abcdef" / "records.jsonl"
     times = records.stat()
-    records.write_bytes(records.read_bytes().replace(b'"value":0.2', b'"value":0.7'))
+    records.write_bytes(records.read_bytes().replace(b'"values":[0.2', b'"values":[0.7'))
     os.utime(records, ns=(times.st_atime_ns, times.st_mtime_ns))
     changed = read(output)
     assert values(changed) == [0.1, 0.7, 0.3]

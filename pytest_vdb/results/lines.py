@@ -1,0 +1,414 @@
+"""The lines of `records.jsonl` in schema 2: what many records share is said once, before the first one that needs it.
+
+A definition has a name, by which the records after it call it: a setup (everything that the tests of a model share), a
+question (a prompt with its sample and seed), or metrics (names, units and directions, in the order of the values). A
+name follows from the content, so that files may be put one behind the other; where two contents had one name all the
+same, the last one before a record counts. Schema 1, in which every record says everything, may stand in the same file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from array import array
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields, replace
+from math import nan
+from typing import Any, NamedTuple, TypeVar, cast
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from pytest_vdb.errors import DefinitionMissing, NewerSchema, RecordError
+from pytest_vdb.records import (
+    NOTHING_SPECIAL,
+    SCHEMA_IN_FULL,
+    SCHEMA_VERSION,
+    Better,
+    ClipFiles,
+    Definition,
+    Failure,
+    Kind,
+    Measured,
+    Measurement,
+    Metrics,
+    Record,
+    Task,
+    WeightsMode,
+    from_json,
+    read_record,
+    to_json,
+)
+
+_NAME = 8
+"""Hex digits of a definition's name, or more where another one has these already."""
+
+
+class _Setup(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Of all tests of a model in a benchmark."""
+
+    run: str
+    benchmark: str
+    model: str
+    parameters: dict[str, str] = {}
+    task: Task | None = None
+    weights: WeightsMode | None = None
+    revision: str | None = None
+    recipe: dict[str, Any] = {}
+    recipe_digest: str | None = None
+    suite: str | None = None
+    suite_digest: str | None = None
+    hardware: str | None = None
+    environment: str | None = None
+    published: str | None = None
+
+
+class _Question(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What models are asked."""
+
+    prompt: str | None = None
+    prompt_text: str | None = None
+    category: str | None = None
+    sample_index: int = 0
+    seed: int | None = None
+
+
+class _Metric(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """As `Definition`."""
+
+    name: str
+    unit: str
+    better: Better
+    kind: Kind = "quality"
+    version: str = "1"
+    wiring: bool = False
+
+
+class _Special(Struct, frozen=True, omit_defaults=True):
+    """Of a measurement that has more to say than its value, everything that is its own."""
+
+    value: float | None = None
+    reason: str | None = None
+    n: int = 1
+    interval: tuple[float, float] | None = None
+    series: tuple[float, ...] | None = None
+
+
+class _Files(Struct, frozen=True, array_like=True):
+    """As `ClipFiles`; a poster that begins with a dot is called as the preview but for that ending."""
+
+    digest: str
+    frames: int
+    height: int
+    width: int
+    fps: float
+    lossless: str | None = None
+    preview: str | None = None
+    poster: str | None = None
+
+
+class _DefinitionLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A line that defines one thing."""
+
+    schema: int
+    define: str
+    setup: _Setup | None = None
+    question: _Question | None = None
+    metrics: tuple[_Metric, ...] | None = None
+
+
+class _RecordLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A line that is a record."""
+
+    schema: int
+    setup: str
+    question: str
+    metrics: str
+    nodeid: str
+    status: str
+    attempts: int = 1
+    values: list[float | str | _Special] = []
+    """A number; a text, which says why there is none; or more."""
+    worker: str | None = None
+    started_at: str | None = None
+    duration_s: float | None = None
+    clip: _Files | None = None
+    features: str | None = None
+    reused_from: str | None = None
+    notes: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+
+class _Head(Struct, frozen=True):
+    """Enough of any line to tell what it is."""
+
+    schema: int
+    define: str | None = None
+
+
+class _Glimpsed(Struct, frozen=True):
+    schema: int
+    setup: str
+    nodeid: str
+    status: str
+
+
+class Glimpse(Struct, frozen=True):
+    """What little is read of a record that is not asked for: a fiftieth of the time."""
+
+    nodeid: str
+    model: str
+    status: str
+    schema: int
+
+
+_RECORD_BEGINS = f'{{"schema":{SCHEMA_VERSION},"setup":'.encode()
+_DEFINITION_BEGINS = f'{{"schema":{SCHEMA_VERSION},"define":'.encode()
+"""How a line begins that is written here; others may have their own order of keys."""
+
+
+# Writing ------------------------------------------------------------------------------------------------------------
+
+
+class Told(NamedTuple):
+    """A record as lines."""
+
+    definitions: Mapping[bytes, tuple[str, bytes]]
+    """Those that nobody has been told yet: content -> name and line."""
+    line: bytes
+
+    @property
+    def whole(self) -> bytes:
+        """All lines, without the last line break."""
+        return b"\n".join([*(line for _, line in self.definitions.values()), self.line])
+
+
+class Teller:
+    """Puts records into lines, each definition once."""
+
+    def __init__(self) -> None:
+        self._names: dict[bytes, str] = {}
+
+    def told(self, record: Record) -> Told:
+        """The lines of a record; its new definitions are new until they are `kept`."""
+        try:
+            return self._told(record)
+        except UnicodeEncodeError:  # half a character: as it is spelled in schema 1
+            return self._told(from_json(to_json(record), Record))
+
+    def kept(self, told: Told) -> None:
+        """These lines are in the file."""
+        self._names |= {content: name for content, (name, _) in told.definitions.items()}
+
+    def _told(self, record: Record) -> Told:
+        measured = Measured.of(record.measurements)
+        setup = _Setup(**{name: getattr(record, name) for name in _Setup.__struct_fields__})
+        question = _Question(**{name: getattr(record, name) for name in _Question.__struct_fields__})
+        metrics = tuple(_Metric(**one._asdict()) for one in measured.metrics.definitions)
+        new: dict[bytes, tuple[str, bytes]] = {}
+        line = _RecordLine(
+            schema=SCHEMA_VERSION,
+            setup=self._name_of(new, setup=setup),
+            question=self._name_of(new, question=question),
+            metrics=self._name_of(new, metrics=metrics),
+            values=[_as_value(number, measured.special.get(at)) for at, number in enumerate(measured.numbers)],
+            clip=None if record.clip is None else _as_files(record.clip),
+            **{name: getattr(record, name) for name in _OWN},
+        )
+        return Told(new, msgspec.json.encode(line))
+
+    def _name_of(self, new: dict[bytes, tuple[str, bytes]], **content: Any) -> str:
+        """Of a definition, which is put to the new ones if nobody has been told it."""
+        plain = msgspec.json.encode(content)
+        if (known := self._names.get(plain)) is not None:
+            return known
+        names = {*self._names.values(), *(name for name, _ in new.values())}
+        every = hashlib.sha256(plain).hexdigest()
+        name = next((every[:length] for length in range(_NAME, len(every)) if every[:length] not in names), every)
+        new[plain] = name, msgspec.json.encode(_DefinitionLine(schema=SCHEMA_VERSION, define=name, **content))
+        return name
+
+
+def _as_value(number: float, special: Measurement | None) -> float | str | _Special:
+    if special is None:
+        return number
+    own = _Special(special.value, special.reason, special.n, special.interval, special.series)
+    return special.reason if special.reason is not None and own == _Special(reason=special.reason) else own
+
+
+def _as_files(clip: ClipFiles) -> _Files:
+    poster, stem = clip.poster, (clip.preview or "").rpartition(".")[0]
+    if poster is not None and stem and poster.rpartition(".")[0] == stem:
+        poster = poster.removeprefix(stem)
+    return _Files(clip.digest, clip.frames, clip.height, clip.width, clip.fps, clip.lossless, clip.preview, poster)
+
+
+# Reading ------------------------------------------------------------------------------------------------------------
+
+_OWN = tuple(sorted({*_RecordLine.__struct_fields__} - {"schema", "setup", "question", "metrics", "values", "clip"}))
+"""Fields of a record that are written as they stand."""
+_PUT = {field.name: vars(Record)[field.name].__set__ for field in fields(Record)}
+"""Fills a field of a record that is being made: its own constructor, which is frozen, takes four times as long."""
+
+_PUT_CLIP = tuple(vars(ClipFiles)[name].__set__ for name in _Files.__struct_fields__)
+_PUT_OWN = tuple((name, _PUT[name]) for name in _OWN)
+
+T = TypeVar("T")
+_Filled = tuple[tuple[Any, Any], ...]
+"""Which fields a definition fills, and with what."""
+
+
+class Listener:
+    """Makes records of lines, in the order in which they stand in their file.
+
+    Args:
+        models: whose records are asked for; None: everyone's.
+    """
+
+    def __init__(self, models: Collection[str] | None = None) -> None:
+        self._models = models
+        self._setups: dict[str, _Filled] = {}
+        self._others: dict[str, str] = {}
+        """Setups of models that are not asked for, and their models."""
+        self._questions: dict[str, _Filled] = {}
+        self._metrics: dict[str, Metrics] = {}
+        self._line = msgspec.json.Decoder(_RecordLine)
+        self._define = msgspec.json.Decoder(_DefinitionLine)
+        self._head = msgspec.json.Decoder(_Head)
+        self._glimpsed = msgspec.json.Decoder(_Glimpsed)
+        self._glimpse = msgspec.json.Decoder(Glimpse)
+
+    def heard(self, line: bytes) -> Record | Glimpse | None:
+        """What a line says; None: it defines something.
+
+        Raises:
+            RecordError: it is no line of a file of records.
+            DefinitionMissing: no line before it defines what it needs.
+            NewerSchema: a newer pytest-vdb wrote it.
+        """
+        try:
+            if line.startswith(_RECORD_BEGINS):
+                return self._told_of(line)
+            if not line.startswith(_DEFINITION_BEGINS):
+                return self._of_any_order(line)
+            self._learn(line)
+            return None
+        except msgspec.ValidationError as error:
+            raise RecordError(f"not a Record: {error}") from None
+        except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested beyond reason
+            raise RecordError(f"not JSON: {error}") from None
+
+    def _of_any_order(self, line: bytes) -> Record | Glimpse | None:
+        """A line that another program wrote, or one that is complete in itself."""
+        head = None
+        with contextlib.suppress(ValueError, RecursionError):  # then it is told as a record that it is not
+            head = self._head.decode(line)
+        if head is None or head.schema <= SCHEMA_IN_FULL:
+            return self._complete(line)
+        NewerSchema.refuse(head.schema, SCHEMA_VERSION, where=None)
+        if head.define is None:
+            return self._told_of(line)
+        self._learn(line)
+        return None
+
+    def _complete(self, line: bytes) -> Record | Glimpse:
+        if self._models is not None:
+            with contextlib.suppress(ValueError, RecursionError):
+                other = self._glimpse.decode(line)
+                if other.model not in self._models:
+                    return other
+        record = read_record(line)
+        _PUT["measurements"](record, Measured.of(record.measurements))
+        return record
+
+    def _learn(self, line: bytes) -> None:
+        """Keep a definition."""
+        told = self._define.decode(line)
+        if told.setup is not None:
+            self._setups.pop(told.define, None)
+            self._others.pop(told.define, None)
+            if self._models is None or told.setup.model in self._models:
+                self._setups[told.define] = _filled_by(told.setup)
+            else:
+                self._others[told.define] = told.setup.model
+        if told.question is not None:
+            self._questions[told.define] = _filled_by(told.question)
+        if told.metrics is not None:
+            definitions = (Definition(*(getattr(one, name) for name in Definition._fields)) for one in told.metrics)
+            self._metrics[told.define] = Metrics.of(tuple(definitions))
+
+    def _told_of(self, line: bytes) -> Record | Glimpse:
+        if self._others:
+            other = self._glimpsed.decode(line)
+            if (model := self._others.get(other.setup)) is not None:
+                return Glimpse(nodeid=other.nodeid, model=model, status=other.status, schema=other.schema)
+        own = self._line.decode(line)
+        if not own.status:
+            raise RecordError("not a Record: its status is empty")
+        record = Record.__new__(Record)
+        for put, value in _defined_as(self._setups, own.setup, "setup"):
+            put(record, value)
+        for put, value in _defined_as(self._questions, own.question, "question"):
+            put(record, value)
+        for name, put in _PUT_OWN:
+            put(record, getattr(own, name))
+        metrics: Metrics = _defined_as(self._metrics, own.metrics, "metrics")
+        _PUT["measurements"](record, _values_of_line(metrics, own.values))
+        _PUT["clip"](record, None if own.clip is None else _clip_of(own.clip))
+        _PUT["schema"](record, SCHEMA_IN_FULL)
+        return record
+
+
+def _filled_by(definition: _Setup | _Question) -> _Filled:
+    return tuple((_PUT[name], getattr(definition, name)) for name in definition.__struct_fields__)
+
+
+def _defined_as(known: Mapping[str, T], name: str, what: str) -> T:
+    try:
+        return known[name]
+    except KeyError:
+        raise DefinitionMissing(
+            f"it needs the {what} {name!r}, and no line before it defines that: the line that did is damaged or gone",
+            mend="restore the file; or take out the lines that name it, and what is left can be read",
+        ) from None
+
+
+def _values_of_line(metrics: Metrics, values: Sequence[float | str | _Special]) -> Measured:
+    """Raises RecordError where there are more or fewer values than metrics."""
+    if len(values) != len(metrics.definitions):
+        raise RecordError(f"not a Record: {len(values)} values of {len(metrics.definitions)} metrics")
+    try:
+        return Measured(metrics, array("d", cast("Sequence[float]", values)), NOTHING_SPECIAL)
+    except TypeError:  # not every one is a number
+        special = {
+            at: _special_measurement(metrics.definitions[at], value)
+            for at, value in enumerate(values)
+            if not isinstance(value, float)
+        }
+        numbers = (special[at].value if at in special else value for at, value in enumerate(values))
+        return Measured(metrics, array("d", [nan if one is None else cast(float, one) for one in numbers]), special)
+
+
+def _special_measurement(definition: Definition, value: float | str | _Special) -> Measurement:
+    own = value if isinstance(value, _Special) else _Special(reason=str(value))
+    return replace(
+        definition.valued(0.0), value=own.value, reason=own.reason, n=own.n, interval=own.interval, series=own.series
+    )
+
+
+def _clip_of(own: _Files) -> ClipFiles:
+    digest, frames, height, width, fps, lossless, preview, poster = astuple(own)
+    if poster is not None and preview is not None and poster.startswith("."):
+        poster = preview.rpartition(".")[0] + poster
+    clip = ClipFiles.__new__(ClipFiles)
+    put_digest, put_frames, put_height, put_width, put_fps, put_lossless, put_preview, put_poster = _PUT_CLIP
+    put_digest(clip, digest)
+    put_frames(clip, frames)
+    put_height(clip, height)
+    put_width(clip, width)
+    put_fps(clip, fps)
+    put_lossless(clip, lossless)
+    put_preview(clip, preview)
+    put_poster(clip, poster)
+    return clip
