@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_vdb.errors import NotCached
+from pytest_vdb.estimates.holding import held
 from pytest_vdb.records import Measurement, Prompt, Sample, from_plain, to_plain
 
 if TYPE_CHECKING:
@@ -87,10 +88,16 @@ def _fresh(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, key
     except Exception:
         keep(*readings.memory)  # how much it had taken when it ran out, say
         raise
-    measured = withheld(session, readings.measurements)
+    checked = held(
+        handle.card, handle.recipe, session.environment.hardware, readings.measurements, session.options.cache_dir
+    )
+    measured = withheld(session, checked.readings)
+    if checked.error is not None:
+        keep(*measured)
+        raise checked.error
     if session.options.cache != "never":
         about = {"run": session.run_id, "model": handle.name, "prompt": prompt.id}
         session.cache.put(key, clip, {**about, "readings": to_plain(measured)})
-    notes = tuple(model.notes)
+    notes = (*model.notes, *((checked.note,) if checked.note is not None else ()))
     sample = Sample(clip=clip, prompt=prompt, seed=seed, recipe=handle.recipe, readings=measured, notes=notes)
     return Made(sample=sample, model=handle.name, key=key)

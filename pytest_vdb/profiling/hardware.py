@@ -34,6 +34,8 @@ class Hardware:
     """The whole names under which NVML, torch or ROCm tell it."""
     also: tuple[str, ...] = ()
     """Other short names."""
+    chip_of: str | None = None
+    """The short name of a card with the same chip and other memory."""
     memory_mib: int | None = None
     """All of it, as the driver tells; None: not measured."""
     teraflops: Mapping[str, float] = dataclasses.field(default_factory=dict)

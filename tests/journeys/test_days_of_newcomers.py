@@ -188,3 +188,10 @@ def test_a_user_asks_what_the_machine_is_and_measures_it(user):
     user.types("vdb hardware").ends(0).shows("h100", "here: cpu", "not measured")
     user.types("vdb hardware --measure").ends(0).shows("measured: float32")
     assert json.loads(user.types("vdb hardware --json").ends(0).out)["here"][-1]["measured"]["source"]
+
+
+def test_a_user_asks_what_a_model_needs_before_a_download(user):
+    asked = "vdb estimate wan2.1-t2v-1.3b,hunyuanvideo --gpu h100,rtx4090 --price 2.5"
+    user.types(asked).ends(0).shows("95.4 (", "offload=", "published for this model on this device")
+    user.types("vdb estimate nosuch --gpu h100").ends(1).shows("unknown model 'nosuch'")
+    user.types("vdb models fits:24GB").ends(0).shows("wan2.1-t2v-1.3b").hides("hunyuanvideo ")
