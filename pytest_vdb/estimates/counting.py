@@ -8,8 +8,11 @@ calls, batches and shapes are those of a generation. Imports torch and diffusers
 from __future__ import annotations
 
 import copy
+import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from typing import Any
 
 import diffusers
@@ -67,12 +70,14 @@ def _networks_and_stages(card: ModelCard, recipe: Recipe) -> tuple[list[_Network
     kind, plan = classes.pipeline_class(card), architectures.preset(card.architecture)
     dtype = getattr(torch, recipe.dtype or "float32")
     components, networks = {}, []
+    adjusted = json.dumps(plan.after_load, sort_keys=True)
     for role, component in plan.components.items():
-        components[role] = architectures.skeleton(role, component, dtype) if blueprints.is_model(component) else None
-        if components[role] is None:
+        if not blueprints.is_model(component):
             components[role] = blueprints.construct(component)
-        else:
-            networks.append(_Network(role, components[role], dtype, float32=role in card.float32))
+            continue
+        described = json.dumps(component, sort_keys=True)
+        networks.append(_network_of(role, described, dtype, role in card.float32, adjusted))
+        components[role] = networks[-1].module
     pipeline = _assembled(card, kind, components)
     blueprints.adjust(pipeline, plan)
     pipeline.set_progress_bar_config(disable=True)
@@ -103,6 +108,13 @@ def _assembled(card: ModelCard, kind: Any, components: Mapping[str, Any]) -> Any
     return kind(**{name: component for name, component in components.items() if name in known})
 
 
+@lru_cache(maxsize=8)
+def _network_of(role: str, component: str, dtype: torch.dtype, float32: bool, adjusted: str) -> _Network:
+    """A described model, as JSON: many pipelines have a text encoder or a VAE in common, which is counted once."""
+    del adjusted  # what a pipeline sets on its parts, by which two that are described alike differ
+    return _Network(role, architectures.skeleton(role, json.loads(component), dtype), dtype, float32=float32)
+
+
 class _Network:
     """A model of a pipeline whose weights are the CPU's to look at, take no memory, and are the meta device's to run.
 
@@ -115,18 +127,19 @@ class _Network:
 
     def __init__(self, role: str, module: torch.nn.Module, dtype: torch.dtype, *, float32: bool) -> None:
         self.role = role
-        self._module = module
+        self.module = module
         self._slots: list[tuple[dict[str, Any], str, Any]] = []
-        self._tallies: dict[tuple[str, str], list[Tally]] = {}
+        self._calls: Counter[tuple[str, str]] = Counter()
+        self._tallies: dict[tuple[str, str], Tally] = {}
         self._answers: dict[tuple[str, str], Any] = {}
-        self._tiled_peak: int | None = None
+        self._tiled_peaks: dict[tuple[str, str], int] = {}
         self.counted = self._without_memory(dtype, float32=float32)
 
     def _without_memory(self, dtype: torch.dtype, *, float32: bool) -> PartCount:
         """Replace every weight by one value that pretends to be all of them."""
-        kept = random_weights.kept_in_float32(self._module, dtype)
+        kept = random_weights.kept_in_float32(self.module, dtype)
         done: dict[int, tuple[Any, Any]] = {}
-        for path, owner in self._module.named_modules():
+        for path, owner in self.module.named_modules():
             for name, parameter in list(owner.named_parameters(recurse=False)):
                 if id(parameter) not in done:  # tied weights count once
                     stays = float32 or any(part in kept for part in (*path.split("."), name))
@@ -142,8 +155,9 @@ class _Network:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Inside, every call is counted."""
-        module: Any = self._module
+        """Inside, every call is counted, from none."""
+        module: Any = self.module
+        self._calls.clear()
         if self.role in DENOISERS:
             names = {"forward": "denoise"}
         elif hasattr(module, "decode") and hasattr(module, "encode"):
@@ -165,28 +179,27 @@ class _Network:
                 arguments, named = torch.utils._pytree.tree_map(_without_pixels, (arguments, named))
                 with self._on_meta(), tallied() as tally:
                     made = call(*arguments, **named)
-                self._tallies[key] = [tally]
+                self._tallies[key] = tally
                 self._answers[key] = _real(made)
-                if stage == "decode":
-                    self._note_tile(call, self._answers[key], arguments, named)
-            else:
-                self._tallies[key].append(self._tallies[key][0])
+                if stage == "decode" and (peak := self._peak_of_tiles(call, made, arguments, named)) is not None:
+                    self._tiled_peaks[key] = peak
+            self._calls[key] += 1
             return copy.copy(self._answers[key])
 
         return counted
 
-    def _note_tile(self, call: Callable[..., Any], frames: Any, arguments: Any, named: Mapping[str, Any]) -> None:
+    def _peak_of_tiles(
+        self, call: Callable[..., Any], frames: Any, arguments: Any, named: Mapping[str, Any]
+    ) -> int | None:
         """Decode one tile: in tiles a decoder holds that, and the frames, which it joins in the end."""
         latents = next((one for one in arguments if isinstance(one, torch.Tensor) and one.dim() >= 4), None)
         made = next((one for one in torch.utils._pytree.tree_leaves(frames) if isinstance(one, torch.Tensor)), None)
-        if latents is None or made is None or not hasattr(self._module, "enable_tiling"):
-            return
+        if latents is None or made is None or not hasattr(self.module, "enable_tiling"):
+            return None
         side = max(1, TILE * latents.shape[-1] // made.shape[-1])
-        tile = latents[..., :side, :side]
         with self._on_meta(), tallied() as tally:
-            call(tile, *arguments[1:], **named)
-        peak = tally.peak_bytes + 2 * made.numel() * made.element_size()
-        self._tiled_peak = max(self._tiled_peak or 0, peak)
+            call(latents[..., :side, :side], *arguments[1:], **named)
+        return int(tally.peak_bytes + 2 * made.numel() * made.element_size())
 
     @contextmanager
     def _on_meta(self) -> Iterator[None]:
@@ -202,8 +215,10 @@ class _Network:
 
     def stages(self) -> Iterator[StageCount]:
         """What was counted, by stage."""
-        for stage in dict.fromkeys(stage for stage, _ in self._tallies):
-            made = [tally for (of, _), tallies in self._tallies.items() if of == stage for tally in tallies]
+        for stage in dict.fromkeys(stage for stage, _ in self._calls):
+            keys = [key for key in self._calls if key[0] == stage]
+            made = [self._tallies[key] for key in keys for _ in range(self._calls[key])]
+            tiled = [self._tiled_peaks[key] for key in keys if key in self._tiled_peaks]
             yield StageCount(
                 stage=stage,
                 part=self.role,
@@ -214,7 +229,7 @@ class _Network:
                 peak_bytes=max(tally.peak_bytes for tally in made),
                 inner_width=_geometric(sum(one.log_inner for one in made), sum(one.products for one in made)),
                 head_width=_geometric(sum(one.log_head for one in made), sum(one.attention for one in made)),
-                tiled_peak_bytes=self._tiled_peak if stage == "decode" else None,
+                tiled_peak_bytes=max(tiled, default=None),
             )
 
 

@@ -24,6 +24,25 @@ from torch.utils.weak import WeakIdKeyDictionary
 from pytest_vdb.profiling.flops import may_multiply
 
 META = "meta"
+_ATEN = torch.ops.aten
+_POINTWISE = frozenset(
+    {
+        _ATEN.add.Tensor,
+        _ATEN.sub.Tensor,
+        _ATEN.mul.Tensor,
+        _ATEN.div.Tensor,
+        _ATEN.silu.default,
+        _ATEN.gelu.default,
+        _ATEN.neg.default,
+        _ATEN.clone.default,
+        _ATEN.pow.Tensor_Scalar,
+        _ATEN.rsqrt.default,
+        _ATEN.tanh.default,
+        _ATEN.mul.Scalar,
+        _ATEN.add.Scalar,
+    }
+)
+"""Operators whose result has the shape of what they are given, broadcast."""
 _COPY_TO = torch.ops.aten._to_copy.default
 _ATTENTION = torch.nn.functional.scaled_dot_product_attention
 
@@ -56,8 +75,26 @@ def tallied() -> Iterator[Tally]:
         RuntimeError: the network looks at values that follow from its weights (`.item()`, `nonzero`).
     """
     tally = Tally()
-    with torch.no_grad(), _Watch(tally), _FusedAttention(tally):
+    with torch.no_grad(), _no_autocast(), _Watch(tally), _FusedAttention(tally):
         yield tally
+
+
+@contextmanager
+def _no_autocast() -> Iterator[None]:
+    """The meta device has no autocast, and raises where a network asks for one: there none is meant instead."""
+    init = torch.autocast.__init__
+
+    def begun(scope: Any, device_type: str, *given: Any, **named: Any) -> None:
+        if device_type == META:
+            init(scope, "cpu", enabled=False)
+        else:
+            init(scope, device_type, *given, **named)
+
+    torch.autocast.__init__ = begun
+    try:
+        yield
+    finally:
+        torch.autocast.__init__ = init
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
@@ -79,7 +116,8 @@ class _Watch(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
         on_meta = sum(one.is_meta for one in given)
         if 0 < on_meta < len(given):
             arguments, named = tree_map(_without_values, (arguments, named))
-        made = operator(*arguments, **named)
+        made = _at_once(operator, arguments, named)
+        made = operator(*arguments, **named) if made is None else made
         if results := [one for one in _tensors_in((made,)) if one.is_meta]:
             self._count(operator, arguments, named, made)
             self._hold(given, results)
@@ -149,6 +187,27 @@ def _inner_side(operations: int, given: Sequence[Any], made: Any) -> float:
     weight = given[-1] if len(given) < 3 or given[-1].dim() > 1 else given[1]
     made_side = int(weight.shape[0] if weight.dim() > 3 else weight.shape[-1])
     return float(max(1.0, min(summed, made_side)))
+
+
+def _at_once(operator: Any, arguments: Any, named: Mapping[str, Any]) -> Any:
+    """The result of the most frequent operators on the meta device, which PyTorch works out in Python, much slower.
+
+    Only where shape, dtype and layout are plain; None for everything else.
+    """
+    if operator not in _POINTWISE and operator not in (_ATEN.addmm.default, _ATEN.mm.default):
+        return None
+    given = [one for one in arguments if isinstance(one, torch.Tensor)]
+    first = given[0]
+    plain = all(one.is_meta and one.dtype == first.dtype for one in given) and first.is_floating_point()
+    if not plain or set(named) - {"approximate"}:
+        return None
+    if operator in _POINTWISE:
+        if not all(one.is_contiguous() for one in given):
+            return None
+        shape = first.shape if len(given) == 1 else torch.broadcast_shapes(*(one.shape for one in given))
+    else:
+        shape = (given[-2].shape[0], given[-1].shape[1])
+    return torch.empty(shape, dtype=first.dtype, device=META)
 
 
 def _tensors_in(values: Any) -> list[Any]:

@@ -51,6 +51,14 @@ def test_what_does_not_meet_the_weights_keeps_its_values():
         assert weight.to("cpu").is_meta
 
 
+def test_a_network_may_ask_for_autocast_and_torch_is_left_as_it_was():
+    before = torch.autocast.__init__
+    with tallied() as tally, torch.autocast("meta", torch.float32):
+        meta(8, 16) @ meta(16, 32)
+    assert tally.products == 2 * 8 * 16 * 32
+    assert torch.autocast.__init__ is before
+
+
 def test_a_network_that_looks_at_values_is_refused():
     with pytest.raises(RuntimeError, match="item"), tallied():
         meta(2).sum().item()
