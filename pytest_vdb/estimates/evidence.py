@@ -16,7 +16,9 @@ from pytest_vdb.models import counts, recipes
 from pytest_vdb.models.counts import Counts
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.profiling import hardware
+from pytest_vdb.profiling.energy import ENERGY
 from pytest_vdb.profiling.hardware import Hardware
+from pytest_vdb.profiling.latency import LATENCY
 from pytest_vdb.records import Recipe, Record
 from pytest_vdb.results import baselines, journal
 
@@ -46,7 +48,7 @@ def references_of(records: Iterable[Record], registry: Registry, cache_dir: Path
     groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in records:
         counts_here = record.status == "passed" and record.weights in FULL_SIZE and record.reused_from is None
-        if counts_here and record.hardware is not None and (_reading_of(record, "latency") or 0) > 0:
+        if counts_here and record.hardware is not None and (_reading_of(record, LATENCY.name) or 0) > 0:
             groups[record.model, record.recipe_digest or "", record.hardware].append(record)
     for (model, _, device_name), group in groups.items():
         device = device_of(device_name, cache_dir)
@@ -71,8 +73,8 @@ def device_of(name: str, cache_dir: Path) -> Hardware | None:
 
 
 def _reference(model: str, device: Hardware, recipe: Recipe, found: Counts, group: list[Record]) -> Reference:
-    seconds = [value for record in group if (value := _reading_of(record, "latency"))]
-    joules = [value for record in group if (value := _reading_of(record, "energy"))]
+    seconds = [value for record in group if (value := _reading_of(record, LATENCY.name))]
+    joules = [value for record in group if (value := _reading_of(record, ENERGY.name))]
     return Reference(
         model=model,
         device=device,
