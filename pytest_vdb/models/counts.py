@@ -7,6 +7,7 @@ catalogue at its default recipes are shipped (`counts.json`); `pytest_vdb.estima
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import msgspec
 from pytest_vdb import files
 from pytest_vdb.errors import RecordError
 from pytest_vdb.models.card import ModelCard
+from pytest_vdb.models.weights import architectures
 from pytest_vdb.records import Recipe, digest
 
 SHIPPED = Path(__file__).with_suffix(".json")
@@ -118,14 +120,16 @@ class Uncounted:
 
 
 def key_of(card: ModelCard, recipe: Recipe) -> str:
-    """What counts depend on, in short: the architecture and how the card drives it, and what shapes a call.
+    """What counts depend on, in short: what the pipeline is made of, how the card drives it, and what shapes a call.
 
     Args:
         card: of the model.
         recipe: as `recipes.resolve` returned it.
     """
-    of_card = [card.architecture, card.pipeline, card.task, dict(card.call), dict(card.scheduler), card.float32]
-    return digest([VERSION, of_card, [getattr(recipe, name) for name in _SHAPING]])
+    of_card = [card.pipeline, card.task, dict(card.call), dict(card.scheduler), card.float32]
+    plan = None if card.architecture is None else architectures.preset(card.architecture)
+    made_of = None if plan is None else [plan.components, plan.call, plan.after_load]
+    return digest([VERSION, of_card, made_of, [getattr(recipe, name) for name in _SHAPING]])
 
 
 def shipped() -> Mapping[str, Counts | Uncounted]:
@@ -169,8 +173,16 @@ def keep(found: Mapping[str, Counts | Uncounted], path: Path) -> Path:
 
 
 def place_of(key: str, cache_dir: Path) -> Path:
-    """Where this machine keeps the counts of that key."""
-    return cache_dir / FOLDER_OF_COUNTS / f"{key}.json"
+    """Where this machine keeps the counts of that key, of the installed diffusers."""
+    return cache_dir / FOLDER_OF_COUNTS / f"{key}-{_diffusers()}.json"
+
+
+@cache
+def _diffusers() -> str:
+    try:
+        return importlib.metadata.version("diffusers")
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
 
 
 @cache
