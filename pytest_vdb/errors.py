@@ -94,6 +94,10 @@ class BadClip(VdbError):
     """What a model produced is no clip: NaN, a wrong shape or frame count, or one constant colour."""
 
 
+class FasterThanPhysics(VdbError):
+    """A latency below what the device needs at best: it, the count or the device's peak is wrong."""
+
+
 class ClipFileError(VdbError):
     """A clip file that is missing, truncated or not a video."""
 

@@ -64,7 +64,11 @@ class Flag:
 
 
 FLAGS: tuple[Flag, ...] = (
-    Flag("models", "NAMES", "models to benchmark: names, globs, tag:TAG or all, comma-separated (see: vdb models)"),
+    Flag(
+        "models",
+        "NAMES",
+        "models to benchmark: names, globs, tag:TAG, fits:24GB or all, comma-separated (see: vdb models)",
+    ),
     Flag("prompts", "SUITE", "a suite, SUITE:CATEGORY, SUITE:8 for its first 8, or a .jsonl/.txt/.csv file", "smoke"),
     Flag("samples", "N", "clips per model and prompt, each with its own seed", "1"),
     Flag("seed", "N", "base seed; a clip's seed depends on it, the prompt's id and the sample's index alone", "0"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_vdb.errors import NotCached
+from pytest_vdb.estimates.holding import held
 from pytest_vdb.profiling.costs import EMISSIONS, ENERGY_COST, HARDWARE_COST
 from pytest_vdb.profiling.gpus import throttling_told
 from pytest_vdb.profiling.latency import FIRST_CALL, LOAD_TIME
@@ -90,11 +91,16 @@ def _fresh(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, key
     warm_up(session, handle, prompt, seed, keep)
     model = handle.load()
     with session.activity.of("generates", handle.name, prompt.id, model.pipeline):
-        clip, measured = _call_watched(session, model, prompt, handle.recipe, seed, keep)
+        clip, readings = _call_watched(session, model, prompt, handle.recipe, seed, keep)
+    checked = held(handle.card, handle.recipe, session.environment.hardware, readings, session.options.cache_dir)
+    measured = withheld(session, checked.readings)
+    if checked.error is not None:
+        keep(*measured)
+        raise checked.error
     if session.options.cache != "never":
         about = {"run": session.run_id, "model": handle.name, "prompt": prompt.id}
         session.cache.put(key, clip, {**about, "readings": to_plain(measured)})
-    notes = (*model.notes, *throttling_told(measured))
+    notes = (*model.notes, *throttling_told(measured), *((checked.note,) if checked.note is not None else ()))
     sample = Sample(clip=clip, prompt=prompt, seed=seed, recipe=handle.recipe, readings=measured, notes=notes)
     return Made(sample=sample, model=handle.name, key=key)
 
@@ -115,7 +121,7 @@ def warm_up(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, ke
     if not handle.is_warm:
         with session.activity.of("generates", handle.name, prompt.id, model.pipeline):
             _, measured = _call_watched(session, model, prompt, handle.recipe, seed, keep)
-        handle.note_first_call(measured)
+        handle.note_first_call(withheld(session, measured))
         _tell_loading(session, handle, keep)
 
 
@@ -135,4 +141,4 @@ def _call_watched(
     except Exception:
         keep(*readings.memory)  # how much it had taken when it ran out, say
         raise
-    return clip, withheld(session, readings.measurements)
+    return clip, readings.measurements

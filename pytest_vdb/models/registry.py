@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
 
-from pytest_vdb.errors import CardError, UnknownName
-from pytest_vdb.models import calibration, recorded
+from pytest_vdb.errors import CardError, OptionError, UnknownName
+from pytest_vdb.models import calibration, fitting, recorded
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.catalog import catalog
 from pytest_vdb.models.contract import CallableModel, Model, tagged
@@ -20,6 +20,9 @@ from pytest_vdb.records import Recipe, digest
 
 ENTRY_POINTS = "pytest_vdb.models"
 """Entry-point group: each entry names a module (or a single tagged object) that is scanned."""
+
+FITS = "fits:"
+"""Begins a term that selects models by the memory they need."""
 
 
 class Registry:
@@ -85,6 +88,7 @@ class Registry:
     def select(self, expression: str, *, folder: Path | None = None) -> tuple[ModelCard, ...]:
         """Models by name, glob (`wan*`), tag (`tag:i2v`, also families and tasks) or `all`; comma-separated, each once.
 
+        `fits:24GB` are those that fit into so much memory at their default recipe.
         `recordings:FOLDER` and `recordings:NAME=FOLDER` are models too: the clips of that folder.
 
         Args:
@@ -92,6 +96,7 @@ class Registry:
 
         Raises:
             UnknownName: a term that selects nothing, with the near misses.
+            OptionError: a size of memory that is none, or into which nothing fits.
             ClipFileError: a folder of recordings that is not there or holds no clip.
         """
         terms = [term.strip() for term in expression.split(",") if term.strip()]
@@ -135,6 +140,8 @@ class Registry:
             return tuple(self._cards.values())
         if term.startswith(recorded.PREFIX):
             return (self._recorded(term, folder),)
+        if term.startswith(FITS):
+            return self._fitting(term.removeprefix(FITS))
         if term.startswith("tag:"):
             label = term.removeprefix("tag:")
             found = tuple(card for card in self._cards.values() if label in card.labels)
@@ -146,6 +153,13 @@ class Registry:
             if found:
                 return found
         return (self.get(term),)
+
+    def _fitting(self, size: str) -> tuple[ModelCard, ...]:
+        found = tuple(fitting.those_that_fit(size, tuple(self._cards.values())))
+        if not found:
+            mend = "`vdb estimate all` says what models need, and which switches make them smaller"
+            raise OptionError(f"no model is known to fit into {size}", where=FITS, mend=mend)
+        return found
 
     def _recorded(self, term: str, folder: Path | None) -> ModelCard:
         """The card of a folder of clips, added when it is first selected."""

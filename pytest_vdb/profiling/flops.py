@@ -18,6 +18,8 @@ _MULTIPLIES = re.compile(
 """Names of operators whose work is in products."""
 _OWN = ("aten", "prim", "prims", "profiler")
 """PyTorch's own operators, most of which move or add; others' may do anything."""
+IMPOSSIBLE = "impossible"
+"""Begins the reason where figures contradict each other."""
 
 
 def count(call: Callable[[], object]) -> tuple[int | None, str | None]:
@@ -38,7 +40,7 @@ def count(call: Callable[[], object]) -> tuple[int | None, str | None]:
     ran: set[Any] = set()
     with _watching(ran), counter:
         call()
-    unknown = sorted(str(packet) for packet in ran if packet not in counter.flop_registry and _may_multiply(packet))
+    unknown = sorted(str(packet) for packet in ran if packet not in counter.flop_registry and may_multiply(packet))
     if unknown:
         return None, f"not counted: PyTorch {_version()} has no formula for {', '.join(unknown)}"
     return int(counter.get_total_flops()), None
@@ -59,8 +61,14 @@ def utilisation(operations: float, seconds: float, peak_per_s: float) -> tuple[f
         return None, f"{seconds} s and a peak of {peak_per_s} operations/s give no share"
     share = operations / seconds / peak_per_s
     if share > 1:
-        return None, f"impossible: {share:.2f} of the peak, so the latency, the count or the peak is wrong"
+        return None, f"{IMPOSSIBLE}: {share:.2f} of the peak, so the latency, the count or the peak is wrong"
     return share, None
+
+
+def may_multiply(packet: Any) -> bool:
+    """Whether an operator may do products, so that one without a formula is not passed over."""
+    namespace, _, name = str(packet).rpartition(".")
+    return namespace not in _OWN or bool(_MULTIPLIES.search(name))
 
 
 def _attentions() -> Mapping[Any, Callable[..., int]]:
@@ -77,11 +85,6 @@ def _of_attention(query: Any, key: Any, value: Any, *_: object, **__: object) ->
     """Of the shapes of `(batch, heads, length, width)`: the product of queries and keys, and that with the values."""
     batch, heads, length, width = query
     return int(2 * batch * heads * length * key[-2] * (width + value[-1]))
-
-
-def _may_multiply(packet: Any) -> bool:
-    namespace, _, name = str(packet).rpartition(".")
-    return namespace not in _OWN or bool(_MULTIPLIES.search(name))
 
 
 def _watching(ran: set[Any]) -> Any:

@@ -182,3 +182,16 @@ def test_a_network_of_ones_own_and_a_metric_that_looks_through_it(project):
     own.types(run).ends(0).shows("2 passed", "levels ↓", "5.30")
     own.types(f"{run} -n 2").ends(0).shows("2 clips reused")
     own.types(f"vdb compare {' '.join(own.runs())}").ends(0).shows("colour_drift", "the same to the pixel")
+
+
+def test_a_user_asks_what_the_machine_is_and_measures_it(user):
+    user.types("vdb hardware").ends(0).shows("h100", "here: cpu", "not measured")
+    user.types("vdb hardware --measure").ends(0).shows("measured: float32")
+    assert json.loads(user.types("vdb hardware --json").ends(0).out)["here"][-1]["measured"]["source"]
+
+
+def test_a_user_asks_what_a_model_needs_before_a_download(user):
+    asked = "vdb estimate wan2.1-t2v-1.3b,hunyuanvideo --gpu h100,rtx4090 --price 2.5"
+    user.types(asked).ends(0).shows("95.4 (", "offload=", "published for this model on this device")
+    user.types("vdb estimate nosuch --gpu h100").ends(1).shows("unknown model 'nosuch'")
+    user.types("vdb models fits:24GB").ends(0).shows("wan2.1-t2v-1.3b").hides("hunyuanvideo ")

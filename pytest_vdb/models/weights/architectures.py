@@ -62,7 +62,7 @@ def build(
         if not blueprints.is_model(component):
             built[role] = blueprints.construct(component)
         elif only is None or role in only:
-            built[role] = _skeleton(role, component, dtype)
+            built[role] = skeleton(role, component, dtype)
             filler.fill(built[role])
     return built
 
@@ -81,15 +81,16 @@ def _parameters_of(component: str) -> int:
     """Of one described model, as JSON, shared ones once. Presets have many in common: a text encoder takes seconds."""
     import torch
 
-    skeleton = _skeleton("counted", json.loads(component), torch.float32)
-    return sum(parameter.numel() for parameter in skeleton.parameters())
+    model = skeleton("counted", json.loads(component), torch.float32)
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _models(plan: blueprints.Blueprint) -> Iterator[tuple[str, Any]]:
     return ((role, component) for role, component in plan.components.items() if blueprints.is_model(component))
 
 
-def _skeleton(role: str, component: Any, dtype: torch.dtype) -> Any:
+def skeleton(role: str, component: Any, dtype: torch.dtype) -> Any:
+    """A described model whose matrices are on the meta device; it takes next to no memory."""
     from pytest_vdb.models.weights import random_weights
 
     with random_weights.seeded(role), random_weights.skeletons(dtype):

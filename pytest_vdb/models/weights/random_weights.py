@@ -81,7 +81,7 @@ class Filler:
 
     def fill(self, model: torch.nn.Module) -> None:
         """Make every parameter real and move every buffer, in place."""
-        float32 = _kept_in_float32(model, self._dtype)
+        float32 = kept_in_float32(model, self._dtype)
         done: dict[int, torch.nn.Parameter] = {}
         for path, owner in model.named_modules():
             for name, parameter in list(owner.named_parameters(recurse=False)):
@@ -129,7 +129,7 @@ def _std(parameter: torch.Tensor) -> float:
     return 1 / math.sqrt(parameter[0].numel()) if parameter.dim() >= 2 else GATE_STD
 
 
-def _kept_in_float32(model: Any, dtype: torch.dtype) -> set[str]:
+def kept_in_float32(model: Any, dtype: torch.dtype) -> set[str]:
     """Names of modules and parameters that the model's own loader leaves in float32 when the rest is in `dtype`."""
     import transformers
 

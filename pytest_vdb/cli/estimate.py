@@ -1,0 +1,197 @@
+"""`vdb estimate`: does it fit, how long will it take, what will it cost, before anything is downloaded."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdb.cli.arguments import Command
+from pytest_vdb.cli.numbers import whole
+from pytest_vdb.cli.printing import print_json, print_table, progress, show, warn
+from pytest_vdb.errors import OptionError
+from pytest_vdb.files import expanded
+
+if TYPE_CHECKING:
+    from pytest_vdb.estimates.estimate import Estimate
+    from pytest_vdb.models.card import ModelCard
+    from pytest_vdb.models.counts import Counts, Uncounted
+    from pytest_vdb.profiling.hardware import Hardware
+    from pytest_vdb.records import Recipe
+
+USUAL_CARDS = ("h100", "rtx4090")
+"""Where this machine has no known graphics card and none was named."""
+
+
+def add_to(commands: Any) -> None:
+    """Register the subcommand."""
+    estimate = commands.add_parser(
+        "estimate",
+        help="does a model fit, how long will a clip take, what will it cost? Downloads nothing",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  vdb estimate wan2.1-t2v-1.3b --gpu h100,rtx4090\n"
+        "  vdb estimate 'wan*' --recipe frames=81 --recipe height=480 --recipe width=832 --gpu h100 --price 2.5\n"
+        "  vdb estimate tag:t2v --gpu rtx4090 --json\n\n"
+        "A model that was not counted at this recipe is counted first, once: seconds, on the processor.",
+    )
+    estimate.add_argument("names", help="models: names, globs, tag:TAG, fits:24GB or all, comma-separated")
+    settings = "recipe settings, KEY=VALUE or several separated by commas; repeatable"
+    estimate.add_argument("--recipe", action="append", default=[], metavar="KEY=VALUE", help=settings)
+    cards = "graphics cards, comma-separated (see: vdb hardware); default: this machine's"
+    estimate.add_argument("--gpu", metavar="NAMES", help=cards)
+    price = "what an hour of one card costs: 2.5, or h100=2.5,rtx4090=0.4"
+    estimate.add_argument("--price", metavar="PRICE", help=price)
+    estimate.add_argument("--devices", type=whole("--devices", 1), default=1, metavar="N", help="cards to each clip")
+    estimate.add_argument("--clips", type=whole("--clips", 1), default=1, metavar="N", help="clips in one call")
+    own = "where this machine's runs lie, which count more than what others published (default: %(default)s)"
+    estimate.add_argument("--output", type=expanded, default=Path("reports"), metavar="DIR", help=own)
+    estimate.add_argument("--json", action="store_true", help="as JSON, a list of objects")
+    estimate.set_defaults(command=Command(EstimateArguments, _tell_estimates))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimateArguments:
+    """What `vdb estimate` was asked."""
+
+    names: str
+    recipe: tuple[str, ...]
+    gpu: str | None
+    price: str | None
+    devices: int
+    clips: int
+    output: Path
+    json: bool
+
+
+def _tell_estimates(arguments: EstimateArguments) -> int:
+    from pytest_vdb.estimates import evidence
+    from pytest_vdb.estimates.estimate import Plan, estimate
+    from pytest_vdb.estimates.prediction import published
+    from pytest_vdb.models.registry import Registry
+    from pytest_vdb.options import cache_folder
+    from pytest_vdb.records import Recipe
+
+    devices = _devices_asked(arguments.gpu)
+    prices = _prices(arguments.price, devices)
+    registry = Registry.from_catalog()
+    registry.add_entry_points()
+    cards = registry.select(arguments.names)
+    asked = Recipe.parse([one for text in arguments.recipe for one in text.split(",")], where="--recipe")
+    counted = _counted_all(cards, asked, cache_folder())
+    references = (*evidence.of_runs(arguments.output, registry, cache_folder()), *published())
+    found = [
+        estimate(
+            card,
+            recipe,
+            known,
+            device,
+            references,
+            Plan(clips=arguments.clips, devices=arguments.devices, price_per_hour=prices.get(device.name)),
+        )
+        for card, recipe, known in counted
+        for device in devices
+    ]
+    if arguments.json:
+        print_json([dataclasses.asdict(one) for one in found])
+        return 0
+    header = ("model", "card", "fits", "GiB", "seconds", "kJ", "cost", "1,000 clips", "rests on")
+    print_table(header, (_row_of_estimate(one) for one in found))
+    show("of one clip; in brackets 90% intervals; `--json` has all figures: see docs/estimates.md")
+    return 0
+
+
+def _devices_asked(gpu: str | None) -> list[Hardware]:
+    """The cards of `--gpu`, or this machine's."""
+    from pytest_vdb.profiling import hardware
+    from pytest_vdb.results.environment import graphics
+
+    if gpu is not None:
+        names = [name for name in gpu.split(",") if name.strip()]
+        if not names:
+            raise OptionError("no graphics card", where="--gpu", mend="name some: --gpu h100,rtx4090")
+        return list({(one := hardware.named(name, where="--gpu")).name: one for name in names}.values())
+    here = {card.name: hardware.find(card.name) for card in graphics()[0]}
+    if found := {one.name: one for one in here.values() if one is not None}:
+        return list(found.values())
+    warn(f"no known graphics card here: these are for {' and '.join(USUAL_CARDS)} (choose with --gpu)")
+    return [hardware.known()[name] for name in USUAL_CARDS]
+
+
+def _prices(text: str | None, devices: Sequence[Hardware]) -> dict[str, float]:
+    """Card -> price of an hour.
+
+    Raises:
+        OptionError: no price, or one of a card that was not asked for.
+    """
+    from pytest_vdb.profiling import hardware
+
+    if text is None:
+        return {}
+    prices: dict[str, float] = {}
+    asked = {device.name for device in devices}
+    for part in text.split(","):
+        name, equals, value = part.rpartition("=")
+        try:
+            price = float(value)
+        except ValueError:
+            price = -1.0
+        if not 0 <= price < float("inf"):
+            mend = "give the price of an hour: --price 2.5, or --price h100=2.5,rtx4090=0.4"
+            raise OptionError(f"{part!r} is no price", where="--price", mend=mend)
+        of = {hardware.named(name, where="--price").name} if equals else asked
+        if not of <= asked:
+            raise OptionError(f"{name!r} was not asked for", where="--price", mend="name the card in --gpu, too")
+        prices |= dict.fromkeys(of, price)
+    return prices
+
+
+def _counted_all(
+    cards: Sequence[ModelCard], asked: Recipe, cache_dir: Path
+) -> list[tuple[ModelCard, Recipe, Counts | Uncounted]]:
+    """Each model's recipe and counts; what nobody counted yet is counted now, and kept."""
+    from pytest_vdb.models import counts, recipes
+
+    resolved = [(card, recipes.resolve(card, asked, _weights_of(card))) for card in cards]
+    found = {card.name: counts.known(card, recipe, cache_dir) for card, recipe in resolved}
+    lacking = [(card, recipe) for card, recipe in resolved if found[card.name] is None]
+    for card, recipe in progress(lacking, total=len(lacking), unit="model counted"):
+        from pytest_vdb.estimates import counting
+
+        made = found[card.name] = counting.count(card, recipe)
+        counts.keep({made.key: made}, counts.place_of(made.key, cache_dir))
+    return [(card, recipe, known) for card, recipe in resolved if (known := found[card.name]) is not None]
+
+
+def _weights_of(card: ModelCard) -> Any:
+    """A recipe needs a mode; what is estimated is the released model's size, wherever its weights come from."""
+    return "none" if card.pipeline is None else "hub" if card.repository is not None else "random"
+
+
+def _row_of_estimate(one: Estimate) -> tuple[object, ...]:
+    return (
+        one.model,
+        one.gpu,
+        _in_one_word(one),
+        None if one.memory_gib is None else f"{one.memory_gib:.1f}",
+        _with_interval(one.seconds, one.seconds_low, one.seconds_high),
+        _with_interval(
+            *(None if joules is None else joules / 1e3 for joules in (one.joules, one.joules_low, one.joules_high))
+        ),
+        None if one.cost is None else f"{one.cost:.3g}",
+        None if one.cost_per_1000 is None else f"{one.cost_per_1000:.3g}",
+        one.rests_on,
+    )
+
+
+def _in_one_word(one: Estimate) -> str | None:
+    if one.fits is None:
+        return None
+    return "yes" if one.fits else "no" if one.fits_with is None else f"with {one.fits_with}"
+
+
+def _with_interval(value: float | None, low: float | None, high: float | None) -> str | None:
+    return None if value is None else f"{value:.3g} ({low:.3g} to {high:.3g})"

@@ -1,0 +1,104 @@
+"""`vdb estimate`: what fits, what it takes and what it costs, offline and at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pytest_vdb.cli import main
+
+KEYS = {"model", "gpu", "fits", "seconds", "seconds_low", "seconds_high", "joules", "cost", "rests_on"}
+ML_ENERGY = "wan2.1-t2v-1.3b,hunyuanvideo,cogvideox-2b,cogvideox1.5-5b"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("VDB_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def told(capsys, *arguments: str) -> list[dict]:
+    assert main(["estimate", "--json", *arguments]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_each_model_is_estimated_on_each_card(capsys):
+    found = told(capsys, ML_ENERGY, "--gpu", "h100,b200")
+    assert [(one["model"], one["gpu"]) for one in found][:2] == [
+        ("wan2.1-t2v-1.3b", "h100"),
+        ("wan2.1-t2v-1.3b", "b200"),
+    ]
+    assert len(found) == 8
+    for one in found:
+        assert one.keys() >= KEYS
+        assert one["seconds_low"] < one["seconds"] < one["seconds_high"]
+        assert one["cost"] is None
+        assert one["rests_on"]
+
+
+def test_published_figures_come_out_again(capsys):
+    (found,) = told(capsys, "wan2.1-t2v-1.3b", "--gpu", "h100", "--price", "3.6")
+    assert found["seconds"] == pytest.approx(95.4, abs=0.1)
+    assert found["joules"] == pytest.approx(64.7e3, rel=0.01)
+    assert found["cost_per_1000"] == pytest.approx(found["seconds"])
+
+
+def test_a_card_of_24_gb_is_told_what_to_switch_on(capsys):
+    (found,) = told(capsys, "hunyuanvideo", "--gpu", "rtx4090")
+    assert found["fits"] is False
+    assert "offload=" in found["fits_with"]
+    assert found["memory_gib"] > 24
+    assert found["memory_rests_on"].startswith("published: ")
+
+
+def test_fewer_steps_need_no_new_count(capsys):
+    (full,) = told(capsys, "wan2.1-t2v-1.3b", "--gpu", "h100")
+    (half,) = told(capsys, "wan2.1-t2v-1.3b", "--gpu", "h100", "--recipe", "steps=25")
+    assert half["seconds"] / full["seconds"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_prices_differ_by_card(capsys):
+    found = told(capsys, "cogvideox-2b", "--gpu", "h100,b200", "--price", "h100=1,b200=4")
+    assert found[1]["cost"] / found[0]["cost"] == pytest.approx(4 * found[1]["seconds"] / found[0]["seconds"])
+
+
+def test_a_model_without_a_pipeline_says_so(capsys):
+    (found,) = told(capsys, "calibration-shapes", "--gpu", "h100")
+    assert found["seconds"] is None
+    assert "no pipeline" in found["rests_on"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--gpu", "h101"], "did you mean 'h100'"),
+        (["--gpu", ","], "no graphics card"),
+        (["--gpu", "h100", "--price", "cheap"], "is no price"),
+        (["--gpu", "h100", "--price", "b200=3"], "was not asked for"),
+        (["--gpu", "h100", "--recipe", "frames=8"], "nearest"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(capsys, arguments, said):
+    assert main(["estimate", "wan2.1-t2v-1.3b", *arguments]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_where_there_is_no_known_card_it_says_for_which_it_speaks(capsys):
+    assert main(["estimate", "wan2.1-t2v-1.3b"]) == 0
+    shown = capsys.readouterr()
+    assert "95.4 (" in shown.out
+    assert "rtx4090" in shown.err or "h100" not in shown.out
+
+
+@pytest.mark.slow  # a process of its own
+def test_torch_is_not_imported():
+    code = (
+        "import sys; from pytest_vdb.cli import main; "
+        f"status = main(['estimate', '{ML_ENERGY}', '--gpu', 'h100']); "
+        "print('torch' in sys.modules, 'diffusers' in sys.modules, file=sys.stderr); sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "False False"
