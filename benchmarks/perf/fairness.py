@@ -76,8 +76,11 @@ TEST = """
 def test_generation(vdb, vdb_model, vdb_prompt, vdb_seed):
     sample = vdb.generate(vdb_model, vdb_prompt, vdb_seed)
     vdb.measure(sample)
+
+def test_efficiency(vdb, vdb_model, vdb_seed, benchmark):
+    vdb.time(benchmark, vdb_model, vdb.prompts[0], vdb_seed)
 """
-READINGS = ("latency", "throughput", "peak_rss", "added_rss")
+READINGS = ("latency", "throughput", "peak_rss", "steady_latency", "steady_throughput", "added_rss")
 
 
 def main() -> None:
@@ -114,20 +117,29 @@ def tell(kind: str, pairs: Sequence[tuple[list[Record], list[Record]]]) -> None:
     """Of each reading: how often the first model was worse, by how much, and how much its own clips differ."""
     print(f"{kind}: two copies, {len(pairs)} sessions in either order, {len(pairs[0][0])} clips of each, metrics on")
     for name in READINGS:
-        shares, noise, opening = [], [], []
-        for first, second in pairs:
-            ours, theirs = ([one.measurement(name).value for one in side] for side in (first, second))
+        shares, noise = [], []
+        for sides in pairs:
+            ours, theirs = ([m.value for one in side if (m := one.measurement(name)) is not None] for side in sides)
             shares.append(statistics.median(ours) / statistics.median(theirs) - 1)
-            opening.append(ours[0] / statistics.median(ours[1:]) - 1)
-            noise += [value / statistics.median(side) - 1 for side in (ours, theirs) for value in side]
+            noise += [value / statistics.median(side) - 1 for side in (ours, theirs) for value in side if len(side) > 1]
+        told = percent(statistics.median(map(abs, noise))) if noise else "one value each"
         greater = sum(share > 0 for share in shares)
         print(
-            f"  {name:11} first greater in {greater:2} of {len(shares)}; first against second, median "
-            f"{100 * statistics.median(shares):+5.1f}% ({100 * min(shares):+.1f} to {100 * max(shares):+.1f}); "
-            f"first clip against the rest {100 * statistics.median(opening):+5.1f}%; "
-            f"A/A: clips of one model {100 * statistics.median(map(abs, noise)):.1f}% (median), "
-            f"{100 * sorted(map(abs, noise))[int(0.95 * len(noise))]:.1f}% (95th)"
+            f"  {name:17} first greater in {greater:2} of {len(shares)}; first against second "
+            f"{percent(statistics.median(shares))} in the median ({percent(min(shares))} to {percent(max(shares))}); "
+            f"A/A, clips of one model: {told}"
         )
+    for name in ("latency", "peak_rss"):
+        opening = []
+        for first, _ in pairs:
+            values = [m.value for one in first if (m := one.measurement(name)) is not None]
+            opening.append(values[0] / statistics.median(values[1:]) - 1)
+        told = percent(statistics.median(opening))
+        print(f"  {name}: the first clip of the first model against its others {told} in the median")
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:+.1f}%"
 
 
 if __name__ == "__main__":

@@ -64,9 +64,18 @@ def _timed_rounds(session: Session, handle: ModelHandle, prompt: Prompt, seed: i
     end()  # with --benchmark-disable there is one call and no teardown
     keep(*rates(session, benchmark, frames=len(clip.frames), fps=clip.fps))
     keep(*withheld(session, _costs(watched)))
+    if session.profiler.reads_memory_apart:
+        keep(*_memory_apart(session, handle, prompt, seed))
     if _lacks_energy(watched):
         keep(*withheld(session, _of_filled_window(session, handle, prompt, seed, watched)))
     return clip
+
+
+def _memory_apart(session: Session, handle: ModelHandle, prompt: Prompt, seed: int) -> tuple[Measurement, ...]:
+    """What one more call adds to memory, in each of its stages."""
+    with session.profiler.watch(handle.load().pipeline, memory_apart=True) as readings:
+        handle.generate(prompt, seed)
+    return readings.memory
 
 
 def _lacks_energy(watched: list[Readings]) -> bool:

@@ -27,7 +27,8 @@ PEAK_RSS = Reading(
 ADDED_RSS = Reading(
     "added_rss",
     "MiB",
-    how="`peak_rss` above what was resident when the call began, free pages given back before",
+    window="one warm call apart, which is not timed",
+    how="the same mark above what was resident when the call began, free pages given back before",
     misses="the weights, which are resident before; what fits into pages that Python keeps",
 )
 SAMPLE_S = 0.01
@@ -39,28 +40,25 @@ _SLACK_MIB = 64.0
 
 
 class ProcessMemory:
-    """`peak_rss` and `added_rss`, in MiB.
+    """`peak_rss`, in MiB.
 
     Args:
         kernel: where the kernel tells of this process; where there is no such folder, a thread looks instead.
     """
 
-    readings: ClassVar[tuple[Reading, ...]] = (PEAK_RSS, ADDED_RSS)
+    readings: ClassVar[tuple[Reading, ...]] = (PEAK_RSS,)
 
     def __init__(self, kernel: Path = KERNEL) -> None:
         self._kernel = kernel
         self._sampler: Sampler | None = None
         self._peak_mib: float | None = None
-        self._before_mib: float | None = None
 
     def start(self) -> None:
-        """Note where the process stands and reset the high-water mark, or begin to look."""
-        self._peak_mib = None
-        give_back_free_pages()  # else a call that fits into what an earlier one freed would seem to add nothing
+        """Reset the high-water mark, or begin to look."""
         if reset_mark(self._kernel):
-            self._sampler, self._before_mib = None, status_mib(self._kernel, "VmRSS")
+            self._sampler, self._peak_mib = None, None
         else:
-            self._before_mib = self._peak_mib = _rss_mib()
+            self._peak_mib = _rss_mib()
             self._sampler = Sampler(SAMPLE_S, self._look, "vdb-peak-rss")
 
     def note(self) -> None:
@@ -75,20 +73,42 @@ class ProcessMemory:
             self._sampler.stop()
         self.note()
 
+    def read(self, window: Window) -> tuple[Measurement, ...]:  # noqa: ARG002 - a peak needs no window
+        """The peak, with how it was found in the version; or why there is none."""
+        return (self._told(PEAK_RSS, self._peak_mib),)
+
+    def _told(self, reading: Reading, value_mib: float | None) -> Measurement:
+        if value_mib is None:
+            return reading.of(None, reason="the system does not tell the size of this process")
+        if self._sampler is None:
+            return reading.of(value_mib)
+        sampled = f"sampled every {SAMPLE_S * 1000:.0f} ms: shorter peaks are missed"
+        return replace(reading, version=_SAMPLED).of(value_mib, reason=sampled)
+
     def _look(self) -> None:
         self._peak_mib = max(self._peak_mib or 0.0, _rss_mib())
 
+
+class AddedMemory(ProcessMemory):
+    """`added_rss`, in MiB: of a call that nobody times, for to take pages anew that were given back takes time."""
+
+    readings: ClassVar[tuple[Reading, ...]] = (ADDED_RSS,)
+
+    def __init__(self, kernel: Path = KERNEL) -> None:
+        super().__init__(kernel)
+        self._before_mib: float | None = None
+
+    def start(self) -> None:
+        """Give back what is free and note where the process stands."""
+        give_back_free_pages()  # else a call that fits into what an earlier one freed would seem to add nothing
+        super().start()
+        self._before_mib = _rss_mib() if self._sampler else status_mib(self._kernel, "VmRSS")
+
     def read(self, window: Window) -> tuple[Measurement, ...]:  # noqa: ARG002 - a peak needs no window
-        """Both, with how they were found in the version; or why there are none."""
-        if self._peak_mib is None or self._before_mib is None:
-            return tuple(
-                one.of(None, reason="the system does not tell the size of this process") for one in self.readings
-            )
-        found = {PEAK_RSS: self._peak_mib, ADDED_RSS: max(self._peak_mib - self._before_mib, 0.0)}
-        if self._sampler is None:
-            return tuple(one.of(value) for one, value in found.items())
-        sampled = f"sampled every {SAMPLE_S * 1000:.0f} ms: shorter peaks are missed"
-        return tuple(replace(one, version=_SAMPLED).of(value, reason=sampled) for one, value in found.items())
+        """What the call added, or why nobody knows."""
+        known = self._peak_mib is not None and self._before_mib is not None
+        added = max((self._peak_mib or 0.0) - (self._before_mib or 0.0), 0.0)
+        return (self._told(ADDED_RSS, added if known else None),)
 
 
 def reset_mark(kernel: Path) -> bool:

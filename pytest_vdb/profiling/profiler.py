@@ -20,8 +20,9 @@ from pytest_vdb.profiling.devices import gpus_in_use, synchronise
 from pytest_vdb.profiling.guarded import Guarded
 from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT, latency, throughput
 from pytest_vdb.profiling.probe import Probe, Reading, Window
+from pytest_vdb.profiling.process_memory import AddedMemory
 from pytest_vdb.profiling.settings import NOTHING_CHOSEN, Settings
-from pytest_vdb.profiling.stage_memory import stage_memory_of
+from pytest_vdb.profiling.stage_memory import CudaStageMemory, ProcessStageMemory, StageMemory
 from pytest_vdb.profiling.stages import Stages
 from pytest_vdb.records import Measurement
 
@@ -69,12 +70,18 @@ class Profiler:
         of_probes = (one for probe in self._make_probes(self.device) for one in probe.readings)
         return (LATENCY, THROUGHPUT, *of_probes, *cost_readings(self._settings))
 
+    @property
+    def reads_memory_apart(self) -> bool:
+        """Whether what a call adds to memory is read of a call that is not timed: it would change the timing."""
+        return self.device.partition(":")[0] != "cuda"
+
     @contextmanager
-    def watch(self, pipeline: Any = None) -> Iterator[Readings]:
+    def watch(self, pipeline: Any = None, *, memory_apart: bool = False) -> Iterator[Readings]:
         """Watch a block; a block within it is watched for itself and counts for both.
 
         Args:
             pipeline: the diffusers pipeline that is called in the block, if its stages shall be told apart.
+            memory_apart: read what the call adds to memory, by stage, and no more (see `reads_memory_apart`).
 
         The clock starts when the device has finished what it was doing and stops when it has finished the block's
         work. Probes start before the clock and stop after it, so they cost no latency; one that fails loses its own
@@ -83,12 +90,13 @@ class Profiler:
         readings = Readings()
         synchronise(self.device)
         stages: Stages | None = None
-        probes = [Guarded(probe) for probe in self._make_probes(self.device)]
+        chosen = [AddedMemory()] if memory_apart else self._make_probes(self.device)
+        probes = [Guarded(probe) for probe in chosen]
         self._note_open()
         if pipeline is not None:  # last: what the others take to start is before its first mark
-            memory = stage_memory_of(self.device, self._note_open)
-            stages = Stages(pipeline, self.device, memory.entered)
-            probes += [Guarded(memory), Guarded(stages)]
+            memory = self._memory_of_stages(memory_apart)
+            stages = Stages(pipeline, self.device, None if memory is None else memory.entered)
+            probes += [Guarded(probe) for probe in (memory, stages) if probe is not None]
         for probe in probes:
             probe.start()
         self._open += probes
@@ -99,6 +107,11 @@ class Profiler:
             self._close(readings, probes, stages, began, failed=True)
             raise
         self._close(readings, probes, stages, began, failed=False)
+
+    def _memory_of_stages(self, memory_apart: bool) -> StageMemory | None:
+        if not self.reads_memory_apart:
+            return CudaStageMemory(self._note_open, self.device)
+        return ProcessStageMemory(self._note_open) if memory_apart else None
 
     def _note_open(self) -> None:
         """Somebody is about to reset what the device counts."""

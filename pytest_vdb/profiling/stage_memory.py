@@ -21,8 +21,8 @@ ADDED_BY_STAGE = {
     stage: Reading(
         f"{stage}_added_rss",
         "MiB",
-        window=_WINDOW,
-        how="the kernel's high-water mark in the stage above what was resident when the call began",
+        window="one warm call apart, which is not timed, from the stage's beginning to the next one's",
+        how="the kernel's high-water mark in the stage above what was resident when the call began, as `added_rss`",
         misses="as `added_rss`; None where the kernel does not reset its mark",
     )
     for stage in STAGES
@@ -142,10 +142,3 @@ class CudaStageMemory(StageMemory):
     def _peak_mib(self) -> float | None:
         cuda = cuda_in_use(self._device)
         return None if cuda is None else float(cuda.max_memory_allocated(self._device)) / 2**20
-
-
-def stage_memory_of(device: str, note_others: Callable[[], None]) -> StageMemory:
-    """What watches the stages of a call on this device."""
-    if device.partition(":")[0] == "cuda":
-        return CudaStageMemory(note_others, device)
-    return ProcessStageMemory(note_others)

@@ -13,7 +13,7 @@ from pytest_vdb.estimates import evidence
 from pytest_vdb.models import recipes
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.profiling import hardware
-from pytest_vdb.profiling.energy import ENERGY
+from pytest_vdb.profiling.gpus import ENERGY
 from pytest_vdb.profiling.latency import LATENCY
 from pytest_vdb.records import Environment, Recipe, Record, Run
 from pytest_vdb.results.journal import Journal

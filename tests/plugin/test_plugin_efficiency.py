@@ -77,6 +77,7 @@ def test_five_rounds_become_medians_sums_and_peaks(timed):
     assert (found["hardware_cost"], record.measurement("hardware_cost").unit) == (None, "USD")
     assert record.measurement("peak_rss").n == record.measurement("steady_latency").n == 5
     assert record.measurement("memory_timeline").value > 1
+    assert record.measurement("added_rss").n == 1, "of a call apart"
     assert "latency" not in found, "pytest-benchmark tells it"
 
 

@@ -57,10 +57,11 @@ def read(readings):
 @pytest.mark.slow
 def test_each_stage_has_its_own_peak_and_the_call_has_the_highest():
     pipe = Pipeline()
-    with Profiler("cpu").watch(pipe) as readings:
+    with Profiler("cpu").watch(pipe, memory_apart=True) as readings:
         pipe()
         take(20)
     found = read(readings)
+    assert "peak_rss" not in found
     if found["denoising_added_rss"].value is None:
         pytest.skip(found["denoising_added_rss"].reason)
     assert 45 < found["denoising_added_rss"].value < 100
@@ -89,6 +90,13 @@ def test_the_timeline_shows_what_came_and_went():
     assert len(line.series) >= 4
     assert line.value == pytest.approx(max(line.series), abs=0.1)
     assert "100 looks per second" in line.reason
+
+
+def test_what_is_timed_is_not_asked_what_it_adds():
+    pipe = Pipeline()
+    with Profiler("cpu").watch(pipe) as readings:
+        pass
+    assert not [name for name in read(readings) if name.endswith("added_rss")]
 
 
 def test_no_timeline_is_kept_unless_it_is_asked_for():
