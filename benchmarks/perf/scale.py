@@ -81,7 +81,7 @@ def arguments(command: str, folder: Path, runs: list[Path]) -> list[str]:
         case "report":
             return ["report", first, "-o", str(folder / "page")]
         case "compare":
-            return ["compare", second, first, "-o", str(folder / "compare.md")]
+            return ["compare", second, first]
         case "pair":
             return ["compare", first, "model-000", "model-001"]
         case "gate":

@@ -44,14 +44,15 @@ def of_records(records: Sequence[Record]) -> dict[str, Dimension]:
     means: dict[str, Dimension] = {}
     for record in records:
         measured = Measured.of(record.measurements)
+        video = None if record.clip is None else _video(record)
         for at, name in _dimensions_in(measured.metrics):
             value = measured.numbers[at]
             if isnan(value):
                 continue
-            if record.clip is None:
+            if video is None:
                 means[name] = Dimension(value)
             else:
-                videos.setdefault(name, []).append((_video(record), value))
+                videos.setdefault(name, []).append((video, value))
     return {dimension: Dimension.of(found) for dimension, found in videos.items()} | means
 
 

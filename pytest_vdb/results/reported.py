@@ -132,6 +132,8 @@ def each(arguments: Sequence[str], *, models: Collection[str] | None = None) -> 
 
 def _with_our_prompts(sources: Sequence[Source]) -> list[Source]:
     """Published videos by the ids of our prompts: their names tell the texts alone."""
+    if not any(one.videos for one in sources):
+        return list(sources)
     ours = (record for one in sources for record in one.records)
     ids = {as_in_names(record.prompt_text): record.prompt for record in ours if record.prompt_text is not None}
     return [

@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from math import isfinite
 from pathlib import Path, PurePath
 
 from pytest_vdb import files
@@ -29,17 +30,39 @@ def render(dimensions: Mapping[str, Dimension]) -> str:
     Args:
         dimensions: by VBench's names, without `vbench.`.
     """
-    content = {
-        name: [
-            found.mean,
-            [
-                {"video_path": path, "video_results": value * 100 if name in IN_PERCENT else value}
-                for path, value in found.videos
-            ],
-        ]
-        for name, found in dimensions.items()
-    }
-    return json.dumps(content, indent=4, ensure_ascii=False) + "\n"
+    paths: dict[str, str] = {}
+    parts = []
+    for name, found in dimensions.items():
+        inner = f"        {_json_of(found.mean)},\n        {_videos_as_json(name, found, paths)}"
+        parts.append(f"    {_json_of(name)}: [\n{inner}\n    ]")
+    return "{\n" + ",\n".join(parts) + "\n}\n" if parts else "{}\n"
+
+
+def _videos_as_json(name: str, found: Dimension, paths: dict[str, str]) -> str:
+    """As `json.dumps` indents them, in a tenth of its time: a run may have a million.
+
+    Args:
+        paths: as JSON, those that were met before.
+    """
+    if not found.videos:
+        return "[]"
+    entries = []
+    for path, value in found.videos:
+        if (told := paths.get(path)) is None:
+            told = paths[path] = _json_of(path)
+        figure = _json_of(value * 100 if name in IN_PERCENT else value)
+        entries.append(
+            f'            {{\n                "video_path": {told},\n'
+            f'                "video_results": {figure}\n            }}'
+        )
+    return "[\n" + ",\n".join(entries) + "\n        ]"
+
+
+_encode_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _json_of(value: str | float | None) -> str:
+    return float.__repr__(value) if type(value) is float and isfinite(value) else _encode_json(value)
 
 
 def read(path: Path) -> dict[str, Dimension]:

@@ -126,3 +126,29 @@ def test_what_is_wrong_with_a_result_file_is_said(tmp_path, content, why):
     with pytest.raises(RecordError) as refused:
         vbench.read(tmp_path / "r.json")
     assert refused.value.what == f"not a result file of VBench: {why}"
+
+
+@pytest.mark.parametrize(
+    "dimensions",
+    [
+        {},
+        {"dynamic_degree": Dimension(0.5)},
+        {"dynamic_degree": Dimension(None, (("a", 1.0), ("b", 0.0)))},
+        {
+            "imaging_quality": Dimension(1 / 3, (('"quoted" \\ 日本 \x00 \u2028-0.mp4', 0.7), ("b", 1e-7))),
+            "color": Dimension(1e22, (("b", 5e-324), ("b", 12345678.9))),
+        },
+    ],
+)
+def test_a_file_is_written_as_json_dumps_would(dimensions):
+    content = {
+        name: [
+            found.mean,
+            [
+                {"video_path": path, "video_results": value * 100 if name == "imaging_quality" else value}
+                for path, value in found.videos
+            ],
+        ]
+        for name, found in dimensions.items()
+    }
+    assert vbench.render(dimensions) == json.dumps(content, indent=4, ensure_ascii=False) + "\n"
