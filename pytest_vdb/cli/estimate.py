@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_vdb.profiling.hardware import Hardware
     from pytest_vdb.records import Recipe
 
+PROCESSOR = "cpu"
 USUAL_CARDS = ("h100", "rtx4090")
 """Where this machine has no known graphics card and none was named."""
 
@@ -41,7 +42,7 @@ def add_to(commands: Any) -> None:
     estimate.add_argument("names", help="models: names, globs, tag:TAG, fits:24GB or all, comma-separated")
     settings = "recipe settings, KEY=VALUE or several separated by commas; repeatable"
     estimate.add_argument("--recipe", action="append", default=[], metavar="KEY=VALUE", help=settings)
-    cards = "graphics cards, comma-separated (see: vdb hardware); default: this machine's"
+    cards = "graphics cards, comma-separated (see: vdb hardware), or cpu; default: this machine's cards"
     estimate.add_argument("--gpu", metavar="NAMES", help=cards)
     price = "what an hour of one card costs: 2.5, or h100=2.5,rtx4090=0.4"
     estimate.add_argument("--price", metavar="PRICE", help=price)
@@ -113,12 +114,26 @@ def _devices_asked(gpu: str | None) -> list[Hardware]:
         names = [name for name in gpu.split(",") if name.strip()]
         if not names:
             raise OptionError("no graphics card", where="--gpu", mend="name some: --gpu h100,rtx4090")
-        return list({(one := hardware.named(name, where="--gpu")).name: one for name in names}.values())
+        return list({(one := _device_named(name)).name: one for name in names}.values())
     here = {card.name: hardware.find(card.name) for card in graphics()[0]}
     if found := {one.name: one for one in here.values() if one is not None}:
         return list(found.values())
     warn(f"no known graphics card here: these are for {' and '.join(USUAL_CARDS)} (choose with --gpu)")
     return [hardware.known()[name] for name in USUAL_CARDS]
+
+
+def _device_named(name: str) -> Hardware:
+    """A card of the table; `cpu` is this machine's processor, where it was measured."""
+    from pytest_vdb.options import cache_folder
+    from pytest_vdb.profiling import hardware
+    from pytest_vdb.results.environment import capture
+
+    if name.strip().casefold() != PROCESSOR:
+        return hardware.named(name, where="--gpu")
+    if (measured := hardware.measured_of(capture(PROCESSOR).cpu, cache_folder())) is None:
+        mend = "measure it first: vdb hardware --measure"
+        raise OptionError("what this machine's processor can do is not known", where="--gpu cpu", mend=mend)
+    return measured
 
 
 def _prices(text: str | None, devices: Sequence[Hardware]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,6 +10,11 @@ import sys
 import pytest
 
 from pytest_vdb.cli import main
+from pytest_vdb.models import counts, recipes
+from pytest_vdb.models.registry import Registry
+from pytest_vdb.profiling import hardware
+from pytest_vdb.records import Recipe
+from pytest_vdb.results.environment import capture
 
 KEYS = {"model", "gpu", "fits", "seconds", "seconds_low", "seconds_high", "joules", "cost", "rests_on"}
 ML_ENERGY = "wan2.1-t2v-1.3b,hunyuanvideo,cogvideox-2b,cogvideox1.5-5b"
@@ -58,6 +64,29 @@ def test_fewer_steps_need_no_new_count(capsys):
     (full,) = told(capsys, "wan2.1-t2v-1.3b", "--gpu", "h100")
     (half,) = told(capsys, "wan2.1-t2v-1.3b", "--gpu", "h100", "--recipe", "steps=25")
     assert half["seconds"] / full["seconds"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_processor_is_estimated_once_it_was_measured(capsys, tmp_path):
+    asked = ["estimate", "cogvideox-2b", "--gpu", "cpu", "--recipe", "dtype=float32", "--json"]
+    assert main(asked) == 1
+    assert "vdb hardware --measure" in capsys.readouterr().err
+    name = capture("cpu").cpu
+    slow = dataclasses.replace(hardware.known()["t4"], name=name, teraflops={"float32": 0.1}, board_power_w=None)
+    hardware.keep_measured(slow, tmp_path / "cache")
+    keep_as_if_counted(tmp_path / "cache")
+    assert main(asked) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["seconds_high"] > found["seconds"] > 3600
+    assert found["joules"] is None
+    assert "nobody measured one on this device" in found["rests_on"]
+
+
+def keep_as_if_counted(cache) -> None:
+    """The shipped count of another dtype, so that none has to be made."""
+    card = Registry.from_catalog().get("cogvideox-2b")
+    shipped = counts.shipped_of(card, recipes.resolve(card, Recipe(), "hub"))
+    key = counts.key_of(card, recipes.resolve(card, Recipe(dtype="float32"), "hub"))
+    counts.keep({key: dataclasses.replace(shipped, key=key)}, counts.place_of(key, cache))
 
 
 def test_prices_differ_by_card(capsys):

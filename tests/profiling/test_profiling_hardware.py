@@ -23,6 +23,13 @@ def test_every_known_card_has_its_limits_and_where_they_were_read(one):
     assert one.peak_per_s("float16") == one.peak_per_s("bfloat16") or "bfloat16" not in one.teraflops
 
 
+def test_a_card_with_the_chip_of_another_multiplies_as_fast():
+    twins = [one for one in KNOWN.values() if one.chip_of is not None]
+    assert twins
+    for one in twins:
+        assert one.teraflops == KNOWN[one.chip_of].teraflops
+
+
 def test_no_two_cards_share_a_name():
     names = [name.casefold() for one in KNOWN.values() for name in {one.name, *one.also}]
     devices = [device.casefold() for one in KNOWN.values() for device in one.devices]
