@@ -21,13 +21,13 @@ import torch
 
 from pytest_vdb.components import DENOISERS
 from pytest_vdb.errors import VdbError
+from pytest_vdb.estimates.tally import META, Tally, tallied
 from pytest_vdb.models import classes, counts
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.counts import Counts, PartCount, StageCount, Uncounted
 from pytest_vdb.models.pipelines import calls, schedulers
 from pytest_vdb.models.pipelines.ask import Ask
 from pytest_vdb.models.weights import architectures, blueprints, modular, random_weights
-from pytest_vdb.profiling.tally import META, Tally, tallied
 from pytest_vdb.records import Prompt, Recipe
 
 PROMPT = Prompt(id="counted", text="A cat runs through tall grass.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pytest_vdb.estimates.tally import tallied
 from pytest_vdb.models.weights import blueprints, random_weights
 from pytest_vdb.profiling import flops
-from pytest_vdb.profiling.tally import tallied
 
 MIB = 2**20
 
