@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_vdb.statistics.exchangeable import least_pairs, sign_flip_intervals, sign_flip_p_values
+from pytest_vdb.statistics.exchangeable import least_pairs, sign_flip_intervals, sign_flip_p_values, sign_flips
 
 
 def p_of(differences, **how) -> float:
@@ -131,3 +131,12 @@ def test_exchangeable_pairs_raise_false_alarms_as_rarely_as_said(n):
     p = sign_flip_p_values(sides[0] - sides[1])
     assert (p <= 0.05).mean() <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / 2_000)
     assert (p <= 0.05).any()
+
+
+@pytest.mark.parametrize("n", [3, 6, 14, 15, 200])
+def test_both_questions_at_once_have_the_answers_of_each(n):
+    rng = np.random.default_rng(n)
+    differences = np.stack((rng.standard_normal(n), rng.standard_normal(n) + 1, np.zeros(n), np.full(n, 0.5)), axis=1)
+    p_values, intervals = sign_flips(differences)
+    assert p_values == pytest.approx(sign_flip_p_values(differences), rel=1e-12)
+    assert intervals == pytest.approx(sign_flip_intervals(differences), rel=1e-12)
