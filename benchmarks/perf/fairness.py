@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from pytest_vdb import files
 from pytest_vdb.records import Record
 from pytest_vdb.results import journal
 
@@ -91,18 +92,18 @@ def main() -> None:
     asked = parser.parse_args()
     for kind in ("pipeline", "arrays"):
         with tempfile.TemporaryDirectory() as folder:
-            pairs = [session(Path(folder), kind, number, asked) for number in range(asked.sessions)]
+            pairs = [session(Path(folder), kind, number, asked.card, asked.prompts) for number in range(asked.sessions)]
         tell(kind, pairs)
 
 
-def session(folder: Path, kind: str, number: int, asked: argparse.Namespace) -> tuple[list[Record], list[Record]]:
+def session(folder: Path, kind: str, number: int, card: str, prompts: int) -> tuple[list[Record], list[Record]]:
     """The records of the model that came first, and of the one that came second."""
     cache = os.environ.get("VDB_CACHE_DIR", str(folder / "cache"))
-    (folder / "conftest.py").write_text(CONFTEST.format(card=asked.card, cache=cache))
-    (folder / "test_it.py").write_text(TEST)
+    files.write(folder / "conftest.py", CONFTEST.format(card=card, cache=cache))
+    files.write(folder / "test_it.py", TEST)
     names = [f"{kind}-a", f"{kind}-b"][:: 1 if number % 2 == 0 else -1]
     out = folder / f"{kind}-{number}"
-    options = [f"--vdb-models={','.join(names)}", f"--vdb-prompts=smoke:{asked.prompts}", f"--vdb-output={out}"]
+    options = [f"--vdb-models={','.join(names)}", f"--vdb-prompts=smoke:{prompts}", f"--vdb-output={out}"]
     options += ["--vdb-weights=tiny", "--vdb-cache=never", "--vdb-report=none", "--vdb-device=cpu"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", *options]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)

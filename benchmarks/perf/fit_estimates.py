@@ -20,6 +20,7 @@ from statistics import median
 
 import numpy as np
 
+from pytest_vdb import files
 from pytest_vdb.estimates import limit, prediction
 from pytest_vdb.models import counts, recipes
 from pytest_vdb.models.registry import Registry
@@ -303,7 +304,7 @@ def write(fit: Fit, half: Mapping[str, float], scaled: tuple[float, float], sing
         "[half_width]",
         *(f"{name} = {value:.4f}" for name, value in half.items()),
     ]
-    (FOLDER / "fitted.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    files.write(FOLDER / "fitted.toml", "\n".join(lines) + "\n")
     head = (FOLDER / "published.toml").read_text(encoding="utf-8").partition(MARK)[0] + MARK + "\n\n"
     blocks = []
     for one in single:
@@ -313,7 +314,7 @@ def write(fit: Fit, half: Mapping[str, float], scaled: tuple[float, float], sing
             f'[[row]]\nmodel = "{one.model}"\ngpu = "{one.gpu}"\nrecipe = {{ {inline} }}\n'.replace("{  }", "{}")
             + f'seconds = {one.seconds:.2f}\njoules = {one.joules:.0f}\nsource = "ML.ENERGY"\n'
         )
-    (FOLDER / "published.toml").write_text(head + "\n".join(blocks), encoding="utf-8")
+    files.write(FOLDER / "published.toml", head + "\n".join(blocks))
 
 
 if __name__ == "__main__":

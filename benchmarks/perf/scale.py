@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pytest_vdb import files
 from pytest_vdb.records import ClipFiles, Environment, Measurement, Recipe, Record, Run, seed_of
 from pytest_vdb.results.journal import Journal
 
@@ -105,7 +106,7 @@ def kept(folder: Path, day: int, models: int, prompts: int) -> Path:
     """The folder of a run, which is written where it is not there yet."""
     run = Run(id=f"202601{day:02}-000000-abcdef", started_at=f"2026-01-{day:02}T00:00:00+00:00", environment=HERE)
     place = folder / "runs" / run.id
-    if not place.is_dir():
+    if not files.is_folder(place):
         began = time.perf_counter()
         write(folder, run, models, prompts, day)
         seconds = time.perf_counter() - began

@@ -41,7 +41,8 @@ EFFICIENCY = """
 
 
 @pytest.fixture
-def timed(project):
+def timed(project, monkeypatch):
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # of ours: pytest-benchmark times nothing in a worker
     project.pytester.makeconftest(MODELS)
     project.pytester.makepyfile(test_efficiency=EFFICIENCY)
     return project

@@ -9,6 +9,7 @@ import pytest
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_terminal_that_lacks_characters_shows_the_table_line_by_line(project, monkeypatch, encoding):
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    monkeypatch.setenv("COLUMNS", "160")  # all columns: pytester cannot read the dots that stand for others
     result = project.run_in_subprocess("good", "--vdb-prompts=smoke:1", "--vdb-metrics=sharpness")
     text = result.stdout.str()
     assert "UnicodeEncodeError" not in text + result.stderr.str()
