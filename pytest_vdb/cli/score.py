@@ -111,7 +111,8 @@ def _score_clips(arguments: ScoreArguments) -> int:
         with errors_of_metrics():
             of_set = _measure_set(arguments, scorer, outcomes, kept)
     except KeyboardInterrupt as stop:
-        stop.add_note(f"{len(outcomes)} of {len(recordings)} clips are in {ledger.path}; the same command goes on")
+        there = sum(ledger.clip(folder, recording.name) is not None for recording in recordings)
+        stop.add_note(f"{there} of {len(recordings)} clips are in {ledger.path}; the same command goes on")
         raise
     failed = sum(outcome.record.failure is not None for outcome in outcomes)
     _print_outcomes(arguments, specs, outcomes, of_set)

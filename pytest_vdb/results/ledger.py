@@ -88,8 +88,8 @@ class Ledger:
             OutputError: it cannot be written.
         """
         record = self._privacy.record(record)
-        self._remember(record)
         files.append(self.path, to_json(record).encode())
+        self._remember(record)
 
     def describe(self, run: Run) -> None:
         """Say beside the records with what they were measured last: what a report needs besides.
