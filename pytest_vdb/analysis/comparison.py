@@ -325,7 +325,7 @@ def _paired_up(benchmark: str, mine: Mapping[_Key, Sequence[Record]], theirs: Ma
         if len(first) != len(second):
             why["only in A" if len(first) > len(second) else "only in B"] += abs(len(first) - len(second))
         for pair in zip(first, second, strict=False):
-            reason = _why_no_pair(*pair)
+            reason = why_no_pair(*pair)
             if reason is None:
                 pairs.append(pair)
             else:
@@ -342,7 +342,8 @@ def _flat(side: Mapping[_Key, Sequence[Record]]) -> tuple[Record, ...]:
     return tuple(record for key in sorted(side) for record in side[key])
 
 
-def _why_no_pair(first: Record, second: Record) -> str | None:
+def why_no_pair(first: Record, second: Record) -> str | None:
+    """Why two samples of one prompt cannot stand beside each other, or None if they can."""
     for record, name in ((first, "A"), (second, "B")):
         if record.status != "passed":
             return f"{name} {failure_line(record)}"

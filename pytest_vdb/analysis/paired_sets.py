@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_vdb.errors import CannotMeasure, RecordError
+from pytest_vdb.analysis.comparison import why_no_pair
+from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics import reference
 from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
 from pytest_vdb.metrics.engine import Engine, Scores
@@ -63,6 +64,7 @@ class PairedSets:
     """Both sides' samples in one row, the first side's before the second's: a set is a choice of row numbers."""
 
     spec: MetricSpec
+    pairs: Sequence[tuple[Record, Record]]
     prompts: Sequence[Prompt]
     """Of each pair."""
     samples: Sequence[Scores]
@@ -79,7 +81,7 @@ class PairedSets:
         references: Mapping[str, ReferenceFeatures],
         cache_dir: Path,
     ) -> PairedSets:
-        """Of pairs that have what the metric looks at on both sides.
+        """Of those pairs that have what the metric looks at on both sides.
 
         Args:
             spec: a set metric.
@@ -88,11 +90,14 @@ class PairedSets:
             references: the reference set's features, by feature.
             cache_dir: where weights lie; none are opened.
         """
-        identities = {one.identities.get(name) for both in scores for one in both for name in spec.features}
+        having = [at for at, both in enumerate(scores) if all(set(spec.features) <= set(one.features) for one in both)]
+        chosen = [pairs[at] for at in having]
+        identities = {one.identities.get(name) for at in having for one in scores[at] for name in spec.features}
         return cls(
             spec=spec,
-            prompts=[Prompt(id=record.prompt or "", text=record.prompt_text or "") for record, _ in pairs],
-            samples=[first for first, _ in scores] + [second for _, second in scores],
+            pairs=chosen,
+            prompts=[Prompt(id=record.prompt or "", text=record.prompt_text or "") for record, _ in chosen],
+            samples=[scores[at][side] for side in (0, 1) for at in having],
             references=references,
             engine=Engine((spec,), tiny=TINY in identities, cache_dir=cache_dir),
         )
@@ -156,28 +161,22 @@ class SetsOfRuns:
 
         Raises:
             CannotMeasure: there is nothing to compute it from.
+            RecordError: a file that a record names is missing or torn.
         """
         if self.before is None:
             raise CannotMeasure("a baseline file keeps nothing of what its network saw")
         spec = next((spec for spec in self.registry if metric in spec.part_names()), None)
         if spec is None:
             raise CannotMeasure("no metric of this name is known here")
-        earlier = {record.pair: record for record in before if record.features is not None}
-        pairs = [(earlier[record.pair], record) for record in now if record.features and record.pair in earlier]
-        try:
-            scores = [(seen(old, self.before), seen(new, self.now)) for old, new in pairs]
-        except RecordError as error:
-            raise CannotMeasure(error.what, where=error.where) from None
-        having = [at for at, both in enumerate(scores) if all(set(spec.features) <= set(one.features) for one in both)]
-        if not having:
+        earlier = {record.pair: record for record in before}
+        both = [(earlier[record.pair], record) for record in now if record.pair in earlier]
+        pairs = [pair for pair in both if why_no_pair(*pair) is None]
+        if not pairs:
+            raise CannotMeasure("no clip of the same prompt and seed was made on both sides")
+        scores = [(seen(old, self.before), seen(new, self.now)) for old, new in pairs]
+        sets = PairedSets.of(spec, pairs, scores, references=self.references, cache_dir=self.cache_dir)
+        if not sets.pairs:
             raise CannotMeasure("what its network saw was not kept on both sides")
-        sets = PairedSets.of(
-            spec,
-            [pairs[at] for at in having],
-            [scores[at] for at in having],
-            references=self.references,
-            cache_dir=self.cache_dir,
-        )
         return SetChange.of(metric, sets)
 
 
@@ -198,11 +197,11 @@ class SetChange:
         Raises:
             CannotMeasure: there is no value on a side.
         """
-        found = sets.test(metric, Swaps(permutations=0, seed=_SEED))
         before, now = {both[0].name: both for both in sets.values()}[metric]
         for one in (before, now):
-            if one.value is None:
+            if one.value is None:  # without a reference set, say: then there is nothing to swap either
                 raise CannotMeasure(one.reason or "no value")
+        found = sets.test(metric, Swaps(permutations=0, seed=_SEED))
         return cls(sets=sets, before=before, now=now, error=found.error)
 
     @property

@@ -19,7 +19,7 @@ from pytest_vdb.analysis.paired_sets import PairedSets, Swaps
 from pytest_vdb.errors import CannotMeasure
 from pytest_vdb.metrics.contract import MetricSpec, ReferenceFeatures
 from pytest_vdb.metrics.engine import Scores
-from pytest_vdb.records import Measurement, Record
+from pytest_vdb.records import Measurement
 from pytest_vdb.statistics.families import SIGNIFICANCE
 
 
@@ -44,18 +44,15 @@ def contrast_sets(
         cache_dir: where weights lie; none are opened.
         obstacle: why nothing of these pairs can be compared.
     """
-    having = [at for at, both in enumerate(scores) if all(set(spec.features) <= set(one.features) for one in both)]
-    chosen = [pairs.pairs[at] for at in having]
-    seen = [scores[at] for at in having]
-    sets = PairedSets.of(spec, chosen, seen, references=references, cache_dir=cache_dir)
-    without = len(scores) - len(chosen)
+    sets = PairedSets.of(spec, pairs.pairs, scores, references=references, cache_dir=cache_dir)
+    without = len(scores) - len(sets.pairs)
     lacking = (f"{without} of {len(scores)} pairs have no feature {' or '.join(spec.features)}",) if without else ()
-    if not chosen:
+    if not sets.pairs:
         kept = "what its network sees was not kept on both sides: measure it in the runs (a baseline file keeps none)"
         none = obstacle or kept
         return tuple(_blank(spec, pairs, name, none) for name in spec.part_names())
     return tuple(
-        _contrast_of_part(sets, pairs.benchmark, chosen[0], both, swaps=swaps, obstacle=obstacle, remarks=lacking)
+        _contrast_of_part(sets, pairs.benchmark, both, swaps=swaps, obstacle=obstacle, remarks=lacking)
         for both in sets.values()
     )
 
@@ -69,7 +66,6 @@ def unknown(name: str, pairs: Pairs) -> Contrast:
 def _contrast_of_part(
     sets: PairedSets,
     benchmark: str,
-    records: tuple[Record, Record],
     both: tuple[Measurement, Measurement],
     *,
     swaps: Swaps,
@@ -93,7 +89,7 @@ def _contrast_of_part(
         return replace(one, obstacle=obstacle or _without_value(first, second))
     if barrier := obstacle or of_another_definition(first, second):
         return replace(one, obstacle=barrier)
-    meaningless = (why_says_nothing(m, record) for m, record in zip(both, records, strict=True))
+    meaningless = (why_says_nothing(m, record) for m, record in zip(both, sets.pairs[0], strict=True))
     one = replace(one, obstacle=next(filter(None, meaningless), None), difference=first.value - second.value)
     said = tuple(dict.fromkeys(m.reason for m in both if m.reason))
     prompts = len({prompt.id for prompt in sets.prompts})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_vdb.analysis.decisions import Evidence, Swapping, error_of_sets
 from pytest_vdb.analysis.readings import is_of_set
-from pytest_vdb.errors import CannotMeasure
+from pytest_vdb.errors import CannotMeasure, RecordError
 from pytest_vdb.records import Record
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def clips_of_both(
     samples = [[r for r in side if not is_of_set(r) and r.pair[2] == parameters] for side in (before, now)]
     try:
         change = sets().changed(metric, *samples)
-    except CannotMeasure as error:
+    except (CannotMeasure, RecordError) as error:
         return ClipsOfBoth(None, error.what)
     if change.now.version != version:
         return ClipsOfBoth(None, f"its version is {version} in both runs, and {change.now.version} here")

@@ -56,7 +56,11 @@ def infinity_swaps(first: NDArray[Any], second: NDArray[Any], reference: Referen
     """The same for the distance at infinitely many clips."""
     theirs = side(reference)
     order = np.random.default_rng(0).permutation(len(first))
-    return swap_test(first, second, lambda mine: _intercept(mine[order], theirs), **how)
+
+    def value(mine: NDArray[Any]) -> float:
+        return _intercept(mine[order[order < len(mine)]], theirs)  # the jackknife asks of fewer
+
+    return swap_test(first, second, value, **how)
 
 
 @metric(

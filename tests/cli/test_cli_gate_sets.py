@@ -115,3 +115,33 @@ def test_another_version_of_the_metric_than_ours_is_not_computed_again(place, ca
         records = Path(run) / "records.jsonl"
         records.write_text(records.read_text().replace("cubic-unbiased", "ours"))
     assert "its version is ours+" in verdict(capsys, *reversed(runs))["reason"]
+
+
+def test_a_reference_set_that_is_gone_costs_the_swaps_and_not_the_verdict(place, capsys):
+    before, after = night(place, 1), night(place, 2, 0.5)
+    (place / "real.npz").unlink()
+    assert "by either side's bar alone: needs a reference set" in verdict(capsys, after, before)["reason"]
+
+
+def test_a_distance_at_infinitely_many_clips_can_spare_some_of_them(place, capsys):
+    before, after = (night(place, day, shift, metric="fvd_infinity") for day, shift in ((1, 0.0), (2, 1.0)))
+    found = verdict(capsys, after, before, "fvd_infinity:+0%")
+    assert found["verdict"] == "regressed"
+    assert f"over {MANY} clips of each" in found["reason"]
+
+
+def test_tests_that_failed_and_prompts_with_another_text_are_no_pairs(place, capsys):
+    runs = night(place, 1), night(place, 2, 0.1)
+    for day, run in enumerate(runs):
+        path = Path(run) / "records.jsonl"
+        lines = path.read_text().replace('"prompt":"p0"', f'"prompt":"p0","prompt_text":"{day}"').splitlines()
+        lines = [line.replace('"passed"', '"failed"') if day and "[a-p1]" in line else line for line in lines]
+        path.write_text("\n".join(lines) + "\n")
+    assert f"over {MANY - 2} clips of each" in verdict(capsys, *reversed(runs), "kvd:+1000%")["reason"]
+
+
+def test_runs_without_a_prompt_in_common_say_so(place, capsys):
+    runs = night(place, 1), night(place, 2, 0.1)
+    path = Path(runs[1]) / "records.jsonl"
+    path.write_text(path.read_text().replace('"prompt":"p', '"prompt":"q'))
+    assert "no clip of the same prompt and seed" in verdict(capsys, *reversed(runs))["reason"]
