@@ -291,11 +291,12 @@ def _judge_sets(evidence: Sequence[Evidence], level: float) -> list[Judgement]:
     swaps = math.ceil(_SWAPS_PER_LEAST * len(evidence) / level)
     tails = [_p_of_set(one, level, swaps) for one in evidence]
     judgements = _judge_figures(evidence, level, [(one.mean, one.margin) for one in evidence], tails)
+    of_one_side = [level / 2 if one.either else level for one in evidence]
     return [
-        replace(judgement, remark=_too_few_to_swap(one.swapping.prompts, level))
-        if judgement.decision == "inconclusive" and one.swapping and one.swapping.least >= level
+        replace(judgement, remark=_too_few_to_swap(one.swapping.prompts, most))
+        if judgement.decision == "inconclusive" and one.swapping and one.swapping.least >= most
         else judgement
-        for one, judgement in zip(evidence, judgements, strict=True)
+        for one, judgement, most in zip(evidence, judgements, of_one_side, strict=True)
     ]
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from pytest_vdb.analysis.decisions import Evidence, decide, error_of_sets, evidence_of_cost
+from pytest_vdb.analysis.decisions import Evidence, Swapping, decide, error_of_sets, evidence_of_cost
 
 
 def of_prompts(values, margin: float = 0.02, **more) -> Evidence:
@@ -29,6 +29,20 @@ def test_two_published_runs_within_each_others_noise_decide_nothing_and_say_how_
 def test_the_intervals_of_two_sets_give_the_error_of_their_difference():
     assert error_of_sets((90, 110), (140, 160)) == pytest.approx(math.sqrt(2) * 10 / 1.96, rel=1e-3)
     assert error_of_sets((90, 110), None) is None
+
+
+@pytest.mark.parametrize(("either", "least"), [(False, 5), (True, 6)])
+def test_five_prompts_are_the_least_whose_swaps_show_what_got_worse_and_six_what_changed(either, least):
+    def of_set(prompts: int) -> Evidence:
+        swapping = Swapping(prompts, lambda _: 2.0 ** (1 - prompts))  # the most extreme arrangement that there is
+        return Evidence(
+            way="sets", margin=0.1, worse={None: 9.0}, error=0.1, degrees=9, swapping=swapping, either=either
+        )
+
+    found = decide([of_set(least - 1)])[0]
+    said = f"the clips of {least - 1} prompts cannot show it, those of {least} could"
+    assert (found.decision, found.remark) == ("inconclusive", said)
+    assert decisions(of_set(least)) == ["regressed"]
 
 
 def test_the_ways_of_asking_share_one_error_rate():
