@@ -634,20 +634,20 @@ def _decoder_of(kind: Any) -> Any:
 
 
 def from_json(line: str | bytes, kind: type[T], *, where: str | Path | None = None) -> T:
-    """Read and check one record.
+    """Read and check what is complete in itself.
 
     Raises:
         RecordError: not JSON, a field that is missing or of the wrong type (with its path), or a newer schema.
     """
     with contextlib.suppress(ValueError, RecursionError, RecordError):  # what is as it should be is read in one step
         record: T = _decoder_of(cast("Hashable", kind)).decode(line)
-        if getattr(record, "schema", SCHEMA_VERSION + 1) <= SCHEMA_VERSION:
+        if getattr(record, "schema", SCHEMA_IN_FULL + 1) <= SCHEMA_IN_FULL:
             return record
     try:
         head = msgspec.json.decode(line)
     except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested beyond reason
         raise RecordError(f"not JSON: {error}", where=where, mend="the file is torn or not one of ours") from None
-    NewerSchema.refuse(head.get("schema") if isinstance(head, dict) else None, SCHEMA_VERSION, where=where)
+    NewerSchema.refuse(head.get("schema") if isinstance(head, dict) else None, SCHEMA_IN_FULL, where=where)
     try:
         return msgspec.convert(head, kind)
     except (msgspec.ValidationError, RecursionError) as error:

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_vdb.errors import BadClip, RecipeError, RecordError, UnknownName
 from pytest_vdb.records import (
-    SCHEMA_VERSION,
+    SCHEMA_IN_FULL,
     Clip,
     Measurement,
     Recipe,
@@ -43,8 +43,8 @@ def test_a_record_is_one_line():
 
 
 def test_a_newer_schema_is_refused_with_a_way_out():
-    line = json.dumps({**json.loads(to_json(record())), "schema": SCHEMA_VERSION + 1})
-    with pytest.raises(RecordError, match=r"schema 3 is newer.*\n.*upgrade"):
+    line = json.dumps({**json.loads(to_json(record())), "schema": SCHEMA_IN_FULL + 1})
+    with pytest.raises(RecordError, match=r"schema 2 is newer.*\n.*upgrade"):
         from_json(line, Record)
 
 

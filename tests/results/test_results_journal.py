@@ -113,6 +113,13 @@ def test_a_record_of_a_newer_schema_is_refused_not_skipped(tmp_path):
         journal.read(book.folder)
 
 
+def test_a_run_of_a_newer_schema_is_refused_though_records_may_have_it(tmp_path):
+    path = written(tmp_path).folder / "run.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"schema":1', '"schema":2'), encoding="utf-8")
+    with pytest.raises(NewerSchema, match=r"run\.json: schema 2 is newer"):
+        journal.read(path)
+
+
 def test_a_folder_without_a_run_is_said(tmp_path):
     with pytest.raises(RecordError, match=r"there is no run\.json here"):
         journal.read(tmp_path)
