@@ -21,7 +21,6 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Literal,
-    NamedTuple,
     TypeVar,
     cast,
     get_args,
@@ -31,6 +30,7 @@ from typing import (
 )
 
 import msgspec
+from msgspec.structs import astuple
 
 from pytest_vdb.budget import MOST_FRAMES
 from pytest_vdb.errors import BadClip, NewerSchema, RecipeError, RecordError, UnknownName, near_misses
@@ -305,15 +305,15 @@ class Measurement:
         return self.value > other.value if self.better == "higher" else self.value < other.value
 
 
-class Definition(NamedTuple):
-    """What the measurements of one metric have in common, in however many records."""
+class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the measurements of one metric have in common, in however many records; written once for all of them."""
 
     name: str
     unit: str
     better: Better
-    kind: Kind
-    version: str
-    wiring: bool
+    kind: Kind = "quality"
+    version: str = "1"
+    wiring: bool = False
 
     @classmethod
     def of(cls, measured: Measurement) -> Definition:
@@ -322,7 +322,7 @@ class Definition(NamedTuple):
 
     def valued(self, value: float) -> Measurement:
         """A measurement with nothing but a value, which is finite: nothing is checked."""
-        name, unit, better, kind, version, wiring = self
+        name, unit, better, kind, version, wiring = astuple(self)
         said = name, value, unit, better, kind, None, 1, None, version, wiring, None
         one = Measurement.__new__(Measurement)
         for put, part in zip(_PUT_MEASUREMENT, said, strict=True):

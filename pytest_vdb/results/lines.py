@@ -27,11 +27,9 @@ from pytest_vdb.records import (
     NOTHING_SPECIAL,
     SCHEMA_IN_FULL,
     SCHEMA_VERSION,
-    Better,
     ClipFiles,
     Definition,
     Failure,
-    Kind,
     Measured,
     Measurement,
     Metrics,
@@ -76,17 +74,6 @@ class _Question(Struct, frozen=True, omit_defaults=True, kw_only=True):
     seed: int | None = None
 
 
-class _Metric(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """As `Definition`."""
-
-    name: str
-    unit: str
-    better: Better
-    kind: Kind = "quality"
-    version: str = "1"
-    wiring: bool = False
-
-
 class _Special(Struct, frozen=True, omit_defaults=True):
     """Of a measurement that has more to say than its value, everything that is its own."""
 
@@ -117,7 +104,7 @@ class _DefinitionLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
     define: str
     setup: _Setup | None = None
     question: _Question | None = None
-    metrics: tuple[_Metric, ...] | None = None
+    metrics: tuple[Definition, ...] | None = None
 
 
 class _RecordLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -210,13 +197,12 @@ class Teller:
         measured = Measured.of(record.measurements)
         setup = _Setup(**{name: getattr(record, name) for name in _Setup.__struct_fields__})
         question = _Question(**{name: getattr(record, name) for name in _Question.__struct_fields__})
-        metrics = tuple(_Metric(**one._asdict()) for one in measured.metrics.definitions)
         new: dict[bytes, tuple[str, bytes]] = {}
         line = _RecordLine(
             schema=SCHEMA_VERSION,
             setup=self._name_of(new, setup=setup),
             question=self._name_of(new, question=question),
-            metrics=self._name_of(new, metrics=metrics),
+            metrics=self._name_of(new, metrics=measured.metrics.definitions),
             values=[_as_value(number, measured.special.get(at)) for at, number in enumerate(measured.numbers)],
             clip=None if record.clip is None else _as_files(record.clip),
             **{name: getattr(record, name) for name in _OWN},
@@ -341,8 +327,7 @@ class Listener:
         if told.question is not None:
             self._questions[told.define] = _filled_by(told.question)
         if told.metrics is not None:
-            definitions = (Definition(*(getattr(one, name) for name in Definition._fields)) for one in told.metrics)
-            self._metrics[told.define] = Metrics.of(tuple(definitions))
+            self._metrics[told.define] = Metrics.of(told.metrics)
 
     def _told_of(self, line: bytes) -> Record | Glimpse:
         if self._others:
