@@ -472,6 +472,9 @@ class Failure:
     traceback: str | None = None
 
 
+PairKey = tuple[str | None, int | None, tuple[tuple[str, str], ...]]
+"""A prompt, its seed and the test's parameters: what is the same in two runs that are compared."""
+
 DECIDED = "decided"
 """Type of the "failure" of a test that was skipped because it could not change any verdict of a gate any more."""
 
@@ -525,8 +528,8 @@ class Record:
         return self.benchmark.rpartition("::")[2]
 
     @property
-    def pair(self) -> tuple[str | None, int | None, tuple[tuple[str, str], ...]]:
-        """What two runs are compared on: the same prompt with the same seed and the same parameters."""
+    def pair(self) -> PairKey:
+        """What two runs are compared on."""
         return self.prompt, self.seed, tuple(sorted(self.parameters.items()))
 
     @property

@@ -30,7 +30,7 @@ from pytest_vdb.analysis.sets_in_gates import ClipsOfBoth, clips_of_both
 from pytest_vdb.analysis.sides import Sides, Turns, family_size, grouped, measuring
 from pytest_vdb.errors import near_misses
 from pytest_vdb.figures import notation
-from pytest_vdb.records import Baseline, Measurement, Record, Run, WeightsMode
+from pytest_vdb.records import Baseline, Measurement, PairKey, Record, Run, WeightsMode
 from pytest_vdb.statistics.means import mean_of
 from pytest_vdb.statistics.sessions import Ratio, ratio_of_blocks
 
@@ -286,7 +286,7 @@ class Plan:
     """Whether it stopped before the last of them, or has not come so far yet."""
 
 
-def _in_order(ranks: Ranks) -> Callable[[_Pair], tuple[int, str]]:
+def _in_order(ranks: Ranks) -> Callable[[PairKey], tuple[int, str]]:
     """Prompts that are in no order come first."""
     return lambda pair: (ranks.get(pair[0] or "", -1), str(pair))
 
@@ -319,12 +319,9 @@ class _Sessions:
         return evidence_of_cost(now, self.before, margin=margin, lower_is_better=falls, exact=exact)
 
 
-_Pair = tuple[str | None, int | None, tuple[tuple[str, str], ...]]
-
-
-def _by_pair(statements: Iterable[Statement], *, once: bool) -> dict[_Pair, list[Statement]]:
+def _by_pair(statements: Iterable[Statement], *, once: bool) -> dict[PairKey, list[Statement]]:
     """`once`: what is read once per model has no pairs: all of it is one."""
-    by_pair: dict[_Pair, list[Statement]] = defaultdict(list)
+    by_pair: dict[PairKey, list[Statement]] = defaultdict(list)
     for statement in statements:
         if not once:
             by_pair[statement.record.pair].append(statement)
@@ -343,7 +340,9 @@ def _has_values(statements: Sequence[Statement], runs: Sequence[str]) -> bool:
     return bool(having) and having.issuperset(runs)
 
 
-def _medians(by_pair: Mapping[_Pair, Sequence[Statement]], pairs: Sequence[_Pair], runs: Sequence[str]) -> list[float]:
+def _medians(
+    by_pair: Mapping[PairKey, Sequence[Statement]], pairs: Sequence[PairKey], runs: Sequence[str]
+) -> list[float]:
     """Of each run, over pairs of which it has values."""
     return [
         float(median(mean_of(_values(s for s in by_pair[pair] if s.record.run == run)) for pair in pairs))
@@ -364,14 +363,14 @@ def _why_missing(pairs: Iterable[Sequence[Statement]]) -> str:
     return first + (f", and {len(reasons) - 1} other reasons" if len(reasons) > 1 else "")
 
 
-def _none_left(expected: set[_Pair], ran: Mapping[_Pair, Sequence[Statement]]) -> str:
+def _none_left(expected: set[PairKey], ran: Mapping[PairKey, Sequence[Statement]]) -> str:
     again = [near for pair in sorted(expected, key=str) if (near := _near(ran, pair))]
     if not again:
         return f"none of the baseline's {_counted_pairs(expected)} was run now: other prompts or another --vdb-seed"
     return f"no value now ({_why_missing(again)})"
 
 
-def _near(ran: Mapping[_Pair, Sequence[Statement]], pair: _Pair) -> Sequence[Statement]:
+def _near(ran: Mapping[PairKey, Sequence[Statement]], pair: PairKey) -> Sequence[Statement]:
     """What became of a pair. A test that died before it had its seed, or a model before any prompt, stands for it."""
     prompt, _, parameters = pair
     return ran.get(pair) or ran.get((prompt, None, parameters)) or ran.get((None, None, ())) or ()
@@ -412,7 +411,7 @@ def _changed_prompt(before: Sequence[Record], now: Sequence[Record]) -> str | No
 
 def _awaiting(
     asked: Asked,
-    pairs: Mapping[_Pair, tuple[float, float]],
+    pairs: Mapping[PairKey, tuple[float, float]],
     measured: Sequence[Sequence[Measurement]],
     sessions: _Sessions,
     *,
@@ -501,7 +500,7 @@ def _undecided(evidence: Evidence, judgement: Judgement, baseline: Baseline) -> 
     return f"too few to tell; about {judgement.needed:,} prompts would"
 
 
-def _by_prompt(pairs: Mapping[_Pair, tuple[float, float]], better: str, sign: str) -> dict[str | None, float]:
+def _by_prompt(pairs: Mapping[PairKey, tuple[float, float]], better: str, sign: str) -> dict[str | None, float]:
     """How much worse each prompt's mean is: several samples of one prompt are one."""
     by_prompt: dict[str | None, list[float]] = defaultdict(list)
     for (prompt, _, _), (old, new) in pairs.items():
@@ -559,7 +558,7 @@ def _percent(share: float) -> str:
 
 
 def _remarks(
-    known: Mapping[_Pair, Sequence[Statement]], ran: Mapping[_Pair, Sequence[Statement]], shared: Sequence[_Pair]
+    known: Mapping[PairKey, Sequence[Statement]], ran: Mapping[PairKey, Sequence[Statement]], shared: Sequence[PairKey]
 ) -> str:
     """What does not forbid a comparison and should be known: another device under a quality metric, another suite."""
     old, new = ({r.record.hardware for p in shared for r in side[p]} for side in (known, ran))
@@ -582,5 +581,5 @@ def worth(e_value: float) -> str:
     return f"{e_value:.0f}" if 10 <= e_value < 1e6 else f"{e_value:.2g}"
 
 
-def _counted_pairs(pairs: set[_Pair]) -> str:
+def _counted_pairs(pairs: set[PairKey]) -> str:
     return f"{len(pairs)} (prompt, seed) pair{'' if len(pairs) == 1 else 's'}"

@@ -19,7 +19,7 @@ from pytest_vdb.analysis.benchmarks import placed
 from pytest_vdb.analysis.identity import latest
 from pytest_vdb.analysis.readings import Statement, counting, definitions_in, is_of_set, is_read_once
 from pytest_vdb.escaping import few
-from pytest_vdb.records import Baseline, Measurement, Record
+from pytest_vdb.records import Baseline, Measurement, PairKey, Record
 from pytest_vdb.results.noise import Floor, Seeds
 from pytest_vdb.statistics.families import SIGNIFICANCE, holm
 from pytest_vdb.statistics.means import mean_of
@@ -29,7 +29,7 @@ Place = TypeVar("Place")
 
 _SHIFTED = "the sessions differ in all prompts together, by more than chance: more prompts would not help"
 _OF_95_PERCENT = NormalDist().inv_cdf(0.975)
-_Table = dict[tuple[str | None, int | None, tuple[tuple[str, str], ...]], float]
+_Table = dict[PairKey, float]
 """(prompt, seed, parameters) -> value."""
 
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 from pytest_vdb.analysis.decisions import Evidence, Swapping, error_of_sets
 from pytest_vdb.analysis.readings import is_of_set
 from pytest_vdb.errors import CannotMeasure, RecordError
-from pytest_vdb.records import Record
+from pytest_vdb.records import PairKey, Record
 
 if TYPE_CHECKING:
     from pytest_vdb.analysis.paired_sets import SetChange, SetsOfRuns
 
 _Interval = tuple[float, float] | None
-_Pair = tuple[str | None, int | None, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def clips_of_both(
     metric: str,
     before: Sequence[Record],
     now: Sequence[Record],
-    pairs: Sequence[_Pair],
+    pairs: Sequence[PairKey],
     sets: Callable[[], SetsOfRuns] | None,
     *,
     version: str,

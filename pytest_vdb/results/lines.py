@@ -354,9 +354,8 @@ class Listener:
         return record
 
     def _missing(self, own: _RecordLine) -> DefinitionMissing:
-        known: dict[str, Mapping[str, Any]]
-        known = {"setup": self._setups, "question": self._questions, "metrics": self._metrics}
-        what = next((kind for kind, names in known.items() if getattr(own, kind) not in names), "definition")
+        before: dict[str, Mapping[str, _Filled]] = {"setup": self._setups, "question": self._questions}
+        what = next((kind for kind, names in before.items() if getattr(own, kind) not in names), "metrics")
         return DefinitionMissing(
             f"it needs the {what} {getattr(own, what)!r}, and no line before it defines that: the line that did is "
             "damaged or gone",
