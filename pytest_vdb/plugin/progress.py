@@ -19,7 +19,7 @@ from pytest_vdb.errors import VdbError
 from pytest_vdb.escaping import visible
 from pytest_vdb.plugin.live_lines import LiveLines, PlainLines
 from pytest_vdb.plugin.recording import Recorder
-from pytest_vdb.plugin.session import COLLECTED, SESSION, options_of
+from pytest_vdb.plugin.session import COLLECTED, SESSION, given
 from pytest_vdb.plugin.telling import tell
 
 if TYPE_CHECKING:
@@ -129,8 +129,11 @@ class Progress:
 
     @pytest.hookimpl
     def pytest_sessionstart(self) -> None:
-        """Find the terminal: later, while a test runs, pytest has redirected it."""
-        wanted = options_of(self.config).progress
+        """Find the terminal: later, while a test runs, pytest has redirected it.
+
+        Only this option is read: to check them all takes half a second, which sessions without benchmarks never need.
+        """
+        wanted = given(self.config, "progress").text()
         terminal = _terminal() if wanted != "off" and self.config.option.verbose >= 0 else None
         if terminal is None or self.config.option.collectonly:
             return
