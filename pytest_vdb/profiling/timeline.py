@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 from pytest_vdb.profiling.devices import cuda_in_use
 from pytest_vdb.profiling.probe import Reading, Window
-from pytest_vdb.profiling.process_memory import KERNEL
+from pytest_vdb.profiling.process_memory import resident_mib
 from pytest_vdb.profiling.sampling import Sampler
 from pytest_vdb.profiling.settings import Settings
 from pytest_vdb.records import Measurement
@@ -55,9 +54,9 @@ class Timeline:
             self._sampler.stop()
 
     def read(self, window: Window) -> tuple[Measurement, ...]:  # noqa: ARG002 - the looks are the window
-        """The looks, or why there are none."""
-        if not self._levels:
-            failed = self._sampler.failed if self._sampler is not None else None
+        """The looks, or why there are none; those before a look that failed are not the whole call."""
+        failed = self._sampler.failed if self._sampler is not None else None
+        if failed is not None or not self._levels:
             return (TIMELINE.of(None, reason=failed or "nobody tells how much is held"),)
         kept = thinned(self._levels, MOST_LOOKS)
         remark = f"{self._rate_hz:g} looks per second"
@@ -78,17 +77,6 @@ def thinned(levels: Sequence[float], most: int) -> list[float]:
         return list(levels)
     edges = [at * len(levels) // most for at in range(most + 1)]
     return [max(levels[low:high]) for low, high in itertools.pairwise(edges)]
-
-
-def resident_mib(kernel: Path = KERNEL) -> float | None:
-    """Resident memory of this process; dear libraries are not asked: it is read ten times a second."""
-    import resource
-
-    try:
-        pages = int((kernel / "statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return None
-    return pages * resource.getpagesize() / 2**20
 
 
 def reserved_mib(device: str) -> float | None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from pytest_vdb import profiling
@@ -174,6 +175,17 @@ def test_a_system_that_tells_nothing_reads_none(tmp_path):
         asked.stop()
         (found,) = asked.read(None)
         assert (found.value, bool(found.reason)) == (None, True)
+
+
+def test_a_peak_that_could_not_be_looked_for_to_the_end_is_none_with_the_reason(tmp_path, monkeypatch):
+    for kind in (ProcessMemory, AddedMemory):
+        asked = kind(tmp_path / "missing")
+        asked.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(psutil.Process, "memory_info", lambda _: 1 / 0)
+            asked.stop()
+        (found,) = asked.read(None)
+        assert (found.value, found.reason) == (None, "ZeroDivisionError: division by zero")
 
 
 def test_a_cuda_profiler_without_cuda_reads_none_and_why():
