@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pytest_vdb.garbage import give_back_free_pages
+from pytest_vdb.profiling.devices import is_cuda
 from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.profiling.sampling import Sampler
 from pytest_vdb.profiling.settings import Settings
@@ -146,4 +147,4 @@ def resident_mib() -> float | None:
 
 def probe_of(device: str, settings: Settings) -> ProcessMemory | None:  # noqa: ARG001 - nothing to choose
     """Found by the profiler: the process is where models of other devices lie; beside a GPU it holds little of them."""
-    return None if device.partition(":")[0] == "cuda" else ProcessMemory()
+    return None if is_cuda(device) else ProcessMemory()

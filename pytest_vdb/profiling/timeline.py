@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from pytest_vdb.profiling.devices import cuda_in_use
+from pytest_vdb.profiling.devices import cuda_in_use, is_cuda
 from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.profiling.process_memory import resident_mib
 from pytest_vdb.profiling.sampling import Sampler
@@ -89,5 +89,4 @@ def probe_of(device: str, settings: Settings) -> Timeline | None:
     """Found by the profiler: where a rate was chosen."""
     if settings.memory_rate_hz is None:
         return None
-    on_cuda = device.partition(":")[0] == "cuda"
-    return Timeline(settings.memory_rate_hz, (lambda: reserved_mib(device)) if on_cuda else resident_mib)
+    return Timeline(settings.memory_rate_hz, (lambda: reserved_mib(device)) if is_cuda(device) else resident_mib)

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from pytest_vdb.profiling.division import DECODE, DENOISE, STAGES
+from pytest_vdb.components import STAGES
+from pytest_vdb.profiling.division import DECODE, DENOISE
 from pytest_vdb.profiling.profiler import Profiler
 from pytest_vdb.profiling.sampling import Sampler
 from pytest_vdb.profiling.settings import Settings
