@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from pytest_vdb.models.counts import Counts, StageCount
 from pytest_vdb.models.pipelines.reasons import OFF
-from pytest_vdb.profiling import flops
 from pytest_vdb.profiling.hardware import Hardware
 from pytest_vdb.records import Recipe
 
@@ -28,7 +27,9 @@ class Limit:
     utilisation: float | None
     """Operations over what the device could have done in that time (MFU), in (0, 1]."""
     reason: str | None
-    """Why there is none; `impossible: ...` where the latency is below what the device needs at best."""
+    """Why there is none."""
+    is_impossible: bool = False
+    """Whether the latency is below what the device needs at best, so that it cannot be true."""
     least_seconds: float | None = None
     """What the device needs at best, several clips and devices counted."""
     intensity: float | None = None
@@ -37,13 +38,8 @@ class Limit:
     """The intensity from which the device's products, and not its memory, are the limit."""
 
     @property
-    def is_impossible(self) -> bool:
-        """Whether the latency cannot be true."""
-        return self.reason is not None and self.reason.startswith(flops.IMPOSSIBLE)
-
-    @property
     def is_doubtful(self) -> bool:
-        """Whether it is possible, and better than anything published."""
+        """Whether it is better than anything published, or even impossible."""
         return self.is_impossible or (self.utilisation is not None and self.utilisation > BEST_PUBLISHED)
 
     @property
@@ -63,7 +59,7 @@ def limit(
         found: the counts of one clip under the recipe.
         recipe: as `recipes.resolve` returned it.
         device: what it ran on.
-        seconds: of the call.
+        seconds: of the call, above 0.
         clips: that the call made.
         devices: that worked on it.
     """
@@ -74,13 +70,16 @@ def limit(
         return Limit(utilisation=None, reason=f"the peak of {device.title} in {recipe.dtype} is not known")
     operations, read = found.operations * clips, sum(_read_bytes(found, stage, recipe) for stage in found.stages)
     least = max(operations / peak, read / device.bytes_per_s) / devices
-    share, reason = flops.utilisation(operations, seconds, peak * devices)
-    if reason is None and seconds < least:
-        share, reason = None, f"{flops.IMPOSSIBLE}: {seconds:.3g} s, and reading the weights alone takes {least:.3g} s"
+    share, reason = operations / seconds / (peak * devices), None
+    if share > 1:
+        reason = f"impossible: {share:.2f} of the peak, so the latency, the count or the peak is wrong"
+    elif seconds < least:
+        reason = f"impossible: {seconds:.3g} s, and reading the weights alone takes {least:.3g} s"
     moved = sum(stage.moved_bytes for stage in found.stages)
     return Limit(
-        utilisation=share,
+        utilisation=share if reason is None else None,
         reason=reason,
+        is_impossible=reason is not None,
         least_seconds=least,
         intensity=found.operations / moved if moved else None,
         ridge=peak / device.bytes_per_s,
