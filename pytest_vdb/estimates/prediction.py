@@ -133,7 +133,7 @@ def predict(
         )
     if widths_of(found) is None:
         return Prediction(seconds=None, joules=None, rests_on="it has no denoiser whose operations were counted")
-    level, half, source = _nearest_level(model, recipe, device, references)
+    level, half, source = _nearest_level(model, recipe, device, [one for one in references if _has_level(one)])
     seconds = math.exp(level + _without_level(found, rate)) * clips / devices
     seconds *= 1 + _further(found) * (devices - 1)
     if not _is_inside(found) and not source.startswith("measured here"):
@@ -204,6 +204,11 @@ def _takes_as_long(one: Recipe, other: Recipe) -> bool:
     """Whether two recipes take as long: where the weights come from does not matter, nor what is not done in tiles."""
     ignored = {"weights": None, "vae_tiling": None, "vae_slicing": None, "negative_prompt": None, "fps": None}
     return dataclasses.replace(one, **ignored) == dataclasses.replace(other, **ignored)
+
+
+def _has_level(one: Reference) -> bool:
+    """Whether it says how near its device comes to its peak: an upsampler that was run here has no denoiser."""
+    return peak_per_s(one.device, one.recipe) is not None and widths_of(one.counts) is not None
 
 
 def _level_of(one: Reference) -> float:

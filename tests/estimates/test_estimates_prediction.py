@@ -67,6 +67,14 @@ def test_ones_own_run_of_another_model_moves_the_level():
     assert 1.5 < found.seconds.value / as_published < 2.5
 
 
+def test_ones_own_runs_that_say_nothing_of_a_level_move_none():
+    (decode,) = ON_H100.counts.of_stage("decode")
+    upsampler = dataclasses.replace(ON_H100.counts, stages=(decode,))
+    alone = dataclasses.replace(ON_H100, model="an upsampler", own=True, counts=upsampler)
+    other = dataclasses.replace(ON_H100, own=True, recipe=dataclasses.replace(ON_H100.recipe, dtype="float64"))
+    assert predicted((alone, other, *PUBLISHED)).seconds == predicted(PUBLISHED).seconds
+
+
 @pytest.mark.parametrize("one", PUBLISHED, ids=[f"{one.model}-{one.device.name}" for one in PUBLISHED])
 def test_each_published_model_is_within_the_interval_of_the_others(one):
     """Slopes are fitted to all of them; benchmarks/perf/fit_estimates.py leaves the model out of the slopes, too."""
