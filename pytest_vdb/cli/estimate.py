@@ -177,7 +177,8 @@ def _counted_all(
         from pytest_vdb.estimates import counting
 
         made = found[card.name] = counting.count(card, recipe)
-        counts.keep({made.key: made}, counts.place_of(made.key, cache_dir))
+        if made.diffusers is not None:  # what is not installed may be, by the next time
+            counts.keep({made.key: made}, counts.place_of(made.key, cache_dir))
     return [(card, recipe, known) for card, recipe in resolved if (known := found[card.name]) is not None]
 
 
