@@ -1,4 +1,4 @@
-"""Count every card of the catalogue at its default recipe, for `pytest_vdb/models/counts.json`.
+"""Count every card at its default recipe, and what was published at others, for `pytest_vdb/models/counts.json`.
 
     python benchmarks/perf/count_models.py [NAMES] [--again]
 
@@ -14,15 +14,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pytest_vdb.estimates import counting
+from pytest_vdb.estimates import counting, prediction
 from pytest_vdb.models import counts, recipes
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.weights import architectures
 from pytest_vdb.records import Recipe
 
-ALSO = (("wan2.1-t2v-14b", Recipe(height=480, width=832)),)
-"""Recipes besides the default ones: those of published.toml."""
 FEW_STEPS = 6
 """Enough to count where each step is like the others."""
 
@@ -32,8 +30,9 @@ def at_defaults(registry: Registry) -> list[tuple[ModelCard, Recipe]]:
     return [(card, recipes.resolve(card, Recipe(), "random")) for card in cards]
 
 
-def also(registry: Registry) -> list[tuple[ModelCard, Recipe]]:
-    return [(card, recipes.resolve(card, recipe, "random")) for name, recipe in ALSO for card in registry.select(name)]
+def published(registry: Registry) -> list[tuple[ModelCard, Recipe]]:
+    rows = [(registry.get(row.model), row.recipe) for row in prediction.published_rows()]
+    return [(card, recipes.resolve(card, recipe, "random")) for card, recipe in rows]
 
 
 def count(card: ModelCard, recipe: Recipe) -> counts.Counts | counts.Uncounted:
@@ -52,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
     names = [one for one in arguments if not one.startswith("--")]
     chosen = {card.name for card in registry.select(names[0])} if names else None
     keys_of_defaults = [counts.key_of(card, recipe) for card, recipe in at_defaults(registry)]
-    wanted = {counts.key_of(*one): one for one in (*at_defaults(registry), *also(registry))}
+    wanted = {counts.key_of(*one): one for one in (*at_defaults(registry), *published(registry))}
     found = {key: one for key, one in counts.shipped().items() if key in wanted}
     for key, (card, recipe) in wanted.items():
         here = found.get(key)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from statistics import linear_regression, mean, median
-from typing import Any
 
 import msgspec
 
@@ -28,6 +27,7 @@ from pytest_vdb.profiling.hardware import Hardware, known
 from pytest_vdb.records import Recipe
 
 FITTED = Path(__file__).with_name("fitted.toml")
+PUBLISHED = FITTED.with_name("published.toml")
 OWN_HALF_WIDTH = 0.05
 """Of what was measured here under the same recipe: as much as two sessions may differ."""
 OTHER_RECIPE_HALF_WIDTH = 0.10
@@ -308,29 +308,47 @@ def _who(references: Sequence[Reference]) -> str:
 # Published ----------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedRow:
+    """A latency that others published, as `published.toml` has it."""
+
+    model: str
+    gpu: str
+    recipe: Recipe
+    """What differs from the card's default one."""
+    seconds: float
+    joules: float | None = None
+    source: str
+
+
+@cache
+def published_rows() -> tuple[PublishedRow, ...]:
+    """All rows of `published.toml`."""
+    tables = files.read_toml(PUBLISHED, error=RecordError)
+    return msgspec.convert(tables["row"], tuple[PublishedRow, ...])
+
+
 @cache
 def published() -> tuple[Reference, ...]:
-    """The runs of `published.toml`, with their counts."""
+    """The published rows whose counts are shipped: all of them, unless a card changed since it was counted."""
     from pytest_vdb.models import counts, recipes
     from pytest_vdb.models.registry import Registry
 
-    path = FITTED.with_name("published.toml")
-    rows: Sequence[dict[str, Any]] = files.read_toml(path, error=RecordError)["row"]
     registry, made = Registry.from_catalog(), []
-    for row in rows:
-        card = registry.get(row["model"])
-        recipe = recipes.resolve(card, Recipe(**row["recipe"]), "hub")
-        found = counts.shipped().get(counts.key_of(card, recipe))
+    for row in published_rows():
+        card = registry.get(row.model)
+        recipe = recipes.resolve(card, row.recipe, "hub")
+        found = counts.shipped_of(card, recipe)
         if isinstance(found, Counts):
             made.append(
                 Reference(
                     model=card.name,
-                    device=known()[row["gpu"]],
+                    device=known()[row.gpu],
                     recipe=recipe,
-                    counts=found.at_steps(recipe.steps),
-                    seconds=row["seconds"],
-                    joules=row.get("joules"),
-                    source=row["source"],
+                    counts=found,
+                    seconds=row.seconds,
+                    joules=row.joules,
+                    source=row.source,
                 )
             )
     return tuple(made)

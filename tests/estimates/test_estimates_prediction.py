@@ -35,6 +35,12 @@ def without(model: str) -> list[Reference]:
     return [one for one in PUBLISHED if one.model != model]
 
 
+def test_every_published_row_is_counted():
+    assert [(one.model, one.seconds) for one in PUBLISHED] == [
+        (row.model, row.seconds) for row in prediction.published_rows()
+    ], "python benchmarks/perf/count_models.py"
+
+
 def test_what_was_measured_here_counts_more_than_what_was_published():
     own = dataclasses.replace(ON_H100, seconds=80.0, own=True, source="3 clips")
     found = predicted((own, *PUBLISHED))
