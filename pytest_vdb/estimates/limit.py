@@ -87,10 +87,23 @@ def limit(
 
 
 def peak_per_s(device: Hardware, recipe: Recipe) -> float | None:
-    """The highest rate at which the device may do a recipe's products: with eight bits where weights are quantised."""
+    """The highest rate at which the device may do a recipe's products: with eight bits where something may use them."""
+    quantised = recipe.quantization not in OFF or recipe.attention not in OFF
+    return _highest(device, (*_names_of_dtype(recipe), *(_EIGHT_BITS if quantised else ())))
+
+
+def peak_of_dtype_per_s(device: Hardware, recipe: Recipe) -> float | None:
+    """The rate at which the device does products in the recipe's dtype, whatever is quantised beside."""
+    return _highest(device, _names_of_dtype(recipe))
+
+
+def _names_of_dtype(recipe: Recipe) -> tuple[str, ...]:
     dtype = recipe.dtype or "float32"
-    names = (*_FASTER.get(dtype, (dtype,)), *(_EIGHT_BITS if recipe.quantization or recipe.attention else ()))
-    return max((rate for name in names if (rate := device.peak_per_s(name)) is not None), default=None)
+    return _FASTER.get(dtype, (dtype,))
+
+
+def _highest(device: Hardware, dtypes: tuple[str, ...]) -> float | None:
+    return max((rate for name in dtypes if (rate := device.peak_per_s(name)) is not None), default=None)
 
 
 def _why_nominal(recipe: Recipe) -> str | None:
@@ -105,5 +118,6 @@ def _why_nominal(recipe: Recipe) -> str | None:
 def _read_bytes(found: Counts, stage: StageCount, recipe: Recipe) -> float:
     """What has to come from the device's memory: the weights, once in each call, however many clips it makes."""
     part = found.parts[stage.part]
-    size = part.parameters * LEAST_QUANTISED if recipe.quantization or recipe.layerwise_casting else part.bytes
+    smaller = recipe.quantization not in OFF or recipe.layerwise_casting not in OFF
+    size = part.parameters * LEAST_QUANTISED if smaller else part.bytes
     return stage.calls * size if size > CACHES_HOLD_BYTES else 0

@@ -131,6 +131,27 @@ def test_several_devices_take_what_was_published_of_them(devices, measured):
     assert found.low < measured < found.high
 
 
+@pytest.mark.parametrize(
+    ("switch", "value"), [("attention", "flash"), ("quantization", "torchao-int8"), ("compile", "full")]
+)
+def test_what_a_switch_would_change_is_not_guessed_but_said(switch, value):
+    recipe = dataclasses.replace(ON_H100.recipe, **{switch: value})
+    found = predict(WAN, recipe, ON_H100.counts, CARDS["h100"], PUBLISHED)
+    plain = predicted(PUBLISHED)
+    assert found.seconds.value == pytest.approx(plain.seconds.value)
+    assert found.seconds.low < plain.seconds.low
+    assert f"what {switch}={value} would change is not in it" in found.rests_on
+    own = dataclasses.replace(ON_H100, recipe=recipe, own=True, seconds=60.0)
+    told = predict(WAN, recipe, ON_H100.counts, CARDS["h100"], (own, *PUBLISHED))
+    assert told.seconds.value == pytest.approx(60.0)
+    assert "not in it" not in told.rests_on
+
+
+def test_a_switch_that_is_off_is_as_good_as_none():
+    off = dataclasses.replace(ON_H100.recipe, compile="none", quantization="none", vae_tiling=True)
+    assert predict(WAN, off, ON_H100.counts, CARDS["h100"], PUBLISHED) == predicted(PUBLISHED)
+
+
 def test_a_dtype_whose_peak_is_not_known_is_not_predicted():
     recipe = dataclasses.replace(ON_H100.recipe, dtype="float64")
     found = predict(WAN, recipe, ON_H100.counts, CARDS["h100"], PUBLISHED)
