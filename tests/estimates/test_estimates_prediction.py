@@ -13,6 +13,7 @@ from pytest_vdb.estimates.prediction import Reference, predict
 from pytest_vdb.models.counts import Uncounted
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.profiling import hardware
+from pytest_vdb.profiling.settings import Price
 
 PUBLISHED = prediction.published()
 CARDS = hardware.known()
@@ -162,7 +163,7 @@ def test_a_dtype_whose_peak_is_not_known_is_not_predicted():
 def test_what_was_not_counted_is_none_with_the_reason():
     card = Registry.from_catalog().get(WAN)
     lacking = Uncounted(key="k", reason="it looks at values", diffusers="0")
-    found = estimate(card, card.defaults, lacking, CARDS["h100"], PUBLISHED, Plan(price_per_hour=2.0))
+    found = estimate(card, card.defaults, lacking, CARDS["h100"], PUBLISHED, Plan(price_per_hour=Price(2.0, "USD")))
     assert (found.seconds, found.joules, found.cost, found.fits) == (None, None, None, None)
     assert "it looks at values" in found.rests_on
     assert "it looks at values" in found.memory_rests_on
@@ -172,7 +173,8 @@ def test_cost_is_the_price_of_the_devices_time_and_of_nothing_else():
     card = Registry.from_catalog().get(WAN)
     given = (card, ON_H100.recipe, ON_H100.counts, CARDS["h100"], PUBLISHED)
     assert estimate(*given, Plan()).cost is None
-    found = estimate(*given, Plan(price_per_hour=3.6))
+    found = estimate(*given, Plan(price_per_hour=Price(3.6, "USD")))
     assert found.cost == pytest.approx(found.seconds / 1000)
     assert found.cost_per_1000 == pytest.approx(found.seconds)
     assert found.cost_low < found.cost < found.cost_high
+    assert found.currency == "USD"
