@@ -138,10 +138,14 @@ assert peak(outer) >= peak(inner) - 1
 
 
 def allocate(mib):
-    """Straight from the kernel and back: `malloc` may take a block from the heap of earlier tests, and keep it."""
+    """Straight from the kernel and back: `malloc` may take a block from the heap of earlier tests, and keep it.
+
+    Held for a while: on a busy machine a thread that looks every few milliseconds may come late.
+    """
     with mmap.mmap(-1, mib * MIB) as block:
         for _ in range(mib):
             block.write(b"\1" * MIB)
+        time.sleep(0.1)
 
 
 @pytest.mark.slow
