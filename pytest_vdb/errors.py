@@ -125,6 +125,10 @@ class ClipTooShort(CannotMeasure):
         super().__init__(f"needs {needed} frames, got {got}")
 
 
+class CannotCount(VdbError):
+    """Nobody knows how many operations an operator does; becomes the reason of a missing count, never a number."""
+
+
 class RecordError(VdbError):
     """A record, run or baseline file that cannot be read as one."""
 

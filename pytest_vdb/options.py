@@ -309,8 +309,8 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         stop_when_decided=_is_on(given["stop-when-decided"]),
         progress=cast(ProgressMode, _choice(text["progress"], given["progress"], get_args(ProgressMode))),
         memory_rate_hz=_positive(given["memory-rate"], most=1000),
-        price_gpu_hour=_price(given["price-gpu-hour"]),
-        price_kwh=_price(given["price-kwh"]),
+        price_gpu_hour=_price_given(given["price-gpu-hour"]),
+        price_kwh=_price_given(given["price-kwh"]),
         grid_intensity=_positive(given["grid-intensity"]),
         budget=_bytes_of(given["budget"]),
         root=root,
@@ -342,15 +342,21 @@ def _whole_number(text: str | None, given: Given, *, least: int) -> int:
 _PRICE = re.compile(r"(?P<amount>\d+(\.\d*)?|\.\d+)\s*(?P<currency>[^\d\s.]{0,8})")
 
 
-def _price(given: Given) -> tuple[float, str] | None:
-    """`2.5USD` as an amount and a currency."""
-    text = given.text()
-    if text is None:
-        return None
+def price(text: str, *, where: str) -> tuple[float, str]:
+    """`2.5USD` as an amount and a currency, which is `money` where none is written.
+
+    Raises:
+        OptionError: no price.
+    """
     match = _PRICE.fullmatch(text.strip())
     if match is None:
-        raise OptionError(f"{text!r} is no price", where=given.where, mend="write an amount and a currency: 2.5USD")
+        raise OptionError(f"{text!r} is no price", where=where, mend="write an amount and a currency: 2.5USD")
     return float(match["amount"]), match["currency"] or "money"
+
+
+def _price_given(given: Given) -> tuple[float, str] | None:
+    text = given.text()
+    return None if text is None else price(text, where=given.where)
 
 
 def _positive(given: Given, *, most: float = float("inf")) -> float | None:

@@ -20,10 +20,10 @@ import torch
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.profiling.process_memory import resident_mib
 from pytest_vdb.profiling.profiler import Profiler
 from pytest_vdb.profiling.sampling import Sampler
 from pytest_vdb.profiling.settings import Settings
-from pytest_vdb.profiling.timeline import resident_mib
 from pytest_vdb.records import Prompt, Recipe
 
 DIVIDED = ("wan2.2-t2v-a14b", "cogvideox-2b", "ltx-video", "animatediff", "svd", "skyreels-v2-df-1.3b-540p")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pytest_vdb.models.card import ModelCard
     from pytest_vdb.models.counts import Counts, Uncounted
     from pytest_vdb.profiling.hardware import Hardware
-    from pytest_vdb.records import Recipe
+    from pytest_vdb.profiling.settings import Price
+    from pytest_vdb.records import Recipe, WeightsMode
 
 PROCESSOR = "cpu"
 USUAL_CARDS = ("h100", "rtx4090")
@@ -35,16 +36,15 @@ def add_to(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n"
         "  vdb estimate wan2.1-t2v-1.3b --gpu h100,rtx4090\n"
-        "  vdb estimate 'wan*' --recipe frames=81 --recipe height=480 --recipe width=832 --gpu h100 --price 2.5\n"
+        "  vdb estimate 'wan*' --recipe frames=81 --recipe height=480 --recipe width=832 --gpu h100 --price 2.5USD\n"
         "  vdb estimate tag:t2v --gpu rtx4090 --json\n\n"
         "A model that was not counted at this recipe is counted first, once: seconds, on the processor.",
     )
     estimate.add_argument("names", help="models: names, globs, tag:TAG, fits:24GB or all, comma-separated")
-    settings = "recipe settings, KEY=VALUE or several separated by commas; repeatable"
-    estimate.add_argument("--recipe", action="append", default=[], metavar="KEY=VALUE", help=settings)
+    estimate.add_argument("--recipe", action="append", default=[], metavar="KEY=VALUE", help="as --vdb-recipe")
     cards = "graphics cards, comma-separated (see: vdb hardware), or cpu; default: this machine's cards"
     estimate.add_argument("--gpu", metavar="NAMES", help=cards)
-    price = "what an hour of one card costs: 2.5, or h100=2.5,rtx4090=0.4"
+    price = "what an hour of one card costs: 2.5USD, or h100=2.5USD,rtx4090=0.4USD"
     estimate.add_argument("--price", metavar="PRICE", help=price)
     estimate.add_argument("--devices", type=whole("--devices", 1), default=1, metavar="N", help="cards to each clip")
     estimate.add_argument("--clips", type=whole("--clips", 1), default=1, metavar="N", help="clips in one call")
@@ -69,6 +69,7 @@ class EstimateArguments:
 
 
 def _tell_estimates(arguments: EstimateArguments) -> int:
+    from pytest_vdb import presets
     from pytest_vdb.estimates import evidence
     from pytest_vdb.estimates.estimate import Plan, estimate
     from pytest_vdb.estimates.prediction import published
@@ -81,7 +82,7 @@ def _tell_estimates(arguments: EstimateArguments) -> int:
     registry = Registry.from_catalog()
     registry.add_entry_points()
     cards = registry.select(arguments.names)
-    asked = Recipe.parse([one for text in arguments.recipe for one in text.split(",")], where="--recipe")
+    asked = Recipe.parse(presets.expanded(arguments.recipe, where="--recipe"), where="--recipe")
     counted = _counted_all(cards, asked, cache_folder())
     references = (*evidence.of_runs(arguments.output, registry, cache_folder()), *published())
     found = [
@@ -136,31 +137,26 @@ def _device_named(name: str) -> Hardware:
     return measured
 
 
-def _prices(text: str | None, devices: Sequence[Hardware]) -> dict[str, float]:
+def _prices(text: str | None, devices: Sequence[Hardware]) -> dict[str, Price]:
     """Card -> price of an hour.
 
     Raises:
         OptionError: no price, or one of a card that was not asked for.
     """
+    from pytest_vdb.options import price
     from pytest_vdb.profiling import hardware
+    from pytest_vdb.profiling.settings import Price
 
     if text is None:
         return {}
-    prices: dict[str, float] = {}
+    prices: dict[str, Price] = {}
     asked = {device.name for device in devices}
     for part in text.split(","):
         name, equals, value = part.rpartition("=")
-        try:
-            price = float(value)
-        except ValueError:
-            price = -1.0
-        if not 0 <= price < float("inf"):
-            mend = "give the price of an hour: --price 2.5, or --price h100=2.5,rtx4090=0.4"
-            raise OptionError(f"{part!r} is no price", where="--price", mend=mend)
         of = {hardware.named(name, where="--price").name} if equals else asked
         if not of <= asked:
             raise OptionError(f"{name!r} was not asked for", where="--price", mend="name the card in --gpu, too")
-        prices |= dict.fromkeys(of, price)
+        prices |= dict.fromkeys(of, Price(*price(value, where="--price")))
     return prices
 
 
@@ -177,13 +173,16 @@ def _counted_all(
         from pytest_vdb.estimates import counting
 
         made = found[card.name] = counting.count(card, recipe)
-        counts.keep({made.key: made}, counts.place_of(made.key, cache_dir))
+        if made.diffusers is not None:  # what is not installed may be, by the next time
+            counts.keep({made.key: made}, counts.place_of(made.key, cache_dir))
     return [(card, recipe, known) for card, recipe in resolved if (known := found[card.name]) is not None]
 
 
-def _weights_of(card: ModelCard) -> Any:
+def _weights_of(card: ModelCard) -> WeightsMode:
     """A recipe needs a mode; what is estimated is the released model's size, wherever its weights come from."""
-    return "none" if card.pipeline is None else "hub" if card.repository is not None else "random"
+    if card.pipeline is None:
+        return "none"
+    return "random" if card.repository is None else "hub"
 
 
 def _row_of_estimate(one: Estimate) -> tuple[object, ...]:
@@ -196,8 +195,8 @@ def _row_of_estimate(one: Estimate) -> tuple[object, ...]:
         _with_interval(
             *(None if joules is None else joules / 1e3 for joules in (one.joules, one.joules_low, one.joules_high))
         ),
-        None if one.cost is None else f"{one.cost:.3g}",
-        None if one.cost_per_1000 is None else f"{one.cost_per_1000:.3g}",
+        _with_currency(one.cost, one.currency),
+        _with_currency(one.cost_per_1000, one.currency),
         one.rests_on,
     )
 
@@ -210,3 +209,7 @@ def _in_one_word(one: Estimate) -> str | None:
 
 def _with_interval(value: float | None, low: float | None, high: float | None) -> str | None:
     return None if value is None else f"{value:.3g} ({low:.3g} to {high:.3g})"
+
+
+def _with_currency(amount: float | None, currency: str | None) -> str | None:
+    return None if amount is None else f"{amount:.3g} {currency}"

@@ -30,6 +30,7 @@ _OF_THE_JOB = ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")
 _SAID = "output.txt"
 _GRACE_S = 20.0
 """How long a block that is stopped may take to write what it has."""
+_LOOKS_UP_S = 1.0
 _ENDED_BY_TESTS = frozenset({0, 1})
 """pytest's exit codes of a session that ran to its end: all passed, some failed."""
 
@@ -163,8 +164,16 @@ def _ran(side: Side, folder: Path) -> tuple[int, str]:
             f"{side.told!r} cannot be started: {problem.strerror}", where=side.name, mend="give a command that runs"
         ) from problem
     with _ended_with_us(process):
-        said, _ = process.communicate()
+        said = _all_that_is_said(process)
     return process.returncode, said.decode("utf-8", "replace")
+
+
+def _all_that_is_said(process: subprocess.Popen[bytes]) -> bytes:
+    """Until it ends. In short spells: a signal that comes between two reads is heard when Python looks up."""
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            said, _ = process.communicate(timeout=_LOOKS_UP_S)
+            return said
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 
 from pytest_vdb.components import DENOISERS
-from pytest_vdb.errors import VdbError
+from pytest_vdb.errors import CannotRunHere, VdbError
 from pytest_vdb.estimates.tally import META, Tally, tallied
 from pytest_vdb.models import classes, counts
 from pytest_vdb.models.card import ModelCard
@@ -53,15 +54,23 @@ def count(card: ModelCard, recipe: Recipe) -> Counts | Uncounted:
     key, version = counts.key_of(card, recipe), str(diffusers.__version__)
     try:
         networks, stages = _networks_and_stages(card, recipe)
+    except ImportError as error:
+        return Uncounted(key=key, reason=f"it needs a library: {_first_sentence(error)}", diffusers=None)
     except VdbError as error:
-        return Uncounted(key=key, reason=error.what, diffusers=version)
+        tried = None if isinstance(error, CannotRunHere) else version
+        return Uncounted(key=key, reason=error.what, diffusers=tried)
     except Exception as error:  # noqa: BLE001 - a network that looks at values which are not there raises anything
-        reason = (
-            f"cannot be counted on the meta device: {type(error).__name__}: {str(error).partition(chr(10))[0][:160]}"
-        )
+        raised = f"{type(error).__name__}: {_first_sentence(error)}"
+        reason = f"it does not run on PyTorch's meta device, where tensors have no values: {raised}"
         return Uncounted(key=key, reason=reason, diffusers=version)
     parts = {network.role: network.counted for network in networks}
     return Counts(key=key, steps=recipe.steps, diffusers=version, parts=parts, stages=tuple(stages))
+
+
+def _first_sentence(error: Exception) -> str:
+    """Of what it says, whole: torch goes on about how to register operators."""
+    first_line = str(error).strip().partition("\n")[0]
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", first_line, maxsplit=1)[0]
 
 
 def _networks_and_stages(card: ModelCard, recipe: Recipe) -> tuple[list[_Network], list[StageCount]]:

@@ -13,6 +13,7 @@ from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.counts import Counts, Uncounted
 from pytest_vdb.models.fitting import Fit
 from pytest_vdb.profiling.hardware import Hardware
+from pytest_vdb.profiling.settings import Price
 from pytest_vdb.records import Recipe
 
 SECONDS_PER_HOUR = 3600
@@ -26,8 +27,8 @@ class Plan:
     """In one call."""
     devices: int = 1
     """That share each clip."""
-    price_per_hour: float | None = None
-    """Of one device, in the user's money; None: not told."""
+    price_per_hour: Price | None = None
+    """Of one device; None: not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,8 @@ class Estimate:
     cost_low: float | None
     cost_high: float | None
     cost_per_1000: float | None
+    currency: str | None
+    """As it was written behind the price; `money` where none was."""
     operations: float | None
     """Of a clip, counted."""
     rests_on: str
@@ -82,7 +85,7 @@ def estimate(
     seconds, joules = _of_a_clip(predicted.seconds, plan), _of_a_clip(predicted.joules, plan)
     cost = None
     if seconds is not None and plan.price_per_hour is not None:
-        cost = seconds.times(plan.devices * plan.price_per_hour / SECONDS_PER_HOUR)
+        cost = seconds.times(plan.devices * plan.price_per_hour.amount / SECONDS_PER_HOUR)
     return Estimate(
         model=card.name,
         gpu=device.name,
@@ -94,6 +97,7 @@ def estimate(
         **_three_fields("joules", joules),
         **_three_fields("cost", cost),
         cost_per_1000=None if cost is None else 1000 * cost.value,
+        currency=None if cost is None or plan.price_per_hour is None else plan.price_per_hour.currency,
         operations=found.operations if isinstance(found, Counts) else None,
         rests_on=predicted.rests_on,
     )

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from pytest_vdb.models.counts import Counts, StageCount
 from pytest_vdb.models.pipelines.reasons import OFF
-from pytest_vdb.profiling import flops
 from pytest_vdb.profiling.hardware import Hardware
 from pytest_vdb.records import Recipe
 
@@ -28,7 +27,9 @@ class Limit:
     utilisation: float | None
     """Operations over what the device could have done in that time (MFU), in (0, 1]."""
     reason: str | None
-    """Why there is none; `impossible: ...` where the latency is below what the device needs at best."""
+    """Why there is none."""
+    is_impossible: bool = False
+    """Whether the latency is below what the device needs at best, so that it cannot be true."""
     least_seconds: float | None = None
     """What the device needs at best, several clips and devices counted."""
     intensity: float | None = None
@@ -37,13 +38,8 @@ class Limit:
     """The intensity from which the device's products, and not its memory, are the limit."""
 
     @property
-    def is_impossible(self) -> bool:
-        """Whether the latency cannot be true."""
-        return self.reason is not None and self.reason.startswith(flops.IMPOSSIBLE)
-
-    @property
     def is_doubtful(self) -> bool:
-        """Whether it is possible, and better than anything published."""
+        """Whether it is better than anything published, or even impossible."""
         return self.is_impossible or (self.utilisation is not None and self.utilisation > BEST_PUBLISHED)
 
     @property
@@ -63,7 +59,7 @@ def limit(
         found: the counts of one clip under the recipe.
         recipe: as `recipes.resolve` returned it.
         device: what it ran on.
-        seconds: of the call.
+        seconds: of the call, above 0.
         clips: that the call made.
         devices: that worked on it.
     """
@@ -74,13 +70,16 @@ def limit(
         return Limit(utilisation=None, reason=f"the peak of {device.title} in {recipe.dtype} is not known")
     operations, read = found.operations * clips, sum(_read_bytes(found, stage, recipe) for stage in found.stages)
     least = max(operations / peak, read / device.bytes_per_s) / devices
-    share, reason = flops.utilisation(operations, seconds, peak * devices)
-    if reason is None and seconds < least:
-        share, reason = None, f"{flops.IMPOSSIBLE}: {seconds:.3g} s, and reading the weights alone takes {least:.3g} s"
+    share, reason = operations / seconds / (peak * devices), None
+    if share > 1:
+        reason = f"impossible: {share:.2f} of the peak, so the latency, the count or the peak is wrong"
+    elif seconds < least:
+        reason = f"impossible: {seconds:.3g} s, and reading the weights alone takes {least:.3g} s"
     moved = sum(stage.moved_bytes for stage in found.stages)
     return Limit(
-        utilisation=share,
+        utilisation=share if reason is None else None,
         reason=reason,
+        is_impossible=reason is not None,
         least_seconds=least,
         intensity=found.operations / moved if moved else None,
         ridge=peak / device.bytes_per_s,
@@ -88,10 +87,23 @@ def limit(
 
 
 def peak_per_s(device: Hardware, recipe: Recipe) -> float | None:
-    """The highest rate at which the device may do a recipe's products: with eight bits where weights are quantised."""
+    """The highest rate at which the device may do a recipe's products: with eight bits where something may use them."""
+    quantised = recipe.quantization not in OFF or recipe.attention not in OFF
+    return _highest(device, (*_names_of_dtype(recipe), *(_EIGHT_BITS if quantised else ())))
+
+
+def peak_of_dtype_per_s(device: Hardware, recipe: Recipe) -> float | None:
+    """The rate at which the device does products in the recipe's dtype, whatever is quantised beside."""
+    return _highest(device, _names_of_dtype(recipe))
+
+
+def _names_of_dtype(recipe: Recipe) -> tuple[str, ...]:
     dtype = recipe.dtype or "float32"
-    names = (*_FASTER.get(dtype, (dtype,)), *(_EIGHT_BITS if recipe.quantization or recipe.attention else ()))
-    return max((rate for name in names if (rate := device.peak_per_s(name)) is not None), default=None)
+    return _FASTER.get(dtype, (dtype,))
+
+
+def _highest(device: Hardware, dtypes: tuple[str, ...]) -> float | None:
+    return max((rate for name in dtypes if (rate := device.peak_per_s(name)) is not None), default=None)
 
 
 def _why_nominal(recipe: Recipe) -> str | None:
@@ -106,5 +118,6 @@ def _why_nominal(recipe: Recipe) -> str | None:
 def _read_bytes(found: Counts, stage: StageCount, recipe: Recipe) -> float:
     """What has to come from the device's memory: the weights, once in each call, however many clips it makes."""
     part = found.parts[stage.part]
-    size = part.parameters * LEAST_QUANTISED if recipe.quantization or recipe.layerwise_casting else part.bytes
+    smaller = recipe.quantization not in OFF or recipe.layerwise_casting not in OFF
+    size = part.parameters * LEAST_QUANTISED if smaller else part.bytes
     return stage.calls * size if size > CACHES_HOLD_BYTES else 0

@@ -15,19 +15,20 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from statistics import linear_regression, mean, median
-from typing import Any
 
 import msgspec
 
 from pytest_vdb import files
 from pytest_vdb.components import DENOISERS
 from pytest_vdb.errors import RecordError
-from pytest_vdb.estimates.limit import peak_per_s
+from pytest_vdb.estimates.limit import peak_of_dtype_per_s
 from pytest_vdb.models.counts import Counts
+from pytest_vdb.models.pipelines.reasons import OFF
 from pytest_vdb.profiling.hardware import Hardware, known
 from pytest_vdb.records import Recipe
 
 FITTED = Path(__file__).with_name("fitted.toml")
+PUBLISHED = FITTED.with_name("published.toml")
 OWN_HALF_WIDTH = 0.05
 """Of what was measured here under the same recipe: as much as two sessions may differ."""
 OTHER_RECIPE_HALF_WIDTH = 0.10
@@ -35,6 +36,10 @@ OTHER_RECIPE_HALF_WIDTH = 0.10
 OUTSIDE = 2.0
 """How much wider an interval is for a model unlike all that were fitted, for a device beyond those that were measured,
 and where a device was measured once, by others."""
+_WITHOUT_EFFECT = frozenset({"weights", "vae_tiling", "vae_slicing", "negative_prompt", "fps"})
+"""Settings by which a call takes no longer, as far as anybody measured."""
+_NOT_IN_COUNTS = ("attention", "quantization", "layerwise_casting", "compile", "cache", "backend", "offload")
+"""Settings whose effect on the time is not counted: only a run under them knows it."""
 UNKNOWN_HALF_WIDTH = 0.7
 """Of a device that nobody measured, half or twice as long: three devices are known, too few to say it better."""
 
@@ -126,18 +131,21 @@ def predict(
         clips: made in one call.
         devices: alike, that share each clip (sequence parallelism).
     """
-    rate = peak_per_s(device, recipe)
+    rate = peak_of_dtype_per_s(device, recipe)
     if rate is None:
         return Prediction(
             seconds=None, joules=None, rests_on=f"the peak of {device.title} in {recipe.dtype} is not known"
         )
     if widths_of(found) is None:
         return Prediction(seconds=None, joules=None, rests_on="it has no denoiser whose operations were counted")
-    level, half, source = _nearest_level(model, recipe, device, references)
-    seconds = math.exp(level + _without_level(found, rate)) * clips / devices
+    level = _nearest_level(model, recipe, device, [one for one in references if _has_level(one)])
+    seconds = math.exp(level.value + _without_level(found, math.log(rate))) * clips / devices
     seconds *= 1 + _further(found) * (devices - 1)
-    if not _is_inside(found) and not source.startswith("measured here"):
+    half, source = level.half_width, level.rests_on
+    if not _is_inside(found) and not any(one.own and one.model == model for one in level.of):
         half, source = half * OUTSIDE, f"{source}; its layers are unlike those that were fitted"
+    if unknown := _switches_without(recipe, level.of):
+        half, source = half * OUTSIDE, f"{source}; what {' and '.join(unknown)} would change is not in it"
     if devices > 1:
         half, source = half + fitted().half_width["known_gpu"], f"{source}; {devices} devices as others scaled"
     time = _around(seconds, half)
@@ -164,52 +172,78 @@ def operations_per_call(found: Counts) -> float:
 # Levels -------------------------------------------------------------------------------------------------------------
 
 
-def _nearest_level(
-    model: str, recipe: Recipe, device: Hardware, references: Sequence[Reference]
-) -> tuple[float, float, str]:
-    """The logarithm of one over the share that a device reaches, half its interval, and what it rests on."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """How near a device comes to its peak."""
+
+    value: float
+    """The logarithm of one over the share that is reached, without what narrow layers cost."""
+    half_width: float
+    """Of its interval, likewise a logarithm."""
+    rests_on: str
+    of: Sequence[Reference]
+    """The measurements that it is from."""
+
+
+def _nearest_level(model: str, recipe: Recipe, device: Hardware, references: Sequence[Reference]) -> Level:
+    """From the nearest of what was measured."""
+
+    def of(what: str, used: Sequence[Reference], half_width: float) -> Level:
+        return Level(value=_median_level(used), half_width=half_width, rests_on=f"{what}: {_who(used)}", of=tuple(used))
+
     half = fitted().half_width
     here = [one for one in references if one.device.name == device.name]
     same = [one for one in here if one.model == model]
     own = [one for one in same if one.own]
     if exact := [one for one in own if _takes_as_long(one.recipe, recipe)]:
-        level, spread = _median_level(exact), max(one.spread for one in exact)
-        return level, max(OWN_HALF_WIDTH, spread), f"measured here: {_who(exact)}"
+        return of("measured here", exact, max(OWN_HALF_WIDTH, *(one.spread for one in exact)))
     if own:
-        return _median_level(own), OTHER_RECIPE_HALF_WIDTH, f"measured here at another recipe: {_who(own)}"
+        return of("measured here at another recipe", own, OTHER_RECIPE_HALF_WIDTH)
     if exact := [one for one in same if _takes_as_long(one.recipe, recipe)]:
-        return _median_level(exact), half["other_gpu"], f"published for this model on this device: {_who(exact)}"
+        return of("published for this model on this device", exact, half["other_gpu"])
     if others := [one for one in here if one.own]:
-        return _median_level(others), half["calibrated"], f"other models measured here: {_who(others)}"
+        return of("other models measured here", others, half["calibrated"])
     if same:
-        source = f"published for this model on this device at another recipe: {_who(same)}"
-        return _median_level(same), half["other_gpu"], source
+        return of("published for this model on this device at another recipe", same, half["other_gpu"])
     elsewhere = [one for one in references if one.model == model]
     lone = here and len({one.model for one in here}) == 1
     if elsewhere and here:
         width = half["other_gpu"] if not lone else half["calibrated"] * OUTSIDE
         between = [_level_of(one) + _median_level(here) - _of_device(one.device, references) for one in elsewhere]
-        return median(between), width, f"this model on another device: {_who(elsewhere)}"
+        return dataclasses.replace(of("this model on another device", elsewhere, width), value=median(between))
     if here:
         width = half["known_gpu"] if not lone else half["calibrated"] * OUTSIDE
-        return _median_level(here), width, f"counts, and other models on this device: {_who(here)}"
+        return of("counts, and other models on this device", here, width)
     if (twin := known().get(device.chip_of or "")) is not None and any(one.device == twin for one in references):
-        level, width, source = _nearest_level(model, recipe, twin, [one for one in references if not one.own])
-        return level, math.hypot(width, half["other_gpu"]), f"{source}, which has the same chip"
-    level, wide = _of_unknown_device(recipe, device, references)
-    return level, wide, "counts, and other models on other devices: nobody measured one on this device"
+        level = _nearest_level(model, recipe, twin, [one for one in references if not one.own])
+        width, source = math.hypot(level.half_width, half["other_gpu"]), f"{level.rests_on}, which has the same chip"
+        return dataclasses.replace(level, half_width=width, rests_on=source)
+    return _of_unknown_device(recipe, device, references)
+
+
+def _switches_without(recipe: Recipe, references: Sequence[Reference]) -> list[str]:
+    """The switches of a recipe that change how long a call takes, and under which nothing was measured."""
+    asked = {name: value for name in _NOT_IN_COUNTS if (value := getattr(recipe, name)) not in OFF}
+    return [
+        f"{name}={value}"
+        for name, value in asked.items()
+        if not any(getattr(one.recipe, name) == value for one in references)
+    ]
 
 
 def _takes_as_long(one: Recipe, other: Recipe) -> bool:
     """Whether two recipes take as long: where the weights come from does not matter, nor what is not done in tiles."""
-    ignored = {"weights": None, "vae_tiling": None, "vae_slicing": None, "negative_prompt": None, "fps": None}
-    return dataclasses.replace(one, **ignored) == dataclasses.replace(other, **ignored)
+    shaping = [{name: value for name, value in of.settings().items() if value not in OFF} for of in (one, other)]
+    return all(shaping[0].get(name) == shaping[1].get(name) for name in {*shaping[0], *shaping[1]} - _WITHOUT_EFFECT)
+
+
+def _has_level(one: Reference) -> bool:
+    """Whether it says how near its device comes to its peak: an upsampler that was run here has no denoiser."""
+    return peak_of_dtype_per_s(one.device, one.recipe) is not None and widths_of(one.counts) is not None
 
 
 def _level_of(one: Reference) -> float:
-    rate = peak_per_s(one.device, one.recipe)
-    assert rate is not None
-    return math.log(one.seconds) - _without_level(one.counts, rate)
+    return math.log(one.seconds) - _without_level(one.counts, _log_peak(one.device, one.recipe))
 
 
 def _median_level(references: Sequence[Reference]) -> float:
@@ -222,28 +256,39 @@ def _of_device(device: Hardware, references: Sequence[Reference]) -> float:
     return _median_level([one for one in references if one.device.name == device.name])
 
 
-def _of_unknown_device(recipe: Recipe, device: Hardware, references: Sequence[Reference]) -> tuple[float, float]:
-    """A device's level by its peak, and half its interval: the faster a device, the smaller the share that is reached.
+def _of_unknown_device(recipe: Recipe, device: Hardware, references: Sequence[Reference]) -> Level:
+    """A device's level by its peak: the faster a device, the smaller the share that is reached.
 
     A straight line through the devices that were measured, in logarithms; beyond them it stays level.
     """
     measured = {one.device.name: one for one in references}.values()
-    peaks = [math.log(peak_per_s(one.device, one.recipe) or math.nan) for one in measured]
+    peaks = [_log_peak(one.device, one.recipe) for one in measured]
     levels = [_of_device(one.device, references) for one in measured]
     slope, constant = linear_regression(peaks, levels)
-    asked = math.log(peak_per_s(device, recipe) or math.nan)
-    level = constant + slope * _clamped(asked, (min(peaks), max(peaks)))
-    return level, UNKNOWN_HALF_WIDTH * (OUTSIDE if asked != _clamped(asked, (min(peaks), max(peaks))) else 1)
+    asked = _log_peak(device, recipe)
+    inside = _clamped(asked, (min(peaks), max(peaks)))
+    return Level(
+        value=constant + slope * inside,
+        half_width=UNKNOWN_HALF_WIDTH * (OUTSIDE if asked != inside else 1),
+        rests_on="counts, and other models on other devices: nobody measured one on this device",
+        of=tuple(references),
+    )
 
 
-def _without_level(found: Counts, rate: float) -> float:
+def _log_peak(device: Hardware, recipe: Recipe) -> float:
+    rate = peak_of_dtype_per_s(device, recipe)
+    assert rate is not None
+    return math.log(rate)
+
+
+def _without_level(found: Counts, log_peak: float) -> float:
     """The logarithm of the seconds of a clip at a share of one, and of what narrow layers cost."""
     widths = widths_of(found)
     assert widths is not None
     fit = fitted()
     head, inner = (math.log2(width) for width in widths)
     cost = fit.head_slope * _clamped(head, fit.head_range) + fit.inner_slope * _clamped(inner, fit.inner_range)
-    return math.log(found.operations / rate) - cost
+    return math.log(found.operations) - log_peak - cost
 
 
 def _clamped(value: float, between: tuple[float, float]) -> float:
@@ -303,29 +348,47 @@ def _who(references: Sequence[Reference]) -> str:
 # Published ----------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedRow:
+    """A latency that others published, as `published.toml` has it."""
+
+    model: str
+    gpu: str
+    recipe: Recipe
+    """What differs from the card's default one."""
+    seconds: float
+    joules: float | None = None
+    source: str
+
+
+@cache
+def published_rows() -> tuple[PublishedRow, ...]:
+    """All rows of `published.toml`."""
+    tables = files.read_toml(PUBLISHED, error=RecordError)
+    return msgspec.convert(tables["row"], tuple[PublishedRow, ...])
+
+
 @cache
 def published() -> tuple[Reference, ...]:
-    """The runs of `published.toml`, with their counts."""
+    """The published rows whose counts are shipped: all of them, unless a card changed since it was counted."""
     from pytest_vdb.models import counts, recipes
     from pytest_vdb.models.registry import Registry
 
-    path = FITTED.with_name("published.toml")
-    rows: Sequence[dict[str, Any]] = files.read_toml(path, error=RecordError)["row"]
     registry, made = Registry.from_catalog(), []
-    for row in rows:
-        card = registry.get(row["model"])
-        recipe = recipes.resolve(card, Recipe(**row["recipe"]), "hub")
-        found = counts.shipped().get(counts.key_of(card, recipe))
+    for row in published_rows():
+        card = registry.get(row.model)
+        recipe = recipes.resolve(card, row.recipe, "hub")
+        found = counts.shipped_of(card, recipe)
         if isinstance(found, Counts):
             made.append(
                 Reference(
                     model=card.name,
-                    device=known()[row["gpu"]],
+                    device=known()[row.gpu],
                     recipe=recipe,
-                    counts=found.at_steps(recipe.steps),
-                    seconds=row["seconds"],
-                    joules=row.get("joules"),
-                    source=row["source"],
+                    counts=found,
+                    seconds=row.seconds,
+                    joules=row.joules,
+                    source=row.source,
                 )
             )
     return tuple(made)

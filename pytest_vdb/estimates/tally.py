@@ -9,6 +9,7 @@ the result; everything else as PyTorch does it without compiling. Imports torch:
 from __future__ import annotations
 
 import math
+import re
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 from torch.utils.weak import WeakIdKeyDictionary
 
-from pytest_vdb.profiling.flops import may_multiply
+from pytest_vdb.errors import CannotCount
 
 META = "meta"
 _ATEN = torch.ops.aten
@@ -45,6 +46,12 @@ _POINTWISE = frozenset(
 """Operators whose result has the shape of what they are given, broadcast."""
 _COPY_TO = torch.ops.aten._to_copy.default
 _ATTENTION = torch.nn.functional.scaled_dot_product_attention
+_MULTIPLIES = re.compile(
+    r"(?:^|_)(?:attention|[a-z]*mm|matmul|conv(?:olution)?(?:[123]d)?|linear|gemm|einsum|lstm|gru|rnn|transformer)(?:_|$)"
+)
+"""Names of operators whose work is in products."""
+_OWN = ("aten", "prim", "prims", "profiler")
+"""PyTorch's own operators, most of which move or add; others' may do anything."""
 
 
 @dataclass(slots=True)
@@ -71,7 +78,7 @@ def tallied() -> Iterator[Tally]:
     """Count what is done inside with tensors of the meta device.
 
     Raises:
-        NotImplementedError: an operator that multiplies and for which nobody has a formula.
+        CannotCount: an operator that multiplies and for which nobody has a formula.
         RuntimeError: the network looks at values that follow from its weights (`.item()`, `nonzero`).
     """
     tally = Tally()
@@ -131,8 +138,9 @@ class _Watch(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
             operations = int(flop_registry[packet](*arguments, **named, out_val=made))
             self._tally.products += operations
             self._tally.log_inner += operations * math.log2(_inner_side(operations, _tensors_in(arguments), made))
-        elif may_multiply(packet):
-            raise NotImplementedError(f"PyTorch {torch.__version__} has no formula for {packet}")
+        elif _may_multiply(packet):
+            version = str(torch.__version__).partition("+")[0]
+            raise CannotCount(f"PyTorch {version} has no formula for the operations of {packet}")
 
     def _hold(self, given: Sequence[Any], results: Sequence[Any]) -> None:
         """A view of what was given is no new memory, and moves nothing."""
@@ -178,6 +186,12 @@ class _FusedAttention(TorchFunctionMode):  # type: ignore[misc]  # torch is unty
         made = torch.empty((*query.shape[:-1], value.shape[-1]), dtype=query.dtype, device=META)
         self._tally.moved_bytes += sum(one.numel() * one.element_size() for one in (query, key, value, made))
         return made
+
+
+def _may_multiply(packet: Any) -> bool:
+    """Whether an operator may do products, so that one without a formula is not passed over."""
+    namespace, _, name = str(packet).rpartition(".")
+    return namespace not in _OWN or bool(_MULTIPLIES.search(name))
 
 
 def _inner_side(operations: int, given: Sequence[Any], made: Any) -> float:

@@ -1,4 +1,4 @@
-"""OpenTelemetry over OTLP/HTTP: a trace per run (run > test > stage), and the leaderboard's figures as metrics.
+"""OpenTelemetry over OTLP/HTTP: a trace per row (row > test > stage), and the leaderboard's figures as metrics.
 
 Numbers of traces and spans come from the run and the test alone, so what is sent twice is the same trace. Attributes
 are those of the semantic conventions for generative AI where there are such, else they begin with `vdb.`. Of a stage
@@ -15,20 +15,12 @@ from typing import Any
 
 from pytest_vdb import __version__
 from pytest_vdb.analysis.tables import Leaderboard
+from pytest_vdb.components import STAGES
 from pytest_vdb.errors import OptionError, OutputError
 from pytest_vdb.exports.contract import Destination, Target, Written
 from pytest_vdb.exports.summaries import PROJECT, Summarised, left_out, summarised
 from pytest_vdb.records import Record, digest
 
-_STAGES = (
-    "text_encoding_time",
-    "encoding_time",
-    "denoising_time",
-    "decoding_time",
-    "postprocessing_time",
-    "other_time",
-)
-"""In the order in which a pipeline goes through them."""
 _SPANS_AT_ONCE = 512
 _TIMEOUT_S = 10
 _GOOD = frozenset({"passed", "skipped", "xfailed"})
@@ -80,12 +72,11 @@ def _add_test(tracer: Any, record: Record, within: Any) -> None:
     if record.status not in _GOOD:
         span.set_status(Status(StatusCode.ERROR, record.failure.message if record.failure else record.status))
     at = began
-    for name in _STAGES:
-        measured = record.measurement(name)
+    for stage in (*STAGES, "other"):
+        measured = record.measurement(f"{stage}_time")
         if measured is not None and measured.value is not None:
             until = at + round(measured.value * 1e9)
             placed = {"vdb.beginning": "not measured: stages stand one after the other"}
-            stage = name.removesuffix("_time")
             tracer.start_span(stage, context=set_span_in_context(span), start_time=at, attributes=placed).end(until)
             at = until
     span.end(_ended_ns(record))

@@ -91,7 +91,7 @@ def inception_score_of(probabilities: NDArray[Any], *, splits: int = SPLITS, see
     n = len(answers)
     if n < 2 * splits:
         raise CannotMeasure(f"{splits} splits need {2 * splits} clips, got {n}")
-    if seed is not None:
+    if seed is not None:  # nothing is drawn: the one order in which published numbers split their clips
         answers = answers[np.random.RandomState(seed).permutation(n)]
     bounds = [part * n // splits for part in range(splits + 1)]
     scores = np.array([_score(answers[a:b]) for a, b in pairwise(bounds)])

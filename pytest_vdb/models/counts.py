@@ -116,7 +116,7 @@ class Uncounted:
     key: str
     reason: str
     diffusers: str | None
-    """The version that was tried; None: none was needed to say so."""
+    """The version that was tried; None where none was: there is nothing to run, or something is not installed."""
 
 
 def key_of(card: ModelCard, recipe: Recipe) -> str:

@@ -16,6 +16,7 @@ from pytest_vdb.errors import OptionError
 from pytest_vdb.models import counts, recipes
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.counts import Counts, StageCount
+from pytest_vdb.models.pipelines.reasons import OFF
 from pytest_vdb.records import Recipe
 
 GIB = 2**30
@@ -128,5 +129,5 @@ def _resident(found: Counts, stage: StageCount, recipe: Recipe) -> float:
 def _bytes_of_weights(found: Counts, part: str, recipe: Recipe) -> float:
     """A denoiser in eight bits has a byte for each parameter."""
     counted = found.parts[part]
-    small = part in DENOISERS and (recipe.layerwise_casting or recipe.quantization)
-    return counted.parameters if small else counted.bytes
+    smaller = recipe.layerwise_casting not in OFF or recipe.quantization not in OFF
+    return counted.parameters if part in DENOISERS and smaller else counted.bytes

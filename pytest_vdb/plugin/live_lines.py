@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from threading import RLock
+from threading import Lock, RLock
 
 _DOWN_MAKING_ROOM, _UP = "\x1bD", "\x1b[A"
 _SAVE, _RESTORE = "\x1b7", "\x1b8"
@@ -90,14 +90,17 @@ class PlainLines:
     def __init__(self, descriptor: int, period_s: float = 30.0) -> None:
         self._descriptor = descriptor
         self._period_s = period_s
+        self._lock = Lock()
         self._last = time.monotonic()
 
     def show(self, lines: Sequence[str]) -> None:
         """Write these, if it is time."""
-        if lines and time.monotonic() - self._last >= self._period_s and self._descriptor >= 0:
-            self._last = time.monotonic()
-            with suppress(OSError):
-                os.write(self._descriptor, "".join(f"\n{line}" for line in lines).encode("utf-8", "replace") + b"\n")
+        with self._lock:  # a number that is closed meanwhile may be that of another file
+            if lines and time.monotonic() - self._last >= self._period_s and self._descriptor >= 0:
+                self._last = time.monotonic()
+                text = "".join(f"\n{line}" for line in lines) + "\n"
+                with suppress(OSError):
+                    os.write(self._descriptor, text.encode("utf-8", "replace"))
 
     def aside(self) -> AbstractContextManager[None]:
         """Nothing is in anybody's way."""
@@ -105,6 +108,7 @@ class PlainLines:
 
     def close(self) -> None:
         """For good; twice is once."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1

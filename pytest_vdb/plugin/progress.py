@@ -19,12 +19,13 @@ from pytest_vdb.errors import VdbError
 from pytest_vdb.escaping import visible
 from pytest_vdb.plugin.live_lines import LiveLines, PlainLines
 from pytest_vdb.plugin.recording import Recorder
-from pytest_vdb.plugin.session import COLLECTED, SESSION, options_of
+from pytest_vdb.plugin.session import COLLECTED, SESSION, given
 from pytest_vdb.plugin.telling import tell
 
 if TYPE_CHECKING:
     from pytest_vdb.analysis.time_left import Test
     from pytest_vdb.bench.doing import Doing
+    from pytest_vdb.plugin.collected import Collected
     from pytest_vdb.profiling.instruments import Instruments
     from pytest_vdb.profiling.sampling import Sampler
 
@@ -35,6 +36,8 @@ HERE = ""
 """The process that has the terminal, where it runs the tests itself."""
 _WORKER_LOOKS = "vdb_progress"
 """Key of a worker's input: whether anybody looks on."""
+_LARGE = 50 * 2**20
+"""Bytes of records that take longer to read than anybody would wait for a guess."""
 
 
 class Watching:
@@ -119,6 +122,8 @@ class Progress:
         self._lines: LiveLines | PlainLines | None = None
         self._earlier: list[tuple[Test, float]] | None = None
         self._workers = 1
+        self._ended: int | None = None
+        self._summary = ""
         self._has_begun = False
         """Whether pytest has written what stands above the first test, and all of it has left its buffer."""
 
@@ -129,8 +134,11 @@ class Progress:
 
     @pytest.hookimpl
     def pytest_sessionstart(self) -> None:
-        """Find the terminal: later, while a test runs, pytest has redirected it."""
-        wanted = options_of(self.config).progress
+        """Find the terminal: later, while a test runs, pytest has redirected it.
+
+        Only this option is read: to check them all takes half a second, which sessions without benchmarks never need.
+        """
+        wanted = given(self.config, "progress").text()
         terminal = _terminal() if wanted != "off" and self.config.option.verbose >= 0 else None
         if terminal is None or self.config.option.collectonly:
             return
@@ -139,6 +147,12 @@ class Progress:
             self._lines = LiveLines(os.dup(terminal))
         elif wanted == "on":
             self._lines = PlainLines(os.dup(terminal))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self) -> None:
+        """Read what the time that is left is guessed from, where it would slow down a test of this process later."""
+        if self.is_on and self.recorder.collected is not None:
+            self._those_of_the_last_run()
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -157,18 +171,25 @@ class Progress:
             self._doing[worker] = doing
         else:
             self._doing.pop(worker, None)
-        if self._lines is not None and self._has_begun:
-            self._lines.show(self._written())
+        lines = self._lines  # the main thread may end it meanwhile
+        if lines is not None and self._has_begun:
+            lines.show(self._written())
 
     def _written(self) -> list[str]:
         lines = [line_of(worker, doing) for worker, doing in sorted(self._doing.items())]
         return [*lines, self._summed_up()] if lines else []
 
     def _summed_up(self) -> str:
-        """How many tests have ended, and how long the others will take."""
+        """How many tests have ended, and how long the others will take; counted anew when one more has ended."""
         collected = self.recorder.collected
         if collected is None:
             return "vdb"
+        ended = len(self.recorder.records)
+        if ended != self._ended:
+            self._ended, self._summary = ended, self._counted_anew(collected)
+        return self._summary
+
+    def _counted_anew(self, collected: Collected) -> str:
         from pytest_vdb.analysis.time_left import seconds_left
 
         ended = dict(self.recorder.records)
@@ -251,10 +272,6 @@ class Progress:
         if self._lines is not None:
             self._lines.close()
             self._lines = None
-
-
-_LARGE = 50 * 2**20
-"""Bytes of records that take longer to read than anybody would wait for a guess."""
 
 
 def line_of(worker: str, doing: Mapping[str, Any]) -> str:

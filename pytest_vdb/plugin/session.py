@@ -65,10 +65,10 @@ def given(config: pytest.Config, name: str) -> Given:
     on_command_line = getattr(config.option, flag.ini, None)
     if on_command_line not in (None, []):
         return Given(on_command_line, config.invocation_params.dir, flag.flag)
-    where = flag.ini if config.inipath is None else f"{flag.ini} in {config.inipath.name}"
-    folder = config.invocation_params.dir if config.inipath is None else config.inipath.parent
     value = config.getini(flag.ini)
-    return Given(value, folder, where if value else flag.flag)
+    if not value or config.inipath is None:  # a default means the same as if it had been typed
+        return Given(value, config.invocation_params.dir, flag.ini if value else flag.flag)
+    return Given(value, config.inipath.parent, f"{flag.ini} in {config.inipath.name}")
 
 
 def session_of(config: pytest.Config) -> Session:

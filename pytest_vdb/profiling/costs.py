@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from pytest_vdb.profiling.gpus import ENERGY
 from pytest_vdb.profiling.latency import LATENCY
 from pytest_vdb.profiling.probe import Reading
+from pytest_vdb.profiling.rapl import CPU_ENERGY
 from pytest_vdb.profiling.settings import Settings
 from pytest_vdb.records import Measurement
 
-_ENERGIES = ("energy", "cpu_energy")
+_ENERGIES = (ENERGY.name, CPU_ENERGY.name)
+"""The first that is read is priced."""
 HARDWARE_COST = Reading(
     "hardware_cost",
     "money",

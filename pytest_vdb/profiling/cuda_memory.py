@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pytest_vdb.profiling.devices import cuda_in_use
+from pytest_vdb.profiling.devices import cuda_in_use, is_cuda
 from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.profiling.settings import Settings
 from pytest_vdb.records import Measurement
@@ -114,4 +114,4 @@ class CudaMemory:
 
 def probe_of(device: str, settings: Settings) -> CudaMemory | None:  # noqa: ARG001 - nothing to choose
     """Found by the profiler: there is something to read on CUDA devices."""
-    return CudaMemory(device) if device.partition(":")[0] == "cuda" else None
+    return CudaMemory(device) if is_cuda(device) else None

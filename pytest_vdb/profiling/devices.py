@@ -8,10 +8,15 @@ from typing import Any
 from pytest_vdb.profiling.nvml import CannotTell
 
 
+def is_cuda(device: str) -> bool:
+    """Whether `cuda` or one of its cards is meant: `cuda:1`."""
+    return device.partition(":")[0] == "cuda"
+
+
 def cuda_in_use(device: str) -> Any:
     """`torch.cuda` if the device is a CUDA device that this process has used; else None. Never initialises CUDA."""
     torch = sys.modules.get("torch")
-    if device.partition(":")[0] != "cuda" or torch is None or not torch.cuda.is_initialized():
+    if not is_cuda(device) or torch is None or not torch.cuda.is_initialized():
         return None
     return torch.cuda
 

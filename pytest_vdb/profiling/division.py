@@ -10,8 +10,11 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-TEXT, ENCODE, DENOISE, DECODE, POST = "text_encoding", "encoding", "denoising", "decoding", "postprocessing"
-STAGES = (TEXT, ENCODE, DENOISE, DECODE, POST)
+from pytest_vdb.components import STAGES
+
+TEXT, ENCODE, DENOISE, DECODE, POST = STAGES
+NOT_SEEN = "the pipeline did not do this, or not where it can be seen"
+"""Why a stage has no readings."""
 
 Span = tuple[float, float]
 """From when to when."""

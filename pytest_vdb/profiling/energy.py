@@ -12,6 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pytest_vdb.profiling.probe import DEVICE_FAILED
+
 SHORTEST_WINDOW_S = 5.0
 LONGEST_GAP_S = 1.0
 """Between two looks at the power: over a longer one nobody knows what was drawn."""
@@ -40,7 +42,7 @@ class Look:
 def why_too_short(seconds: float | None) -> str | None:
     """Why a window of so many seconds has no figure."""
     if seconds is None:
-        return "the device failed and could not be waited for"
+        return DEVICE_FAILED
     if seconds < SHORTEST_WINDOW_S:
         return f"{TOO_SHORT}: {seconds:.3g} s, and the sensors need {SHORTEST_WINDOW_S:g} s"
     return None

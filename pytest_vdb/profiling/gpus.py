@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from pytest_vdb.profiling.devices import cards_in_use
-from pytest_vdb.profiling.division import STAGES
+from pytest_vdb.components import STAGES
+from pytest_vdb.profiling.devices import cards_in_use, is_cuda
+from pytest_vdb.profiling.division import NOT_SEEN
 from pytest_vdb.profiling.energy import Drawn, Look, drawn, why_too_short
 from pytest_vdb.profiling.nvml import THROTTLES, CannotTell, Cards, State
 from pytest_vdb.profiling.probe import Reading, Window
@@ -255,7 +256,7 @@ def _energy_of_stage(stage: str, reading: Reading, cards: Sequence[Drawn], windo
     """What all cards drew from a stage's beginning to its end, if it was long enough."""
     span = None if window.division is None else window.division.spans.get(stage)
     if span is None:
-        return reading.of(None, reason="the pipeline did not do this, or not where it can be seen")
+        return reading.of(None, reason=NOT_SEEN)
     start, end = span
     reason = why_too_short(end - start)
     joules = sum(card.between(window.began + start, window.began + end) for card in cards)
@@ -281,4 +282,4 @@ def _untold(reading: Reading) -> Measurement:
 
 def probe_of(device: str, settings: Settings) -> Gpus | None:  # noqa: ARG001 - nothing to choose
     """Found by the profiler: NVIDIA's cards have sensors."""
-    return Gpus(lambda: cards_in_use(device)) if device.partition(":")[0] == "cuda" else None
+    return Gpus(lambda: cards_in_use(device)) if is_cuda(device) else None

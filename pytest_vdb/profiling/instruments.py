@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from pytest_vdb.profiling.devices import cards_in_use, cuda_in_use
 from pytest_vdb.profiling.nvml import CannotTell, Cards
+from pytest_vdb.profiling.process_memory import resident_mib
 
 
 class Instruments:
@@ -25,12 +24,7 @@ class Instruments:
         cuda = cuda_in_use(self._device)
         if cuda is not None:
             return sum(float(cuda.memory_allocated(at)) for at in range(cuda.device_count())) / 2**20
-        import psutil
-
-        try:
-            return float(psutil.Process(os.getpid()).memory_info().rss) / 2**20
-        except psutil.Error:
-            return None
+        return resident_mib()
 
     def power_w(self) -> float | None:
         """What the cards that are used draw, all their users together."""

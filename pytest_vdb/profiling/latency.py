@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_vdb.profiling.probe import Reading, Window
+from pytest_vdb.profiling.probe import DEVICE_FAILED, Reading, Window
 from pytest_vdb.records import Measurement
 
 LATENCY = Reading(
@@ -35,13 +35,11 @@ FIRST_CALL = replace(
     misses="nothing: compiling, autotuning and what libraries set up once per process are here, and nowhere else",
 )
 
-FAILED = "the device failed and could not be waited for"
-
 
 def latency(window: Window) -> Measurement:
     """Seconds from the call to the last pixel; writing a file is not part of it."""
     seconds = None if window.seconds is None else window.seconds / window.calls
-    return LATENCY.of(seconds, reason=FAILED if seconds is None else None)
+    return LATENCY.of(seconds, reason=DEVICE_FAILED if seconds is None else None)
 
 
 def throughput(window: Window) -> Measurement:
@@ -49,7 +47,7 @@ def throughput(window: Window) -> Measurement:
     if window.frames is None:
         reason = "nobody said how many frames were made"
     elif not window.seconds:
-        reason = FAILED if window.seconds is None else "the call was too short for the clock"
+        reason = DEVICE_FAILED if window.seconds is None else "the call was too short for the clock"
     else:
         return THROUGHPUT.of(window.frames / window.seconds)
     return THROUGHPUT.of(None, reason=reason)

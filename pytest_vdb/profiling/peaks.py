@@ -68,6 +68,7 @@ def _products_per_s(torch: Any, device: str, dtype: Any, effort: Effort) -> floa
     try:
         best, side = 0.0, min(SMALLEST_SIDE, effort.side)
         while side <= effort.side:
+            # Random: a card that multiplies zeros draws less and is clocked higher than one that works.
             left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
             seconds = _best_of(partial(torch.matmul, left, right), device, effort.repeats)
             best = max(best, 2 * side**3 / seconds)

@@ -50,6 +50,10 @@ class Reading:
         )
 
 
+DEVICE_FAILED = "the device failed and could not be waited for"
+"""Why a window has no seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """The calls that were watched.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pytest_vdb.garbage import give_back_free_pages
+from pytest_vdb.profiling.devices import is_cuda
 from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.profiling.sampling import Sampler
 from pytest_vdb.profiling.settings import Settings
@@ -58,7 +59,7 @@ class ProcessMemory:
         if reset_mark(self._kernel):
             self._sampler, self._peak_mib = None, None
         else:
-            self._peak_mib = _rss_mib()
+            self._peak_mib = None
             self._sampler = Sampler(SAMPLE_S, self._look, "vdb-peak-rss")
 
     def note(self) -> None:
@@ -78,6 +79,8 @@ class ProcessMemory:
         return (self._told(PEAK_RSS, self._peak_mib),)
 
     def _told(self, reading: Reading, value_mib: float | None) -> Measurement:
+        if self._sampler is not None and self._sampler.failed is not None:
+            return reading.of(None, reason=self._sampler.failed)
         if value_mib is None:
             return reading.of(None, reason="the system does not tell the size of this process")
         if self._sampler is None:
@@ -86,7 +89,9 @@ class ProcessMemory:
         return replace(reading, version=_SAMPLED).of(value_mib, reason=sampled)
 
     def _look(self) -> None:
-        self._peak_mib = max(self._peak_mib or 0.0, _rss_mib())
+        level = resident_mib()
+        if level is not None:
+            self._peak_mib = max(self._peak_mib or 0.0, level)
 
 
 class AddedMemory(ProcessMemory):
@@ -102,7 +107,7 @@ class AddedMemory(ProcessMemory):
         """Give back what is free and note where the process stands."""
         give_back_free_pages()  # else a call that fits into what an earlier one freed would seem to add nothing
         super().start()
-        self._before_mib = _rss_mib() if self._sampler else status_mib(self._kernel, "VmRSS")
+        self._before_mib = resident_mib() if self._sampler else status_mib(self._kernel, "VmRSS")
 
     def read(self, window: Window) -> tuple[Measurement, ...]:  # noqa: ARG002 - a peak needs no window
         """What the call added, or why nobody knows."""
@@ -130,12 +135,16 @@ def status_mib(kernel: Path, field: str) -> float | None:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:")), None)
 
 
-def _rss_mib() -> float:
+def resident_mib() -> float | None:
+    """What is resident of this process now, on any system; None where it does not tell."""
     import psutil
 
-    return float(psutil.Process().memory_info().rss) / 2**20
+    try:
+        return float(psutil.Process().memory_info().rss) / 2**20
+    except psutil.Error:
+        return None
 
 
 def probe_of(device: str, settings: Settings) -> ProcessMemory | None:  # noqa: ARG001 - nothing to choose
     """Found by the profiler: the process is where models of other devices lie; beside a GPU it holds little of them."""
-    return None if device.partition(":")[0] == "cuda" else ProcessMemory()
+    return None if is_cuda(device) else ProcessMemory()

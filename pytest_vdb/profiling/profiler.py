@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_vdb import profiling
 from pytest_vdb.profiling.costs import cost_readings, costs
-from pytest_vdb.profiling.devices import gpus_in_use, synchronise
+from pytest_vdb.profiling.devices import gpus_in_use, is_cuda, synchronise
 from pytest_vdb.profiling.guarded import Guarded
 from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT, latency, throughput
 from pytest_vdb.profiling.probe import Probe, Reading, Window
@@ -73,7 +73,7 @@ class Profiler:
     @property
     def reads_memory_apart(self) -> bool:
         """Whether what a call adds to memory is read of a call that is not timed: it would change the timing."""
-        return self.device.partition(":")[0] != "cuda"
+        return not is_cuda(self.device)
 
     @contextmanager
     def watch(self, pipeline: Any = None, *, memory_apart: bool = False) -> Iterator[Readings]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+from pytest_vdb.profiling.devices import is_cuda
 from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.profiling.settings import Settings
 from pytest_vdb.records import Measurement
@@ -79,4 +80,4 @@ def _processor_packages(powercap: Path) -> list[Path]:
 
 def probe_of(device: str, settings: Settings) -> CpuEnergy | None:  # noqa: ARG001 - nothing to choose
     """Found by the profiler: a processor with counters; beside a card it draws little of what a call costs."""
-    return None if device.partition(":")[0] == "cuda" or not _processor_packages(POWERCAP) else CpuEnergy()
+    return None if is_cuda(device) or not _processor_packages(POWERCAP) else CpuEnergy()

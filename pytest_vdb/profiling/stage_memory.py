@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
+from pytest_vdb.components import STAGES
 from pytest_vdb.profiling.devices import cuda_in_use
-from pytest_vdb.profiling.division import STAGES
+from pytest_vdb.profiling.division import NOT_SEEN
 from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.profiling.process_memory import KERNEL, reset_mark, status_mib
 from pytest_vdb.records import Measurement
@@ -78,7 +79,7 @@ class StageMemory(ABC):
 
     def read(self, window: Window) -> tuple[Measurement, ...]:  # noqa: ARG002 - a peak needs no window
         """The peak of every stage; None for one that did not happen, or where nobody can tell."""
-        missing = self._reason or "the pipeline did not do this, or not where it can be seen"
+        missing = self._reason or NOT_SEEN
         peaks = {} if self._reason else self._peaks
         return tuple(
             reading.of(peaks.get(stage), reason=None if stage in peaks else missing)

@@ -15,11 +15,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from pytest_vdb.components import DENOISERS, PROCESSORS, TEXT_ENCODERS
+from pytest_vdb.components import DENOISERS, PROCESSORS, STAGES, TEXT_ENCODERS
 from pytest_vdb.profiling.devices import cuda_in_use
-from pytest_vdb.profiling.division import DECODE, DENOISE, ENCODE, POST, STAGES, TEXT, Division, Marks, divide
+from pytest_vdb.profiling.division import DECODE, DENOISE, ENCODE, NOT_SEEN, POST, TEXT, Division, Marks, divide
 from pytest_vdb.profiling.hooks import watched_method, watched_module
-from pytest_vdb.profiling.probe import Reading, Window
+from pytest_vdb.profiling.probe import DEVICE_FAILED, Reading, Window
 from pytest_vdb.records import Measurement
 
 _WITHIN = {
@@ -67,8 +67,6 @@ DENOISER_CALLS = Reading(
     how="calls of `transformer`, `transformer_2` and `unet`, eager or compiled: guidance in one call or in two shows",
     misses="how many clips one call denoises",
 )
-NOT_SEEN = "the pipeline did not do this, or not where it can be seen"
-
 Moment = Any
 """A CUDA event, or seconds of `perf_counter`."""
 
@@ -153,21 +151,20 @@ class Stages:
         """Seconds per stage; a stage that did not happen, or could not be hooked, is None and says so."""
         division = window.division
         if division is None:
-            reason = self._failed or "the device failed and could not be waited for"
+            reason = self._failed or DEVICE_FAILED
             return tuple(one.of(None, reason=reason) for one in self.readings)
         calls, steps = len(self._spans[DENOISE]), division.steps
-        mean = (
-            STEP_TIME.of(sum(steps) / len(steps)) if steps else _not_seen(STEP_TIME, "no step of a scheduler was seen")
-        )
+        no_step = None if steps else "no step of a scheduler was seen"
+        mean = STEP_TIME.of(sum(steps) / len(steps) if steps else None, reason=no_step)
         return (
             *(
-                TIMES[stage].of(division.stages[stage]) if stage in division.stages else _not_seen(TIMES[stage])
-                for stage in STAGES
+                one.of(division.stages.get(stage), reason=None if stage in division.stages else NOT_SEEN)
+                for stage, one in TIMES.items()
             ),
             OTHER_TIME.of(division.other),
             replace(mean, series=tuple(round(step, 7) for step in steps) or None),
-            DENOISING_STEPS.of(len(steps)) if steps else _not_seen(DENOISING_STEPS, "no step of a scheduler was seen"),
-            DENOISER_CALLS.of(calls) if calls else _not_seen(DENOISER_CALLS, "no call of a denoiser was seen"),
+            DENOISING_STEPS.of(len(steps) or None, reason=no_step),
+            DENOISER_CALLS.of(calls or None, reason=None if calls else "no call of a denoiser was seen"),
         )
 
     def _timed(self, stage: str, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -212,10 +209,6 @@ class Stages:
         event = cuda.Event(enable_timing=True)
         event.record(cuda.current_stream(self._device))
         return event
-
-
-def _not_seen(reading: Reading, reason: str = NOT_SEEN) -> Measurement:
-    return reading.of(None, reason=reason)
 
 
 def _between(start: Moment, end: Moment) -> float:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
-from pytest_vdb.profiling.devices import cuda_in_use
+from pytest_vdb.profiling.devices import cuda_in_use, is_cuda
 from pytest_vdb.profiling.probe import Reading, Window
-from pytest_vdb.profiling.process_memory import KERNEL
+from pytest_vdb.profiling.process_memory import resident_mib
 from pytest_vdb.profiling.sampling import Sampler
 from pytest_vdb.profiling.settings import Settings
 from pytest_vdb.records import Measurement
@@ -55,9 +54,9 @@ class Timeline:
             self._sampler.stop()
 
     def read(self, window: Window) -> tuple[Measurement, ...]:  # noqa: ARG002 - the looks are the window
-        """The looks, or why there are none."""
-        if not self._levels:
-            failed = self._sampler.failed if self._sampler is not None else None
+        """The looks, or why there are none; those before a look that failed are not the whole call."""
+        failed = self._sampler.failed if self._sampler is not None else None
+        if failed is not None or not self._levels:
             return (TIMELINE.of(None, reason=failed or "nobody tells how much is held"),)
         kept = thinned(self._levels, MOST_LOOKS)
         remark = f"{self._rate_hz:g} looks per second"
@@ -80,17 +79,6 @@ def thinned(levels: Sequence[float], most: int) -> list[float]:
     return [max(levels[low:high]) for low, high in itertools.pairwise(edges)]
 
 
-def resident_mib(kernel: Path = KERNEL) -> float | None:
-    """Resident memory of this process; dear libraries are not asked: it is read ten times a second."""
-    import resource
-
-    try:
-        pages = int((kernel / "statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return None
-    return pages * resource.getpagesize() / 2**20
-
-
 def reserved_mib(device: str) -> float | None:
     """What PyTorch's allocator holds of a card."""
     cuda = cuda_in_use(device)
@@ -101,5 +89,4 @@ def probe_of(device: str, settings: Settings) -> Timeline | None:
     """Found by the profiler: where a rate was chosen."""
     if settings.memory_rate_hz is None:
         return None
-    on_cuda = device.partition(":")[0] == "cuda"
-    return Timeline(settings.memory_rate_hz, (lambda: reserved_mib(device)) if on_cuda else resident_mib)
+    return Timeline(settings.memory_rate_hz, (lambda: reserved_mib(device)) if is_cuda(device) else resident_mib)

@@ -267,7 +267,7 @@ def test_stopped_it_ends_the_block_and_judges_what_is_finished(number, status):
     while not Path("asleep").exists() and time.monotonic() < until and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)  # the session itself has twenty seconds to end
     assert process.returncode == status
     assert "inconclusive latency of sleepy" in out
     assert "1 block: at least 3 are needed" in " ".join(out.split())

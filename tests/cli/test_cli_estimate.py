@@ -46,10 +46,11 @@ def test_each_model_is_estimated_on_each_card(capsys):
 
 
 def test_published_figures_come_out_again(capsys):
-    (found,) = told(capsys, "wan2.1-t2v-1.3b", "--gpu", "h100", "--price", "3.6")
+    (found,) = told(capsys, "wan2.1-t2v-1.3b", "--gpu", "h100", "--price", "3.6EUR")
     assert found["seconds"] == pytest.approx(95.4, abs=0.1)
     assert found["joules"] == pytest.approx(64.7e3, rel=0.01)
     assert found["cost_per_1000"] == pytest.approx(found["seconds"])
+    assert found["currency"] == "EUR"
 
 
 def test_a_card_of_24_gb_is_told_what_to_switch_on(capsys):
@@ -64,6 +65,13 @@ def test_fewer_steps_need_no_new_count(capsys):
     (full,) = told(capsys, "wan2.1-t2v-1.3b", "--gpu", "h100")
     (half,) = told(capsys, "wan2.1-t2v-1.3b", "--gpu", "h100", "--recipe", "steps=25")
     assert half["seconds"] / full["seconds"] == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.slow  # checks the preset's switches against the pipeline's class
+def test_a_published_recipe_may_be_named_as_everywhere(capsys):
+    (found,) = told(capsys, "wan2.1-t2v-1.3b", "--gpu", "h100", "--recipe", "ml-energy")
+    assert found["seconds"] == pytest.approx(95.4, abs=0.1)
+    assert found["rests_on"].startswith("published for this model on this device:")
 
 
 def test_a_processor_is_estimated_once_it_was_measured(capsys, tmp_path):

@@ -27,7 +27,7 @@ def found_of(card) -> counts.Counts | counts.Uncounted | None:
 
 def test_most_cards_are_counted_at_their_default_recipes():
     """Else their cards have changed: python benchmarks/perf/count_models.py."""
-    assert sum(found_of(card) is not None for card in CARDS) >= len(CARDS) // 3
+    assert sum(found_of(card) is not None for card in CARDS) >= len(CARDS) * 3 // 4
 
 
 @pytest.mark.parametrize("card", CARDS, ids=[card.name for card in CARDS])

@@ -13,6 +13,7 @@ from pytest_vdb.estimates.prediction import Reference, predict
 from pytest_vdb.models.counts import Uncounted
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.profiling import hardware
+from pytest_vdb.profiling.settings import Price
 
 PUBLISHED = prediction.published()
 CARDS = hardware.known()
@@ -33,6 +34,12 @@ def predicted(references, gpu: str = "h100", one: Reference = ON_H100, **plan: i
 
 def without(model: str) -> list[Reference]:
     return [one for one in PUBLISHED if one.model != model]
+
+
+def test_every_published_row_is_counted():
+    assert [(one.model, one.seconds) for one in PUBLISHED] == [
+        (row.model, row.seconds) for row in prediction.published_rows()
+    ], "python benchmarks/perf/count_models.py"
 
 
 def test_what_was_measured_here_counts_more_than_what_was_published():
@@ -65,6 +72,14 @@ def test_ones_own_run_of_another_model_moves_the_level():
     found = predicted((slow, *others))
     assert "other models measured here" in found.rests_on
     assert 1.5 < found.seconds.value / as_published < 2.5
+
+
+def test_ones_own_runs_that_say_nothing_of_a_level_move_none():
+    (decode,) = ON_H100.counts.of_stage("decode")
+    upsampler = dataclasses.replace(ON_H100.counts, stages=(decode,))
+    alone = dataclasses.replace(ON_H100, model="an upsampler", own=True, counts=upsampler)
+    other = dataclasses.replace(ON_H100, own=True, recipe=dataclasses.replace(ON_H100.recipe, dtype="float64"))
+    assert predicted((alone, other, *PUBLISHED)).seconds == predicted(PUBLISHED).seconds
 
 
 @pytest.mark.parametrize("one", PUBLISHED, ids=[f"{one.model}-{one.device.name}" for one in PUBLISHED])
@@ -117,6 +132,27 @@ def test_several_devices_take_what_was_published_of_them(devices, measured):
     assert found.low < measured < found.high
 
 
+@pytest.mark.parametrize(
+    ("switch", "value"), [("attention", "flash"), ("quantization", "torchao-int8"), ("compile", "full")]
+)
+def test_what_a_switch_would_change_is_not_guessed_but_said(switch, value):
+    recipe = dataclasses.replace(ON_H100.recipe, **{switch: value})
+    found = predict(WAN, recipe, ON_H100.counts, CARDS["h100"], PUBLISHED)
+    plain = predicted(PUBLISHED)
+    assert found.seconds.value == pytest.approx(plain.seconds.value)
+    assert found.seconds.low < plain.seconds.low
+    assert f"what {switch}={value} would change is not in it" in found.rests_on
+    own = dataclasses.replace(ON_H100, recipe=recipe, own=True, seconds=60.0)
+    told = predict(WAN, recipe, ON_H100.counts, CARDS["h100"], (own, *PUBLISHED))
+    assert told.seconds.value == pytest.approx(60.0)
+    assert "not in it" not in told.rests_on
+
+
+def test_a_switch_that_is_off_is_as_good_as_none():
+    off = dataclasses.replace(ON_H100.recipe, compile="none", quantization="none", vae_tiling=True)
+    assert predict(WAN, off, ON_H100.counts, CARDS["h100"], PUBLISHED) == predicted(PUBLISHED)
+
+
 def test_a_dtype_whose_peak_is_not_known_is_not_predicted():
     recipe = dataclasses.replace(ON_H100.recipe, dtype="float64")
     found = predict(WAN, recipe, ON_H100.counts, CARDS["h100"], PUBLISHED)
@@ -127,7 +163,7 @@ def test_a_dtype_whose_peak_is_not_known_is_not_predicted():
 def test_what_was_not_counted_is_none_with_the_reason():
     card = Registry.from_catalog().get(WAN)
     lacking = Uncounted(key="k", reason="it looks at values", diffusers="0")
-    found = estimate(card, card.defaults, lacking, CARDS["h100"], PUBLISHED, Plan(price_per_hour=2.0))
+    found = estimate(card, card.defaults, lacking, CARDS["h100"], PUBLISHED, Plan(price_per_hour=Price(2.0, "USD")))
     assert (found.seconds, found.joules, found.cost, found.fits) == (None, None, None, None)
     assert "it looks at values" in found.rests_on
     assert "it looks at values" in found.memory_rests_on
@@ -137,7 +173,8 @@ def test_cost_is_the_price_of_the_devices_time_and_of_nothing_else():
     card = Registry.from_catalog().get(WAN)
     given = (card, ON_H100.recipe, ON_H100.counts, CARDS["h100"], PUBLISHED)
     assert estimate(*given, Plan()).cost is None
-    found = estimate(*given, Plan(price_per_hour=3.6))
+    found = estimate(*given, Plan(price_per_hour=Price(3.6, "USD")))
     assert found.cost == pytest.approx(found.seconds / 1000)
     assert found.cost_per_1000 == pytest.approx(found.seconds)
     assert found.cost_low < found.cost < found.cost_high
+    assert found.currency == "USD"

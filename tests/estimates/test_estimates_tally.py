@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
+from pytest_vdb.errors import CannotCount
 from pytest_vdb.estimates.tally import tallied
 from pytest_vdb.models.weights import blueprints, random_weights
-from pytest_vdb.profiling import flops
 
 MIB = 2**20
 
@@ -64,6 +66,35 @@ def test_a_network_that_looks_at_values_is_refused():
         meta(2).sum().item()
 
 
+def test_fewer_keys_and_values_of_another_width_are_counted():
+    with tallied() as tally:
+        torch.nn.functional.scaled_dot_product_attention(meta(3, 2, 10, 4), meta(3, 2, 7, 4), meta(3, 2, 7, 5))
+    assert tally.attention == 3 * 2 * 2 * 10 * 7 * (4 + 5)
+
+
+def test_a_product_without_a_formula_makes_no_count():
+    whole = meta(32, 32, dtype=torch.int8)
+    with pytest.raises(CannotCount, match=r"no formula for the operations of aten\._int_mm"), tallied():
+        torch._int_mm(whole, whole)
+
+
+def test_an_operator_of_another_library_makes_no_count():
+    @torch.library.custom_op("vdb_tests::attend", mutates_args=())
+    def attend(x: torch.Tensor) -> torch.Tensor:
+        return x @ x
+
+    attend.register_fake(torch.empty_like)
+    with pytest.raises(CannotCount, match=r"vdb_tests\.attend"), tallied():
+        attend(meta(4, 4))
+
+
+def test_what_only_moves_and_adds_needs_no_formula():
+    with tallied() as tally:
+        larger = torch.nn.functional.interpolate(meta(1, 3, 8, 8), scale_factor=2, mode="bilinear")
+        larger.cummax(0)[0].lgamma()
+    assert tally.products == 0
+
+
 def test_a_tiny_denoiser_counts_as_much_as_it_does_on_the_cpu():
     plan = blueprints.blueprint("tiny", "WanPipeline")
     with random_weights.seeded("counted"):
@@ -71,10 +102,11 @@ def test_a_tiny_denoiser_counts_as_much_as_it_does_on_the_cpu():
     config = network.config
     latents = torch.zeros(1, config.in_channels, 3, 4, 4)
     asked = {"timestep": torch.tensor([5]), "encoder_hidden_states": torch.zeros(1, 6, config.text_dim)}
-    with torch.no_grad():
-        run, _ = flops.count(lambda: network(hidden_states=latents, **asked))
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:  # in products, whose formulas PyTorch has
+        network(hidden_states=latents, **asked)
     network.to("meta")
     with tallied() as tally:
         network(hidden_states=latents, **asked)
-    assert tally.products + tally.attention == run
+    assert tally.products + tally.attention == counter.get_total_flops()
     assert tally.attention > 0

@@ -58,6 +58,7 @@ COUNTED = Counts(
         ({"offload": "model", "layerwise_casting": "float8_e4m3fn"}, 10 + 2 * LOST + 0),
         ({"offload": "sequential", "vae_tiling": True}, 0.25 + 2 * LOST),
         ({"quantization": "torchao-int8", "vae_tiling": True}, 21 + 2 * LOST),
+        ({"quantization": "none"}, 31 + 10 * LOST),
     ],
 )
 def test_a_switch_takes_away_what_it_is_for(switches, gib):

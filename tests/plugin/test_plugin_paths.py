@@ -36,15 +36,21 @@ def elsewhere(project):
     return folder
 
 
-@pytest.mark.parametrize("ini", [None, "[pytest]\nvdb_prompts = three.txt\nvdb_output = results\n"])
-def test_without_a_word_results_lie_where_the_command_was_typed_or_where_the_ini_file_says(project, elsewhere, ini):
+@pytest.mark.parametrize("ini", [None, "[pytest]\nvdb_prompts = three.txt\n"])
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
+def test_without_a_word_results_lie_where_the_command_was_typed(project, elsewhere, ini, workers):
+    """Also where there is an ini file, which says nothing of them."""
     if ini:
         project.pytester.makeini(ini)
-        session(project, elsewhere, "..").assert_outcomes(passed=3)
-        assert written(project.path / "results") == 1
-    else:
-        session(project, elsewhere, "..", "--vdb-prompts=mine.txt").assert_outcomes(passed=1)
-        assert written(elsewhere / "reports") == 1
+    session(project, elsewhere, "..", "--vdb-prompts=mine.txt", *workers).assert_outcomes(passed=1)
+    assert written(elsewhere / "reports") == 1
+    assert not (project.path / "reports").exists()
+
+
+def test_what_the_ini_file_says_lies_where_it_lies(project, elsewhere):
+    project.pytester.makeini("[pytest]\nvdb_prompts = three.txt\nvdb_output = results\n")
+    session(project, elsewhere, "..").assert_outcomes(passed=3)
+    assert written(project.path / "results") == 1
 
 
 @pytest.mark.parametrize("separator", ["=", " "])

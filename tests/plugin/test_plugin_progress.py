@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import sys
@@ -85,7 +86,7 @@ def test_steps_and_time_are_shown_below_the_dots_and_gone_in_the_end(night):
         (at,) = (at for at, line in enumerate(screen) if "s/step" in line)
         assert screen[at - 1].startswith("test_generation.py")
         assert "slow p0" in screen[at]
-        assert "of 8, 0.25 s/step, " in screen[at]
+        assert re.search(r"of 8, 0\.\d+ s/step, ", screen[at])  # 0.25 and what the machine is late
         assert screen[at + 1].startswith("vdb: ")
         assert "of 2 tests" in screen[at + 1]
     assert any("1 of 2 tests, about" in line for screen in live for line in screen)
