@@ -13,6 +13,7 @@ from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, print_table, progress, show, warn
 from pytest_vdb.errors import OptionError
+from pytest_vdb.figures import notation
 from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
@@ -208,8 +209,11 @@ def _in_one_word(one: Estimate) -> str | None:
 
 
 def _with_interval(value: float | None, low: float | None, high: float | None) -> str | None:
-    return None if value is None else f"{value:.3g} ({low:.3g} to {high:.3g})"
+    if value is None:
+        return None
+    written = notation([low]).write
+    return f"{written(value)} ({written(low)} to {written(high)})"
 
 
 def _with_currency(amount: float | None, currency: str | None) -> str | None:
-    return None if amount is None else f"{amount:.3g} {currency}"
+    return None if amount is None else f"{notation([amount]).write(amount)} {currency}"
