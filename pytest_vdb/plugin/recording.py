@@ -122,9 +122,8 @@ class Recorder:
         assert self.collected is not None
         return self.collected.record(nodeid)
 
-    @property
     def session(self) -> Session:
-        """What the session's benchmarks share."""
+        """What the session's benchmarks share; no property: some versions of pytest read every plugin's properties."""
         return session_of(self.config)
 
     @pytest.hookimpl(tryfirst=True)
@@ -217,17 +216,15 @@ class Recorder:
         from pytest_vdb.privacy import Privacy, settings_in
 
         arguments = [*sys.argv, *map(str, self.config.invocation_params.args), *self.config.getini("addopts")]
-        return Privacy(self.session.options.root, arguments=arguments, settings=settings_in(self.config.inipath))
+        return Privacy(self.session().options.root, arguments=arguments, settings=settings_in(self.config.inipath))
 
-    @property
     def output(self) -> Path:
         """Where reports are written."""
-        return self.session.options.output
+        return self.session().options.output
 
-    @property
     def folder(self) -> Path:
         """The run's own folder."""
-        return self.session.run_folder
+        return self.session().run_folder
 
     def check_output(self) -> None:
         """Say before the first generation what would fail after it.
@@ -237,7 +234,7 @@ class Recorder:
         """
         from pytest_vdb.results import output
 
-        options = self.session.options
+        options = self.session().options
         try:
             output.check_writable(options.output, SPARE_MIB)
             if options.cache in {"only-missing", "always"}:
@@ -250,7 +247,7 @@ class Recorder:
         if self._journal is None:
             from pytest_vdb.results.journal import Journal
 
-            self._journal = Journal.create(self.session.options.output, self.started_run())
+            self._journal = Journal.create(self.session().options.output, self.started_run())
         record = self.privacy.record(record)
         foreseen = self._foreseen.pop(record.nodeid, None)
         if foreseen is None:
@@ -268,7 +265,7 @@ class Recorder:
         if self.run is None:
             from pytest_vdb.records import Run
 
-            session = self.session
+            session = self.session()
             self.run = Run(
                 id=self.config.stash[RUN_ID],
                 started_at=self.started_at.isoformat(timespec="seconds"),
@@ -293,7 +290,7 @@ class Recorder:
             exit_status=exit_status,
             recipes={record.recipe_digest: record.recipe for record in records if record.recipe_digest},
             suites={record.suite: record.suite_digest for record in records if record.suite and record.suite_digest},
-            bounds=self.session.own_bounds(m.name for r in records for m in r.measurements if m.kind == "quality"),
+            bounds=self.session().own_bounds(m.name for r in records for m in r.measurements if m.kind == "quality"),
             summary={
                 "tests": len(records),
                 "collected": self._collected(),
