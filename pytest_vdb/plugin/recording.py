@@ -15,7 +15,6 @@ import sys
 from collections import Counter
 from collections.abc import Generator
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +103,7 @@ class Recorder:
         self.problem: str | None = None
         """Why records could not be written, once that happened."""
         self._journal: Journal | None = None
+        self._privacy: Privacy | None = None
         self._running: dict[str, Attempts] = {}
         self._foreseen: dict[str, Record] = {}
         """Records that were written although their tests are not over, as they were written."""
@@ -158,7 +158,7 @@ class Recorder:
             from pytest_vdb.records import Record, from_json
 
             record = from_json(attempts.sent, Record) if attempts.sent else self.blank(report.nodeid)
-            report.user_properties += junit.properties_of(self.privacy.record(record))
+            report.user_properties += junit.properties_of(self.privacy().record(record))
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
@@ -210,13 +210,15 @@ class Recorder:
                     session.shouldstop = f"the record of {record.nodeid} could not be written"
             return False
 
-    @cached_property
     def privacy(self) -> Privacy:
         """What others need not know: nothing of it is written."""
-        from pytest_vdb.privacy import Privacy, settings_in
+        if self._privacy is None:
+            from pytest_vdb.privacy import Privacy, settings_in
 
-        arguments = [*sys.argv, *map(str, self.config.invocation_params.args), *self.config.getini("addopts")]
-        return Privacy(self.session().options.root, arguments=arguments, settings=settings_in(self.config.inipath))
+            arguments = [*sys.argv, *map(str, self.config.invocation_params.args), *self.config.getini("addopts")]
+            settings = settings_in(self.config.inipath)
+            self._privacy = Privacy(self.session().options.root, arguments=arguments, settings=settings)
+        return self._privacy
 
     def output(self) -> Path:
         """Where reports are written."""
@@ -248,7 +250,7 @@ class Recorder:
             from pytest_vdb.results.journal import Journal
 
             self._journal = Journal.create(self.session().options.output, self.started_run())
-        record = self.privacy.record(record)
+        record = self.privacy().record(record)
         foreseen = self._foreseen.pop(record.nodeid, None)
         if foreseen is None:
             self._journal.append(record)
@@ -272,7 +274,7 @@ class Recorder:
                 environment=session.environment,
                 collected=self._collected(),
                 order=session.order,
-                options=session.options.plain(self.privacy),
+                options=session.options.plain(self.privacy()),
             )
         return self.run
 

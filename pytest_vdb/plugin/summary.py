@@ -54,7 +54,9 @@ class Summary:
             self.written = reporters.write_all(self.board, self.recorder.output(), wanted)
             self._write_step_summary()
         except (OSError, VdbError) as error:
-            self.problem = f"the reports were not written: {error}\n  `vdb report {self.recorder.folder()}` rebuilds them"
+            self.problem = (
+                f"the reports were not written: {error}\n  `vdb report {self.recorder.folder()}` rebuilds them"
+            )
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """The table, the gates and where the rest is; also under -q and -n."""
