@@ -11,8 +11,6 @@ Several figures of one model and prompt (raters, or samples) are averaged.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from typing import Any
 from pytest_vdb import files
 from pytest_vdb.analysis.correlation import Pair
 from pytest_vdb.analysis.readings import definitions_in
+from pytest_vdb.analysis.rows import TABLE, Line, lines_of_table, names_of_columns, quoted_value
 from pytest_vdb.errors import RecordError, UnknownName
 from pytest_vdb.records import Record
 from pytest_vdb.results import baselines, journal, ledger, sources
@@ -31,7 +30,6 @@ ID_COLUMNS = ("prompt_id", "id", "video_id")
 TEXT_COLUMNS = ("prompt_text", "prompt", "text")
 RATING_COLUMNS = ("rating", "human", "human_rating", "score")
 
-_TABLE = "give a CSV with a header, or JSONL, in UTF-8"
 _NESTED = 'the layout is {id: {"prompt": text, "models": {model: [ratings]}}}'
 
 Key = tuple[str, str]
@@ -59,8 +57,8 @@ def read_ratings(path: Path, column: str | None = None) -> Table:
     """
     if path.suffix.lower() == ".json":
         return _from_nested(path)
-    rows = _lines_of_table(path)
-    columns = _names_of_columns(rows)
+    rows = lines_of_table(path)
+    columns = names_of_columns(rows)
     found = column or next((name for name in RATING_COLUMNS if name in columns), None)
     if found is None:
         raise RecordError(
@@ -79,7 +77,7 @@ def read_scores(path: Path, metric: str) -> Table:
         UnknownName: it holds no such metric, with those that it may have meant.
     """
     if path.suffix.lower() == ".csv" or (path.suffix.lower() == ".jsonl" and not _holds_records(path)):
-        return _from_rows(_lines_of_table(path), metric, path)
+        return _from_rows(lines_of_table(path), metric, path)
     match sources.sort_of(path):
         case "run":
             _, run, _ = journal.read(path)
@@ -124,7 +122,7 @@ def _from_nested(path: Path) -> Table:
 def _dict(value: object, path: Path, what: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
-    kind = "missing" if value is None else f"no object but {_quoted_value(value)}"
+    kind = "missing" if value is None else f"no object but {quoted_value(value)}"
     raise RecordError(f"not a file of ratings: {what} is {kind}", where=path, mend=_NESTED)
 
 
@@ -139,16 +137,11 @@ def _figure_of(value: object, what: str, path: Path, mend: str) -> float:
                 return number
     except (ValueError, OverflowError):
         pass
-    raise RecordError(f"{what} is {_quoted_value(value)}", where=path, mend=mend)
+    raise RecordError(f"{what} is {quoted_value(value)}", where=path, mend=mend)
 
 
-def _quoted_value(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"
-
-
-def _from_rows(rows: Sequence[_Line], column: str, path: Path) -> Table:
-    columns = _names_of_columns(rows)
+def _from_rows(rows: Sequence[Line], column: str, path: Path) -> Table:
+    columns = names_of_columns(rows)
     if column not in columns:
         raise UnknownName("column", column, columns, where=path, mend=f"It has: {', '.join(columns)}.")
     model, name, text = (
@@ -186,70 +179,9 @@ def _from_records(records: Iterable[Record], metric: str, path: Path) -> Table:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One row of a CSV, or one line of a JSONL."""
-
-    line: int
-    cells: Mapping[str, Any]
-
-    def place(self, path: Path) -> Path:
-        """For messages."""
-        return path.with_name(f"{path.name}:{self.line}")
-
-    def text(self, column: str, path: Path) -> str:
-        """Who or what: a text or a number.
-
-        Raises:
-            RecordError: neither.
-        """
-        value = self.cells.get(column)
-        if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
-            return str(value)
-        mend = "give a text in each row that has a figure"
-        raise RecordError(f"{column} is {_quoted_value(value)}", where=self.place(path), mend=mend)
-
-
-def _lines_of_table(path: Path) -> list[_Line]:
-    """The rows of a CSV or JSONL, at least one."""
-    text = files.read_text(path, error=RecordError, mend=_TABLE)
-    rows = _lines_of_jsonl(text, path) if path.suffix.lower() == ".jsonl" else _lines_of_csv(text, path)
-    if not rows:
-        raise RecordError("it holds no rows", where=path, mend=_TABLE)
-    return rows
-
-
-def _lines_of_jsonl(text: str, path: Path) -> list[_Line]:
-    rows = []
-    for number, line in files.lines_of(text):
-        where = f"{path}:{number}"
-        cells = files.parse_json(line, where=where, error=RecordError, mend=_TABLE)
-        if not isinstance(cells, dict):
-            raise RecordError(f"no object but {_quoted_value(cells)}", where=where, mend=_TABLE)
-        rows.append(_Line(number, cells))
-    return rows
-
-
-def _lines_of_csv(text: str, path: Path) -> list[_Line]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    rows = []
-    try:
-        for cells in reader:
-            if None in cells:
-                raise RecordError("more cells than the header", where=f"{path}:{reader.line_num}", mend=_TABLE)
-            rows.append(_Line(reader.line_num, cells))
-    except csv.Error as problem:
-        raise RecordError(f"not CSV: {problem}", where=f"{path}:{reader.line_num + 1}", mend=_TABLE) from None
-    return rows
-
-
-def _names_of_columns(rows: Sequence[_Line]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row.cells))
-
-
 def _holds_records(path: Path) -> bool:
     """Whether a JSONL is a run's or `vdb score`'s, by its first line that can be read."""
-    for _, line in files.lines_in(path, error=RecordError, mend=_TABLE):
+    for _, line in files.lines_in(path, error=RecordError, mend=TABLE):
         try:
             found = files.parse_json(line, where=path, error=RecordError)
         except RecordError:

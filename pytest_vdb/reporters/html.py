@@ -119,8 +119,12 @@ def page_of_template(name: str) -> jinja2.Template:
     return environment.get_template(name)
 
 
-def policy(style: str, script: str = "") -> str:
-    """The Content-Security-Policy that lets exactly this style and this script run."""
+def policy(style: str, script: str = "", *, connect: bool = False) -> str:
+    """The Content-Security-Policy that lets exactly this style and this script run.
+
+    Args:
+        connect: let the script ask the server that the page came from, and nobody else.
+    """
     return "; ".join(
         (
             "default-src 'none'",
@@ -128,6 +132,7 @@ def policy(style: str, script: str = "") -> str:
             f"script-src '{_hash(script)}'",
             "img-src data: 'self'",
             "media-src 'self'",
+            *(("connect-src 'self'",) if connect else ()),
             "base-uri 'none'",
             "form-action 'none'",
         )

@@ -1,9 +1,9 @@
 """Who is preferred, from votes between two: strengths whose intervals know that the votes of one rater belong together.
 
 The model is Bradley and Terry's (Biometrika 39, 1952): of two contenders the first wins with the odds
-`exp(strength - strength)`; a tie is half a win of each. Raters differ in taste, so a rater is drawn whole: the intervals
-are those of the jackknife over raters in one step (the sandwich CR3 of Bell and McCaffrey, Survey Methodology 28, 2002),
-with Student's quantile of as many degrees of freedom as there are raters but one.
+`exp(strength - strength)`; a tie is half a win of each. Raters differ in taste, so a rater is drawn whole: the
+intervals are those of the jackknife over raters in one step (the sandwich CR3 of Bell and McCaffrey, Survey Methodology
+28, 2002), with Student's quantile of as many degrees of freedom as there are raters but one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LEAST_RATERS = 3
 """Below, nobody knows how much raters differ."""
 _ROUNDS = 100
+_MOST_CELLS = 2**20
+"""Of raters' tables that are worked on at once."""
 _STILL = 1e-10
 """Newton's step below which the strengths stand."""
 
@@ -118,8 +120,8 @@ def telling(found: Strengths) -> Floats:
 def odds_of_a_coin(votes: Votes, contenders: int) -> Iterator[tuple[int, float]]:
     """Raters, and how many times likelier their votes are if a coin threw them than if they were like the others'.
 
-    A rater like the others comes to 100 and more in one of a hundred cases at most, by Markov's inequality. Always the left
-    one, or any rule that does not look at the clips, is a coin: sides are dealt at random. Ties tell nothing.
+    A rater like the others comes to 100 and more in one of a hundred cases at most, by Markov's inequality. Always the
+    left one, or any rule that does not look at the clips, is a coin: sides are dealt at random. Ties tell nothing.
     """
     wins = _wins(votes, contenders)
     for own in _by_rater(votes.rater):
@@ -158,10 +160,16 @@ def nominal_alpha(answers: Iterable[tuple[Hashable, Hashable]]) -> float | None:
 
 def _wins(votes: Votes, contenders: int) -> Floats:
     """Of each (row) over each (column); ties are half a win of both."""
-    size = contenders**2
-    wins = np.bincount(votes.first * contenders + votes.second, votes.won, size)
-    wins += np.bincount(votes.second * contenders + votes.first, 1 - votes.won, size)
-    return wins.reshape(contenders, contenders)
+    return _wins_by_rater(votes, np.zeros(len(votes), np.intp), contenders)[0]
+
+
+def _wins_by_rater(votes: Votes, rater: Places, contenders: int) -> Floats:
+    """The same of each rater: `(raters, contenders, contenders)`."""
+    size = (int(rater.max(initial=0)) + 1) * contenders**2
+    row, column = (rater * contenders + votes.first) * contenders, (rater * contenders + votes.second) * contenders
+    wins: Floats = np.bincount(row + votes.second, votes.won, size).astype(np.float64)
+    wins += np.bincount(column + votes.first, 1 - votes.won, size)
+    return wins.reshape(-1, contenders, contenders)
 
 
 def _fitted_where_comparable(wins: Floats) -> Floats:
@@ -204,7 +212,8 @@ def _fit(wins: Floats) -> Floats:
         values += step / max(1.0, largest)  # further than 1 at once the parabola is not the likelihood
         if largest < _STILL:
             break
-    return values - values.mean()
+    centred: Floats = values - values.mean()
+    return centred
 
 
 def _covariance(votes: Votes, values: Floats) -> Floats:
@@ -214,15 +223,17 @@ def _covariance(votes: Votes, values: Floats) -> Floats:
     wins = _wins(votes, contenders)
     inverse = np.linalg.pinv(_curvature((wins + wins.T) * weight))
     inner = np.zeros((contenders, contenders))
-    raters = _by_rater(votes.rater)
-    for own in raters:
-        won = _wins(votes.where(own), contenders)
-        asked = won + won.T
-        pulled = (won - asked * likely).sum(1)
+    _, rater = np.unique(votes.rater, return_inverse=True)
+    raters, at_once = int(rater.max()) + 1, max(1, _MOST_CELLS // contenders**2)
+    for first in range(0, raters, at_once):
+        own = (rater >= first) & (rater < first + at_once)
+        won = _wins_by_rater(votes.where(own), rater[own] - first, contenders)
+        asked = won + won.transpose(0, 2, 1)
+        pulled = (won - asked * likely).sum(2)
         share = _curvature(asked * weight) @ inverse
-        alone = np.linalg.pinv(np.eye(contenders) - share) @ pulled  # as if the fit had not seen this rater
-        inner += np.outer(alone, alone)
-    covariance: Floats = inverse @ inner @ inverse * (len(raters) - 1) / len(raters)
+        alone = np.linalg.pinv(np.eye(contenders) - share) @ pulled[:, :, None]  # as if the fit had not seen the rater
+        inner += np.einsum("rik,rjk->ij", alone, alone)
+    covariance: Floats = np.asarray(inverse @ inner @ inverse, np.float64) * (raters - 1) / raters
     return covariance
 
 
@@ -233,6 +244,6 @@ def _by_rater(rater: Places) -> list[Places]:
 
 
 def _curvature(weights: Floats) -> Floats:
-    """Of the likelihood, by the weight of each pair's votes."""
-    curvature: Floats = np.diag(weights.sum(1)) - weights
+    """Of the likelihood, by the weight of each pair's votes: `(..., contenders, contenders)`."""
+    curvature: Floats = np.eye(weights.shape[-1]) * weights.sum(-1)[..., None] - weights
     return curvature

@@ -1,0 +1,259 @@
+"""An arena over HTTP: its page and its clips, the next pair, and votes, each kept in a file before it is answered.
+
+Nothing but `page/` is ever sent; nothing is taken but votes on pairs that were asked. Browsers of other pages cannot
+vote: a vote is JSON, which they may not send without being asked, and the name of the host must be ours.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from pytest_vdb import files
+from pytest_vdb.analysis.votes import CHOICES, Vote, read_votes
+from pytest_vdb.arena.folder import CLIPS, PAGE, SUFFIX, VOTES, Arena, read
+from pytest_vdb.arena.pairing import Telling
+from pytest_vdb.errors import OptionError, OutputError, RecordError
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_MOST_BYTES = 4096
+"""Of a vote."""
+_MOST_NAME = 100
+"""Characters of a rater's name."""
+_COUNT_AGAIN = 20
+"""Votes after which it is asked anew which pair tells most."""
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+_TYPES = {".html": "text/html; charset=utf-8", SUFFIX: "video/mp4"}
+
+
+class Desk:
+    """Gives pairs out and takes votes in; of many threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.page = folder / PAGE
+        self._arena: Arena = read(folder)
+        self._path = folder / VOTES
+        self._lock = threading.Lock()
+        self._asked = Counter[int]()
+        self._answered: dict[str, set[int]] = {}
+        self._votes: list[Vote] = []
+        self._telling: Telling = {}
+        if files.is_there(self._path):
+            self._remember()
+
+    def _remember(self) -> None:
+        """The votes of before: whoever comes back goes on."""
+        places = {frozenset(pair): at for at, pair in enumerate(self._arena.pairs)}
+        for _, line in files.lines_in(self._path, error=RecordError):
+            told = files.parse_json(line, where=self._path, error=RecordError)
+            at = places.get(frozenset((str(told.get("left")), str(told.get("right")))))
+            if at is not None:
+                self._answered.setdefault(str(told.get("rater")), set()).add(at)
+                self._asked[at] += 1
+        self._votes = list(read_votes(self._path, self._arena.shown).votes)
+        self._telling = telling_of(self._votes)
+
+    @property
+    def votes(self) -> int:
+        """That were taken."""
+        return len(self._votes)
+
+    def next_pair(self, rater: str) -> int | None:
+        """One that the rater was not asked: a check in its turn, else the one that tells most; None: none is left."""
+        with self._lock:
+            answered = self._answered.get(rater, set())
+            waiting = [at for at in range(len(self._arena.pairs)) if at not in answered]
+            checks = [at for at in waiting if at in self._arena.checks]
+            share = len(self._arena.checks) / len(self._arena.pairs)
+            done = len(answered & self._arena.checks)
+            if checks and done < share * (len(answered) + 1):
+                return min(checks, key=lambda at: self._asked[at])
+            asking = [at for at in waiting if at not in self._arena.checks] or waiting
+            return max(asking, key=lambda at: (self._worth(at), -at), default=None)
+
+    def _worth(self, at: int) -> float:
+        models = frozenset(self._arena.shown[token].model for token in self._arena.pairs[at])
+        return self._telling.get(models, 1.0) / (1 + self._asked[at])
+
+    def take(self, told: Mapping[str, Any]) -> None:
+        """Keep a vote.
+
+        Raises:
+            OptionError: it is none of a pair of this arena.
+            OutputError: it cannot be kept.
+        """
+        vote, at = self._checked(told)
+        with self._lock:
+            if at in self._answered.get(vote.rater, ()):
+                return  # sent again because the answer was lost
+            files.append(self._path, json.dumps({"arena": self._arena.id, **told}).encode())
+            self._answered.setdefault(vote.rater, set()).add(at)
+            self._asked[at] += 1
+            self._votes.append(vote)
+            if len(self._votes) % _COUNT_AGAIN == 0:
+                self._telling = telling_of(self._votes)
+
+    def _checked(self, told: Mapping[str, Any]) -> tuple[Vote, int]:
+        at, rater = told.get("pair"), told.get("rater")
+        sides = (told.get("left"), told.get("right"))
+        known = isinstance(at, int) and 0 <= at < len(self._arena.pairs)
+        if not known or set(sides) != set(self._arena.pairs[int(at or 0)]):
+            raise OptionError("no pair of this arena", where="a vote")
+        if told.get("choice") not in CHOICES:
+            raise OptionError(f"the choice is none of {', '.join(CHOICES)}", where="a vote")
+        if not isinstance(rater, str) or not 0 < len(rater) <= _MOST_NAME:
+            raise OptionError(f"the rater's name has not 1 to {_MOST_NAME} characters", where="a vote")
+        left, right = (self._arena.shown[str(side)] for side in sides)
+        return Vote(rater=rater, left=left, right=right, choice=told["choice"]), int(at or 0)
+
+
+def telling_of(votes: list[Vote]) -> Telling:
+    """Of two models: how much one more vote between them would tell."""
+    from pytest_vdb.analysis.preference import arrays_of
+    from pytest_vdb.statistics.preferences import strengths, telling
+
+    asked = [vote for vote in votes if not vote.is_check]
+    if not asked:
+        return {}
+    models = sorted({side.model for vote in asked for side in (vote.left, vote.right)})
+    told = telling(strengths(arrays_of(asked, models), len(models)))
+    found = {}
+    for row, first in enumerate(models):
+        for column, second in enumerate(models[:row]):
+            value = float(told[row, column])
+            if value == value:  # where nobody knows, whoever asks takes it for what tells most
+                found[frozenset((first, second))] = value
+    return found
+
+
+def server(folder: Path, host: str, port: int) -> tuple[ThreadingHTTPServer, Desk]:
+    """A server that is not running yet.
+
+    Args:
+        folder: of the arena.
+        host: to listen on; other than loopback lets others in.
+        port: 0 is any that is free.
+
+    Raises:
+        RecordError: no arena lies there.
+        OptionError: nothing can listen there.
+    """
+    desk = Desk(folder)
+
+    class Handler(_Handler):
+        """Of this desk."""
+
+    Handler.desk, Handler.hosts = desk, None if host not in LOOPBACK else LOOPBACK
+    try:
+        return ThreadingHTTPServer((host, port), Handler), desk
+    except OSError as problem:
+        mend = "choose another: --port 0 takes any that is free"
+        raise OptionError(f"cannot listen on {host}:{port}: {problem.strerror}", where="--port", mend=mend) from None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    desk: Desk
+    hosts: frozenset[str] | None
+    """By which the server may be called; None: any."""
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "vdb", ""
+    timeout = 30
+
+    def do_GET(self) -> None:
+        """The page, a clip, or which pair comes next."""
+        url = urlsplit(self.path)
+        if not self._is_called_rightly():
+            self._answer(HTTPStatus.MISDIRECTED_REQUEST)
+        elif url.path == "/next":
+            rater = parse_qs(url.query).get("rater", [""])[0][:_MOST_NAME]
+            told = json.dumps({"pair": self.desk.next_pair(rater)}).encode()
+            self._answer(HTTPStatus.OK, told, "application/json")
+        else:
+            self._send_file(url.path)
+
+    def do_POST(self) -> None:
+        """A vote."""
+        length = self.headers.get("Content-Length", "")
+        is_json = self.headers.get_content_type() == "application/json"
+        if urlsplit(self.path).path != "/votes" or not self._is_called_rightly():
+            self._refuse(HTTPStatus.NOT_FOUND)
+        elif not is_json or not length.isdigit() or int(length) > _MOST_BYTES:
+            self._refuse(HTTPStatus.BAD_REQUEST)
+        else:
+            self._take(self.rfile.read(int(length)))
+
+    def _take(self, body: bytes) -> None:
+        try:
+            told = files.parse_json(body, where="a vote", error=OptionError)
+            self.desk.take(told if isinstance(told, dict) else {})
+        except OptionError as problem:
+            self._answer(HTTPStatus.BAD_REQUEST, str(problem).encode(), "text/plain; charset=utf-8")
+        except OutputError:  # the page keeps the vote, and says that it did not arrive
+            self._answer(HTTPStatus.INSUFFICIENT_STORAGE)
+        else:
+            self._answer(HTTPStatus.NO_CONTENT)
+
+    def _is_called_rightly(self) -> bool:
+        """Whether the request names this host: a name that was made to point here is another site's."""
+        called = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        return self.hosts is None or called in self.hosts
+
+    def _send_file(self, path: str) -> None:
+        name = path.lstrip("/") or "index.html"
+        file = self.desk.page / name
+        token = name.removeprefix(f"{CLIPS}/").removesuffix(SUFFIX)
+        if name != "index.html" and not (name == f"{CLIPS}/{token}{SUFFIX}" and re.fullmatch("[0-9a-f]{16}", token)):
+            self._answer(HTTPStatus.NOT_FOUND)
+            return
+        try:
+            content = files.read_bytes(file, error=RecordError)
+        except RecordError:
+            self._answer(HTTPStatus.NOT_FOUND)
+            return
+        self._send_part(content, _TYPES[file.suffix])
+
+    def _send_part(self, content: bytes, kind: str) -> None:
+        """All of it, or the bytes that a player asks for."""
+        wanted = _RANGE.fullmatch(self.headers.get("Range", ""))
+        if wanted is None:
+            self._answer(HTTPStatus.OK, content, kind)
+            return
+        first, last = int(wanted[1]), min(int(wanted[2] or len(content) - 1), len(content) - 1)
+        if first > last:
+            self._answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+            return
+        part = {"Content-Range": f"bytes {first}-{last}/{len(content)}"}
+        self._answer(HTTPStatus.PARTIAL_CONTENT, content[first : last + 1], kind, part)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Without reading what was sent: then nothing else can be read of this connection."""
+        self.close_connection = True
+        self._answer(status)
+
+    def _answer(
+        self, status: HTTPStatus, body: bytes = b"", kind: str = "", more: Mapping[str, str] | None = None
+    ) -> None:
+        self.send_response(status)
+        if kind:
+            self.send_header("Content-Type", kind)
+        if status is not HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cache-Control", "no-store")
+        for name, value in {"Accept-Ranges": "bytes", **(more or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: who voted when concerns nobody."""
