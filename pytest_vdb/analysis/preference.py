@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.analysis.votes import Vote
 from pytest_vdb.records import Measurement, Record
+from pytest_vdb.results.ledger import PREFERENCE
 
 if TYPE_CHECKING:
     from pytest_vdb.statistics.preferences import Strengths, Votes
 
 ELO_PER_LOG_ODDS = 400 / math.log(10)
 ELO_ON_AVERAGE = 1000.0
-BENCHMARK = "arena::preference"
 _INATTENTIVE_ODDS = 100.0
 """From here on a rater votes like a coin: one of a hundred who look comes to as much by chance."""
 _LEAST_RATERS = 5
@@ -286,8 +286,8 @@ def records_of(found: Preferences, run: str, models: Mapping[str, Mapping[str, A
     return [
         Record(
             run=run,
-            nodeid=f"{BENCHMARK}[{one.model}]",
-            benchmark=BENCHMARK,
+            nodeid=f"{PREFERENCE}[{one.model}]",
+            benchmark=PREFERENCE,
             model=one.model,
             status="passed",
             measurements=(_measurement(one),),

@@ -15,7 +15,7 @@ from pytest_vdb import files
 from pytest_vdb.analysis.readings import is_yardstick
 from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.numbers import whole
-from pytest_vdb.cli.printing import print_json, print_table, show, warn
+from pytest_vdb.cli.printing import flush, print_json, print_table, show, warn
 from pytest_vdb.errors import OptionError, UnknownName
 from pytest_vdb.figures import MISSING
 from pytest_vdb.files import expanded
@@ -170,6 +170,7 @@ def _serve(arguments: ServeArguments) -> int:
     if arguments.host not in LOOPBACK:
         warn("whoever reaches this machine can vote; nothing is encrypted")
     show(f"http://{host!s}:{port}/  (Ctrl-C ends; votes: {arguments.folder / VOTES})")
+    flush()  # whoever started this in the background waits for the address
     with contextlib.closing(listening.socket):
         try:
             listening.serve_forever(poll_interval=0.2)

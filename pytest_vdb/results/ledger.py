@@ -19,6 +19,8 @@ from pytest_vdb.results import journal, vbench
 
 SCORE, SCORE_SET = "score", "score-set"
 """The benchmarks of `vdb score`'s records: of each clip, and of all clips together."""
+PREFERENCE = "arena-preference"
+"""The benchmark of `vdb arena count`'s records, of each model one."""
 SCORES = "scores"
 """The folder of an output folder in which ledgers are kept, unless the user names another place."""
 

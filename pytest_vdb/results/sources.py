@@ -85,12 +85,12 @@ def _belongs(path: Path) -> bool:
 
 
 def _is_ledger(path: Path) -> bool:
-    """Whether the first record is of a scored clip; where none can be read, whether it lies in no run's folder."""
+    """Whether the first record is of a scored clip, or of votes; else whether it lies in no run's folder."""
     listener = Listener()
     for _, line in files.lines_in(path, error=RecordError):
         with contextlib.suppress(RecordError):
             if isinstance(record := listener.heard(line), Record):
-                return record.benchmark in {ledger.SCORE, ledger.SCORE_SET}
+                return record.benchmark in {ledger.SCORE, ledger.SCORE_SET, ledger.PREFERENCE}
     return path.name != journal.RECORDS and not files.is_there(path.parent / journal.RUN)
 
 

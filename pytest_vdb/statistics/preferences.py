@@ -160,7 +160,8 @@ def nominal_alpha(answers: Iterable[tuple[Hashable, Hashable]]) -> float | None:
 
 def _wins(votes: Votes, contenders: int) -> Floats:
     """Of each (row) over each (column); ties are half a win of both."""
-    return _wins_by_rater(votes, np.zeros(len(votes), np.intp), contenders)[0]
+    wins: Floats = _wins_by_rater(votes, np.zeros(len(votes), np.intp), contenders)[0]
+    return wins
 
 
 def _wins_by_rater(votes: Votes, rater: Places, contenders: int) -> Floats:

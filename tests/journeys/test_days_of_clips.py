@@ -7,12 +7,14 @@ import shutil
 import struct
 from fractions import Fraction
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
+from conftest import NUMPY_MODELS, TEST
 from pytest_vdb.shapes import moving_shapes
 
 pytestmark = pytest.mark.slow  # whole days, in processes of their own
@@ -150,6 +152,36 @@ def test_does_a_metric_say_what_people_say(user):
     seen.shows("Spearman", "rated clips")
     user.types("vdb validate 'CLIP Scor' --human alignment.json --scores results.csv").ends(1).shows("CLIP Score")
     user.types("vdb calibrate --metrics=sharpness --scenes=1 --size=64").shows("sharpness", "1 scenes")
+
+
+def test_which_clips_do_people_prefer(user):
+    """A run is made, friends vote on its clips in their browsers, and the table is made again with their column."""
+    user.writes("conftest.py", NUMPY_MODELS)
+    user.writes("benchmarks/test_it.py", TEST)
+    user.types("pytest benchmarks/ --vdb-models=noise,dim --vdb-metrics=sharpness -q").ends(0)
+    (run,) = user.runs()
+    user.types(f"vdb arena build {run} --output arena").ends(0).shows(
+        "6 pairs of 2 models and 1 checks", "vdb arena serve"
+    )
+    assert "noise" not in user.reads("arena/page/index.html")
+    serving = user.begins("vdb arena serve arena --port 0")
+    address = serving.stdout.readline().split()[0]
+    key = json.loads(user.reads("arena/key.json"))
+    for at, (left, right) in enumerate(key["pairs"]):
+        for rater in ("anna", "ben", "cleo"):
+            choice = (
+                "left" if key["shown"][left]["model"] == "noise" and not key["shown"][left]["is_degraded"] else "right"
+            )
+            choice = "tie" if at == 2 else choice
+            vote = {"pair": at, "left": left, "right": right, "choice": choice, "rater": rater}
+            sent = Request(f"{address}votes", json.dumps(vote).encode(), {"Content-Type": "application/json"})
+            assert urlopen(sent, timeout=30).status == 204
+    serving.terminate()
+    assert "votes are in arena/votes.jsonl" in serving.communicate(timeout=60)[0]
+    counted = "vdb arena count arena/votes.jsonl --arena arena --runs"
+    user.types(f"{counted} {run} --output preference.jsonl").ends(0).shows("noise", "3 raters", "sharpness")
+    user.types(f"vdb report {run} preference.jsonl").ends(0).shows("preference")
+    user.types(f"vdb arena build {run} -o arena").ends(1).shows("there is an arena already")
 
 
 def test_a_redirect_on_windows_and_a_table_for_excel(user):
