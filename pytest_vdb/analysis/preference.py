@@ -111,8 +111,8 @@ def count(votes: Sequence[Vote], records: Iterable[Record] = (), *, without: Col
     arrays = arrays_of(counting, models)
     found = strengths(arrays, len(models)) if counting else None
     return Preferences(
-        models=_models(counting, models, found),
-        raters=_raters(votes, models, careless),
+        models=_lines_of_models(counting, models, found),
+        raters=_lines_of_raters(votes, models, careless),
         votes=len(counting),
         alpha=nominal_alpha(_answer(vote) for vote in counting),
         metrics=_seen_by_metrics(counting, records),
@@ -155,7 +155,7 @@ def arrays_of(votes: Sequence[Vote], models: Sequence[str]) -> Votes:
     )
 
 
-def _models(votes: Sequence[Vote], models: Sequence[str], found: Strengths | None) -> tuple[Preferred, ...]:
+def _lines_of_models(votes: Sequence[Vote], models: Sequence[str], found: Strengths | None) -> tuple[Preferred, ...]:
     from pytest_vdb.statistics.preferences import LEAST_RATERS
 
     shown, won, tied = Counter[str](), Counter[str](), Counter[str]()
@@ -189,7 +189,7 @@ def _models(votes: Sequence[Vote], models: Sequence[str], found: Strengths | Non
     return tuple(sorted(lines, key=lambda one: (one.elo is None, -(one.elo or 0.0), one.model)))
 
 
-def _raters(votes: Sequence[Vote], models: Sequence[str], careless: Collection[str]) -> tuple[Rater, ...]:
+def _lines_of_raters(votes: Sequence[Vote], models: Sequence[str], careless: Collection[str]) -> tuple[Rater, ...]:
     from pytest_vdb.statistics.preferences import odds_of_a_coin
 
     asked = [vote for vote in votes if not vote.is_check]
@@ -240,7 +240,7 @@ def _seen_by_metrics(votes: Sequence[Vote], records: Iterable[Record]) -> tuple[
             agreeing = 0.5 if left == right else float((left > right) == (vote.choice == "left"))
             by_prompt.setdefault(vote.left.prompt or "", []).append(agreeing)
         if by_prompt:
-            found.append(_shares(metric, by_prompt))
+            found.append(_share_with_interval(metric, by_prompt))
     return tuple(sorted(found, key=lambda one: (-one.agreeing, one.metric)))
 
 
@@ -262,7 +262,7 @@ def _tells_clips_apart(measured: Measurement) -> bool:
     return measured.kind == "quality" and measured.better != "neutral" and not measured.wiring
 
 
-def _shares(metric: str, by_prompt: Mapping[str, Sequence[float]]) -> Seen:
+def _share_with_interval(metric: str, by_prompt: Mapping[str, Sequence[float]]) -> Seen:
     """With the interval of a ratio whose units are prompts: several votes on one are not so many votes."""
     votes = sum(map(len, by_prompt.values()))
     share = math.fsum(map(math.fsum, by_prompt.values())) / votes
@@ -290,14 +290,14 @@ def records_of(found: Preferences, run: str, models: Mapping[str, Mapping[str, A
             benchmark=PREFERENCE,
             model=one.model,
             status="passed",
-            measurements=(_measurement(one),),
+            measurements=(_elo_of(one),),
             **models.get(one.model, {}),
         )
         for one in found.models
     ]
 
 
-def _measurement(one: Preferred) -> Measurement:
+def _elo_of(one: Preferred) -> Measurement:
     return Measurement(
         name="preference",
         value=one.elo,

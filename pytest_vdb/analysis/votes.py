@@ -151,9 +151,9 @@ class _Layout:
         rater = None if self.rater is None else row.cells.get(self.rater)
         return Vote(
             rater=str(rater) if rater not in {None, ""} else "unknown",
-            left=_shown(left, prompt, key, row, path),
-            right=_shown(right, prompt, key, row, path),
-            choice=_choice(row.cells[self.choice], left, right, row, path),
+            left=_what_was_shown(left, prompt, key, row, path),
+            right=_what_was_shown(right, prompt, key, row, path),
+            choice=_side_chosen(row.cells[self.choice], left, right, row, path),
         )
 
     def _names(self, row: Line, path: Path) -> tuple[str, str]:
@@ -176,7 +176,7 @@ def _first_of(columns: Sequence[str], names: Sequence[str]) -> str | None:
     return next((name for name in names if name in columns), None)
 
 
-def _shown(name: str, prompt: str | None, key: Mapping[str, Shown] | None, row: Line, path: Path) -> Shown:
+def _what_was_shown(name: str, prompt: str | None, key: Mapping[str, Shown] | None, row: Line, path: Path) -> Shown:
     if key is None:
         return Shown(model=name, prompt=prompt)
     if name not in key:
@@ -185,7 +185,7 @@ def _shown(name: str, prompt: str | None, key: Mapping[str, Shown] | None, row: 
     return key[name]
 
 
-def _choice(value: object, left: str, right: str, row: Line, path: Path) -> Choice:
+def _side_chosen(value: object, left: str, right: str, row: Line, path: Path) -> Choice:
     """Which side a word means; a side may be called by its name."""
     word = str(value).strip()
     if left != right and word in {left, right}:

@@ -17,13 +17,14 @@ from typing import Any
 from pytest_vdb import files, video
 from pytest_vdb.analysis.votes import CHOICES, Shown
 from pytest_vdb.arena.pairing import Candidate, Pair
+from pytest_vdb.bench.previews import CLIPS
 from pytest_vdb.degradations import degraded
 from pytest_vdb.errors import OutputError, RecordError
 from pytest_vdb.escaping import shortened
 from pytest_vdb.reporters.html import MOST_TEXT, page_of_template, policy, source_of_template
 
 PAGE, KEY, VOTES = "page", "key.json", "votes.jsonl"
-CLIPS = "clips"
+
 SUFFIX = ".mp4"
 _SPOILED_BY, _SPOILED_SEVERITY = "noise", 5
 """What a check's worse clip went through: nobody who looks prefers it."""
@@ -76,7 +77,7 @@ def build(
     shown: dict[str, Shown] = {}
     tokens: dict[Candidate, str] = {}
     for clip in dict.fromkeys(clip for pair in pairs for clip in pair):
-        tokens[clip] = _copied(folder, clip, shown)
+        tokens[clip] = _copied_blindly(folder, clip, shown)
     asked = [(tokens[first], tokens[second]) for first, second in pairs]
     texts = {tokens[clip]: clip.text for clip in tokens}
     drawn = random.Random(seed)
@@ -110,7 +111,7 @@ def read(folder: Path) -> Arena:
         raise RecordError(f"no key of an arena: {problem!r}", where=path, mend=_MEND_KEY) from None
 
 
-def _copied(folder: Path, clip: Candidate, shown: dict[str, Shown]) -> str:
+def _copied_blindly(folder: Path, clip: Candidate, shown: dict[str, Shown]) -> str:
     token = secrets.token_hex(8)
     shown[token] = Shown(model=clip.model, prompt=clip.prompt)
     files.write(folder / PAGE / CLIPS / f"{token}{SUFFIX}", files.read_bytes(clip.file, error=RecordError))

@@ -19,8 +19,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from pytest_vdb import files
 from pytest_vdb.analysis.votes import CHOICES, Vote, read_votes
-from pytest_vdb.arena.folder import CLIPS, PAGE, SUFFIX, VOTES, Arena, read
+from pytest_vdb.arena.folder import PAGE, SUFFIX, VOTES, Arena, read
 from pytest_vdb.arena.pairing import Telling
+from pytest_vdb.bench.previews import CLIPS
 from pytest_vdb.errors import OptionError, OutputError, RecordError
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

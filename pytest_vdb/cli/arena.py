@@ -65,7 +65,7 @@ def _add_build(commands: Any) -> None:
     build.add_argument("--votes", nargs="+", type=expanded, default=[], metavar="FILE", help=earlier)
     build.add_argument("--arena", type=expanded, metavar="DIR", help="whose votes those are (its key)")
     build.add_argument("--seed", type=whole("--seed", 0), default=0, metavar="N", help="of the choice of pairs")
-    build.set_defaults(command=Command(BuildArguments, _build))
+    build.set_defaults(command=Command(BuildArguments, _build_arena))
 
 
 def _add_serve(commands: Any) -> None:
@@ -74,7 +74,7 @@ def _add_serve(commands: Any) -> None:
     listen = "address to listen on (default: %(default)s, this machine alone)"
     serve.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help=listen)
     serve.add_argument("--port", type=whole("--port", 0), default=8765, metavar="N", help="default: %(default)s")
-    serve.set_defaults(command=Command(ServeArguments, _serve))
+    serve.set_defaults(command=Command(ServeArguments, _serve_arena))
 
 
 def _add_count(commands: Any) -> None:
@@ -97,7 +97,7 @@ def _add_count(commands: Any) -> None:
     kept = "write them as records, for vdb report RUN FILE"
     count.add_argument("--output", "-o", type=expanded, metavar="FILE", help=kept)
     count.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    count.set_defaults(command=Command(CountArguments, _count))
+    count.set_defaults(command=Command(CountArguments, _count_votes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ class CountArguments:
     json: bool
 
 
-def _build(arguments: BuildArguments) -> int:
+def _build_arena(arguments: BuildArguments) -> int:
     from pytest_vdb.arena import folder
     from pytest_vdb.arena.pairing import pairs_of
     from pytest_vdb.arena.server import telling_of
@@ -161,7 +161,7 @@ def _build(arguments: BuildArguments) -> int:
     return 0
 
 
-def _serve(arguments: ServeArguments) -> int:
+def _serve_arena(arguments: ServeArguments) -> int:
     from pytest_vdb.arena.folder import VOTES
     from pytest_vdb.arena.server import LOOPBACK, server
 
@@ -180,7 +180,7 @@ def _serve(arguments: ServeArguments) -> int:
     return 0
 
 
-def _count(arguments: CountArguments) -> int:
+def _count_votes(arguments: CountArguments) -> int:
     from pytest_vdb.analysis.preference import count
 
     votes = _votes_of(arguments.votes, arguments.arena)

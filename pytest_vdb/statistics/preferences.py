@@ -182,7 +182,7 @@ def _fitted_where_comparable(wins: Floats) -> Floats:
     kept = np.flatnonzero(group == np.argmax(np.bincount(group)))
     values = np.full(len(wins), math.nan)
     if len(kept) > 1:
-        values[kept] = _fit(wins[np.ix_(kept, kept)])
+        values[kept] = _fitted_to_wins(wins[np.ix_(kept, kept)])
     return values
 
 
@@ -201,7 +201,7 @@ def _why_unranked(wins: Floats, kept: set[int]) -> dict[int, str]:
     return unranked
 
 
-def _fit(wins: Floats) -> Floats:
+def _fitted_to_wins(wins: Floats) -> Floats:
     """By Newton's method; the likelihood has one maximum, because everybody can be compared."""
     values = np.zeros(len(wins))
     votes = wins + wins.T
