@@ -187,7 +187,7 @@ def _count_votes(arguments: CountArguments) -> int:
     if not votes:
         raise OptionError("there are no votes", where=" ".join(map(str, arguments.votes)), mend="ask somebody")
     _check_raters(arguments.without, votes)
-    records = [record for run in arguments.runs for record in _records_of(run)[1]]
+    records = [record for run in arguments.runs for record in _run_and_records(run)[1]]
     found = count(votes, records, without=arguments.without)
     if arguments.output is not None:
         _write_records(arguments.output, found, arguments)
@@ -206,7 +206,7 @@ def _clips_of(runs: Sequence[Path], names: str | None) -> tuple[list[Candidate],
     identities: dict[str, dict[str, Any]] = {}
     without = 0
     for folder in runs:
-        _, records = _records_of(folder)
+        _, records = _run_and_records(folder)
         for record in sorted(records, key=lambda record: (record.benchmark, record.sample_index)):
             if record.prompt is None or not _is_asked(record.model, names):
                 continue
@@ -227,7 +227,7 @@ def _is_asked(model: str, names: str | None) -> bool:
     return any(fnmatch(model, part.strip()) for part in names.split(","))
 
 
-def _records_of(run: Path) -> tuple[Run, list[Record]]:
+def _run_and_records(run: Path) -> tuple[Run, list[Record]]:
     from pytest_vdb.results import journal
 
     told, records, warnings = journal.read(run)
