@@ -145,6 +145,14 @@ def test_a_card_that_mig_divides_tells_nothing_of_one_process(player):
     assert "whole_gpu_shared" in found["energy"].reason
 
 
+def test_a_slice_is_found_by_the_uuid_that_cuda_tells_without_its_prefix(player):
+    player.card(mig=2)
+    probe = Gpus(lambda: ["11111111-2222-3333-4444-555555555550"], period_s=None, clock=lambda: player.now)
+    probe.start()
+    probe.stop()
+    assert all("whole_gpu_shared" in measured.reason for measured in probe.read(Window(SECONDS)))
+
+
 def test_no_driver_and_no_such_card_are_reasons(player):
     assert "card GPU-1 is not found: Not Found" in player.plays(1)["energy"].reason
     player.library.stand_in_reset(NO_DRIVER)
