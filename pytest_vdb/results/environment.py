@@ -124,6 +124,16 @@ def _hardware(device: str, gpus: tuple[Gpu, ...], cpu: str, cpu_count: int) -> s
     return f"{cpu} ({cpu_count} cores)" if kind == "cpu" else f"{kind} on {cpu}"
 
 
+def memory_gib_of(device: str, here: Environment) -> float | None:
+    """All memory of a device of this machine; None where nobody tells."""
+    kind, _, index = device.partition(":")
+    if kind != "cuda":
+        return here.memory_mib / 1024
+    at = int(index) if index.isdigit() else 0
+    memory_mib = here.gpus[at].memory_mib if at < len(here.gpus) else None
+    return None if memory_mib is None else memory_mib / 1024
+
+
 def device_here(asked: str) -> str:
     """What `auto` means on this machine: a GPU that this process may use, an Apple GPU, else the processor."""
     if asked != "auto":
