@@ -49,6 +49,9 @@ class Card(Protocol):
     def free_mib(self) -> float | None:
         """What nobody has taken yet; None: nobody tells."""
 
+    def total_mib(self) -> float | None:
+        """All that it ever gives out; None: nobody tells."""
+
     def held_mib(self) -> float | None:
         """What the allocator holds of the device, added up from its own map of it; None: nobody tells."""
 
@@ -98,6 +101,9 @@ class CudaCard:
 
     def free_mib(self) -> float | None:
         return float(self._torch.cuda.mem_get_info()[0]) / 2**20
+
+    def total_mib(self) -> float | None:
+        return float(self._torch.cuda.mem_get_info()[1]) / 2**20
 
     def held_mib(self) -> float | None:
         here = self._torch.cuda.current_device()
@@ -151,6 +157,9 @@ class Processor:
         return None
 
     def free_mib(self) -> float | None:
+        return None
+
+    def total_mib(self) -> float | None:
         return None
 
     def held_mib(self) -> float | None:

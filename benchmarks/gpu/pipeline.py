@@ -34,7 +34,7 @@ class Notes:
     steps: list[Any] = field(default_factory=list)
 
 
-class Denoiser(torch.nn.Module):
+class Denoiser(torch.nn.Module):  # type: ignore[misc]
     """Called as `transformer`."""
 
     def __init__(self, pipeline: WorkingPipeline) -> None:

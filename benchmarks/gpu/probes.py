@@ -7,7 +7,7 @@ from functools import partial
 
 from pytest_vdb.errors import VdbError
 from pytest_vdb.profiling import hardware, peaks
-from pytest_vdb.profiling.cuda_memory import ALLOCATED, OUTSIDE, RESERVED
+from pytest_vdb.profiling.cuda_memory import ALLOCATED, KEPT_MIB, KEPT_SHARE, OUTSIDE, RESERVED
 from pytest_vdb.profiling.devices import cards_in_use
 from pytest_vdb.profiling.division import DECODE, DENOISE, TEXT
 from pytest_vdb.profiling.latency import LATENCY
@@ -66,6 +66,7 @@ def of_identity(card: Card) -> Iterator[Row]:
     known = hardware.find(card.name)
     in_table = Told(known.memory_mib) if known else Told(None, f"hardware.toml has no {card.name}")
     yield compare("memory, by NVML", total, in_table, source="our table of cards", unit="MiB", relative=0.01)
+    yield _kept_by_driver(card, total)
     yield compare("driver", Told(driver, "NVML is not here"), Told(asked["driver_version"]), source=smi.SOURCE)
     yield Figure(what="CUDA that the driver knows", value=cuda, reason=None if cuda else "NVML is not here")
     yield compare("MIG divides it", Told(_divided(card)), Told(_mig_word(asked["mig.mode.current"])), source=smi.SOURCE)
@@ -203,6 +204,16 @@ def _outside(card: Card, ours: Told) -> Check:
     second = Told(None, f"{smi.SOURCE} does not tell") if used is None or held is None else Told(used - held)
     source = f"{smi.SOURCE}, without what the allocator holds"
     return compare(OUTSIDE.name, ours, second, source=source, unit="MiB", absolute=OTHERS_MIB)
+
+
+def _kept_by_driver(card: Card, total: Told) -> Check:
+    """`fits_on` assumes that the driver keeps no more of a card than this."""
+    what, source = "most that the driver keeps", "NVML's total without CUDA's"
+    given, shown = card.total_mib(), total.value
+    if given is None or not isinstance(shown, float | int):
+        return Check(what=what, unit="MiB", source=source, reason=CANNOT)
+    most, kept = KEPT_MIB + KEPT_SHARE * shown, shown - given
+    return Check(what=what, ours=most, second=kept, unit="MiB", source=source, passed=0 <= kept <= most)
 
 
 def _divided(card: Card) -> str | None:

@@ -111,6 +111,9 @@ class PlayedCard:
     def free_mib(self):
         return None
 
+    def total_mib(self):
+        return float(TOTAL_MIB - KEPT_BY_DRIVER_MIB)
+
     def held_mib(self):
         return float(self._device.reserved)
 
