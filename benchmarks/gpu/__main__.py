@@ -57,7 +57,7 @@ class Found:
         """All of it; `cut` is why the part that is running does not end."""
         parts = list(self.parts)
         if self.running is not None:
-            parts.append(Part.of(self.running, self.time.spent_s() - self.began_s, self.rows, cut))
+            parts.append(Part.of(self.running, self.time.spent_s() - self.began_s, self.rows, cut=cut))
         return reports.private(
             Report(
                 rehearsal=self.plan.is_rehearsal,
@@ -74,20 +74,23 @@ class Found:
 def main(arguments: list[str] | None = None) -> int:
     """The exit status."""
     asked = _asked(arguments)
+    time = Time(asked.minutes)
     card, why = (None, "a rehearsal was asked for") if asked.rehearsal else card_here()
     if card is None:
         print(f"No GPU is checked: {why}. A rehearsal shows that everything that would be called is there.", flush=True)
-        return run(Processor(), REHEARSAL, asked)
+        return run(Found(Processor(), REHEARSAL, time), asked.output)
     print(f"{card.name}: at most {asked.minutes:g} minutes", flush=True)
-    return run(card, ON_A_CARD, asked)
+    return run(Found(card, ON_A_CARD, time), asked.output)
 
 
-def run(card: Card, plan: Plan, asked: Asked) -> int:
+def run(found: Found, output: Path | None) -> int:
     """All parts on a card; prints and keeps the page, and returns the exit status."""
-    found = Found(card, plan, Time(asked.minutes))
-    with _place(plan, asked.output) as folder, _ended_in_time(found, folder):
-        for name in SECONDS_OF_PARTS:
-            _run_part(name, found)
+    with _place(found.plan, output) as folder, _ended_in_time(found, folder):
+        try:
+            for name in SECONDS_OF_PARTS:
+                _run_part(name, found)
+        except KeyboardInterrupt:
+            return _keep(found.report("stopped by hand"), folder)
         return _keep(found.report(), folder)
 
 
@@ -101,7 +104,7 @@ def _run_part(name: str, found: Found) -> None:
             found.rows.append(row)
     except Exception as error:  # noqa: BLE001 - the others matter as much
         failed = f"{type(error).__name__}: {error}"
-    found.parts.append(Part.of(name, found.time.spent_s() - found.began_s, found.rows, failed))
+    found.parts.append(Part.of(name, found.time.spent_s() - found.began_s, found.rows, failed=failed))
     found.running = None
     print(f"  {name}: {found.parts[-1].seconds:.1f} s{f', failed: {failed}' if failed else ''}", flush=True)
 

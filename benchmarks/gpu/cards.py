@@ -5,6 +5,7 @@ What has none of these, a processor, plays along in a rehearsal.
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Any, Protocol
 
@@ -94,6 +95,7 @@ class CudaCard:
 
     def give_back(self) -> None:
         self._matrices = ()
+        gc.collect()
         self._torch.cuda.empty_cache()
 
     def allocated_mib(self) -> float | None:

@@ -54,6 +54,7 @@ def rows(plan: Plan, card: Card, left_s: Callable[[], float]) -> Iterator[Row]:
     described = [_Described.of(registry.get(name), plan, card) for name in plan.models]
     # The shortest first: as many as possible are measured whole, and the last one is cut.
     described.sort(key=lambda about: about.beside.predicted_s or float("inf"))
+    card.give_back()
     with TemporaryDirectory() as folder:
         for following, about in zip(reversed(range(len(described))), described, strict=True):
             left = left_s() - following * LEAST_S

@@ -35,10 +35,14 @@ class Part:
     figures: tuple[Figure, ...] = ()
     models: tuple[MeasuredModel, ...] = ()
     failed: str | None = None
-    """Why it did not end as it should; what it found before is kept."""
+    """What it raised; what it found before is kept."""
+    cut: str | None = None
+    """Why it was ended before it was done: that is no failure."""
 
     @classmethod
-    def of(cls, name: str, seconds: float, rows: Iterable[Row], failed: str | None) -> Part:
+    def of(
+        cls, name: str, seconds: float, rows: Iterable[Row], *, failed: str | None = None, cut: str | None = None
+    ) -> Part:
         """Rows by their kind, in order."""
         rows = tuple(rows)
         return cls(
@@ -48,6 +52,7 @@ class Part:
             figures=tuple(row for row in rows if isinstance(row, Figure)),
             models=tuple(row for row in rows if isinstance(row, MeasuredModel)),
             failed=failed,
+            cut=cut,
         )
 
 
@@ -140,7 +145,9 @@ def _head(report: Report) -> str:
 def _section(part: Part) -> str:
     head = f"## {part.name.capitalize()}\n\n{part.seconds:.1f} s."
     if part.failed:
-        head += f" **It did not end as it should: {lines(part.failed)}**"
+        head += f" **It failed: {lines(part.failed)}**"
+    if part.cut:
+        head += f" It was cut: {lines(part.cut)}."
     tables = (
         _table(("what", "ours", "second source", "", "difference", "tolerated", ""), map(_of_check, part.checks)),
         _models(part.models),

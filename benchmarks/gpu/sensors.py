@@ -54,8 +54,8 @@ def rows(plan: Plan, card: Card, left_s: Callable[[], float]) -> Iterator[Row]: 
     throttling, _ = smi.first_known(smi.THROTTLING, uuid)
     with smi.Watch(WATCHED, uuid) as watch:
         card.work(0.0 if plan.is_rehearsal else RISE_S)
-        began = time.perf_counter()
         with Profiler(card.device).watch(pipeline) as readings:
+            began = time.perf_counter()
             sampler = Sampler(PERIOD_S, power.look, "vdb-gpu-second-source")
             block = card.hold(plan.block_mib)
             pipeline()

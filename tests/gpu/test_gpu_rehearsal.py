@@ -46,6 +46,15 @@ def test_a_rehearsal_runs_every_part_and_says_that_its_figures_are_of_nothing(tm
     assert sorted((PROJECT / "docs" / "gpu").iterdir()) == kept
 
 
+@pytest.mark.slow
+def test_when_the_time_is_over_what_there_is_is_kept_and_that_is_no_failure(tmp_path):
+    done = rehearsed("--rehearsal", "--minutes", "0.1", "--output", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = report.read(tmp_path / "rehearsal.json").parts[-1]
+    assert (last.cut, last.failed) == ("the 0.1 minutes were over", None)
+    assert "It was cut: the 0.1 minutes were over." in (tmp_path / "rehearsal.md").read_text()
+
+
 def test_a_rehearsal_is_not_kept_among_the_results(monkeypatch):
     monkeypatch.chdir(PROJECT)
     with pytest.raises(SystemExit, match="a rehearsal is no result"):
