@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -210,15 +211,25 @@ def _visible_handles(nvml: Any) -> list[Any]:
     handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
-        return handles
+        return [_first_slice(nvml, handle) for handle in handles]
     by_uuid = {_text_of(nvml.nvmlDeviceGetUUID(handle)): handle for handle in handles}
     visible: list[Any] = []
     for entry in (part.strip() for part in chosen.split(",")):
         found = _by_index(entry, handles) if entry.isdigit() else _by_uuid(nvml, entry, by_uuid)
         if found is None:
             break
-        visible.append(found)
+        visible.append(_first_slice(nvml, found))
     return visible
+
+
+def _first_slice(nvml: Any, handle: Any) -> Any:
+    """What CUDA shows of a card: the card, or its first slice where MIG divides it."""
+    with contextlib.suppress(nvml.NVMLError):  # a card, or a slice, that knows no MIG
+        if nvml.nvmlDeviceGetMigMode(handle)[0]:
+            for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+                with contextlib.suppress(nvml.NVMLError):  # slices are numbered with gaps
+                    return nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
+    return handle
 
 
 def _by_index(entry: str, handles: list[Any]) -> Any:

@@ -21,7 +21,7 @@ typedef struct { unsigned field, scope; long long stamp, latency; unsigned type,
 
 typedef struct { unsigned pid; unsigned long long bytes; unsigned instance, compute; } Process;
 
-static Card cards[CARDS];
+static Card cards[CARDS], slices[CARDS];
 static double now;
 static int init_error, opened;
 static unsigned long long used; /* 0: what the functions below tell by themselves */
@@ -73,14 +73,25 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, Card **card) {
   return SUCCESS;
 }
 
+static int is_slice(const Card *card) { return card >= slices && card < slices + CARDS; }
+
 int nvmlDeviceGetName(Card *card, char *name, unsigned length) {
-  (void)card;
-  strncpy(name, "NVIDIA H100 80GB HBM3", length);
+  strncpy(name, is_slice(card) ? "NVIDIA H100 80GB HBM3 MIG 1g.10gb" : "NVIDIA H100 80GB HBM3", length);
+  return SUCCESS;
+}
+
+/* The first slice of a card that is divided has number 2: they are numbered with gaps. */
+int nvmlDeviceGetMaxMigDeviceCount(Card *card, unsigned *count) { *count = card->mig > 0 ? 7 : 0; return SUCCESS; }
+
+int nvmlDeviceGetMigDeviceHandleByIndex(Card *card, unsigned index, Card **slice) {
+  if (index < 2) return NOT_FOUND;
+  *slice = &slices[card - cards];
   return SUCCESS;
 }
 
 int nvmlDeviceGetUUID(Card *card, char *uuid, unsigned length) {
-  strncpy(uuid, uuids[card - cards], length);
+  if (is_slice(card)) strncpy(uuid, "MIG-99999999-2222-3333-4444-555555555550", length);
+  else strncpy(uuid, uuids[card - cards], length);
   return SUCCESS;
 }
 
@@ -92,6 +103,7 @@ int nvmlSystemGetDriverVersion(char *version, unsigned length) {
 int nvmlSystemGetCudaDriverVersion_v2(int *version) { *version = 12040; return SUCCESS; }
 
 int nvmlDeviceGetMigMode(Card *card, unsigned *current, unsigned *pending) {
+  if (is_slice(card)) return NOT_SUPPORTED;
   if (card->mig < 0) return NOT_SUPPORTED;
   *current = *pending = (unsigned)card->mig;
   return SUCCESS;
@@ -148,7 +160,7 @@ int nvmlDeviceGetCurrentClocksEventReasons(Card *card, unsigned long long *reaso
 }
 
 int nvmlDeviceGetMemoryInfo(Card *card, unsigned long long *bytes) {
-  bytes[0] = 80ull << 30;
+  bytes[0] = (is_slice(card) ? 10ull : 80ull) << 30;
   bytes[2] = used ? used : now >= 1 ? 24ull << 30 : 20ull << 30;
   bytes[1] = bytes[0] - bytes[2];
   return lost(card) ? LOST : SUCCESS;
@@ -168,7 +180,7 @@ int nvmlDeviceGetComputeRunningProcesses_v3(Card *card, unsigned *count, Process
 
 void stand_in_reset(int error) {
   memset(cards, 0, sizeof cards);
-  for (int at = 0; at < CARDS; at++) { cards[at].lost_at = -1; cards[at].mig = -1; cards[at].instant = 1; }
+  for (int at = 0; at < CARDS; at++) { cards[at].lost_at = slices[at].lost_at = -1; cards[at].mig = -1; cards[at].instant = 1; }
   now = 0;
   used = 0;
   init_error = error;
