@@ -99,9 +99,12 @@ class _Described:
         recipe, left_out = recipe_of(card, plan)
         device = hardware.find(on.name)
         found = None if plan.is_rehearsal else _counted(card, recipe)
-        estimated = None
+        known, blind = None, None
         if device is not None and found is not None:
-            estimated = estimate(card, recipe, found, device, published(), WhichClips())
+            others = [one for one in published() if one.model != card.name]
+            known, blind = (
+                estimate(card, recipe, found, device, references, WhichClips()) for references in (published(), others)
+            )
         needed = fitting.fit(card, recipe, found, None).needed_gib
         settings = dict(recipe.settings())
         beside = MeasuredModel(model=card.name, recipe=settings, left_out=left_out, needed_gib=needed)
@@ -110,7 +113,7 @@ class _Described:
             recipe=recipe,
             found=found,
             device=device,
-            beside=_with_published(_with_estimate(beside, estimated), device),
+            beside=_with_published(_with_estimates(beside, known, blind), device),
         )
 
     def why_it_does_not_fit(self, free_mib: float | None) -> str | None:
@@ -130,8 +133,8 @@ def _counted(card: ModelCard, recipe: Recipe) -> Counts | Uncounted:
     return counting.count(card, recipe)
 
 
-def _with_estimate(beside: MeasuredModel, one: Estimate | None) -> MeasuredModel:
-    if one is None:
+def _with_estimates(beside: MeasuredModel, one: Estimate | None, blind: Estimate | None) -> MeasuredModel:
+    if one is None or blind is None:
         return beside
     return dataclasses.replace(
         beside,
@@ -139,6 +142,7 @@ def _with_estimate(beside: MeasuredModel, one: Estimate | None) -> MeasuredModel
         predicted_low_s=one.seconds_low,
         predicted_high_s=one.seconds_high,
         predicted_joules=one.joules,
+        predicted_blind_s=blind.seconds,
         rests_on=one.rests_on,
     )
 

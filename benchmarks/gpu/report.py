@@ -183,6 +183,7 @@ MODEL_ROWS: tuple[tuple[str, Callable[[MeasuredModel], Value]], ...] = (
     ("predicted s", lambda one: one.predicted_s),
     ("from", lambda one: one.predicted_low_s),
     ("to", lambda one: one.predicted_high_s),
+    ("predicted s without that figure", lambda one: one.predicted_blind_s),
     ("s per step", lambda one: one.step_s),
     ("energy J", lambda one: one.joules),
     ("published J", lambda one: one.published_joules),

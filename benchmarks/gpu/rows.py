@@ -71,6 +71,8 @@ class MeasuredModel:
     predicted_low_s: float | None = None
     predicted_high_s: float | None = None
     predicted_joules: float | None = None
+    predicted_blind_s: float | None = None
+    """As predicted by whoever does not know the published figure of this model."""
     rests_on: str | None = None
     published_s: float | None = None
     published_joules: float | None = None

@@ -33,7 +33,8 @@ def test_a_model_that_does_not_fit_is_not_run_and_stands_beside_what_is_known_of
     assert "it needs 16.5 GiB by our estimate, 8.0 GiB of the card are free" in second.reason
     assert (second.published_s, second.published_by) == (95.36, "ML.ENERGY")
     assert second.predicted_low_s < second.predicted_s < second.predicted_high_s
-    assert first.published_s is None
+    assert second.predicted_blind_s != second.predicted_s
+    assert (first.published_s, first.predicted_blind_s) == (None, first.predicted_s)
     assert (second.recipe["steps"], second.recipe["weights"], second.latency_s) == (50, "random", None)
 
 
