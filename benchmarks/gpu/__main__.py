@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pytest_vdb.profiling import threads
 from pytest_vdb.results import environment
 
 from . import report as reports
@@ -78,6 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     card, why = (None, "a rehearsal was asked for") if asked.rehearsal else card_here()
     if card is None:
         print(f"No GPU is checked: {why}. A rehearsal shows that everything that would be called is there.", flush=True)
+        threads.use_one_thread()  # tiny networks are fastest so
         return run(Found(Processor(), REHEARSAL, time), asked.output)
     print(f"{card.name}: at most {asked.minutes:g} minutes", flush=True)
     return run(Found(card, ON_A_CARD, time), asked.output)

@@ -61,7 +61,7 @@ def rows(plan: Plan, card: Card, left_s: Callable[[], float]) -> Iterator[Row]:
             try:
                 yield from _measured(registry, about, plan, card, Path(folder), left)
             except Exception as error:
-                if plan.is_rehearsal:
+                if plan.is_rehearsal:  # there it is the script that failed; here a full card, say
                     raise
                 yield dataclasses.replace(about.beside, reason=f"{type(error).__name__}: {_first_line(error)}")
             card.give_back()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -84,7 +85,7 @@ def private(report: Report) -> Report:
     machine = report.environment
     cards = tuple(dataclasses.replace(gpu, uuid=None) for gpu in machine.gpus)
     plain = to_plain(dataclasses.replace(report, environment=dataclasses.replace(machine, gpus=cards, git_branch=None)))
-    return from_plain(_without_uuids(Privacy(Path.cwd()).plain(plain)), Report)
+    return from_plain(_kept_as(Privacy(Path.cwd()).plain(plain)), Report)
 
 
 def write(report: Report, folder: Path) -> tuple[Path, Path]:
@@ -242,13 +243,15 @@ def _written(value: Value) -> str:
     return MISSING if value is None else notation([value]).write(value)
 
 
-def _without_uuids(value: Any) -> Any:
-    """Two that differ are still told apart by their ends, mostly."""
+def _kept_as(value: Any) -> Any:
+    """Of UUIDs the end, which tells two apart, mostly; None for NaN and infinity, which JSON does not know."""
     if isinstance(value, str):
         return UUID.sub(r"…\1", value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, dict):
-        return {key: _without_uuids(one) for key, one in value.items()}
-    return [_without_uuids(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: _kept_as(one) for key, one in value.items()}
+    return [_kept_as(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _slug(name: str) -> str:

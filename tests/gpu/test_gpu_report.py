@@ -86,6 +86,7 @@ def a_report():
     checks = (
         compare("UUID", Told(uuid), Told(uuid), source=smi.SOURCE),
         Check(what="a | b", ours=1.25, second=2.5, unit="s", source="another", passed=False, reason="they differ"),
+        compare("no number", Told(float("nan")), Told(1.0), source="another", absolute=1.0),
     )
     model = MeasuredModel(
         model="m", recipe={"steps": 50}, steps=10, step_s=1.9, published_s=95.36, reason="10 of 50 steps"
@@ -111,7 +112,8 @@ def test_what_is_kept_can_be_read_again_and_names_what_failed(tmp_path):
     paths = report.write(made, tmp_path)
     assert [path.name for path in paths] == [f"nvidia-h100-80gb-hbm3-2026-11-30.{end}" for end in ("json", "md")]
     assert report.read(paths[0]) == made
-    assert made.failed == ("probes: a | b", "models: OOM: full")
+    assert made.failed == ("probes: a | b", "probes: no number", "models: OOM: full")
+    assert (made.parts[0].checks[2].ours, made.parts[0].checks[2].passed) == (None, False)
     text = paths[1].read_text()
     assert "10 of 50" in text
     assert "| latency s | – |" in text
