@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from pytest_vdb.profiling.division import DECODE, DENOISE, TEXT
+from pytest_vdb.components import STAGES
+from pytest_vdb.profiling.division import DECODE, DENOISE, ENCODE, POST, TEXT
 
 from .cards import Card
 
@@ -19,10 +20,10 @@ from .cards import Card
 class Work:
     """How long each stage is busy, and how much memory decoding takes."""
 
-    text_s: float
+    short_s: float
+    """Of every stage but denoising."""
     step_s: float
     steps: int
-    decode_s: float
     decode_mib: int
 
 
@@ -30,7 +31,7 @@ class Work:
 class Notes:
     """What happened, by the device's clock."""
 
-    spans: dict[str, list[tuple[Any, Any]]] = field(default_factory=lambda: {TEXT: [], DENOISE: [], DECODE: []})
+    spans: dict[str, list[tuple[Any, Any]]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
     steps: list[Any] = field(default_factory=list)
 
 
@@ -55,15 +56,28 @@ class Scheduler:
         self._pipeline.notes.steps.append(self._pipeline.card.moment())
 
 
+class Processor:
+    """Called as `video_processor`."""
+
+    def __init__(self, pipeline: WorkingPipeline) -> None:
+        self._pipeline = pipeline
+
+    def postprocess_video(self) -> None:
+        self._pipeline.busy(POST, self._pipeline.work.short_s)
+
+
 class Vae:
     """Takes memory while it decodes."""
 
     def __init__(self, pipeline: WorkingPipeline) -> None:
         self._pipeline = pipeline
 
+    def encode(self) -> None:
+        self._pipeline.busy(ENCODE, self._pipeline.work.short_s)
+
     def decode(self) -> None:
         block = self._pipeline.card.hold(self._pipeline.work.decode_mib)
-        self._pipeline.busy(DECODE, self._pipeline.work.decode_s)
+        self._pipeline.busy(DECODE, self._pipeline.work.short_s)
         del block
 
 
@@ -82,17 +96,20 @@ class WorkingPipeline:
         self.transformer = Denoiser(self)
         self.scheduler = Scheduler(self)
         self.vae = Vae(self)
+        self.video_processor = Processor(self)
 
     def encode_prompt(self) -> None:
-        self.busy(TEXT, self.work.text_s)
+        self.busy(TEXT, self.work.short_s)
 
     def __call__(self) -> None:
         self.notes = Notes()
         self.encode_prompt()
+        self.vae.encode()
         for _ in range(self.work.steps):
             self.transformer(self.work.step_s)
             self.scheduler.step()
         self.vae.decode()
+        self.video_processor.postprocess_video()
 
     def busy(self, stage: str, seconds: float) -> None:
         """Work, noted."""

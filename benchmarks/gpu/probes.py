@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from pytest_vdb.components import STAGES
 from pytest_vdb.errors import VdbError
 from pytest_vdb.profiling import hardware, peaks
 from pytest_vdb.profiling.cuda_memory import ALLOCATED, KEPT_MIB, KEPT_SHARE, OUTSIDE, RESERVED
 from pytest_vdb.profiling.devices import cards_in_use
-from pytest_vdb.profiling.division import DECODE, DENOISE, TEXT
-from pytest_vdb.profiling.latency import LATENCY
+from pytest_vdb.profiling.division import DECODE, DENOISE
+from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT
 from pytest_vdb.profiling.nvml import CannotTell, Cards
 from pytest_vdb.profiling.profiler import Profiler
 from pytest_vdb.profiling.settings import Settings
@@ -27,6 +28,8 @@ from .rows import Check, Figure, Row, Told, compare, told
 
 EVENTS = "CUDA events around the same work"
 ARITHMETIC = "what was taken, added up"
+FRAMES = 16
+"""That the work is said to have made."""
 ROUNDING_MIB = 4.0
 """By how much PyTorch rounds a block up."""
 OTHERS_MIB = 256.0
@@ -79,16 +82,13 @@ def of_time(plan: Plan, card: Card) -> Iterator[Row]:
         start = card.moment()
         card.work(plan.burst_s)
         end = card.moment()
-    seconds = card.seconds(start, end)
-    yield compare(
-        LATENCY.name,
-        told(readings.measurements, LATENCY.name),
-        Told(seconds),
-        source=EVENTS,
-        unit="s",
-        relative=0.02,
-        absolute=plan.slack_s,
-    )
+        readings.frames = FRAMES
+    measured, seconds = readings.measurements, card.seconds(start, end)
+    slack = max(0.02, plan.slack_s / seconds)
+    by_events = partial(compare, source=EVENTS, relative=slack)
+    yield by_events(LATENCY.name, told(measured, LATENCY.name), Told(seconds), unit="s")
+    rate = Told(FRAMES / seconds)
+    yield by_events(THROUGHPUT.name, told(measured, THROUGHPUT.name), rate, unit="frames/s")
 
 
 def of_memory(plan: Plan, card: Card) -> Iterator[Row]:
@@ -125,7 +125,7 @@ def of_memory(plan: Plan, card: Card) -> Iterator[Row]:
 
 def of_stages(plan: Plan, card: Card) -> Iterator[Row]:
     """Stages, steps and calls of a pipeline that notes them itself."""
-    work = Work(text_s=plan.burst_s, step_s=plan.burst_s / 4, steps=8, decode_s=plan.burst_s, decode_mib=plan.block_mib)
+    work = Work(short_s=plan.burst_s, step_s=plan.burst_s / 4, steps=8, decode_mib=plan.block_mib)
     pipeline = WorkingPipeline(card, work)
     card.work(0.0)
     before = card.allocated_mib()
@@ -133,7 +133,7 @@ def of_stages(plan: Plan, card: Card) -> Iterator[Row]:
         pipeline()
     measured = readings.measurements
     close = partial(compare, unit="s", relative=0.02, absolute=plan.slack_s)
-    for stage in (TEXT, DENOISE, DECODE):
+    for stage in STAGES:
         name = TIMES[stage].name
         yield close(name, told(measured, name), Told(pipeline.stage_s(stage)), source="the pipeline's own events")
     calls = told(measured, DENOISER_CALLS.name)
@@ -146,8 +146,8 @@ def of_stages(plan: Plan, card: Card) -> Iterator[Row]:
     series = next((one.series or () for one in measured if one.name == STEP_TIME.name), ())
     denoising = told(measured, TIMES[DENOISE].name)
     yield close("all steps", Told(sum(series)), denoising, source=TIMES[DENOISE].name)
-    for stage, taken in ((DENOISE, 0), (DECODE, plan.block_mib)):
-        reading = ALLOCATED_IN_STAGE[stage]
+    for stage, reading in ALLOCATED_IN_STAGE.items():
+        taken = plan.block_mib if stage == DECODE else 0
         expected = Told(None, CANNOT) if before is None else Told(before + taken)
         yield compare(
             reading.name,

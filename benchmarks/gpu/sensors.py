@@ -48,7 +48,7 @@ def rows(plan: Plan, card: Card, left_s: Callable[[], float]) -> Iterator[Row]: 
     """All of them, of one window."""
     uuid = str(uuid_of(card).value)
     steps = 40
-    work = Work(text_s=0.1, step_s=plan.window_s / steps, steps=steps, decode_s=0.1, decode_mib=1)
+    work = Work(short_s=0.1, step_s=plan.window_s / steps, steps=steps, decode_mib=1)
     pipeline, power = WorkingPipeline(card, work), _Power(card.device)
     card.give_back()  # else a block is taken from what the allocator holds, and the card's memory does not change
     throttling, _ = smi.first_known(smi.THROTTLING, uuid)
