@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 PROGRAM = "nvidia-smi"
 SOURCE = "nvidia-smi"
-SECONDS_TO_ANSWER = 20.0
+SECONDS_TO_ANSWER = 10.0
 """It takes seconds where the driver keeps no card awake (persistence mode is off)."""
 PERIOD_S = 0.1
 """Between two calls, each of which takes as long."""
@@ -24,11 +24,12 @@ THROTTLING = ("clocks_event_reasons.active", "clocks_throttle_reasons.active")
 
 def asked(fields: Sequence[str], uuid: str) -> dict[str, str | None]:
     """Fields of a card, each as it is written; one that the driver does not know loses itself alone."""
-    values = _row_of([*_gpu_query(fields, uuid)])
-    if values is not None and len(values) == len(fields):
+    output = _output_of(_gpu_query(fields, uuid))
+    values = _first_row(output)
+    if len(values) == len(fields):
         return dict(zip(fields, map(_known_text, values), strict=True))
-    if len(fields) == 1:
-        return {fields[0]: None}
+    if output is None or len(fields) == 1:
+        return dict.fromkeys(fields)
     return {name: value for one in fields for name, value in asked([one], uuid).items()}
 
 
@@ -100,8 +101,8 @@ class Watch:
     def _ask(self) -> None:
         while not self._done.is_set():
             asked_s = time.perf_counter()
-            values = _row_of(self._command)
-            if values is None or len(values) != len(self._fields):
+            values = _first_row(_output_of(self._command))
+            if len(values) != len(self._fields):
                 return
             middle_s = (asked_s + time.perf_counter()) / 2
             numbers = (number(_known_text(value)) for value in values)
@@ -113,18 +114,17 @@ def _gpu_query(fields: Sequence[str], uuid: str) -> list[str]:
     return [PROGRAM, f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits", f"--id={uuid}"]
 
 
-def _row_of(command: Sequence[str]) -> list[str] | None:
-    output = _output_of(command)
-    return None if not output else next(csv.reader(output.splitlines(), skipinitialspace=True), None)
+def _first_row(output: str | None) -> list[str]:
+    return next(csv.reader((output or "").splitlines(), skipinitialspace=True), [])
 
 
 def _output_of(command: Sequence[str]) -> str | None:
-    """None where there is no such program, or it refuses, or takes too long."""
+    """Nothing where it refuses; None where there is no such program, or where it hangs: who asks again waits again."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_ANSWER, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode == 0 else None
+    return done.stdout if done.returncode == 0 else ""
 
 
 def _known_text(value: str) -> str | None:
