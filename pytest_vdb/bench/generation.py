@@ -10,7 +10,7 @@ from pytest_vdb.errors import NotCached
 from pytest_vdb.estimates.holding import held
 from pytest_vdb.profiling.costs import EMISSIONS, ENERGY_COST, HARDWARE_COST
 from pytest_vdb.profiling.gpus import throttling_told
-from pytest_vdb.profiling.latency import FIRST_CALL, LOAD_TIME
+from pytest_vdb.profiling.latency import FIRST_CALL, LOAD_TIME, MFU
 from pytest_vdb.records import Clip, Measurement, Prompt, Recipe, Sample, from_plain, to_plain
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def withheld(session: Session, readings: tuple[Measurement, ...]) -> tuple[Measu
 
 def _depends_on_others(measured: Measurement) -> bool:
     """Whether other processes on the device change it."""
-    costs = {one.name for one in (HARDWARE_COST, ENERGY_COST, EMISSIONS)}
-    return (measured.unit in {"s", "frames/s", "J", "W"} or measured.name in costs) and measured.value is not None
+    by_name = {one.name for one in (MFU, HARDWARE_COST, ENERGY_COST, EMISSIONS)}
+    return (measured.unit in {"s", "frames/s", "J", "W"} or measured.name in by_name) and measured.value is not None
 
 
 def _cached(session: Session, handle: ModelHandle, key: str) -> CachedClip | None:
@@ -100,7 +100,7 @@ def _fresh(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, key
     if session.options.cache != "never":
         about = {"run": session.run_id, "model": handle.name, "prompt": prompt.id}
         session.cache.put(key, clip, {**about, "readings": to_plain(measured)})
-    notes = (*model.notes, *throttling_told(measured), *((checked.note,) if checked.note is not None else ()))
+    notes = (*model.notes, *throttling_told(measured))
     sample = Sample(clip=clip, prompt=prompt, seed=seed, recipe=handle.recipe, readings=measured, notes=notes)
     return Made(sample=sample, model=handle.name, key=key)
 

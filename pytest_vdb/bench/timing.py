@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.bench.generation import Keep, warm_up, withheld
+from pytest_vdb.estimates.holding import held
 from pytest_vdb.profiling.costs import EMISSIONS, ENERGY_COST
 from pytest_vdb.profiling.energy import TOO_SHORT, calls_to_fill
 from pytest_vdb.profiling.gpus import ENERGY, POWER
@@ -31,6 +32,7 @@ def timed(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, benc
         keep: takes what was measured.
 
     Raises:
+        FasterThanPhysics: its latency cannot be true.
         Exception: what the session's `cannot_run` raises, or what the model raised.
     """
     loading: list[Measurement] = []
@@ -62,12 +64,16 @@ def _timed_rounds(session: Session, handle: ModelHandle, prompt: Prompt, seed: i
             keep(*readings.memory)  # how much it had taken when it ran out, say
         raise
     end()  # with --benchmark-disable there is one call and no teardown
-    keep(*rates(session, benchmark, frames=len(clip.frames), fps=clip.fps))
+    times = rates(session, benchmark, frames=len(clip.frames), fps=clip.fps)
+    checked = held(handle.card, handle.recipe, session.environment.hardware, times, session.options.cache_dir)
+    keep(*checked.readings)
     keep(*withheld(session, _costs(watched)))
     if session.profiler.reads_memory_apart:
         keep(*_memory_apart(session, handle, prompt, seed))
     if _lacks_energy(watched):
         keep(*withheld(session, _of_filled_window(session, handle, prompt, seed, watched)))
+    if checked.error is not None:
+        raise checked.error
     return clip
 
 

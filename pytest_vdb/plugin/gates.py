@@ -126,12 +126,12 @@ class Gates:
         """What the networks saw in both runs' clips: read only where a set metric has changed."""
         from pytest_vdb.analysis.paired_sets import SetsOfRuns, used_by_both
 
-        session = self.recorder.session
+        session = self.recorder.session()
         return SetsOfRuns(
             registry=session.metric_registry,
             references=used_by_both(baseline.run, run),
             before=baseline.folder,
-            now=self.recorder.folder,
+            now=self.recorder.folder(),
             cache_dir=session.options.cache_dir,
         )
 

@@ -210,7 +210,7 @@ class Progress:
             from pytest_vdb.results import baselines, journal
 
             try:
-                runs = baselines.runs_in(self.recorder.output)[:1]
+                runs = baselines.runs_in(self.recorder.output())[:1]
                 small = [run for run in runs if (run.folder / journal.RECORDS).stat().st_size < _LARGE]
                 self._earlier += [
                     ((record.benchmark, record.model), record.duration_s)

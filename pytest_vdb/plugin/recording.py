@@ -15,7 +15,6 @@ import sys
 from collections import Counter
 from collections.abc import Generator
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +103,7 @@ class Recorder:
         self.problem: str | None = None
         """Why records could not be written, once that happened."""
         self._journal: Journal | None = None
+        self._privacy: Privacy | None = None
         self._running: dict[str, Attempts] = {}
         self._foreseen: dict[str, Record] = {}
         """Records that were written although their tests are not over, as they were written."""
@@ -122,9 +122,8 @@ class Recorder:
         assert self.collected is not None
         return self.collected.record(nodeid)
 
-    @property
     def session(self) -> Session:
-        """What the session's benchmarks share."""
+        """What the session's benchmarks share; no property: some versions of pytest read every plugin's properties."""
         return session_of(self.config)
 
     @pytest.hookimpl(tryfirst=True)
@@ -159,7 +158,7 @@ class Recorder:
             from pytest_vdb.records import Record, from_json
 
             record = from_json(attempts.sent, Record) if attempts.sent else self.blank(report.nodeid)
-            report.user_properties += junit.properties_of(self.privacy.record(record))
+            report.user_properties += junit.properties_of(self.privacy().record(record))
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
@@ -211,23 +210,23 @@ class Recorder:
                     session.shouldstop = f"the record of {record.nodeid} could not be written"
             return False
 
-    @cached_property
     def privacy(self) -> Privacy:
         """What others need not know: nothing of it is written."""
-        from pytest_vdb.privacy import Privacy, settings_in
+        if self._privacy is None:
+            from pytest_vdb.privacy import Privacy, settings_in
 
-        arguments = [*sys.argv, *map(str, self.config.invocation_params.args), *self.config.getini("addopts")]
-        return Privacy(self.session.options.root, arguments=arguments, settings=settings_in(self.config.inipath))
+            arguments = [*sys.argv, *map(str, self.config.invocation_params.args), *self.config.getini("addopts")]
+            settings = settings_in(self.config.inipath)
+            self._privacy = Privacy(self.session().options.root, arguments=arguments, settings=settings)
+        return self._privacy
 
-    @property
     def output(self) -> Path:
         """Where reports are written."""
-        return self.session.options.output
+        return self.session().options.output
 
-    @property
     def folder(self) -> Path:
         """The run's own folder."""
-        return self.session.run_folder
+        return self.session().run_folder
 
     def check_output(self) -> None:
         """Say before the first generation what would fail after it.
@@ -237,7 +236,7 @@ class Recorder:
         """
         from pytest_vdb.results import output
 
-        options = self.session.options
+        options = self.session().options
         try:
             output.check_writable(options.output, SPARE_MIB)
             if options.cache in {"only-missing", "always"}:
@@ -250,8 +249,8 @@ class Recorder:
         if self._journal is None:
             from pytest_vdb.results.journal import Journal
 
-            self._journal = Journal.create(self.session.options.output, self.started_run())
-        record = self.privacy.record(record)
+            self._journal = Journal.create(self.session().options.output, self.started_run())
+        record = self.privacy().record(record)
         foreseen = self._foreseen.pop(record.nodeid, None)
         if foreseen is None:
             self._journal.append(record)
@@ -268,14 +267,14 @@ class Recorder:
         if self.run is None:
             from pytest_vdb.records import Run
 
-            session = self.session
+            session = self.session()
             self.run = Run(
                 id=self.config.stash[RUN_ID],
                 started_at=self.started_at.isoformat(timespec="seconds"),
                 environment=session.environment,
                 collected=self._collected(),
                 order=session.order,
-                options=session.options.plain(self.privacy),
+                options=session.options.plain(self.privacy()),
             )
         return self.run
 
@@ -293,7 +292,7 @@ class Recorder:
             exit_status=exit_status,
             recipes={record.recipe_digest: record.recipe for record in records if record.recipe_digest},
             suites={record.suite: record.suite_digest for record in records if record.suite and record.suite_digest},
-            bounds=self.session.own_bounds(m.name for r in records for m in r.measurements if m.kind == "quality"),
+            bounds=self.session().own_bounds(m.name for r in records for m in r.measurements if m.kind == "quality"),
             summary={
                 "tests": len(records),
                 "collected": self._collected(),

@@ -98,7 +98,7 @@ class SetMetrics:
             return replace(blank, status="failed", failure=Failure(type=type(error).__name__, message=str(error)))
 
     def _measured(self, of_model: list[Record]) -> tuple[Measurement, ...]:
-        session = self.recorder.session
+        session = self.recorder.session()
         by_id = {prompt.id: prompt for prompt in session.suite.prompts}
         prompts = [by_id[record.prompt] for record in of_model if record.prompt in by_id]
         needs_clips = any("clips" in spec.inputs for spec in session.metrics)
@@ -113,7 +113,7 @@ class SetMetrics:
     def _clips(self, of_model: list[Record]) -> list[Clip] | None:
         """The lossless clips, if all of them are still in the cache."""
         keys = [record.clip.lossless for record in of_model if record.clip and record.clip.lossless]
-        found = [cached.clip for key in keys if (cached := self.recorder.session.cache.get(key))]
+        found = [cached.clip for key in keys if (cached := self.recorder.session().cache.get(key))]
         return found if len(found) == len(of_model) else None
 
     def _scores(self, record: Record) -> Scores:
@@ -121,4 +121,4 @@ class SetMetrics:
         from pytest_vdb.results import features
 
         assert record.features is not None
-        return Scores((), *features.load(self.recorder.folder / record.features))
+        return Scores((), *features.load(self.recorder.folder() / record.features))

@@ -50,11 +50,13 @@ class Summary:
         try:
             run = self.recorder.finish(exit_status)
             self.board = leaderboard.build(run, self.recorder.latest())
-            wanted = formats.chosen(self.recorder.session.options.report)
-            self.written = reporters.write_all(self.board, self.recorder.output, wanted)
+            wanted = formats.chosen(self.recorder.session().options.report)
+            self.written = reporters.write_all(self.board, self.recorder.output(), wanted)
             self._write_step_summary()
         except (OSError, VdbError) as error:
-            self.problem = f"the reports were not written: {error}\n  `vdb report {self.recorder.folder}` rebuilds them"
+            self.problem = (
+                f"the reports were not written: {error}\n  `vdb report {self.recorder.folder()}` rebuilds them"
+            )
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """The table, the gates and where the rest is; also under -q and -n."""
@@ -79,7 +81,7 @@ class Summary:
             if path.suffix == ".html":
                 _write_lines(terminalreporter, f"leaderboard: {visible(_relative(path))}")
         if self.board is not None:
-            records = self.recorder.folder / "records.jsonl"
+            records = self.recorder.folder() / "records.jsonl"
             _write_lines(terminalreporter, f"records:     {visible(_relative(records))}")
 
     @pytest.hookimpl(tryfirst=True)

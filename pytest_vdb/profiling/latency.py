@@ -35,6 +35,15 @@ FIRST_CALL = replace(
     misses="nothing: compiling, autotuning and what libraries set up once per process are here, and nowhere else",
 )
 
+MFU = Reading(
+    "mfu",
+    "1",
+    better="neutral",
+    how="operations of the clip, counted on the meta device, over its seconds and the dense peak of the card in the "
+    "recipe's dtype; the remark says what limits the call on the roofline",
+    misses="attention that is sparse or cached counts as whole; clocks below those of the peak",
+)
+
 
 def latency(window: Window) -> Measurement:
     """Seconds from the call to the last pixel; writing a file is not part of it."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_vdb.errors import ClipFileError
+from pytest_vdb.video.converting import Converter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,17 +46,22 @@ class ToRgb:
 
     def __init__(self) -> None:
         self._woven = _WovenColours()
+        self._converted = Converter()
 
     def __call__(self, frame: Any) -> NDArray[np.uint8]:
         """`uint8 (H, W, 3)`, as stored."""
         if not frame.interlaced_frame or not _subsampled_downwards(frame):
-            return _rgb_of_frame(frame)
+            return self._rgb_of_frame(frame)
         if not self._woven.seen(frame):
-            return _rgb_of_frame(_picture(frame, slice(None)))
-        upper, lower = (_rgb_of_frame(_picture(frame, slice(field, None, 2))) for field in (0, 1))
+            return self._rgb_of_frame(_picture(frame, slice(None)))
+        upper, lower = (self._rgb_of_frame(_picture(frame, slice(field, None, 2))) for field in (0, 1))
         rows = np.empty((frame.height, frame.width, 3), np.uint8)
         rows[0::2], rows[1::2] = upper, lower
         return rows
+
+    def _rgb_of_frame(self, frame: Any) -> NDArray[np.uint8]:
+        pixels: NDArray[np.uint8] = self._converted(frame, "rgb24").to_ndarray()
+        return pixels
 
 
 class _WovenColours:
@@ -88,11 +94,6 @@ class _WovenColours:
 
 _NEARER, _FARTHER = 1.03, 2.0
 """Whole frames of five real clips, of shapes and of noise gave .92 to .99 and up to 1.5; fields above 1.09 or 2.8."""
-
-
-def _rgb_of_frame(frame: Any) -> NDArray[np.uint8]:
-    pixels: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
-    return pixels
 
 
 def _subsampled_downwards(frame: Any) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from pytest_vdb import files
 from pytest_vdb.errors import OutputError
 from pytest_vdb.records import Clip
+from pytest_vdb.video.converting import Converter
 from pytest_vdb.video.streams import DIGEST_TAG, FPS_TAG, FRAMES_TAG, SIZE_TAG
 
 _SLOWEST, _FASTEST = Fraction(1, 1000), Fraction(1_000_000)
@@ -78,9 +79,9 @@ def write_poster(clip: Clip, path: Path) -> None:
     encoder.pix_fmt, encoder.time_base = "yuvj444p", Fraction(1, 25)
     encoder.qmin = encoder.qmax = 3
     encoder.flags |= av.codec.context.Flags.bitexact
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(middle), format="rgb24").reformat(
-        format="yuvj444p", src_color_range="JPEG", dst_color_range="JPEG", dst_colorspace="ITU601"
-    )
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(middle), format="rgb24")
+    full_range = {"src_color_range": "JPEG", "dst_color_range": "JPEG", "dst_colorspace": "ITU601"}
+    frame = Converter()(frame, encoder.pix_fmt, **full_range)
     data = b"".join(bytes(packet) for step in (frame, None) for packet in encoder.encode(step))
     files.write(path, data)
 
@@ -110,6 +111,7 @@ def _write_video(
     import av
 
     rate = min(max(Fraction(clip.fps), _SLOWEST), _FASTEST).limit_denominator(1_000_000)
+    converted = Converter()
     muxing = {"fflags": "+bitexact"} | ({"movflags": movflags} if movflags else {})
 
     def write(part: Path) -> None:
@@ -123,7 +125,7 @@ def _write_video(
             for index, pixels in enumerate(clip.frames):
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
                 if pixel_format == "bgr0":
-                    frame = frame.reformat(format="bgr0")
+                    frame = converted(frame, pixel_format)
                 frame.pts, frame.time_base = index, 1 / rate
                 out.mux(stream.encode(frame))
             out.mux(stream.encode(None))

@@ -6,11 +6,13 @@ import dataclasses
 
 import pytest
 
+from pytest_vdb.errors import FasterThanPhysics
 from pytest_vdb.estimates.holding import held
-from pytest_vdb.models import recipes
+from pytest_vdb.models import counts, recipes
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT
 from pytest_vdb.profiling.probe import Reading
+from pytest_vdb.profiling.rounds import OF_ROUNDS, of_rounds
 from pytest_vdb.records import Recipe
 
 CARD = Registry.from_catalog().get("wan2.1-t2v-1.3b")
@@ -24,28 +26,49 @@ def readings(seconds: float):
 
 
 def test_a_latency_that_can_be_true_stays_and_says_how_near_the_peak_it_came(tmp_path):
-    found = held(CARD, RECIPE, H100, readings(95.4), tmp_path)
-    assert found.readings == readings(95.4)
-    assert found.error is None
-    assert found.note == "30% of the peak of NVIDIA H100 SXM (MFU), limited by compute"
+    *others, share = held(CARD, RECIPE, H100, readings(95.4), tmp_path).readings
+    assert tuple(others) == readings(95.4)
+    assert share.value == pytest.approx(0.30, abs=0.005)
+    assert share.reason.startswith("of NVIDIA H100 SXM, limited by compute: ")
+    assert "published" not in share.reason
+    assert "more than any published run" in held(CARD, RECIPE, H100, readings(35.0), tmp_path).readings[-1].reason
 
 
 def test_one_that_cannot_be_true_is_none_with_the_reason_and_fails(tmp_path):
     found = held(CARD, RECIPE, H100, readings(95.4 / 4), tmp_path)
-    latency, throughput, memory = found.readings
-    assert (latency.value, throughput.value, memory.value) == (None, None, 9000.0)
+    latency, throughput, memory, share = found.readings
+    assert (latency.value, throughput.value, memory.value, share.value) == (None, None, 9000.0, None)
+    assert latency.reason == share.reason
     assert latency.reason.startswith("impossible: 1.21 of the peak")
-    with pytest.raises(Exception, match="was the device synchronised"):
+    with pytest.raises(FasterThanPhysics, match="was the device synchronised"):
         raise found.error
+
+
+def test_the_median_of_several_calls_is_held_in_the_same_way(tmp_path):
+    possible = held(CARD, RECIPE, H100, of_rounds([95.4, 95.3, 95.5], frames=81, fps=16), tmp_path)
+    assert possible.readings[-1].value == pytest.approx(0.30, abs=0.005)
+    found = held(CARD, RECIPE, H100, of_rounds([20.0, 21.0, 22.0], frames=81, fps=16), tmp_path)
+    assert [one.value for one in found.readings] == [None] * (len(OF_ROUNDS) + 1)
+    assert found.error is not None
+
+
+def test_counts_that_nobody_made_or_that_are_torn_cost_the_share_alone(tmp_path):
+    fewer = dataclasses.replace(RECIPE, frames=5)
+    assert "vdb estimate does" in held(CARD, fewer, H100, readings(95.4), tmp_path).readings[-1].reason
+    counts.place_of(counts.key_of(CARD, fewer), tmp_path).parent.mkdir(parents=True, exist_ok=True)
+    counts.place_of(counts.key_of(CARD, fewer), tmp_path).write_text("{")
+    *others, share = held(CARD, fewer, H100, readings(95.4), tmp_path).readings
+    assert tuple(others) == readings(95.4)
+    assert share.value is None
+    assert str(tmp_path) in share.reason
 
 
 @pytest.mark.parametrize(
     ("device", "changes"),
-    [("AMD EPYC (2 cores)", {}), (H100, {"weights": "tiny"}), (H100, {"frames": 5})],
-    ids=["an unknown device", "tiny weights", "a recipe that was not counted"],
+    [("AMD EPYC (2 cores)", {}), (H100, {"weights": "tiny"})],
+    ids=["an unknown device", "tiny weights"],
 )
 def test_what_is_not_known_is_left_alone(tmp_path, device, changes):
     found = held(CARD, dataclasses.replace(RECIPE, **changes), device, readings(1e-3), tmp_path)
     assert found.readings == readings(1e-3)
-    assert found.note is None
     assert found.error is None
