@@ -321,12 +321,13 @@ class Session:
     def shelf(self) -> Shelf:
         """The open model."""
         from pytest_vdb.bench.shelf import Shelf
+        from pytest_vdb.results.environment import memory_gib_of
 
         return Shelf(
             self.registry,
             self.source,
             self.profiler,
-            self._memory_gib(),
+            memory_gib_of(self.device, self.environment),
             cannot_run=self.cannot_run,
             activity=self.activity,
         )
@@ -372,12 +373,6 @@ class Session:
         if self._workers > max(self._gpus, 1):
             return f"withheld: {self._workers} workers share {self._gpus} GPU(s)"
         return None
-
-    def _memory_gib(self) -> float | None:
-        gpus = [gpu.memory_mib for gpu in self.environment.gpus if gpu.memory_mib]
-        if self.device.startswith("cuda"):
-            return gpus[0] / 1024 if gpus else None
-        return self.environment.memory_mib / 1024
 
     def _pin_threads(self) -> None:
         """Tiny networks are fastest on one thread, and a sum's last bits depend on the number of threads."""

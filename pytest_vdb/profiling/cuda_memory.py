@@ -35,19 +35,29 @@ OUTSIDE = Reading(
 FITS_ON = Reading(
     "fits_on",
     "GB",
+    version="2",
     how="the smallest of cards of 8, 12, 16, 24, 32, 48, 80 and 141 GB that holds `peak_memory_reserved` and "
-    "`memory_outside_allocator` together",
+    "`memory_outside_allocator` together beside what the driver keeps (300 MiB and 1%)",
     misses="what an allocator that is short of room would give back: a smaller card may do; further cards of the call",
 )
 CARDS_MIB = {8: 8188, 12: 12282, 16: 16380, 24: 24564, 32: 32607, 48: 49140, 80: 81559, 141: 143771}
 """What nvidia-smi shows as the total of a card that is sold with so many GB (RTX 4060, 4070, 4080, 4090, 5090, RTX 6000
 Ada, H100, H200)."""
+KEPT_MIB, KEPT_SHARE = 300.0, 0.01
+"""Of a card, what the driver keeps and CUDA never gives out, on Linux: MiB, and a share of the total.
+
+Source: the capacity that PyTorch names when it runs out of memory beside what nvidia-smi shows, and a bound of that:
+RTX 4090 23.61 GiB of 24564 MiB, RTX 5090 31.36 of 32607, H100 79.11 of 81559, A100 79.25 of 81920, A10 21.99 of 23028,
+T4 14.75 of 15360 (GitHub's pinokiofactory/flux-webui 11, TrajectoryCrafter 20, vllm 27508, OOTDiffusion 235,
+CogVLM 236, Open-Sora 697).
+"""
 _NOT_USED = "CUDA was not used by the end of the call"
 
 
 def smallest_card(needed_mib: float) -> int | None:
-    """GB of the smallest card of `CARDS_MIB` that holds so much; None: none does."""
-    return next((size for size, holds in CARDS_MIB.items() if needed_mib <= holds), None)
+    """GB of the smallest card of `CARDS_MIB` that has so much to give; None: none does."""
+    gives = {size: total - KEPT_MIB - KEPT_SHARE * total for size, total in CARDS_MIB.items()}
+    return next((size for size, most in gives.items() if needed_mib <= most), None)
 
 
 class CudaMemory:

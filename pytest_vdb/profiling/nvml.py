@@ -6,6 +6,7 @@ MIG divides (whose sensors are of the whole card), a card that fell off the bus.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Cards:
     """The cards that a process uses, open until `close`.
 
     Args:
-        uuids: as CUDA tells them, with or without `GPU-`.
+        uuids: as CUDA tells them, with or without `GPU-` or `MIG-`.
 
     Raises:
         CannotTell: no driver here, or no such card.
@@ -61,15 +62,25 @@ class Cards:
         import pynvml
 
         self._nvml: Any = pynvml
-        self.uuids = [uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}" for uuid in uuids]
         self._ask("NVML is not available", pynvml.nvmlInit)
         try:
-            self._handles = [
-                self._ask(f"card {uuid} is not found", partial(pynvml.nvmlDeviceGetHandleByUUID, uuid))
-                for uuid in self.uuids
-            ]
+            found = [self._found(uuid) for uuid in uuids]
         except CannotTell:
             self.close()
+            raise
+        self.uuids = [uuid for uuid, _ in found]
+        self._handles = [handle for _, handle in found]
+
+    def _found(self, uuid: str) -> tuple[str, Any]:
+        """A card's UUID as NVML spells it, and its handle. CUDA tells no prefix, not of a slice of a card either."""
+        get, named = self._nvml.nvmlDeviceGetHandleByUUID, uuid.startswith(("GPU-", "MIG-"))
+        spelling = uuid if named else f"GPU-{uuid}"
+        try:
+            return spelling, self._ask(f"card {spelling} is not found", partial(get, spelling))
+        except CannotTell:
+            if not named:
+                with contextlib.suppress(self._nvml.NVMLError):
+                    return f"MIG-{uuid}", get(f"MIG-{uuid}")
             raise
 
     def __enter__(self) -> Self:

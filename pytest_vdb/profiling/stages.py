@@ -9,8 +9,9 @@ pipelines lack, is not needed: a step ends with `scheduler.step`.
 from __future__ import annotations
 
 import functools
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -138,6 +139,9 @@ class Stages:
         """
         if seconds is None or self._failed or self._origin is None:
             return None
+        if len({isinstance(moment, float) for moment in self._moments()}) > 1:
+            self._failed = "CUDA was first used within the call: its moments are not of one clock"
+            return None
         since = functools.partial(_between, began if isinstance(self._origin, float) else self._origin)
         try:
             spans = {stage: [(since(a), since(b)) for a, b in found] for stage, found in self._spans.items()}
@@ -166,6 +170,12 @@ class Stages:
             DENOISING_STEPS.of(len(steps) or None, reason=no_step),
             DENOISER_CALLS.of(calls or None, reason=None if calls else "no call of a denoiser was seen"),
         )
+
+    def _moments(self) -> Iterator[Moment]:
+        """All that were kept."""
+        yield self._origin
+        yield from self._steps
+        yield from itertools.chain.from_iterable(span for found in self._spans.values() for span in found)
 
     def _timed(self, stage: str, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Make a call and keep when; what is called within it belongs to it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -124,6 +125,16 @@ def _hardware(device: str, gpus: tuple[Gpu, ...], cpu: str, cpu_count: int) -> s
     return f"{cpu} ({cpu_count} cores)" if kind == "cpu" else f"{kind} on {cpu}"
 
 
+def memory_gib_of(device: str, here: Environment) -> float | None:
+    """All memory of a device of this machine; None where nobody tells."""
+    kind, _, index = device.partition(":")
+    if kind != "cuda":
+        return here.memory_mib / 1024
+    at = int(index) if index.isdigit() else 0
+    memory_mib = here.gpus[at].memory_mib if at < len(here.gpus) else None
+    return None if memory_mib is None else memory_mib / 1024
+
+
 def device_here(asked: str) -> str:
     """What `auto` means on this machine: a GPU that this process may use, an Apple GPU, else the processor."""
     if asked != "auto":
@@ -200,15 +211,25 @@ def _visible_handles(nvml: Any) -> list[Any]:
     handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
-        return handles
+        return [_first_slice(nvml, handle) for handle in handles]
     by_uuid = {_text_of(nvml.nvmlDeviceGetUUID(handle)): handle for handle in handles}
     visible: list[Any] = []
     for entry in (part.strip() for part in chosen.split(",")):
         found = _by_index(entry, handles) if entry.isdigit() else _by_uuid(nvml, entry, by_uuid)
         if found is None:
             break
-        visible.append(found)
+        visible.append(_first_slice(nvml, found))
     return visible
+
+
+def _first_slice(nvml: Any, handle: Any) -> Any:
+    """What CUDA shows of a card: the card, or its first slice where MIG divides it."""
+    with contextlib.suppress(nvml.NVMLError):  # a card, or a slice, that knows no MIG
+        if nvml.nvmlDeviceGetMigMode(handle)[0]:
+            for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+                with contextlib.suppress(nvml.NVMLError):  # slices are numbered with gaps
+                    return nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
+    return handle
 
 
 def _by_index(entry: str, handles: list[Any]) -> Any:

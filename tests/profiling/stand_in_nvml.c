@@ -11,6 +11,7 @@
 #define NOT_SUPPORTED 3
 #define NOT_FOUND 6
 #define LOST 15
+#define SLICE 2
 
 typedef struct { double t; unsigned long long mj; unsigned mw, celsius, mhz, percent; unsigned long long reasons; } Row;
 typedef struct { Row rows[ROWS]; int count, counter_error, power_error, instant, mig, shows_us;
@@ -20,9 +21,12 @@ typedef struct { unsigned field, scope; long long stamp, latency; unsigned type,
 
 typedef struct { unsigned pid; unsigned long long bytes; unsigned instance, compute; } Process;
 
-static Card cards[CARDS];
+static Card cards[CARDS], slices[CARDS];
 static double now;
 static int init_error, opened;
+static unsigned long long used; /* 0: what the functions below tell by themselves */
+static const char *uuids[CARDS] = {"GPU-11111111-2222-3333-4444-555555555550",
+                                   "GPU-11111111-2222-3333-4444-555555555551"};
 
 static const char *words(int code) {
   switch (code) {
@@ -51,12 +55,55 @@ const char *nvmlErrorString(int code) { return words(code); }
 int nvmlDeviceGetHandleByUUID(const char *uuid, Card **card) {
   size_t length = strlen(uuid);
   int at = length ? uuid[length - 1] - '0' : -1;
-  if (strncmp(uuid, "GPU-", 4) || at < 0 || at >= CARDS || !cards[at].count) return NOT_FOUND;
+  /* a slice of a card has a UUID of its own, and MIG- before it */
+  int slice = at >= 0 && at < CARDS && cards[at].mig == SLICE;
+  if (strncmp(uuid, slice ? "MIG-" : "GPU-", 4) || at < 0 || at >= CARDS || !cards[at].count) return NOT_FOUND;
   *card = &cards[at];
   return lost(*card) ? LOST : SUCCESS;
 }
 
+int nvmlDeviceGetCount_v2(unsigned *count) {
+  for (*count = 0; *count < CARDS && cards[*count].count;) ++*count;
+  return SUCCESS;
+}
+
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, Card **card) {
+  if (index >= CARDS || !cards[index].count) return NOT_FOUND;
+  *card = &cards[index];
+  return SUCCESS;
+}
+
+static int is_slice(const Card *card) { return card >= slices && card < slices + CARDS; }
+
+int nvmlDeviceGetName(Card *card, char *name, unsigned length) {
+  strncpy(name, is_slice(card) ? "NVIDIA H100 80GB HBM3 MIG 1g.10gb" : "NVIDIA H100 80GB HBM3", length);
+  return SUCCESS;
+}
+
+/* The first slice of a card that is divided has number 2: they are numbered with gaps. */
+int nvmlDeviceGetMaxMigDeviceCount(Card *card, unsigned *count) { *count = card->mig > 0 ? 7 : 0; return SUCCESS; }
+
+int nvmlDeviceGetMigDeviceHandleByIndex(Card *card, unsigned index, Card **slice) {
+  if (index < 2) return NOT_FOUND;
+  *slice = &slices[card - cards];
+  return SUCCESS;
+}
+
+int nvmlDeviceGetUUID(Card *card, char *uuid, unsigned length) {
+  if (is_slice(card)) strncpy(uuid, "MIG-99999999-2222-3333-4444-555555555550", length);
+  else strncpy(uuid, uuids[card - cards], length);
+  return SUCCESS;
+}
+
+int nvmlSystemGetDriverVersion(char *version, unsigned length) {
+  strncpy(version, "550.54.15", length);
+  return SUCCESS;
+}
+
+int nvmlSystemGetCudaDriverVersion_v2(int *version) { *version = 12040; return SUCCESS; }
+
 int nvmlDeviceGetMigMode(Card *card, unsigned *current, unsigned *pending) {
+  if (is_slice(card)) return NOT_SUPPORTED;
   if (card->mig < 0) return NOT_SUPPORTED;
   *current = *pending = (unsigned)card->mig;
   return SUCCESS;
@@ -113,8 +160,8 @@ int nvmlDeviceGetCurrentClocksEventReasons(Card *card, unsigned long long *reaso
 }
 
 int nvmlDeviceGetMemoryInfo(Card *card, unsigned long long *bytes) {
-  bytes[0] = 80ull << 30;
-  bytes[2] = now >= 1 ? 24ull << 30 : 20ull << 30;
+  bytes[0] = (is_slice(card) ? 10ull : 80ull) << 30;
+  bytes[2] = used ? used : now >= 1 ? 24ull << 30 : 20ull << 30;
   bytes[1] = bytes[0] - bytes[2];
   return lost(card) ? LOST : SUCCESS;
 }
@@ -133,8 +180,9 @@ int nvmlDeviceGetComputeRunningProcesses_v3(Card *card, unsigned *count, Process
 
 void stand_in_reset(int error) {
   memset(cards, 0, sizeof cards);
-  for (int at = 0; at < CARDS; at++) { cards[at].lost_at = -1; cards[at].mig = -1; cards[at].instant = 1; }
+  for (int at = 0; at < CARDS; at++) { cards[at].lost_at = slices[at].lost_at = -1; cards[at].mig = -1; cards[at].instant = 1; }
   now = 0;
+  used = 0;
   init_error = error;
 }
 
@@ -153,5 +201,6 @@ void stand_in_row(int card, double t, unsigned long long mj, unsigned mw, unsign
 }
 
 void stand_in_shows_us(int card) { cards[card].shows_us = 1; }
+void stand_in_uses(unsigned long long bytes) { used = bytes; }
 void stand_in_time(double t) { now = t; }
 int stand_in_opened(void) { return opened; }

@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_vdb.profiling.costs import cost_readings, costs
-from pytest_vdb.profiling.cuda_memory import CARDS_MIB, smallest_card
+from pytest_vdb.profiling.cuda_memory import CARDS_MIB, KEPT_MIB, KEPT_SHARE, smallest_card
 from pytest_vdb.profiling.gpus import ENERGY
 from pytest_vdb.profiling.latency import LATENCY
 from pytest_vdb.profiling.probe import Window
@@ -42,11 +42,21 @@ def test_the_profiler_declares_the_costs_that_it_tells():
 
 
 @pytest.mark.parametrize(
-    ("needed_mib", "card"), [(100, 8), (8188, 8), (8189, 12), (23_900, 24), (24_565, 32), (143_772, None)]
+    ("needed_mib", "card"), [(100, 8), (7806, 8), (7807, 12), (23_900, 24), (24_019, 32), (142_034, None)]
 )
 def test_the_smallest_card_that_holds_it_is_named(needed_mib, card):
     assert smallest_card(needed_mib) == card
     assert list(CARDS_MIB.values()) == sorted(CARDS_MIB.values())
+
+
+CUDA_GIVES_GIB = {8188: 7.80, 15360: 14.75, 23028: 21.99, 24564: 23.61, 32607: 31.36, 81559: 79.11, 81920: 79.25}
+"""Total as nvidia-smi shows it, and what PyTorch names as the capacity when it runs out of memory on such a card."""
+
+
+@pytest.mark.parametrize("total_mib", CUDA_GIVES_GIB)
+def test_no_card_is_credited_with_what_its_driver_keeps(total_mib):
+    most = total_mib - KEPT_MIB - KEPT_SHARE * total_mib
+    assert 0.95 * total_mib < most <= CUDA_GIVES_GIB[total_mib] * 1024
 
 
 def package(folder, name, energy_uj, most_uj=262_143_328_850):

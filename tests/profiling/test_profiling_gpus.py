@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from pytest_vdb.profiling import hardware
 from pytest_vdb.profiling.division import DENOISE, TEXT, Division
 from pytest_vdb.profiling.gpus import Gpus, throttling_told
 from pytest_vdb.profiling.nvml import CannotTell
 from pytest_vdb.profiling.probe import Window
+from pytest_vdb.records import Gpu
+from pytest_vdb.results import environment
 
 SECONDS = 12.0
 NO_PERMISSION, NOT_SUPPORTED, NO_DRIVER = 4, 3, 9
@@ -143,6 +146,28 @@ def test_a_card_that_mig_divides_tells_nothing_of_one_process(player):
     found = player.plays(0)
     assert {measured.value for measured in found.values()} == {None}
     assert "whole_gpu_shared" in found["energy"].reason
+
+
+def test_a_slice_is_found_by_the_uuid_that_cuda_tells_without_its_prefix(player):
+    player.card(mig=2)
+    probe = Gpus(lambda: ["11111111-2222-3333-4444-555555555550"], period_s=None, clock=lambda: player.now)
+    probe.start()
+    probe.stop()
+    assert all("whole_gpu_shared" in measured.reason for measured in probe.read(Window(SECONDS)))
+
+
+def test_of_a_card_that_mig_divides_programs_see_a_slice_with_its_own_name_and_memory(player, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    player.card(0, mig=1)
+    player.card(1, mig=0)
+    whole = Gpu(name="NVIDIA H100 80GB HBM3", uuid="GPU-11111111-2222-3333-4444-555555555551", memory_mib=81920)
+    slice_of_it = Gpu(
+        name="NVIDIA H100 80GB HBM3 MIG 1g.10gb", uuid="MIG-99999999-2222-3333-4444-555555555550", memory_mib=10240
+    )
+    assert environment.graphics()[0] == (slice_of_it, whole)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
+    assert environment.graphics()[0] == (whole, slice_of_it)
+    assert hardware.find(slice_of_it.name) is None, "a slice is held to no whole card's peak"
 
 
 def test_no_driver_and_no_such_card_are_reasons(player):

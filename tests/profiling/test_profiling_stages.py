@@ -2,6 +2,7 @@ import copy
 import inspect
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -115,6 +116,34 @@ def test_stages_and_what_lies_between_them_are_the_call_and_steps_are_the_denois
 def test_schedulers_that_step_side_by_side_make_one_step():
     marks = Marks(spans={DENOISE: [(0.0, 0.4), (0.5, 0.9)]}, steps=[0.41, 0.42, 0.43, 0.91, 0.92], seconds=1.0)
     assert divide(marks).steps == pytest.approx((0.43, 0.49))
+
+
+def test_a_step_that_ends_at_the_very_moment_at_which_the_next_call_begins_is_a_step():
+    """CUDA's moments are 32-bit floats of milliseconds: after a minute and a half ties are usual."""
+    spans = {DENOISE: [(90.0, 91.0), (91.0, 92.0), (92.0, 93.0)]}
+    divided = divide(Marks(spans=spans, steps=[91.0, 92.0, 93.0], seconds=94.0))
+    assert divided.steps == (1.0, 1.0, 1.0)
+
+
+def test_a_call_in_which_cuda_wakes_up_has_a_latency_and_no_stages(monkeypatch):
+    """Parts that are moved to a card when they are first used: half of the moments are of another clock."""
+    import torch
+
+    pipe, awake = pipeline(), []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: bool(awake))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "Event", lambda **_: SimpleNamespace(record=lambda stream: None))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 0)
+    with Profiler("cuda", lambda _: []).watch(pipe) as readings:
+        pipe.encode_prompt("a kite")
+        awake.append(True)
+        pipe("a kite")
+    found = read(readings)
+    assert found["latency"].value > 0
+    assert found["denoising_time"].value is None
+    assert "first used within the call" in found["denoising_time"].reason
 
 
 def test_a_call_without_a_scheduler_has_no_steps_and_one_that_does_not_decode_has_no_tail():

@@ -1,10 +1,11 @@
+import dataclasses
 import os
 import subprocess
 import sys
 
 import pytest
 
-from pytest_vdb.records import Environment, from_json, to_json
+from pytest_vdb.records import Environment, Gpu, from_json, to_json
 from pytest_vdb.results import environment
 
 
@@ -31,6 +32,16 @@ def test_it_imports_no_torch():
 def test_a_device_that_is_not_here_gets_no_invented_name(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert environment.capture("cuda").hardware == "unknown CUDA device"
+
+
+def test_the_memory_of_a_device_is_that_very_devices():
+    here = dataclasses.replace(
+        environment.capture("cpu"),
+        memory_mib=4096,
+        gpus=(Gpu(name="a", memory_mib=81920), Gpu(name="b", memory_mib=1024)),
+    )
+    told = {device: environment.memory_gib_of(device, here) for device in ("cpu", "cuda", "cuda:0", "cuda:1", "cuda:2")}
+    assert told == {"cpu": 4.0, "cuda": 80.0, "cuda:0": 80.0, "cuda:1": 1.0, "cuda:2": None}
 
 
 def test_the_commit_and_whether_files_differ_are_noted(tmp_path):
