@@ -14,6 +14,7 @@ from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.counts import Counts
 from pytest_vdb.profiling import hardware
 from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT
+from pytest_vdb.profiling.rounds import OF_ROUNDS, STEADY_LATENCY
 from pytest_vdb.records import Measurement, Recipe
 
 
@@ -36,7 +37,7 @@ def held(card: ModelCard, recipe: Recipe, device: str, readings: Sequence[Measur
         card: of the model.
         recipe: as `recipes.resolve` returned it.
         device: its whole name, as records have it.
-        readings: of one clip on one device.
+        readings: of a call on one device, or of several calls.
         cache_dir: where counts are kept.
     """
     known, seconds = hardware.find(device), _latency_among(readings)
@@ -45,17 +46,17 @@ def held(card: ModelCard, recipe: Recipe, device: str, readings: Sequence[Measur
     found = counts.known(card, recipe, cache_dir)
     if not isinstance(found, Counts):
         return Held(readings=tuple(readings))
-    judged = limit(found, recipe, known, seconds)
+    judged = limit(found, recipe, known, seconds, clips=recipe.clips)
     if not judged.is_impossible:
         return Held(readings=tuple(readings), note=_note(judged, known.title))
-    times = {LATENCY.name, THROUGHPUT.name}
+    times = {one.name for one in (LATENCY, THROUGHPUT, *OF_ROUNDS)}
     refused = (replace(one, value=None, reason=judged.reason) if one.name in times else one for one in readings)
     mend = "was the device synchronised, is the card's architecture this model's, were calls left out?"
     return Held(readings=tuple(refused), error=FasterThanPhysics(str(judged.reason), where=card.name, mend=mend))
 
 
 def _latency_among(readings: Sequence[Measurement]) -> float | None:
-    return next((one.value for one in readings if one.name == LATENCY.name), None)
+    return next((one.value for one in readings if one.name in {LATENCY.name, STEADY_LATENCY.name}), None)
 
 
 def _note(judged: Limit, title: str) -> str | None:

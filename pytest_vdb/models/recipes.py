@@ -9,6 +9,7 @@ from pytest_vdb.budget import budget, in_words
 from pytest_vdb.errors import DoesNotFit, RecipeError, near_misses
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.pipelines import quirks
+from pytest_vdb.models.pipelines.reasons import OFF
 from pytest_vdb.records import Recipe, WeightsMode
 
 DTYPES: Mapping[str, str] = {
@@ -22,8 +23,16 @@ DTYPES: Mapping[str, str] = {
 }
 """Every accepted spelling of a dtype and the one that is recorded."""
 
-OF_THE_CARD = frozenset({"frames", "height", "width", "fps", "steps", "dtype", "weights"})
+OF_THE_CARD = frozenset({"frames", "height", "width", "fps", "steps", "dtype", "weights", "batch"})
 """Settings that are checked against the card alone; every other one is a question to the pipeline class."""
+
+OF_THE_CALL = frozenset(
+    {
+        *("frames", "height", "width", "fps", "steps", "guidance", "negative_prompt", "strength"),
+        *("max_sequence_length", "batch"),
+    }
+)
+"""Settings that a loaded model follows from call to call; for any other one it is loaded anew."""
 
 
 def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
@@ -41,6 +50,8 @@ def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
     default = card.tiny if weights == "tiny" and card.pipeline is not None else card.defaults
     full = recipe.over(default)
     full = dataclasses.replace(full, weights=_weights_mode(card, weights), dtype=_dtype_of(card, full.dtype))
+    if full.batch == 1:  # as where nobody says anything, in every identity
+        full = dataclasses.replace(full, batch=None)
     _check_counts(card, full)
     _check_frames(card, full)
     _check_frame_size(card, full)
@@ -48,6 +59,10 @@ def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
     asked = set(recipe.settings())
     if card.pipeline is None:
         return full
+    if full.clips > 1 and (reason := quirks.why_no_batch(card.pipeline, card.task)) is not None:
+        raise _refused(card, f"batch={full.batch}", f"{card.pipeline}: {reason}")
+    if full.clips > 1 and full.backend == "onnx":
+        raise _refused(card, f"batch={full.batch}", "its graphs are exported for one clip: leave backend=onnx away")
     if (known := quirks.first_unfit(quirks.of(card.pipeline).unfit, full, asked)) is not None:
         raise _refused(card, f"{known[0]}={getattr(full, known[0])}", f"{card.pipeline}: {known[1]}")
     if asked := asked - OF_THE_CARD:
@@ -55,6 +70,19 @@ def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
 
         switches.check(card, full, asked)
     return full
+
+
+def needed_to_load(recipe: Recipe) -> Recipe:
+    """What a model that is open must have been loaded with to follow a recipe.
+
+    Exported graphs have static shapes, and some caches count a call's steps: these follow one recipe alone.
+
+    Args:
+        recipe: as `resolve` returned it.
+    """
+    if recipe.backend not in OFF or recipe.cache not in OFF:
+        return recipe
+    return dataclasses.replace(recipe, **dict.fromkeys(OF_THE_CALL))
 
 
 def require_memory(card: ModelCard, available_gib: float) -> None:

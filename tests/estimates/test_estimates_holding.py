@@ -11,6 +11,7 @@ from pytest_vdb.models import recipes
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT
 from pytest_vdb.profiling.probe import Reading
+from pytest_vdb.profiling.rounds import of_rounds
 from pytest_vdb.records import Recipe
 
 CARD = Registry.from_catalog().get("wan2.1-t2v-1.3b")
@@ -37,6 +38,15 @@ def test_one_that_cannot_be_true_is_none_with_the_reason_and_fails(tmp_path):
     assert latency.reason.startswith("impossible: 1.21 of the peak")
     with pytest.raises(Exception, match="was the device synchronised"):
         raise found.error
+
+
+def test_a_call_of_several_clips_is_held_against_all_of_their_operations(tmp_path):
+    timed = tuple(of_rounds([95.4], frames=81, fps=16.0, clips=4))
+    assert held(CARD, RECIPE, H100, timed, tmp_path).error is None
+    found = held(CARD, dataclasses.replace(RECIPE, batch=4), H100, timed, tmp_path)
+    assert found.error is not None
+    assert {one.name: one.value for one in found.readings} == dict.fromkeys(one.name for one in timed)
+    assert all(one.reason.startswith("impossible") for one in found.readings)
 
 
 @pytest.mark.parametrize(
