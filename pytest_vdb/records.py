@@ -243,6 +243,14 @@ class Recipe:
         return digest(self.settings())
 
 
+OF_THE_CALL = frozenset(
+    {
+        *("frames", "height", "width", "fps", "steps", "guidance", "negative_prompt", "strength"),
+        *("max_sequence_length", "batch"),
+    }
+)
+"""Settings that a loaded model follows from call to call; for any other one it is loaded anew."""
+
 _LEAST = 1e-3
 _RANGES: Mapping[str, tuple[float, float]] = {
     "frames": (1, MOST_FRAMES),

@@ -184,6 +184,13 @@ def _intervals_of(
         yield bar, ((low, high) if reason is None else None), reason
 
 
+def _place_of_recipe(row: Row) -> tuple[tuple[str, float, str], ...]:
+    """By its settings, numbers in their order: so the points of a sweep stand as they were asked for."""
+    recipe = {"batch": 1, **row.recipe}
+    numbers = {name: value for name, value in recipe.items() if isinstance(value, int | float)}
+    return tuple((name, float(numbers.get(name, 0)), str(recipe[name])) for name in sorted(recipe))
+
+
 def _order(row: Row) -> tuple[object, ...]:
     """Trained models first, the better ones first; then what others published, yardsticks, random weights, tiny ones,
     and rows without any value."""
@@ -198,6 +205,7 @@ def _order(row: Row) -> tuple[object, ...]:
         mean_rank,
         row.model,
         tuple(row.parameters.items()),
+        _place_of_recipe(row),
         row.recipe_digest or "",
         row.hardware or "",
         row.revision or "",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_vdb.bench.session import Session
     from pytest_vdb.bench.shelf import ModelHandle
     from pytest_vdb.metrics.contract import MetricSpec
+    from pytest_vdb.sweeps import Point
 
 
 class Bench:
@@ -40,13 +41,17 @@ class Bench:
         name: what it is called in messages and in the names of its files: a test's id.
         blank: its record as it stands before anything ran; None: it is about no model, and nothing is recorded.
         seed: of its clips, where none is asked for.
+        point: of the session's sweep; None: there is none, or it is about no model.
     """
 
-    def __init__(self, session: Session, name: str, blank: Record | None, seed: int) -> None:
+    def __init__(
+        self, session: Session, name: str, blank: Record | None, seed: int, point: Point | None = None
+    ) -> None:
         self._session = session
         self._name = name
         self._blank = blank
         self._seed = seed
+        self._point = point
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
         self._sample: Sample | None = None
@@ -79,7 +84,7 @@ class Bench:
 
     def model(self, name: str) -> ModelHandle:
         """Any model by its name, e.g. to compare with; it need not be selected."""
-        return self._session.handle(name)
+        return self._session.handle(name, self._point)
 
     def generate(self, model: ModelHandle | str, prompt: Prompt, seed: int | None = None) -> Sample:
         """One clip with a pinned seed, profiled; or the same clip from the cache, which says so.

@@ -92,7 +92,7 @@ def _reused(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, fo
 def _fresh(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, key: str, keep: Keep) -> Made:
     warm_up(session, handle, [prompt], [seed], keep)
     model = handle.load()
-    with session.activity.of("generates", handle.name, prompt.id, model.pipeline):
+    with session.activity.of("generates", handle.shown_name, prompt.id, model.pipeline):
         (clip,), readings = _call_watched(session, model, [prompt], handle.recipe, [seed], keep)
     checked = held(handle.card, handle.recipe, session.environment.hardware, readings, session.options.cache_dir)
     measured = withheld(session, checked.readings)
@@ -123,7 +123,7 @@ def warm_up(session: Session, handle: ModelHandle, prompts: Sequence[Prompt], se
     model = handle.load()
     _tell_loading(session, handle, keep)
     if not handle.is_warm:
-        with session.activity.of("generates", handle.name, prompts[0].id, model.pipeline):
+        with session.activity.of("generates", handle.shown_name, prompts[0].id, model.pipeline):
             _, measured = _call_watched(session, model, prompts, handle.recipe, seeds, keep)
         handle.note_first_call(withheld(session, measured))
         _tell_loading(session, handle, keep)

@@ -19,6 +19,7 @@ from pytest_vdb.profiling.latency import FIRST_CALL, LATENCY, LOAD_TIME
 from pytest_vdb.profiling.probe import Reading
 from pytest_vdb.profiling.profiler import Profiler
 from pytest_vdb.records import Clip, Measurement, Prompt, Recipe
+from pytest_vdb.sweeps import Point
 
 WARM_UP = Prompt(id="warm-up", text="a warm-up clip that is thrown away")
 
@@ -112,11 +113,14 @@ class Shelf:
             model.close()
 
     def _warmed_again(self, model: Model, card: ModelCard, recipe: Recipe) -> tuple[Measurement, ...]:
-        if card.pipeline is None or self._warm == recipe:
+        if self._warm in {None, recipe}:
             return ()
         reason = "not loaded for this recipe: the model was open, by another one that needs no other load"
+        not_loaded = LOAD_TIME.of(None, reason=reason)
+        if card.pipeline is None:  # who asks it makes its first call
+            return (not_loaded,)
         with self.activity.of("generates", card.name, WARM_UP.id, model.pipeline):
-            return (LOAD_TIME.of(None, reason=reason), *self._first_call(model, card, recipe))
+            return (not_loaded, *self._first_call(model, card, recipe))
 
     def _load(self, card: ModelCard, recipe: Recipe) -> tuple[Model, tuple[Measurement, ...]]:
         try:
@@ -168,10 +172,11 @@ def answers(model: Model, prompts: Sequence[Prompt], recipe: Recipe, seeds: Sequ
 
 
 class ModelHandle:
-    """What the `vdb_model` fixture gives: one selected model under the session's recipe."""
+    """What the `vdb_model` fixture gives: one selected model under the session's recipe, or a point of its sweep."""
 
-    def __init__(self, card: ModelCard, recipe: Recipe, shelf: Shelf) -> None:
+    def __init__(self, card: ModelCard, recipe: Recipe, shelf: Shelf, point: Point | None = None) -> None:
         self.card = card
+        self.point = point
         self.recipe = recipe
         self.loading: list[Measurement] = []
         """What loading cost, until a record takes it."""
@@ -184,6 +189,11 @@ class ModelHandle:
     def name(self) -> str:
         """The card's name."""
         return self.card.name
+
+    @property
+    def shown_name(self) -> str:
+        """The card's name, and what the point of a sweep is called."""
+        return self.name if self.point is None else f"{self.name} ({self.point.name})"
 
     def load(self) -> Model:
         """Load the model if it is not the open one; a pipeline is warmed up, too."""

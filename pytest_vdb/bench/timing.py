@@ -62,7 +62,7 @@ def timed(
     loading: list[Measurement] = []
     try:
         warm_up(session, handle, prompts, seeds, lambda *measured: loading.extend(measured))
-        with session.activity.of("generates", handle.name, prompts[0].id):
+        with session.activity.of("generates", handle.shown_name, prompts[0].id):
             return _timed_rounds(session, handle, _call_of(handle, prompts, seeds), benchmark, keep)
     finally:
         keep(*loading)  # last: what a call costs comes first in a table

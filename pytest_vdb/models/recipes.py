@@ -10,7 +10,7 @@ from pytest_vdb.errors import DoesNotFit, RecipeError, near_misses
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.pipelines import quirks
 from pytest_vdb.models.pipelines.reasons import OFF
-from pytest_vdb.records import Recipe, WeightsMode
+from pytest_vdb.records import OF_THE_CALL, Recipe, WeightsMode
 
 DTYPES: Mapping[str, str] = {
     "float32": "float32",
@@ -26,14 +26,6 @@ DTYPES: Mapping[str, str] = {
 OF_THE_CARD = frozenset({"frames", "height", "width", "fps", "steps", "dtype", "weights", "batch"})
 """Settings that are checked against the card alone; every other one is a question to the pipeline class."""
 
-OF_THE_CALL = frozenset(
-    {
-        *("frames", "height", "width", "fps", "steps", "guidance", "negative_prompt", "strength"),
-        *("max_sequence_length", "batch"),
-    }
-)
-"""Settings that a loaded model follows from call to call; for any other one it is loaded anew."""
-
 
 def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
     """The recipe with every default filled in, checked against what the model can do. Loads no weights.
@@ -47,8 +39,7 @@ def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
         RecipeError: a frame count, size or name that the model cannot follow, with the nearest legal values, or a
             switch that its pipeline class does not have.
     """
-    default = card.tiny if weights == "tiny" and card.pipeline is not None else card.defaults
-    full = recipe.over(default)
+    full = as_asked(card, recipe, weights)
     full = dataclasses.replace(full, weights=_weights_mode(card, weights), dtype=_dtype_of(card, full.dtype))
     if full.batch == 1:  # as where nobody says anything, in every identity
         full = dataclasses.replace(full, batch=None)
@@ -70,6 +61,12 @@ def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
 
         switches.check(card, full, asked)
     return full
+
+
+def as_asked(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
+    """The recipe with every default filled in, whether the model can follow it or not."""
+    default = card.tiny if weights == "tiny" and card.pipeline is not None else card.defaults
+    return recipe.over(default)
 
 
 def needed_to_load(recipe: Recipe) -> Recipe:
