@@ -12,6 +12,8 @@ from pytest_vdb.sweeps import told
 
 _ORDER = [field.name for field in fields(Recipe) if field.name != "weights"]
 """Of settings; the weights are told by themselves."""
+_POINT = " ("
+"""Between a function's name, which holds no blank, and its point."""
 
 
 def varying(recipes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -39,9 +41,15 @@ def apart(first: Sequence[Record], second: Sequence[Record]) -> tuple[list[Recor
     return _at_points(first, settings), _at_points(second, settings)
 
 
+def without_point(benchmark: str) -> str:
+    """The benchmark's own name, without the point of a sweep that `apart` gave it."""
+    place, inside, function = benchmark.rpartition("::")
+    return f"{place}{inside}{function.partition(_POINT)[0]}"
+
+
 def _at_points(records: Iterable[Record], settings: Mapping[str, Sequence[str]]) -> list[Record]:
     return [
-        replace(record, benchmark=f"{record.benchmark} ({told(record.recipe, names)})")
+        replace(record, benchmark=f"{record.benchmark}{_POINT}{told(record.recipe, names)})")
         if record.recipe and (names := settings.get(record.benchmark))
         else record
         for record in records

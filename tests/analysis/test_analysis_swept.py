@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_vdb.analysis import comparison, gate, leaderboard
 from pytest_vdb.analysis.row_names import distinct_names
 from pytest_vdb.analysis.rules import parse_rules
+from pytest_vdb.analysis.swept import apart, without_point
 from pytest_vdb.records import Baseline, Environment, Measurement, Record, Run, digest
 
 ENVIRONMENT = Environment(python="3.11", platform="linux", hardware="gpu", cpu="cpu", cpu_count=2, memory_mib=1)
@@ -98,3 +99,9 @@ def test_two_models_are_compared_at_each_point():
         assert comparison.obstacle_of_sides(one, same_model=False, any_recipe=False) is None
         ((first, second),) = one.pairs
         assert second.measurements[0].value == 2 * first.measurements[0].value
+
+
+def test_a_benchmark_keeps_its_own_name_beneath_its_point():
+    moved, _ = apart(swept(), [])
+    assert {without_point(record.benchmark) for record in moved} == {BENCHMARK} == {without_point(BENCHMARK)}
+    assert len({record.benchmark for record in moved}) == 4

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from pytest_vdb.cli import main
 from pytest_vdb.results import journal
 
 pytestmark = pytest.mark.slow  # whole sessions
@@ -83,6 +86,18 @@ def test_set_metrics_are_of_each_point(sweeping):
     assert of_sets.keys() == {2, 100}
     assert [of_sets[steps].nodeid.rpartition("[")[2] for steps in (2, 100)] == ["noise, steps=2]", "noise, steps=100]"]
     assert of_sets[2].measurement("variety").value != of_sets[100].measurement("variety").value
+
+
+def test_set_metrics_of_two_sweeps_are_compared_point_by_point(sweeping, capsys):
+    sweep = ("test_generation.py", "--vdb-sweep=steps=2,100", "--vdb-cache=always")
+    for _ in range(2):
+        sweeping.run("noise", "--vdb-metrics=brightness,variety", *sweep).assert_outcomes(passed=6)
+    capsys.readouterr()
+    assert main(["compare", *map(str, sweeping.runs()), "--json"]) == 0
+    found = {(one["benchmark"], one["metric"]) for one in json.loads(capsys.readouterr().out)[0]["metrics"]}
+    for steps in (2, 100):
+        for metric in ("brightness", "variety"):
+            assert (f"test_generation.py::test_generation (steps={steps})", metric) in found
 
 
 def test_workers_share_a_sweep_and_its_baseline_judges_each_point(sweeping):
