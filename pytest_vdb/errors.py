@@ -90,6 +90,14 @@ class NotCached(CannotRunHere):
     """The clip is not in the cache, and nothing may be generated."""
 
 
+class PointRefused(CannotRunHere):
+    """A point of a sweep that the model cannot follow: the other points are run."""
+
+
+class OneClipOnly(CannotRunHere):
+    """The recipe's batch is for calls that are timed, and this one makes one clip."""
+
+
 class BadClip(VdbError):
     """What a model produced is no clip: NaN, a wrong shape or frame count, or one constant colour."""
 

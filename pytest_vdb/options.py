@@ -23,6 +23,7 @@ from pytest_vdb.files import expanded, is_file, is_folder, is_there
 if TYPE_CHECKING:
     from pytest_vdb.privacy import Privacy
     from pytest_vdb.records import Recipe, WeightsMode
+    from pytest_vdb.sweeps import Sweep
 
 CacheMode = Literal["only-missing", "always", "never", "only-cache"]
 ProgressMode = Literal["auto", "on", "off"]
@@ -83,6 +84,13 @@ FLAGS: tuple[Flag, ...] = (
         "recipe",
         "KEY=VALUE",
         "a setting that changes pixels or speed, e.g. frames=17, or a preset of them, e.g. ml-energy; repeatable",
+        repeatable=True,
+    ),
+    Flag(
+        "sweep",
+        "KEY=VALUES",
+        "several values of a setting, e.g. steps=10,20,50 or size=256,512,native: every model is run by each, and by "
+        "every combination with other sweeps; repeatable",
         repeatable=True,
     ),
     Flag("metrics", "NAMES", "metrics to compute: names, globs, default or all, comma-separated", "default"),
@@ -154,6 +162,7 @@ class Options:
     weights: WeightsMode
     weights_dir: Path | None
     recipe: Recipe
+    sweep: Sweep
     metrics: str
     backbones: tuple[tuple[str, Path], ...]
     reference: Path | None
@@ -204,6 +213,7 @@ class Options:
             "weights": self.weights,
             "weights_dir": self.weights_dir and privacy.path(self.weights_dir),
             "recipe": privacy.plain(self.recipe.settings()),
+            "sweep": privacy.plain({setting: ",".join(values) for setting, values in self.sweep}),
             "metrics": self.metrics,
             "backbones": {name: privacy.path(path) for name, path in self.backbones},
             "reference": self.reference and privacy.path(self.reference),
@@ -278,9 +288,15 @@ def read(lookup: Lookup, *, root: Path) -> Options:
     Raises:
         OptionError, UnknownName, RecipeError: which option, where it stands, its value, and what it may be.
     """
+    from pytest_vdb import sweeps
+
     given = {flag.name: lookup(flag) for flag in FLAGS}
     text = {flag.name: given[flag.name].text(flag.default) for flag in FLAGS if not flag.repeatable}
     weights = _choice(text["weights"] or ("hub" if text["models"] else "tiny"), given["weights"], _WEIGHTS)
+    sweep = sweeps.parse(map(str, given["sweep"].value or ()), where=given["sweep"].where)
+    if sweep and _is_on(given["stop-when-decided"]):
+        mend = "a sweep asks what each of its points costs: leave --vdb-stop-when-decided away"
+        raise OptionError("no test can be left out", where=given["sweep"].where, mend=mend)
     output = given["output"].path("reports")
     assert output is not None
     return Options(
@@ -291,6 +307,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         weights=cast("WeightsMode", weights),
         weights_dir=_weights_dir(given["weights-dir"], needed=weights == "local"),
         recipe=_recipe(given["recipe"]),
+        sweep=sweep,
         metrics=str(text["metrics"]),
         backbones=tuple(
             backbone_path(str(value), given["backbone"].where, folder=given["backbone"].folder)

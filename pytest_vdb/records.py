@@ -193,6 +193,13 @@ class Recipe:
     lora: str | None = None
     lora_scale: float | None = None
     backend: Literal["torch", "onnx"] | None = None
+    batch: int | None = None
+    """Clips that one timed call makes; None: one."""
+
+    @property
+    def clips(self) -> int:
+        """How many clips one timed call makes."""
+        return self.batch or 1
 
     @classmethod
     def parse(cls, settings: list[str], *, where: str = "--vdb-recipe") -> Recipe:
@@ -236,6 +243,14 @@ class Recipe:
         return digest(self.settings())
 
 
+OF_THE_CALL = frozenset(
+    {
+        *("frames", "height", "width", "fps", "steps", "guidance", "negative_prompt", "strength"),
+        *("max_sequence_length", "batch"),
+    }
+)
+"""Settings that a loaded model follows from call to call; for any other one it is loaded anew."""
+
 _LEAST = 1e-3
 _RANGES: Mapping[str, tuple[float, float]] = {
     "frames": (1, MOST_FRAMES),
@@ -245,6 +260,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "steps": (1, 1e5),
     "strength": (_LEAST, 1),
     "max_sequence_length": (1, 2**20),
+    "batch": (1, 2**12),
 }
 """Setting of a recipe -> the least and the most that any model could follow."""
 

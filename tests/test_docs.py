@@ -117,6 +117,24 @@ def test_every_recipe_setting_is_documented(setting):
     assert setting in named, f"docs/recipes.md has no row for {setting}"
 
 
+def test_how_each_class_is_asked_for_a_batch_is_in_its_row():
+    ways = (
+        "a list of prompts, and of the",
+        "a list of prompts, and one image",
+        "one prompt and the number",
+        "not at all",
+    )
+    told = {
+        way: set(re.findall(r"`(\w+)`", line)) for way in ways for line in page("recipes").splitlines() if way in line
+    }
+    known: dict[str, set[str]] = {way: set() for way in ways}
+    for card in CARDS:
+        batching = quirks.batching_of(str(card.pipeline), card.task)
+        at = 3 if batching.fails else ("each", "once", "counted").index(batching.way)
+        known[ways[at]].add(str(card.pipeline))
+    assert told == known
+
+
 def test_every_preset_has_its_row_with_settings_and_source():
     told = {name: (row[1].strip("`").split(), row[2]) for name, row in rows("recipes", 3).items()}
     assert told == {name: ([*preset.settings], preset.source) for name, preset in PRESETS.items()}

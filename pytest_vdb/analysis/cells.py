@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import compress
@@ -18,6 +18,7 @@ from pytest_vdb.analysis.ranking import OF_THE_SET
 from pytest_vdb.analysis.readings import NOT_MEASURED, why_meaningless
 from pytest_vdb.analysis.tables import NEUTRAL, Cell, Column, PromptMeans, Prompts
 from pytest_vdb.records import Better, Definition, Kind, Record
+from pytest_vdb.statistics.means import mean_of_rates
 
 Prompt = tuple[str | None, str | None]
 """A prompt's id and text."""
@@ -114,13 +115,14 @@ def cell_of(column: Column, said: Said, of: Record, asked: PromptsOfRow, *, once
         none = counted or ((NOT_MEASURED, len(said.counts)),)
         return Cell(mean=None, missing=missing, reasons=none, unranked="there is no value")
     called = tuple(compress(asked.called, counts.tolist()))
-    by_prompt = _means_by_prompt((OF_THE_SET,) * len(values) if once else called, values)
+    mean = mean_of_rates if column.is_rate else _mean_in_order
+    by_prompt = _means_by_prompt((OF_THE_SET,) * len(values) if once else called, values, mean)
     kinds = said.kinds_that_count()
     wiring = any(definition.wiring for definition, _ in kinds)
     meaningless = why_meaningless(column.kind, of.weights, wiring=wiring, published=of.published)
     alone = next(said.statements(said.counts)).measurement if len(values) == 1 else None
     return Cell(
-        mean=sum(by_prompt.values()) / len(by_prompt),
+        mean=mean(by_prompt.means),
         interval=None if alone is None else alone.interval,
         by_prompt=by_prompt,
         failed=asked.failed if not once or column.kind == "quality" else frozenset(),
@@ -134,16 +136,21 @@ def cell_of(column: Column, said: Said, of: Record, asked: PromptsOfRow, *, once
     )
 
 
-def _means_by_prompt(called: tuple[str, ...], values: Sequence[float]) -> PromptMeans:
+def _mean_in_order(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _means_by_prompt(
+    called: tuple[str, ...], values: Sequence[float], mean: Callable[[Sequence[float]], float]
+) -> PromptMeans:
     """Of values in the order of their prompts' names."""
     prompts = _prompts_called(called)
     if len(prompts.names) == len(values):
         return PromptMeans(prompts, array("d", values))
-    sums: dict[str, float] = {}
-    samples = Counter(called)
+    samples: dict[str, list[float]] = {}
     for prompt, value in zip(called, values, strict=True):
-        sums[prompt] = sums[prompt] + value if prompt in sums else value
-    return PromptMeans(prompts, array("d", [total / samples[prompt] for prompt, total in sums.items()]))
+        samples.setdefault(prompt, []).append(value)
+    return PromptMeans(prompts, array("d", map(mean, samples.values())))
 
 
 @lru_cache(maxsize=256)

@@ -37,6 +37,7 @@ from pytest_vdb.analysis.readings import (
     is_yardstick,
     why_meaningless,
 )
+from pytest_vdb.analysis.swept import apart
 from pytest_vdb.records import Better, Definition, Kind, Measurement, Record, Run
 from pytest_vdb.statistics.families import SIGNIFICANCE, benjamini_hochberg
 from pytest_vdb.statistics.means import mean_of
@@ -180,7 +181,7 @@ class Comparison:
 
 def pair_up(first: Iterable[Record], second: Iterable[Record]) -> tuple[Pairs, ...]:
     """The samples of each benchmark that both sides tried to make, in the order of their prompts."""
-    mine, theirs = map(_by_benchmark, placed_together(latest(first), latest(second)))
+    mine, theirs = map(_by_benchmark, apart(*placed_together(latest(first), latest(second))))
     return tuple(_paired_up(name, mine[name], theirs[name]) for name in mine if name in theirs)
 
 

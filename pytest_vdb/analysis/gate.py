@@ -28,6 +28,7 @@ from pytest_vdb.analysis.readings import EXACT_COSTS, Statement, counting, is_of
 from pytest_vdb.analysis.rules import Rule, known_metrics, rule_for
 from pytest_vdb.analysis.sets_in_gates import ClipsOfBoth, clips_of_both
 from pytest_vdb.analysis.sides import Sides, Turns, family_size, grouped, measuring
+from pytest_vdb.analysis.swept import apart
 from pytest_vdb.errors import near_misses
 from pytest_vdb.figures import notation
 from pytest_vdb.records import Baseline, Measurement, PairKey, Record, Run, WeightsMode
@@ -131,7 +132,7 @@ def judge_latest(
     Args:
         turns: where both sides are the runs of blocks; `run` and that of the baseline are then any of them.
     """
-    now, before = map(grouped, placed_together(records, baseline.records))
+    now, before = map(grouped, apart(*placed_together(records, baseline.records)))
     ranks = ranks_of(run, baseline.run)
     left_out = {key: spared(own, ranks) for key, own in now.items()}
     sides = Sides(now, before, run, baseline, ranks, left_out, turns, sets)

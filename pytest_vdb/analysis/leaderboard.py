@@ -141,6 +141,10 @@ def _common_parameters(records: Sequence[Record]) -> set[tuple[str, str]]:
     return set.intersection(*(set(record.parameters.items()) for record in records))
 
 
+ABOVE_NOTHING: Bounds = (0.0, None)
+"""Of times and of rates."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Bar:
     """What an interval is made of: a cell's place, and its values."""
@@ -156,12 +160,24 @@ def _with_intervals(rows: Sequence[Row], columns: Sequence[Column], known: Known
         bars: dict[int, list[_Bar]] = defaultdict(list)
         for place, row in enumerate(rows):
             cell = row.cells[at]
-            if cell.mean is not None and cell.interval is None:
-                bars[cell.n].append(_Bar(place, cell.means_of(tuple(cell.by_prompt))))
+            if cell.mean is not None and cell.interval is None and not (column.is_rate and cell.mean == 0):
+                values = cell.means_of(tuple(cell.by_prompt))
+                if column.is_rate:  # the mean time of what is made is the mean rate turned over
+                    values = [1 / value for value in values]
+                bars[cell.n].append(_Bar(place, values))
+        bounds = ABOVE_NOTHING if column.is_rate else known.bounds(column.name, column.kind)
         for same_length in bars.values():
-            for bar, ends, reason in _intervals_of(same_length, known.bounds(column.name, column.kind)):
+            for bar, ends, reason in _intervals_of(same_length, bounds):
+                if column.is_rate and ends is not None:
+                    ends, reason = _turned_over(ends)
                 cells[bar.row][at] = replace(cells[bar.row][at], interval=ends, no_interval=reason)
     return [replace(row, cells=tuple(own)) for row, own in zip(rows, cells, strict=True)]
+
+
+def _turned_over(ends: tuple[float, float]) -> tuple[tuple[float, float] | None, str | None]:
+    """The interval of a rate, from that of its reciprocal."""
+    low, high = ends
+    return ((1 / high, 1 / low), None) if low > 0 else (None, "it is open above: too few prompts for so much spread")
 
 
 def _intervals_of(
@@ -184,6 +200,13 @@ def _intervals_of(
         yield bar, ((low, high) if reason is None else None), reason
 
 
+def _place_of_recipe(row: Row) -> tuple[tuple[str, float, str], ...]:
+    """By its settings, numbers in their order: so the points of a sweep stand as they were asked for."""
+    recipe = {"batch": 1, **row.recipe}
+    numbers = {name: value for name, value in recipe.items() if isinstance(value, int | float)}
+    return tuple((name, float(numbers.get(name, 0)), str(recipe[name])) for name in sorted(recipe))
+
+
 def _order(row: Row) -> tuple[object, ...]:
     """Trained models first, the better ones first; then what others published, yardsticks, random weights, tiny ones,
     and rows without any value."""
@@ -198,6 +221,7 @@ def _order(row: Row) -> tuple[object, ...]:
         mean_rank,
         row.model,
         tuple(row.parameters.items()),
+        _place_of_recipe(row),
         row.recipe_digest or "",
         row.hardware or "",
         row.revision or "",

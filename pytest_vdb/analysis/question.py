@@ -16,6 +16,7 @@ from pytest_vdb.analysis.bounds import KnownMetrics
 from pytest_vdb.analysis.comparison import Comparison, Contrast, Pairs, Side
 from pytest_vdb.analysis.paired_sets import Swaps, seen, used_by_both
 from pytest_vdb.analysis.readings import definitions_in, is_of_set
+from pytest_vdb.analysis.swept import without_point
 from pytest_vdb.errors import OptionError, RecordError, UnknownName
 from pytest_vdb.escaping import few
 from pytest_vdb.metrics import reference
@@ -169,7 +170,8 @@ def _contrasts_of_sets(
 
 def _names_of_sets(question: Question, benchmark: str, sides: tuple[Side, Side]) -> list[str]:
     """What the runs measured of the whole set, and what else is asked for by name."""
-    names = {benchmark, benchmark.rpartition("::")[2]}  # earlier versions kept the function alone
+    whole = without_point(benchmark)
+    names = {whole, whole.rpartition("::")[2]}  # earlier versions kept the function alone
     records = (record for side in sides for record in side.records)
     measured = (one.name for one in definitions_in(r for r in records if r.benchmark in names and is_of_set(r)))
     known = [name for spec in question.registry if spec.scope == "set" for name in spec.part_names()]

@@ -82,7 +82,9 @@ class _Contest:
         self.candidates = {at: cell for at, cell in cells.items() if cell.unranked is None}
         self.prompts = sorted(answered_by_any(self.candidates.values()))
         self.sign = 1.0 if column.better == "higher" else -1.0
-        self._worst_end = bounds[0] if column.better == "higher" else bounds[1]
+        self._by_time = column.is_rate and all(cell.mean for cell in self.candidates.values())
+        """Whether rates are compared by the time that they stand for, whose mean turned over theirs is."""
+        self._worst_end = None if self._by_time else bounds[0] if column.better == "higher" else bounds[1]
 
     def marked(self, deals: int) -> dict[int, Cell]:
         """The cells with their marks. Fewer than two that compete: no marks, there is nothing to be better than."""
@@ -149,15 +151,18 @@ class _Contest:
     def _merit(self, at: int, prompts: Sequence[str], asked: frozenset[str], places: Sequence[int]) -> float:
         cell = self.candidates[at]
         if cell.answered == asked and cell.mean is not None:
-            return self.sign * cell.mean
+            return self._merit_of(cell.mean)
         found = [cell.by_prompt.get(prompt) for prompt in prompts]
         failed = found.count(None)
-        known = sum(self.sign * value for value in found if value is not None)
+        known = sum(self._merit_of(value) for value in found if value is not None)
         return (known + (failed * self._worst(places) if failed else 0.0)) / len(prompts)
+
+    def _merit_of(self, value: float) -> float:
+        return -self.sign / value if self._by_time else self.sign * value
 
     def _worst(self, places: Sequence[int]) -> float:
         """What a failed prompt counts."""
-        seen = (self.sign * value for at in places for value in self.candidates[at].by_prompt.values())
+        seen = (self._merit_of(value) for at in places for value in self.candidates[at].by_prompt.values())
         return min(seen) if self._worst_end is None else min(self.sign * self._worst_end, *seen)
 
     def _p_values(self, whole: Sequence[int], deals: int) -> dict[int, float]:
@@ -170,7 +175,8 @@ class _Contest:
         if len(whole) < 2 or len(self.prompts) < LEAST_PROMPTS_TO_RANK:
             return {}
         table = [self.candidates[at].means_of(self.prompts) for at in whole]
-        merits = self.sign * np.array(table, dtype=np.float64)
+        values = np.array(table, dtype=np.float64)
+        merits = -self.sign / values if self._by_time else self.sign * values
         p_values = p_values_of_plainly_worse(merits) if deals < _LEAST_DEALS else np.ones(len(whole))
         near = p_values >= PLAINLY_WORSE
         p_values[near] = p_values_against_best(merits[near], deals=min(MOST_DEALS, max(_LEAST_DEALS, deals)))

@@ -15,6 +15,8 @@ from pytest_vdb.records import REAL_WEIGHTS, Better, Kind, Record, Run, Status, 
 Mark = Literal["best", "second", "tied"]
 """`tied`: not told apart from the best. A cell that is also the second is `second`, with `tied` true."""
 
+RATES = frozenset({"frames/s", "videos/min", "s/s"})
+"""Units of what is made in a time."""
 NEUTRAL = "neither high nor low is better"
 STATUSES: tuple[Status, ...] = get_args(Status)
 
@@ -28,6 +30,11 @@ class Column:
     better: Better
     kind: Kind
     version: str
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether it is how much is made in a time: of several, all that was made over all the time is the mean."""
+        return self.kind == "performance" and self.unit in RATES
 
 
 class Prompts:
@@ -76,7 +83,7 @@ class PromptMeans(Mapping[str, float]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One row's value of one column: the mean over prompts, the samples of a prompt averaged first."""
+    """One row's value of one column: the mean over prompts (of rates harmonic), a prompt's samples averaged first."""
 
     mean: float | None
     interval: tuple[float, float] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,13 +12,25 @@ from pytest_vdb.bench.generation import Made, generated
 from pytest_vdb.bench.previews import stem_of, write_previews
 from pytest_vdb.bench.timing import rates, timed
 from pytest_vdb.errors import BadClip, MeasuredTwice, OptionError
-from pytest_vdb.records import LEAST_STD, Clip, ClipFiles, Failure, Measurement, Prompt, Record, Sample, Status
+from pytest_vdb.records import (
+    LEAST_STD,
+    Clip,
+    ClipFiles,
+    Failure,
+    Measurement,
+    Prompt,
+    Record,
+    Sample,
+    Status,
+    seed_of,
+)
 from pytest_vdb.results import features
 
 if TYPE_CHECKING:
     from pytest_vdb.bench.session import Session
     from pytest_vdb.bench.shelf import ModelHandle
     from pytest_vdb.metrics.contract import MetricSpec
+    from pytest_vdb.sweeps import Point
 
 
 class Bench:
@@ -28,13 +41,17 @@ class Bench:
         name: what it is called in messages and in the names of its files: a test's id.
         blank: its record as it stands before anything ran; None: it is about no model, and nothing is recorded.
         seed: of its clips, where none is asked for.
+        point: of the session's sweep; None: there is none, or it is about no model.
     """
 
-    def __init__(self, session: Session, name: str, blank: Record | None, seed: int) -> None:
+    def __init__(
+        self, session: Session, name: str, blank: Record | None, seed: int, point: Point | None = None
+    ) -> None:
         self._session = session
         self._name = name
         self._blank = blank
         self._seed = seed
+        self._point = point
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
         self._sample: Sample | None = None
@@ -67,7 +84,7 @@ class Bench:
 
     def model(self, name: str) -> ModelHandle:
         """Any model by its name, e.g. to compare with; it need not be selected."""
-        return self._session.handle(name)
+        return self._session.handle(name, self._point)
 
     def generate(self, model: ModelHandle | str, prompt: Prompt, seed: int | None = None) -> Sample:
         """One clip with a pinned seed, profiled; or the same clip from the cache, which says so.
@@ -85,20 +102,62 @@ class Bench:
             self._keep(made)
         return made.sample
 
-    def time(self, benchmark: object, model: ModelHandle | str, prompt: Prompt, seed: int | None = None) -> Clip:
+    def time(
+        self,
+        benchmark: object,
+        model: ModelHandle | str,
+        prompt: Prompt | Sequence[Prompt],
+        seed: int | Sequence[int] | None = None,
+    ) -> Clip:
         """Time a warm model by the protocol (docs/readings.md) and record what it costs; not from the cache.
+
+        A call makes as many clips as the recipe's `batch`.
 
         Args:
             benchmark: the `benchmark` fixture of pytest-benchmark.
             model: what `vdb_model` gave, or a model's name.
-            prompt: the input, the same in every round.
-            seed: default: the test's own (`vdb_seed`).
+            prompt: the input, the same in every round; or several, which the clips of a batch answer in turn.
+            seed: default: the test's own (`vdb_seed`). Further clips of a batch have those of further samples, as they
+                would have in tests of their own; or a seed of each.
 
         Returns:
-            The clip of the last round.
+            The clip of the last round; of a batch its first.
+
+        Raises:
+            OptionError: another number of seeds than the batch has clips.
         """
         handle = self.model(model) if isinstance(model, str) else model
-        return timed(self._session, handle, prompt, self._seed if seed is None else seed, benchmark, self.record)
+        prompts = (prompt,) if isinstance(prompt, Prompt) else tuple(prompt)
+        asked, seeds = self._batch(handle, prompts, seed)
+        if len(seeds) > 1:
+            self.note(f"{len(seeds)} clips in each call, of the seeds {', '.join(map(str, seeds))}")
+        found = timed(self._session, handle, asked, seeds, benchmark, self.record)
+        self._notes += found.notes
+        return found.clips[0]
+
+    def _batch(
+        self, handle: ModelHandle, prompts: Sequence[Prompt], seed: int | Sequence[int] | None
+    ) -> tuple[tuple[Prompt, ...], tuple[int, ...]]:
+        """The prompt and the seed of each clip of a call."""
+        size = handle.recipe.clips
+        asked = tuple(prompts[at % len(prompts)] for at in range(size))
+        if isinstance(seed, Sequence):
+            if len(seed) != size:
+                what = f"{len(seed)} seeds for a call of {size} clips"
+                raise OptionError(what, where="vdb.time", mend="give a seed for each clip, or one for the first")
+            return asked, tuple(seed)
+        first = self._seed if seed is None else seed
+        about = self._blank.prompt if self._blank is not None else None
+        at_first = size * (self._blank.sample_index if self._blank is not None else 0)
+        others = (
+            seed_of(
+                self._session.options.seed,
+                (about or "") if len(prompts) == 1 else asked[at].id,
+                at_first + at // len(prompts),
+            )
+            for at in range(1, size)
+        )
+        return asked, (first, *others)
 
     def check(self, sample: Sample) -> None:
         """Fail for what is really wrong with a clip.
@@ -182,15 +241,16 @@ class Bench:
         """How often to time a call: once where timings are withheld anyway."""
         return 1 if self._session.why_timings_are_withheld else wanted
 
-    def record_rounds(self, benchmark: object, *, frames: int, fps: float | None = None) -> None:
+    def record_rounds(self, benchmark: object, *, frames: int, fps: float | None = None, clips: int = 1) -> None:
         """Record what pytest-benchmark's `benchmark.pedantic` timed: every round is one call of a warm model.
 
         Args:
             benchmark: the `benchmark` fixture, after its call.
             frames: of each clip, for the throughput.
             fps: at which they play, for the real-time factor.
+            clips: that each call made.
         """
-        self.record(*rates(self._session, benchmark, frames=frames, fps=fps))
+        self.record(*rates(self._session, benchmark, frames=frames, fps=fps, clips=clips))
 
     def note(self, text: str) -> None:
         """Add a sentence to the test's record."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_vdb.bench.shelf import answers
 from pytest_vdb.errors import NotCached
 from pytest_vdb.estimates.holding import held
 from pytest_vdb.profiling.costs import EMISSIONS, ENERGY_COST, HARDWARE_COST
@@ -43,6 +44,7 @@ def generated(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, 
     Raises:
         Exception: what the session's `cannot_run` raises, or what the model raised.
     """
+    handle.require_one_clip()
     key = session.cache.key(**session.clip_identity(handle, prompt, seed))
     found = _cached(session, handle, key)
     if found is not None:
@@ -88,10 +90,10 @@ def _reused(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, fo
 
 
 def _fresh(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, key: str, keep: Keep) -> Made:
-    warm_up(session, handle, prompt, seed, keep)
+    warm_up(session, handle, [prompt], [seed], keep)
     model = handle.load()
-    with session.activity.of("generates", handle.name, prompt.id, model.pipeline):
-        clip, readings = _call_watched(session, model, prompt, handle.recipe, seed, keep)
+    with session.activity.of("generates", handle.shown_name, prompt.id, model.pipeline):
+        (clip,), readings = _call_watched(session, model, [prompt], handle.recipe, [seed], keep)
     checked = held(handle.card, handle.recipe, session.environment.hardware, readings, session.options.cache_dir)
     measured = withheld(session, checked.readings)
     if checked.error is not None:
@@ -105,12 +107,14 @@ def _fresh(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, key
     return Made(sample=sample, model=handle.name, key=key)
 
 
-def warm_up(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, keep: Keep) -> None:
+def warm_up(session: Session, handle: ModelHandle, prompts: Sequence[Prompt], seeds: Sequence[int], keep: Keep) -> None:
     """Load the model, and call it where nobody has called it since: what is timed then is warm, whoever is first.
 
-    A pipeline was called when it was loaded. Another model is asked this very prompt: it may know no other.
+    A pipeline was called when it was loaded. Another model is asked these very prompts: it may know no others.
 
     Args:
+        prompts: one of each clip of a call.
+        seeds: one of each clip.
         keep: takes what loading and the first call cost.
 
     Raises:
@@ -119,8 +123,8 @@ def warm_up(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, ke
     model = handle.load()
     _tell_loading(session, handle, keep)
     if not handle.is_warm:
-        with session.activity.of("generates", handle.name, prompt.id, model.pipeline):
-            _, measured = _call_watched(session, model, prompt, handle.recipe, seed, keep)
+        with session.activity.of("generates", handle.shown_name, prompts[0].id, model.pipeline):
+            _, measured = _call_watched(session, model, prompts, handle.recipe, seeds, keep)
         handle.note_first_call(withheld(session, measured))
         _tell_loading(session, handle, keep)
 
@@ -131,14 +135,14 @@ def _tell_loading(session: Session, handle: ModelHandle, keep: Keep) -> None:
 
 
 def _call_watched(
-    session: Session, model: Model, prompt: Prompt, recipe: Recipe, seed: int, keep: Keep
-) -> tuple[Clip, tuple[Measurement, ...]]:
-    """A clip and what it cost; of a call that raised, `keep` takes how much memory it had taken."""
+    session: Session, model: Model, prompts: Sequence[Prompt], recipe: Recipe, seeds: Sequence[int], keep: Keep
+) -> tuple[tuple[Clip, ...], tuple[Measurement, ...]]:
+    """The clips of a call and what it cost; of one that raised, `keep` takes how much memory it had taken."""
     try:
         with session.profiler.watch() as readings:
-            clip = model.generate(prompt, recipe, seed)
-            readings.frames = len(clip.frames)
+            clips = answers(model, prompts, recipe, seeds)
+            readings.frames = sum(len(clip.frames) for clip in clips)
     except Exception:
         keep(*readings.memory)  # how much it had taken when it ran out, say
         raise
-    return clip, readings.measurements
+    return clips, readings.measurements

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_vdb.bench.doing import Activity
-from pytest_vdb.errors import CannotRunHere, UnknownName
+from pytest_vdb.errors import CannotRunHere, PointRefused, RecipeError, UnknownName
 from pytest_vdb.options import Options
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_vdb.profiling.profiler import Profiler
     from pytest_vdb.records import Environment, Prompt, Recipe, Record, Suite
     from pytest_vdb.results.cache import ClipCache
+    from pytest_vdb.sweeps import Point
 
 
 def refuse(error: CannotRunHere) -> NoReturn:
@@ -61,7 +62,7 @@ class Session:
         self._tagged = tagged
         self._workers = workers
         self._gpus = gpus
-        self._handles: dict[str, ModelHandle] = {}
+        self._handles: dict[tuple[str, Point | None], ModelHandle] = {}
         self.activity = Activity()
         """What this process is doing."""
 
@@ -156,22 +157,30 @@ class Session:
         for name, _ in self.options.backbones:
             self.backbones.get(name, where=where)
 
-    def about(self, name: str) -> Record:
+    @cached_property
+    def points(self) -> tuple[Point | None, ...]:
+        """Those of the sweep, each a recipe of every model; without one there is the recipe alone."""
+        from pytest_vdb import sweeps
+
+        return sweeps.points(self.options.sweep) or (None,)
+
+    def about(self, name: str, point: Point | None = None) -> Record:
         """What every record of a model says, whatever becomes of its test."""
         from pytest_vdb.records import Record
 
-        handle, suite = self.handle(name), self.suite
+        card, suite = self.registry.get(name), self.suite
+        recipe = self._recipe_or_what_was_asked(card, point)
         return Record(
             run=self.run_id,
             nodeid="",
             benchmark="",
             model=name,
             status="not_run",
-            task=handle.card.task,
-            weights=handle.recipe.weights,
-            revision=handle.card.revision,
-            recipe=handle.recipe.settings(),
-            recipe_digest=handle.recipe.digest(),
+            task=card.task,
+            weights=recipe.weights,
+            revision=card.revision,
+            recipe=recipe.settings(),
+            recipe_digest=recipe.digest(),
             suite=f"{suite.name}@{suite.version}",
             suite_digest=self.suite_digest,
             hardware=self.environment.hardware,
@@ -181,6 +190,23 @@ class Session:
     def recipe(self, card: ModelCard) -> Recipe:
         """The session's recipe for one model, every default filled in."""
         return self.handle(card.name).recipe
+
+    def _recipe_or_what_was_asked(self, card: ModelCard, point: Point | None) -> Recipe:
+        """Of a point that the model cannot follow what was asked for: its tests are skipped, and say so."""
+        from dataclasses import replace
+
+        from pytest_vdb.models import recipes
+
+        try:
+            return recipes.resolve(card, self._asked(point), self.options.weights)
+        except RecipeError:
+            if point is None:
+                raise
+            weights = self.options.weights if card.pipeline is not None else "none"
+            return replace(recipes.as_asked(card, self._asked(point), weights), weights=weights)
+
+    def _asked(self, point: Point | None) -> Recipe:
+        return self.options.recipe if point is None else point.over(self.options.recipe)
 
     def seed(self, prompt: Prompt | None, sample_index: int = 0) -> int:
         """The pinned seed of one sample."""
@@ -332,17 +358,28 @@ class Session:
             activity=self.activity,
         )
 
-    def handle(self, name: str) -> ModelHandle:
-        """One model under the session's recipe; loads nothing."""
+    def handle(self, name: str, point: Point | None = None) -> ModelHandle:
+        """One model under the session's recipe, or that of a point of its sweep; loads nothing.
+
+        Raises:
+            UnknownName: no such model.
+            RecipeError: a setting that it cannot follow.
+            Exception: what `cannot_run` raises, where it cannot follow a point.
+        """
         from pytest_vdb.bench.shelf import ModelHandle
         from pytest_vdb.models.recipes import resolve
 
-        if name not in self._handles:
+        if (name, point) not in self._handles:
             card = self.registry.get(name)
-            self._handles[name] = ModelHandle(
-                card, resolve(card, self.options.recipe, self.options.weights), self.shelf
-            )
-        return self._handles[name]
+            try:
+                recipe = resolve(card, self._asked(point), self.options.weights)
+            except RecipeError as error:
+                if point is None:
+                    raise
+                why = f"{error.what}: {error.mend}" if error.mend else error.what
+                self.cannot_run(PointRefused(why, where=error.where))
+            self._handles[name, point] = ModelHandle(card, recipe, self.shelf, point)
+        return self._handles[name, point]
 
     def close(self) -> None:
         """Free the open model."""

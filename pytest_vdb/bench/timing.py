@@ -5,15 +5,16 @@ The probes start before pytest-benchmark's clock and stop after it: what they re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.bench.generation import Keep, warm_up, withheld
 from pytest_vdb.estimates.holding import held
 from pytest_vdb.profiling.costs import EMISSIONS, ENERGY_COST
 from pytest_vdb.profiling.energy import TOO_SHORT, calls_to_fill
-from pytest_vdb.profiling.gpus import ENERGY, POWER
+from pytest_vdb.profiling.gpus import ENERGY, POWER, throttling_told
 from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT
 from pytest_vdb.profiling.rounds import OF_ROUNDS, of_rounds, over_rounds, rounds_for
 
@@ -24,28 +25,52 @@ if TYPE_CHECKING:
     from pytest_vdb.records import Clip, Measurement, Prompt
 
 
-def timed(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, benchmark: Any, keep: Keep) -> Clip:
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What timing a model left, besides measurements."""
+
+    clips: tuple[Clip, ...]
+    """Of the last round's call."""
+    notes: tuple[str, ...]
+    """What the model, its card and its latency say of it."""
+
+
+Call = Callable[[], "tuple[Clip, ...]"]
+"""What is timed."""
+
+
+def timed(
+    session: Session,
+    handle: ModelHandle,
+    prompts: Sequence[Prompt],
+    seeds: Sequence[int],
+    benchmark: Any,
+    keep: Keep,
+) -> Timed:
     """Time a model.
 
     Args:
+        prompts: one of each clip of a call, as many as the recipe's batch.
+        seeds: one of each clip.
         benchmark: the fixture of pytest-benchmark, which is used up.
         keep: takes what was measured.
 
     Raises:
-        FasterThanPhysics: its latency cannot be true.
+        FasterThanPhysics: the calls took less than the device needs at best.
         Exception: what the session's `cannot_run` raises, or what the model raised.
     """
     loading: list[Measurement] = []
     try:
-        warm_up(session, handle, prompt, seed, lambda *measured: loading.extend(measured))
-        with session.activity.of("generates", handle.name, prompt.id):
-            return _timed_rounds(session, handle, prompt, seed, benchmark, keep)
+        warm_up(session, handle, prompts, seeds, lambda *measured: loading.extend(measured))
+        with session.activity.of("generates", handle.shown_name, prompts[0].id):
+            return _timed_rounds(session, handle, _call_of(handle, prompts, seeds), benchmark, keep)
     finally:
         keep(*loading)  # last: what a call costs comes first in a table
 
 
-def _timed_rounds(session: Session, handle: ModelHandle, prompt: Prompt, seed: int, benchmark: Any, keep: Keep) -> Clip:
-    pipeline = handle.load().pipeline
+def _timed_rounds(session: Session, handle: ModelHandle, call: Call, benchmark: Any, keep: Keep) -> Timed:
+    model = handle.load()
+    pipeline = model.pipeline
     rounds = 1 if session.why_timings_are_withheld else rounds_for(handle.first_call_s)
     watched: list[Readings] = []
     open_round = ExitStack()
@@ -57,30 +82,31 @@ def _timed_rounds(session: Session, handle: ModelHandle, prompt: Prompt, seed: i
         open_round.close()
 
     try:
-        clip: Clip = benchmark.pedantic(_generating(handle, prompt, seed), setup=begin, teardown=end, rounds=rounds)
+        clips: tuple[Clip, ...] = benchmark.pedantic(call, setup=begin, teardown=end, rounds=rounds)
     except Exception:
         end()
         for readings in watched[-1:]:
             keep(*readings.memory)  # how much it had taken when it ran out, say
         raise
     end()  # with --benchmark-disable there is one call and no teardown
-    times = rates(session, benchmark, frames=len(clip.frames), fps=clip.fps)
-    checked = held(handle.card, handle.recipe, session.environment.hardware, times, session.options.cache_dir)
-    keep(*checked.readings)
-    keep(*withheld(session, _costs(watched)))
-    if session.profiler.reads_memory_apart:
-        keep(*_memory_apart(session, handle, prompt, seed))
-    if _lacks_energy(watched):
-        keep(*withheld(session, _of_filled_window(session, handle, prompt, seed, watched)))
+    one = clips[0]
+    found = rates(session, benchmark, frames=len(one.frames), fps=one.fps, clips=len(clips))
+    checked = held(handle.card, handle.recipe, session.environment.hardware, found, session.options.cache_dir)
+    costs = withheld(session, _costs(watched))
+    keep(*checked.readings, *costs)
     if checked.error is not None:
         raise checked.error
-    return clip
+    if session.profiler.reads_memory_apart:
+        keep(*_memory_apart(session, pipeline, call))
+    if _lacks_energy(watched):
+        keep(*withheld(session, _of_filled_window(session, call, watched)))
+    return Timed(clips, (*model.notes, *throttling_told(costs)))
 
 
-def _memory_apart(session: Session, handle: ModelHandle, prompt: Prompt, seed: int) -> tuple[Measurement, ...]:
+def _memory_apart(session: Session, pipeline: Any, call: Call) -> tuple[Measurement, ...]:
     """What one more call adds to memory, in each of its stages."""
-    with session.profiler.watch(handle.load().pipeline, memory_apart=True) as readings:
-        handle.generate(prompt, seed)
+    with session.profiler.watch(pipeline, memory_apart=True) as readings:
+        call()
     return readings.memory
 
 
@@ -90,37 +116,38 @@ def _lacks_energy(watched: list[Readings]) -> bool:
     return bool(energies) and all((energy.reason or "").startswith(TOO_SHORT) for energy in energies)
 
 
-def _of_filled_window(
-    session: Session, handle: ModelHandle, prompt: Prompt, seed: int, watched: list[Readings]
-) -> tuple[Measurement, ...]:
+def _of_filled_window(session: Session, call: Call, watched: list[Readings]) -> tuple[Measurement, ...]:
     """What so many calls draw that the sensors can tell, as that of one call."""
     shortest = min(m.value or 0.0 for readings in watched for m in readings.measurements if m.name == LATENCY.name)
     with session.profiler.watch() as filled:
         filled.calls = calls_to_fill(shortest)
         for _ in range(filled.calls):
-            handle.generate(prompt, seed)
+            call()
     told = {ENERGY.name, POWER.name, ENERGY_COST.name, EMISSIONS.name}
     return tuple(m for m in filled.measurements if m.name in told)
 
 
-def rates(session: Session, benchmark: object, *, frames: int, fps: float | None) -> tuple[Measurement, ...]:
+def rates(
+    session: Session, benchmark: object, *, frames: int, fps: float | None, clips: int = 1
+) -> tuple[Measurement, ...]:
     """What pytest-benchmark timed: every round is one call of a warm model.
 
     Args:
         benchmark: its fixture, after its call.
         frames: of each clip.
         fps: at which they play.
+        clips: that each call made.
     """
     stats = getattr(getattr(benchmark, "stats", None), "stats", None)
     seconds = list(stats.data) if stats is not None else []
     reason = session.why_timings_are_withheld or (None if seconds else "not measured: --benchmark-disable")
     if reason:
         return tuple(reading.of(None, reason=reason) for reading in OF_ROUNDS)
-    return of_rounds(seconds, frames=frames, fps=fps)
+    return of_rounds(seconds, frames=frames, fps=fps, clips=clips)
 
 
-def _generating(handle: ModelHandle, prompt: Prompt, seed: int) -> Callable[[], Clip]:
-    return lambda: handle.generate(prompt, seed)
+def _call_of(handle: ModelHandle, prompts: Sequence[Prompt], seeds: Sequence[int]) -> Call:
+    return lambda: handle.generate_batch(prompts, seeds)
 
 
 def _costs(watched: list[Readings]) -> tuple[Measurement, ...]:

@@ -48,7 +48,7 @@ def add_to(commands: Any) -> None:
     price = "what an hour of one card costs: 2.5USD, or h100=2.5USD,rtx4090=0.4USD"
     estimate.add_argument("--price", metavar="PRICE", help=price)
     estimate.add_argument("--devices", type=whole("--devices", 1), default=1, metavar="N", help="cards to each clip")
-    estimate.add_argument("--clips", type=whole("--clips", 1), default=1, metavar="N", help="clips in one call")
+    estimate.add_argument("--clips", type=whole("--clips", 1), metavar="N", help="clips in one call: --recipe batch=N")
     own = "where this machine's runs lie, which count more than what others published (default: %(default)s)"
     estimate.add_argument("--output", type=expanded, default=Path("reports"), metavar="DIR", help=own)
     estimate.add_argument("--json", action="store_true", help="as JSON, a list of objects")
@@ -64,7 +64,7 @@ class EstimateArguments:
     gpu: str | None
     price: str | None
     devices: int
-    clips: int
+    clips: int | None
     output: Path
     json: bool
 
@@ -84,6 +84,10 @@ def _tell_estimates(arguments: EstimateArguments) -> int:
     registry.add_entry_points()
     cards = registry.select(arguments.names)
     asked = Recipe.parse(presets.expanded(arguments.recipe, where="--recipe"), where="--recipe")
+    if arguments.clips is not None:
+        if asked.batch not in {None, arguments.clips}:
+            raise OptionError(f"{arguments.clips}, and batch={asked.batch}", where="--clips", mend="give one of them")
+        asked = dataclasses.replace(asked, batch=arguments.clips)
     counted = _counted_all(cards, asked, cache_folder())
     references = (*evidence.of_runs(arguments.output, registry, cache_folder()), *published())
     found = [
@@ -93,7 +97,7 @@ def _tell_estimates(arguments: EstimateArguments) -> int:
             known,
             device,
             references,
-            Plan(clips=arguments.clips, devices=arguments.devices, price_per_hour=prices.get(device.name)),
+            Plan(devices=arguments.devices, price_per_hour=prices.get(device.name)),
         )
         for card, recipe, known in counted
         for device in devices

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_vdb.errors import MetricError, VdbError
+from pytest_vdb.errors import MetricError, OptionError, VdbError
 from pytest_vdb.places import raised_at
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def session_of(arguments: SessionArguments) -> Session:
     """What these flags describe; nothing is loaded.
 
     Raises:
-        VdbError: a value that cannot be used, a device or network that there is not, a source that is no Python.
+        VdbError: a value that cannot be used (a batch is one), a device or network that there is not, a source that is
+            no Python.
     """
     from pytest_vdb.bench.session import Session
     from pytest_vdb.cli.sources import imported
@@ -75,6 +76,9 @@ def session_of(arguments: SessionArguments) -> Session:
     here = Path.cwd()
     check_device(arguments.device, where="--device")
     options = read(lambda flag: Given(given[flag.name], here, f"--{flag.name}"), root=here)
+    if options.recipe.clips > 1:
+        what = f"batch={options.recipe.batch} is for calls that are timed, and this command makes one clip in a call"
+        raise OptionError(what, where="--recipe", mend="leave it away")
     modules = [imported(source) for source in arguments.sources]
     session = Session(options, run_id=COMMAND, tagged=lambda: modules)
     session.check_backbones(where="--backbone")

@@ -23,8 +23,6 @@ SECONDS_PER_HOUR = 3600
 class Plan:
     """How clips shall be made."""
 
-    clips: int = 1
-    """In one call."""
     devices: int = 1
     """That share each clip."""
     price_per_hour: Price | None = None
@@ -74,15 +72,15 @@ def estimate(
 
     Args:
         card: of the model.
-        recipe: as `recipes.resolve` returned it.
+        recipe: as `recipes.resolve` returned it; its batch is how many clips a call makes.
         found: its counts under the recipe, or why there are none.
         device: what it shall run on.
         references: what was measured.
-        plan: how many clips, devices, and what they cost.
+        plan: how many devices, and what they cost.
     """
     fit = fitting.fit(card, recipe, found, device.memory_gib)
     predicted = _predicted(card, recipe, found, device, references, plan, fit)
-    seconds, joules = _of_a_clip(predicted.seconds, plan), _of_a_clip(predicted.joules, plan)
+    seconds, joules = _of_a_clip(predicted.seconds, recipe), _of_a_clip(predicted.joules, recipe)
     cost = None
     if seconds is not None and plan.price_per_hour is not None:
         cost = seconds.times(plan.devices * plan.price_per_hour.amount / SECONDS_PER_HOUR)
@@ -125,11 +123,11 @@ def _predicted(
     if fit.fits is False and fit.switches is not None and fit.switches.offload == "sequential":
         reason = "it fits only with its weights coming one by one: how long that takes depends on the bus"
         return Prediction(seconds=None, joules=None, rests_on=f"not known: {reason}")
-    return prediction.predict(card.name, recipe, found, device, references, clips=plan.clips, devices=plan.devices)
+    return prediction.predict(card.name, recipe, found, device, references, clips=recipe.clips, devices=plan.devices)
 
 
-def _of_a_clip(of_call: Range | None, plan: Plan) -> Range | None:
-    return None if of_call is None else of_call.times(1 / plan.clips)
+def _of_a_clip(of_call: Range | None, recipe: Recipe) -> Range | None:
+    return None if of_call is None else of_call.times(1 / recipe.clips)
 
 
 def _in_words(switches: Recipe) -> str:

@@ -38,7 +38,7 @@ def held(card: ModelCard, recipe: Recipe, device: str, readings: Sequence[Measur
         card: of the model.
         recipe: as `recipes.resolve` returned it.
         device: its whole name, as records have it.
-        readings: of one clip on one device.
+        readings: of a call on one device, or of several calls.
         cache_dir: where counts are kept.
     """
     known, latency = hardware.find(device), next((one for one in readings if one.name in TIMES), None)
@@ -48,7 +48,7 @@ def held(card: ModelCard, recipe: Recipe, device: str, readings: Sequence[Measur
     found = _counts_of(card, recipe, cache_dir)
     if isinstance(found, str):
         return Held(readings=(*readings, MFU.of(None, reason=found)))
-    judged = limit(found, recipe, known, latency.value)
+    judged = limit(found, recipe, known, latency.value, clips=recipe.clips)
     share = MFU.of(judged.utilisation, reason=_remark(judged, known.title))
     if not judged.is_impossible:
         return Held(readings=(*readings, share))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
@@ -17,6 +17,8 @@ from pytest_vdb.records import Clip, Prompt, Recipe, Task
 
 DETERMINISTIC = "deterministic"
 """Tag of a model whose clip does not depend on the seed."""
+
+ONE_BY_ONE = "its batch is made clip by clip: it has no method generate_batch(prompts, recipe, seeds)"
 
 _TAG = "__vdb_model__"
 
@@ -41,6 +43,9 @@ class Model(Protocol):
     def generate(self, prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
         """Answer one prompt."""
 
+    def generate_batch(self, prompts: Sequence[Prompt], recipe: Recipe, seeds: Sequence[int]) -> Sequence[Clip]:
+        """Answer several prompts in one call: a clip of each, of its own seed."""
+
     def close(self) -> None:
         """Free its memory."""
 
@@ -58,7 +63,8 @@ def model(
     """Tag a class or function as a model; it stays the plain class or function that it was.
 
     A class is constructed once (without arguments) and needs `generate(prompt, recipe, seed) -> Clip`; a function takes
-    the same arguments.
+    the same arguments. Where it can make several clips in one call, `generate_batch(prompts, recipe, seeds)` returns a
+    list of them.
 
     Args:
         name: how it is selected and reported.
@@ -133,6 +139,7 @@ class CallableModel:
     def __init__(self, name: str, target: object) -> None:
         self._name = name
         self._object = cast(Any, target() if inspect.isclass(target) else target)
+        self._of_batch: tuple[str, ...] = ()
         self._generate: Callable[..., Any] = getattr(self._object, "generate", self._object)
         if not callable(self._generate):
             raise CardError(
@@ -153,9 +160,10 @@ class CallableModel:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The object's own `notes`, if it keeps any."""
+        """The object's own `notes`, if it keeps any, and how it was asked for a batch."""
         kept = getattr(self._object, "notes", None) or ()
-        return tuple(map(str, (kept,) if isinstance(kept, str) or not isinstance(kept, Iterable) else kept))
+        own = map(str, (kept,) if isinstance(kept, str) or not isinstance(kept, Iterable) else kept)
+        return (*own, *self._of_batch)
 
     def generate(self, prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
         """Call the user's code.
@@ -177,6 +185,26 @@ class CallableModel:
                 mend="return pytest_vdb.Clip(frames, fps), with frames as uint8 (T, H, W, 3)",
             )
         return made
+
+    def generate_batch(self, prompts: Sequence[Prompt], recipe: Recipe, seeds: Sequence[int]) -> tuple[Clip, ...]:
+        """Call the user's code once for all clips, if it has `generate_batch`; else once for each.
+
+        Raises:
+            BadClip: what it made or returned is not a clip for each prompt.
+        """
+        own = getattr(self._object, "generate_batch", None)
+        if not callable(own):
+            self._of_batch = (ONE_BY_ONE,)
+            return tuple(self.generate(prompt, recipe, seed) for prompt, seed in zip(prompts, seeds, strict=True))
+        made = own(prompts, recipe, seeds)
+        is_batch = isinstance(made, Sequence) and len(made) == len(prompts)
+        if not is_batch or not all(isinstance(clip, Clip) for clip in made):
+            raise BadClip(
+                f"generate_batch returned {described(made)} instead of {len(prompts)} clips",
+                where=f"model {self._name}",
+                mend="return a list with a pytest_vdb.Clip for each prompt",
+            )
+        return tuple(made)
 
     def close(self) -> None:
         """Call the object's `close`, if it has one."""

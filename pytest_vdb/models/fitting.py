@@ -112,10 +112,12 @@ def _needed_as_it_is(
 
 
 def _of_stage(found: Counts, stage: StageCount, recipe: Recipe) -> float:
+    """All clips of a call are held at once, but where the VAE decodes one after the other."""
     tiled = recipe.vae_tiling and stage.stage == "decode" and stage.tiled_peak_bytes is not None
     peak = stage.tiled_peak_bytes if tiled else stage.peak_bytes
     assert peak is not None
-    return (_resident(found, stage, recipe) + peak * LOST) / GIB
+    clips = 1 if recipe.vae_slicing and stage.stage == "decode" else recipe.clips
+    return (_resident(found, stage, recipe) + clips * peak * LOST) / GIB
 
 
 def _resident(found: Counts, stage: StageCount, recipe: Recipe) -> float:

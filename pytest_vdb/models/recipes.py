@@ -9,7 +9,8 @@ from pytest_vdb.budget import budget, in_words
 from pytest_vdb.errors import DoesNotFit, RecipeError, near_misses
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.pipelines import quirks
-from pytest_vdb.records import Recipe, WeightsMode
+from pytest_vdb.models.pipelines.reasons import OFF
+from pytest_vdb.records import OF_THE_CALL, Recipe, WeightsMode
 
 DTYPES: Mapping[str, str] = {
     "float32": "float32",
@@ -22,7 +23,7 @@ DTYPES: Mapping[str, str] = {
 }
 """Every accepted spelling of a dtype and the one that is recorded."""
 
-OF_THE_CARD = frozenset({"frames", "height", "width", "fps", "steps", "dtype", "weights"})
+OF_THE_CARD = frozenset({"frames", "height", "width", "fps", "steps", "dtype", "weights", "batch"})
 """Settings that are checked against the card alone; every other one is a question to the pipeline class."""
 
 
@@ -38,9 +39,10 @@ def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
         RecipeError: a frame count, size or name that the model cannot follow, with the nearest legal values, or a
             switch that its pipeline class does not have.
     """
-    default = card.tiny if weights == "tiny" and card.pipeline is not None else card.defaults
-    full = recipe.over(default)
+    full = as_asked(card, recipe, weights)
     full = dataclasses.replace(full, weights=_weights_mode(card, weights), dtype=_dtype_of(card, full.dtype))
+    if full.batch == 1:  # as where nobody says anything, in every identity
+        full = dataclasses.replace(full, batch=None)
     _check_counts(card, full)
     _check_frames(card, full)
     _check_frame_size(card, full)
@@ -48,6 +50,10 @@ def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
     asked = set(recipe.settings())
     if card.pipeline is None:
         return full
+    if full.clips > 1 and (reason := quirks.why_no_batch(card.pipeline, card.task)) is not None:
+        raise _refused(card, f"batch={full.batch}", f"{card.pipeline}: {reason}")
+    if full.clips > 1 and full.backend == "onnx":
+        raise _refused(card, f"batch={full.batch}", "its graphs are exported for one clip: leave backend=onnx away")
     if (known := quirks.first_unfit(quirks.of(card.pipeline).unfit, full, asked)) is not None:
         raise _refused(card, f"{known[0]}={getattr(full, known[0])}", f"{card.pipeline}: {known[1]}")
     if asked := asked - OF_THE_CARD:
@@ -55,6 +61,25 @@ def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
 
         switches.check(card, full, asked)
     return full
+
+
+def as_asked(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
+    """The recipe with every default filled in, whether the model can follow it or not."""
+    default = card.tiny if weights == "tiny" and card.pipeline is not None else card.defaults
+    return recipe.over(default)
+
+
+def needed_to_load(recipe: Recipe) -> Recipe:
+    """What a model that is open must have been loaded with to follow a recipe.
+
+    Exported graphs have static shapes, and some caches count a call's steps: these follow one recipe alone.
+
+    Args:
+        recipe: as `resolve` returned it.
+    """
+    if recipe.backend not in OFF or recipe.cache not in OFF:
+        return recipe
+    return dataclasses.replace(recipe, **dict.fromkeys(OF_THE_CALL))
 
 
 def require_memory(card: ModelCard, available_gib: float) -> None:

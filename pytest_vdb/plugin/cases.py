@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from pytest_vdb.bench.session import Session
     from pytest_vdb.records import Prompt
+    from pytest_vdb.sweeps import Point
 
 
 Thing = TypeVar("Thing")
@@ -26,29 +27,47 @@ class Case(NamedTuple):
     model: str | None
     prompt: Prompt | None
     sample_index: int = 0
+    point: Point | None = None
+    """Of the sweep, where there is one and the test is about a model."""
 
 
-def cases(models: Sequence[str | None], prompts: Sequence[Prompt | None], samples: int) -> list[Case]:
-    """Models outermost, so that a session without xdist loads each one once."""
-    return [Case(model, prompt, index) for model in models for prompt in prompts for index in range(samples)]
+def cases(
+    models: Sequence[str | None],
+    prompts: Sequence[Prompt | None],
+    samples: int,
+    points: Sequence[Point | None] = (None,),
+) -> list[Case]:
+    """Models outermost, then the points of a sweep: so a session without xdist loads and warms each one once."""
+    return [
+        Case(model, prompt, index, point)
+        for model in models
+        for point in points
+        for prompt in prompts
+        for index in range(samples)
+    ]
 
 
 def cases_of(session: Session, *, with_model: bool, with_prompt: bool) -> list[Case]:
     """The flat parametrisation of one test function; every recipe is resolved (and refused) here.
 
+    A point of a sweep that a model cannot follow is a test all the same: it is skipped, with the reason.
+
     Raises:
         VdbError: an unknown name, a broken prompt file, a recipe that a model cannot follow.
     """
     models = [card.name for card in session.models] if with_model else [None]
-    if with_model:
+    points = session.points if with_model else (None,)
+    if with_model and None in points:
         for card in session.models:
             session.recipe(card)
     prompts: list[Prompt | None] = list(session.suite.prompts) if with_prompt else [None]
-    return cases(models, prompts, session.options.samples if with_prompt else 1)
+    return cases(models, prompts, session.options.samples if with_prompt else 1, points)
 
 
 def case_ids(listed: Iterable[Case]) -> list[str]:
     """`MODEL--PROMPT`, `MODEL--PROMPT--s1` for further samples: never a prompt's text.
+
+    Of a sweep each setting is a part of its own: `MODEL--PROMPT--steps-10--batch-2`.
 
     No slug holds two hyphens in a row, so model and prompt are told apart in any spelling.
     """
@@ -62,6 +81,7 @@ def case_ids(listed: Iterable[Case]) -> list[str]:
     ids = []
     for case in listed:
         parts = [known(name) for name in (case.model, case.prompt and case.prompt.id) if name]
+        parts += [known(f"{setting}-{value}") for setting, value in (case.point.values if case.point else ())]
         if case.sample_index:
             parts.append(f"s{case.sample_index}")
         ids.append(SEPARATOR.join(parts) or "session")

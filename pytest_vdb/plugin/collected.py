@@ -22,6 +22,13 @@ class Test:
     sample_index: int
     parameters: dict[str, str]
     """The test's own, besides model, prompt and sample."""
+    point: str = ""
+    """What the point of a sweep is called; empty without one."""
+
+    @property
+    def setup(self) -> str:
+        """The model, and the point: no model's name holds a line break."""
+        return f"{self.model}\n{self.point}" if self.point else self.model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +38,7 @@ class Collected:
     tests: dict[str, Test] = field(default_factory=dict)
     """By node id."""
     models: dict[str, Record] = field(default_factory=dict)
-    """What every record of a model says, whatever becomes of its test."""
+    """What every record of a model, or of a model at a point, says, whatever becomes of its test: by `Test.setup`."""
     prompts: dict[str, Prompt] = field(default_factory=dict)
     seed: int = 0
     """The base seed."""
@@ -49,7 +56,7 @@ class Collected:
         """A test's record before anything is known of what became of it: `not_run`."""
         test = self.tests[nodeid]
         prompt = self.prompts.get(test.prompt) if test.prompt is not None else None
-        about = self.models[test.model]
+        about = self.models[test.setup]
         return replace(
             about,
             nodeid=nodeid,

@@ -29,7 +29,7 @@ def vdb_case(request: pytest.FixtureRequest) -> Case:
 def vdb_model(request: pytest.FixtureRequest, vdb_case: Case) -> ModelHandle:
     """The model of this test, loaded when it is first asked for a clip."""
     assert vdb_case.model is not None, "vdb_model is parametrised by --vdb-models"
-    return session_of(request.config).handle(vdb_case.model)
+    return session_of(request.config).handle(vdb_case.model, vdb_case.point)
 
 
 @pytest.fixture
@@ -59,6 +59,6 @@ def vdb(request: pytest.FixtureRequest, vdb_case: Case) -> Bench:
     node, collected = request.node, request.config.stash.get(COLLECTED, None)
     blank = collected.record(node.nodeid) if collected is not None and node.nodeid in collected.tests else None
     session = session_of(request.config)
-    bench = Bench(session, node.nodeid, blank, session.seed(vdb_case.prompt, vdb_case.sample_index))
+    bench = Bench(session, node.nodeid, blank, session.seed(vdb_case.prompt, vdb_case.sample_index), vdb_case.point)
     node.stash[BENCH] = bench
     return bench

@@ -220,6 +220,8 @@ class SettleNames:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """All tests of one model in a row, whatever file they are in and however they were shuffled: it is loaded once.
 
+    Within them all tests of one point of a sweep.
+
     The test that frees it comes last, since whatever follows would load it again.
     """
     from pytest_vdb.plugin.cases import grouped
@@ -227,7 +229,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     from pytest_vdb.plugin.session import options_of
 
     places = [place for place, item in enumerate(items) if _model_of(item) is not None]
-    benchmarks = sorted((items[place] for place in places), key=_frees_model)
+    at_points = grouped((items[place] for place in places), _setup_of_item)
+    benchmarks = sorted(at_points, key=_frees_model)
     for place, item in zip(places, grouped(benchmarks, _model_of), strict=True):
         items[place] = item
     if places and options_of(config).may_stop:
@@ -247,6 +250,11 @@ def _frees_model(item: pytest.Item) -> bool:
 def _model_of(item: pytest.Item) -> str | None:
     case = item.callspec.params.get("vdb_case") if hasattr(item, "callspec") else None
     return case.model if case is not None else None
+
+
+def _setup_of_item(item: pytest.Item) -> object:
+    case = item.callspec.params.get("vdb_case") if hasattr(item, "callspec") else None
+    return (case.model, case.point) if case is not None else None
 
 
 @pytest.hookimpl(tryfirst=True)  # the controller hears of the benchmarks before it hands them out

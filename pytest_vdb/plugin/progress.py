@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_vdb.analysis.time_left import Test
     from pytest_vdb.bench.doing import Doing
     from pytest_vdb.plugin.collected import Collected
+    from pytest_vdb.plugin.collected import Test as CollectedTest
     from pytest_vdb.profiling.instruments import Instruments
     from pytest_vdb.profiling.sampling import Sampler
 
@@ -193,11 +194,11 @@ class Progress:
         from pytest_vdb.analysis.time_left import seconds_left
 
         ended = dict(self.recorder.records)
-        waiting = [(test.benchmark, test.model) for nodeid, test in collected.tests.items() if nodeid not in ended]
+        waiting = [_kind_of_test(test) for nodeid, test in collected.tests.items() if nodeid not in ended]
         took = [
-            ((record.benchmark, record.model), record.duration_s)
-            for record in ended.values()
-            if record.status == "passed" and record.duration_s is not None
+            (_kind_of_test(collected.tests[nodeid]), record.duration_s)
+            for nodeid, record in ended.items()
+            if nodeid in collected.tests and record.status == "passed" and record.duration_s is not None
         ]
         left = seconds_left(waiting, took, self._those_of_the_last_run(), workers=self._workers)
         told = "" if left is None else f", about {told_seconds(left)} left"
@@ -272,6 +273,11 @@ class Progress:
         if self._lines is not None:
             self._lines.close()
             self._lines = None
+
+
+def _kind_of_test(test: CollectedTest) -> Test:
+    """Of a sweep each point is a benchmark of its own: they take different times."""
+    return f"{test.benchmark} {test.point}".strip(), test.model
 
 
 def line_of(worker: str, doing: Mapping[str, Any]) -> str:

@@ -63,11 +63,12 @@ class SetMetrics:
         return finished
 
     def _groups(self) -> list[list[Record]]:
-        """The measured samples of each model in each benchmark with the same parameters, in a fixed order."""
-        groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+        """The measured samples of each model and recipe in each benchmark with the same parameters, in fixed order."""
+        groups: dict[tuple[str, str, str, str | None], list[Record]] = defaultdict(list)
         for record in sorted(self.recorder.latest(), key=lambda record: record.nodeid):
             if record.status == "passed" and record.features is not None:
-                groups[record.benchmark, record.model, str(sorted(record.parameters.items()))].append(record)
+                parameters = str(sorted(record.parameters.items()))
+                groups[record.benchmark, record.model, parameters, record.recipe_digest].append(record)
         return list(groups.values())
 
     def _record(self, of_model: list[Record]) -> Record:
@@ -78,6 +79,9 @@ class SetMetrics:
 
         first = of_model[0]
         parameters = [f"{name}={value}" for name, value in sorted(first.parameters.items())]
+        collected = self.recorder.collected
+        if collected is not None and first.nodeid in collected.tests:
+            parameters += filter(None, [collected.tests[first.nodeid].point])
         blank = replace(
             first,
             nodeid=f"{SETS_PATH}::{first.benchmark}[{', '.join([first.model, *parameters])}]",

@@ -22,6 +22,7 @@ from pytest_vdb.records import from_json, to_json
 if TYPE_CHECKING:
     from pytest_vdb.bench.session import Session
     from pytest_vdb.metrics.contract import MetricSpec
+    from pytest_vdb.sweeps import Point
 
 SHIPPED = Path(__file__).parent.parent / "benchmarks"
 """The suite as the wheel carries it, which `vdb run` takes where a project has none."""
@@ -37,10 +38,12 @@ def take_stock(config: pytest.Config, items: Iterable[pytest.Item], session: Ses
         return
     tests = {nodeid: _test(item, session) for nodeid, item in found.items()}
     prompts = {prompt.id: prompt for prompt in session.suite.prompts} if any(t.prompt for t in tests.values()) else {}
-    models = {name: session.about(name) for name in dict.fromkeys(test.model for test in tests.values())}
+    points = {tests[nodeid].setup: _point_of_item(item) for nodeid, item in found.items()}
+    models = {test.setup: test.model for test in tests.values()}
+    about = {setup: session.about(model, points[setup]) for setup, model in models.items()}
     config.stash[COLLECTED] = Collected(
         tests=tests,
-        models=models,
+        models=about,
         prompts=prompts,
         seed=session.options.seed,
         sets=any(spec.scope == "set" for spec in session.metrics),
@@ -91,7 +94,13 @@ def _test(item: pytest.Item, session: Session) -> Test:
         prompt=case.prompt.id if case.prompt else None,
         sample_index=case.sample_index,
         parameters=dict(_own_parameters(item)),
+        point=case.point.name if case.point else "",
     )
+
+
+def _point_of_item(item: pytest.Item) -> Point | None:
+    case = case_of(item)
+    return case.point if case is not None else None
 
 
 def benchmark_of(item: pytest.Item, root: Path) -> str:

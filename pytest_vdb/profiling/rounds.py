@@ -24,6 +24,12 @@ STEADY_LATENCY = replace(
     how=f"{_HOW}; their median, with the shortest and the longest",
     misses="calls of other prompts; how long the machine keeps this up",
 )
+CLIP_TIME = replace(
+    STEADY_LATENCY,
+    name="clip_time",
+    how="`steady_latency` over the clips of a call, which are the recipe's `batch`: with one clip it is the same",
+    misses="how long the first of several clips is waited for: they come together, after `steady_latency`",
+)
 LATENCY_VARIATION = Reading(
     "latency_variation",
     "1",
@@ -50,7 +56,7 @@ REAL_TIME_FACTOR = replace(
     how=f"{_HOW}; seconds that all clips play over the seconds of making them: above 1 is faster than real time",
     misses="whether a first frame comes early: a clip is whole or not there",
 )
-OF_ROUNDS = (STEADY_LATENCY, LATENCY_VARIATION, STEADY_THROUGHPUT, VIDEOS_PER_MINUTE, REAL_TIME_FACTOR)
+OF_ROUNDS = (STEADY_LATENCY, CLIP_TIME, LATENCY_VARIATION, STEADY_THROUGHPUT, VIDEOS_PER_MINUTE, REAL_TIME_FACTOR)
 
 
 def rounds_for(first_call_s: float | None) -> int:
@@ -58,25 +64,30 @@ def rounds_for(first_call_s: float | None) -> int:
     return ROUNDS_OF_LONG_CALLS if first_call_s is not None and first_call_s > LONG_CALL_S else ROUNDS
 
 
-def of_rounds(seconds: Sequence[float], *, frames: int, fps: float | None = None) -> tuple[Measurement, ...]:
+def of_rounds(
+    seconds: Sequence[float], *, frames: int, fps: float | None = None, clips: int = 1
+) -> tuple[Measurement, ...]:
     """What timed calls say.
 
     Args:
         seconds: of each call, at least one.
         frames: of each clip.
         fps: at which they play; None: nobody said.
+        clips: that each call made.
     """
-    n, total = len(seconds), sum(seconds)
+    n, total, made = len(seconds), sum(seconds), len(seconds) * clips
     variation = statistics.stdev(seconds) / statistics.mean(seconds) if n > 1 and total else None
+    middle, shortest, longest = statistics.median(seconds), min(seconds), max(seconds)
     found = [
-        STEADY_LATENCY.of(statistics.median(seconds), n=n, interval=(min(seconds), max(seconds))),
+        STEADY_LATENCY.of(middle, n=n, interval=(shortest, longest)),
+        CLIP_TIME.of(middle / clips, n=n, interval=(shortest / clips, longest / clips)),
         LATENCY_VARIATION.of(variation, n=n, reason=None if variation is not None else "one call does not vary"),
     ]
     if not total:
         rates = OF_ROUNDS[len(found) :]
         return (*found, *(one.of(None, reason="the calls were too short for the clock") for one in rates))
-    found += [STEADY_THROUGHPUT.of(n * frames / total, n=n), VIDEOS_PER_MINUTE.of(60 * n / total, n=n)]
-    factor = None if not fps else n * frames / fps / total
+    found += [STEADY_THROUGHPUT.of(made * frames / total, n=n), VIDEOS_PER_MINUTE.of(60 * made / total, n=n)]
+    factor = None if not fps else made * frames / fps / total
     found.append(
         REAL_TIME_FACTOR.of(factor, n=n, reason=None if factor is not None else "nobody said how fast it plays")
     )

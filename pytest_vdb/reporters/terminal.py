@@ -30,7 +30,7 @@ from pytest_vdb.reporters.text import (
     weights_note,
 )
 
-LONGEST_NAME = 32
+LONGEST_NAME = 40
 MOST_REASONS = 6
 MORE = "…"
 MOST_ROWS = 20

@@ -48,6 +48,14 @@ def mean_of(values: Sequence[float]) -> float:
         return math.fsum(value / len(values) for value in values)
 
 
+def mean_of_rates(values: Sequence[float]) -> float:
+    """The harmonic mean of at least one rate: of calls that make as much, all that they make over all their time.
+
+    0 where one of them is not above 0.
+    """
+    return 1 / mean_of([1 / value for value in values]) if min(values) > 0 else 0.0
+
+
 def paired_t_p_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     """Two-sided p-values of "the mean paired difference is zero", by Student's t.
 

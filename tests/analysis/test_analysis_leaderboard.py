@@ -535,3 +535,45 @@ def test_every_outcome_is_told_as_what_it_is(status, failure, line):
     assert only_cell(board).reasons == ((line, 1),)
     assert only_cell(board).mean == 1.0
     assert board.counts == {"passed": 1, status: 1}
+
+
+def frames_per_second(model: str, *rates: float, **more: Any) -> list[Record]:
+    rate = {"name": "throughput", "unit": "frames/s", "better": "higher", "kind": "performance"}
+    return [record(model, f"p{at}", Measurement(value=one, **rate), **more) for at, one in enumerate(rates)]
+
+
+def test_a_rate_over_prompts_is_all_frames_over_all_seconds():
+    cell = only_cell(build(RUN, frames_per_second("a", 10.0, 30.0)))
+    assert cell.mean == pytest.approx((30 + 30) / (30 / 10 + 30 / 30))
+    assert cell.by_prompt == {"p0": 10.0, "p1": 30.0}
+
+
+def test_samples_of_a_prompt_are_too():
+    found = [one for sample in (0, 1) for one in frames_per_second("a", 10.0 * 3**sample, sample=sample)]
+    assert only_cell(build(RUN, found)).by_prompt == {"p0": pytest.approx(15.0)}
+
+
+def test_who_is_fastest_is_asked_of_times():
+    """By a mean of ratios `a` would lead, 20 to 18, and take longer for everything."""
+    board = build(RUN, [*frames_per_second("a", 10.0, 30.0), *frames_per_second("b", 18.0, 18.0)])
+    assert {row.model: row.cells[0].rank for row in board.rows} == {"a": 2.0, "b": 1.0}
+
+
+def test_the_interval_of_a_rate_is_that_of_its_time_turned_over():
+    rates = [20.0 + at % 5 for at in range(40)]
+    rate = only_cell(build(RUN, frames_per_second("a", *rates))).interval
+    times = [record("a", f"p{at}", latency(1 / one)) for at, one in enumerate(rates)]
+    time = only_cell(build(RUN, times)).interval
+    assert rate == pytest.approx((1 / time[1], 1 / time[0]))
+
+
+def test_a_rate_of_nothing_has_neither_interval_nor_error():
+    cell = only_cell(build(RUN, frames_per_second("a", 0.0, 30.0, 20.0)))
+    assert (cell.mean, cell.interval) == (0.0, None)
+
+
+def test_a_failed_prompt_is_no_advantage_in_a_rate():
+    slow = frames_per_second("a", 10.0, 10.0, 1.0)
+    failing = [*frames_per_second("b", 10.0, 10.0), record("b", "p2", status="failed")]
+    board = build(RUN, [*slow, *failing])
+    assert {row.model: row.cells[0].rank for row in board.rows} == {"a": 1.0, "b": 2.0}

@@ -67,6 +67,20 @@ def test_fewer_steps_need_no_new_count(capsys):
     assert half["seconds"] / full["seconds"] == pytest.approx(0.5, abs=0.02)
 
 
+def test_clips_in_one_call_are_the_recipes_batch(capsys):
+    alone, by_flag, by_recipe = (
+        told(capsys, "wan2.1-t2v-1.3b", "--gpu", "h100", *batch)[0]
+        for batch in ((), ("--clips", "8"), ("--recipe", "batch=8"))
+    )
+    assert by_flag == by_recipe
+    assert by_flag["seconds"] == pytest.approx(alone["seconds"])
+    assert by_flag["memory_gib"] > alone["memory_gib"]
+    assert main(["estimate", "wan2.1-t2v-1.3b", "--gpu", "h100", "--clips", "2", "--recipe", "batch=8"]) == 1
+    assert "give one of them" in capsys.readouterr().err
+    assert main(["estimate", "wan2.1-vace-1.3b", "--gpu", "h100", "--clips", "2"]) == 1
+    assert "cannot follow batch=2" in capsys.readouterr().err
+
+
 @pytest.mark.slow  # checks the preset's switches against the pipeline's class
 def test_a_published_recipe_may_be_named_as_everywhere(capsys):
     (found,) = told(capsys, "wan2.1-t2v-1.3b", "--gpu", "h100", "--recipe", "ml-energy")

@@ -63,6 +63,15 @@ def test_counts_that_nobody_made_or_that_are_torn_cost_the_share_alone(tmp_path)
     assert str(tmp_path) in share.reason
 
 
+def test_a_call_of_several_clips_is_held_against_all_of_their_operations(tmp_path):
+    timed = tuple(of_rounds([95.4], frames=81, fps=16.0, clips=4))
+    assert held(CARD, RECIPE, H100, timed, tmp_path).error is None
+    found = held(CARD, dataclasses.replace(RECIPE, batch=4), H100, timed, tmp_path)
+    assert found.error is not None
+    assert [one.value for one in found.readings] == [None] * (len(timed) + 1)
+    assert all(one.reason.startswith("impossible") for one in found.readings)
+
+
 @pytest.mark.parametrize(
     ("device", "changes"),
     [("AMD EPYC (2 cores)", {}), (H100, {"weights": "tiny"})],

@@ -59,6 +59,8 @@ COUNTED = Counts(
         ({"offload": "sequential", "vae_tiling": True}, 0.25 + 2 * LOST),
         ({"quantization": "torchao-int8", "vae_tiling": True}, 21 + 2 * LOST),
         ({"quantization": "none"}, 31 + 10 * LOST),
+        ({"batch": 3}, 31 + 30 * LOST),
+        ({"batch": 3, "vae_slicing": True}, 31 + max(10, 3 * 2) * LOST),
     ],
 )
 def test_a_switch_takes_away_what_it_is_for(switches, gib):

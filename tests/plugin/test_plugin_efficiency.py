@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_vdb.prompts import suites
+from pytest_vdb.records import seed_of
+from pytest_vdb.results import journal
+
 pytestmark = pytest.mark.slow  # whole sessions
 
 MODELS = """
@@ -27,6 +31,23 @@ MODELS = """
             self.calls += 1
             time.sleep(0.3 if self.calls == 1 else 0.01)
             return clip(recipe, seed)
+
+    @model("batched", **SIZE)
+    class Batched:
+        def generate(self, prompt, recipe, seed):
+            time.sleep(0.02)
+            return clip(recipe, seed)
+
+        def generate_batch(self, prompts, recipe, seeds):
+            with open("asked.txt", "a") as asked:
+                asked.write(" ".join(f"{prompt.text}:{seed}" for prompt, seed in zip(prompts, seeds)) + "\\n")
+            time.sleep(0.02)
+            return [clip(recipe, seed) for seed in seeds]
+
+    @model("forgetful", **SIZE)
+    class Forgetful(Batched):
+        def generate_batch(self, prompts, recipe, seeds):
+            return [clip(recipe, seeds[0])]
 
     @model("paid", warm_up=False, **SIZE)
     def paid(prompt, recipe, seed):
@@ -80,6 +101,60 @@ def test_five_rounds_become_medians_sums_and_peaks(timed):
     assert record.measurement("memory_timeline").value > 1
     assert record.measurement("added_rss").n == 1, "of a call apart"
     assert "latency" not in found, "pytest-benchmark tells it"
+
+
+def test_a_batch_is_one_call_and_its_clips_have_the_seeds_of_further_samples(timed):
+    options = ("test_efficiency.py", "--vdb-metrics=none", "--vdb-recipe=batch=4")
+    timed.run("batched", *options).assert_outcomes(passed=1)
+    (record,) = timed.records()
+    found = values(record)
+    assert record.recipe["batch"] == 4
+    assert 0.02 <= found["steady_latency"] < 0.06
+    assert found["clip_time"] == pytest.approx(found["steady_latency"] / 4)
+    assert found["steady_throughput"] == pytest.approx(4 * found["videos_per_minute"] / 60)
+    seeds = [seed_of(0, "", sample) for sample in range(4)]
+    assert record.seed == seeds[0]
+    assert f"4 clips in each call, of the seeds {', '.join(map(str, seeds))}" in record.notes
+    calls = (timed.path / "asked.txt").read_text().splitlines()
+    assert set(calls) == {" ".join(f"one:{seed}" for seed in seeds)}
+    assert len(calls) == 1 + 5 + 1, "warmed up, timed, and once for what a call adds to memory"
+
+
+def test_a_batch_answers_several_prompts_in_turn(timed):
+    timed.pytester.makepyfile(test_efficiency=EFFICIENCY.replace("vdb.prompts[0], vdb_seed", "vdb.prompts[:2]"))
+    timed.run("batched", "test_efficiency.py", "--vdb-metrics=none", "--vdb-recipe=batch=3").assert_outcomes(passed=1)
+    one, two, three = (timed.path / "asked.txt").read_text().splitlines()[0].split()
+    ids = [prompt.id for prompt in suites.load("three.txt", root=timed.path).prompts]
+    assert one == f"one:{seed_of(0, '', 0)}"
+    assert (two, three) == (f"two:{seed_of(0, ids[1], 0)}", f"one:{seed_of(0, ids[0], 1)}")
+
+
+def test_a_model_that_makes_one_clip_in_a_call_is_asked_for_each_and_the_record_says_so(timed):
+    options = ("test_efficiency.py", "--vdb-metrics=none", "--vdb-recipe=batch=2")
+    timed.run("slow-at-first", *options).assert_outcomes(passed=1)
+    (record,) = timed.records()
+    assert values(record)["steady_latency"] >= 0.02
+    assert any("made clip by clip" in note for note in record.notes)
+
+
+def test_another_number_of_clips_than_the_batch_fails(timed):
+    options = ("test_efficiency.py", "--vdb-metrics=none", "--vdb-recipe=batch=2")
+    timed.run("forgetful", *options).assert_outcomes(failed=1)
+    assert "generate_batch returned list (1 of Clip) instead of 2 clips" in timed.records()[0].failure.message
+
+
+def test_what_judges_single_clips_is_skipped_under_a_batch_with_the_reason(timed):
+    outcome = timed.run("batched", "test_generation.py", "--vdb-metrics=sharpness", "--vdb-recipe=batch=2", "-rs")
+    outcome.assert_outcomes(skipped=3)
+    outcome.stdout.fnmatch_lines(["*batch=2 is for calls that are timed (vdb.time)*"])
+    assert not (timed.path / "asked.txt").exists()
+
+
+def test_a_batch_of_one_is_no_batch(timed):
+    for recipe in ((), ("--vdb-recipe=batch=1",)):
+        timed.run("slow-at-first", "test_generation.py", "--vdb-metrics=sharpness", *recipe).assert_outcomes(passed=3)
+    digests = {record.recipe_digest for run in timed.runs() for record in journal.read(run)[1]}
+    assert len(digests) == 1
 
 
 def test_a_run_without_benchmarks_says_why_there_are_no_rounds(timed):

@@ -16,6 +16,7 @@ def test_rates_are_sums_over_sums():
     assert {name: measured.value for name, measured in found.items() if name != "latency_variation"} == pytest.approx(
         {
             "steady_latency": 1.0,
+            "clip_time": 1.0,
             "steady_throughput": 5 * 20 / 10,  # the mean of five ratios would be 16.7
             "videos_per_minute": 60 * 5 / 10,
             "real_time_factor": 5 * 2 / 10,
@@ -24,6 +25,15 @@ def test_rates_are_sums_over_sums():
     assert found["steady_latency"].interval == (1.0, 6.0)
     assert found["latency_variation"].value == pytest.approx(5**0.5 / 2)
     assert {measured.n for measured in found.values()} == {5}
+
+
+def test_every_clip_of_a_batch_counts_and_its_time_is_told_from_the_calls():
+    found = {measured.name: measured for measured in of_rounds([2.0, 4.0, 6.0], frames=20, fps=10.0, clips=4)}
+    assert found["steady_latency"].value == 4.0
+    assert (found["clip_time"].value, found["clip_time"].interval) == (1.0, (0.5, 1.5))
+    assert found["steady_throughput"].value == pytest.approx(3 * 4 * 20 / 12)
+    assert found["videos_per_minute"].value == pytest.approx(60 * 3 * 4 / 12)
+    assert found["real_time_factor"].value == pytest.approx(3 * 4 * 2 / 12)
 
 
 def test_one_call_does_not_vary_and_nobody_guesses_how_fast_it_plays():

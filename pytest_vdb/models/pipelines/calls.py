@@ -6,9 +6,10 @@ Most pipelines are driven by the names in their signature alone; what is particu
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pytest_vdb.errors import RecipeError
 from pytest_vdb.models import classes
 from pytest_vdb.models.pipelines import quirks
 from pytest_vdb.models.pipelines.ask import Ask
@@ -30,6 +31,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 
 IMAGES = ("image", "cond_image")
 CLIPS = ("video", "control_video", "conditioning_frames", "controls", "pose_video", "face_video", "driving_video")
+
+COUNTS = ("num_videos_per_prompt", "num_images_per_prompt")
+"""What pipelines call the number of clips that they make of a prompt."""
 
 STANDING: Mapping[str, Any] = {
     "output_type": "np",
@@ -77,6 +81,33 @@ def arguments_for(pipe: Any, ask: Ask, extra: Mapping[str, Any]) -> Arguments:
     made.update(_from_prompt(type(pipe), known, ask))
     if (particular := quirks.of(type(pipe).__name__).arguments) is not None:
         made.update(particular(pipe, ask, made))
+    return made
+
+
+def arguments_of_batch(pipe: Any, asks: Sequence[Ask], extra: Mapping[str, Any], *, where: str) -> Arguments:
+    """The keyword arguments of one call that answers several asks of one recipe (without the generators).
+
+    Args:
+        pipe: the loaded pipeline.
+        asks: a clip each.
+        extra: as for `arguments_for`.
+        where: the model, for error messages.
+
+    Raises:
+        RecipeError: the class starts all clips of a call from the same, and the asks differ in it.
+    """
+    kind = type(pipe)
+    each = [arguments_for(pipe, ask, extra) for ask in asks]
+    made, way = dict(each[0]), quirks.batching_of(kind.__name__, asks[0].task).way
+    conditioned = [name for name in (*IMAGES, *CLIPS) if name in made]
+    if len({ask.prompt.id for ask in asks}) > 1 and (way == "counted" or (way == "once" and conditioned)):
+        what = f"cannot answer several prompts in one call: {kind.__name__} takes one for all clips"
+        raise RecipeError(what, where=where, mend="ask it several seeds of one prompt")
+    if way == "counted":
+        return {**made, **{name: len(asks) for name in COUNTS if name in classes.inputs(kind)}}
+    for name in ("prompt", "negative_prompt", *(conditioned if way == "each" else ())):
+        if any(name in one for one in each):
+            made[name] = [one.get(name, "") for one in each]
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from pytest_vdb.garbage import set_aside_what_lives
 from pytest_vdb.models import classes
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.onnx import backend
-from pytest_vdb.models.pipelines import caches, calls, computing, loading, outputs
+from pytest_vdb.models.pipelines import caches, calls, computing, loading, outputs, quirks
 from pytest_vdb.models.pipelines.ask import Ask
 from pytest_vdb.models.pipelines.reasons import OFF
 from pytest_vdb.models.source import WeightsSource
@@ -69,21 +69,42 @@ class DiffusersModel:
             BadClip: NaN values, or frames that are none.
             ClipFileError, PromptError: the prompt's conditioning file is missing or too short.
         """
-        import torch
-
         ask = Ask(prompt=prompt, recipe=recipe, seed=seed, task=self.card.task)
         arguments = calls.arguments_for(self.pipeline, ask, self._extra)
-        self._guide(recipe.guidance)
-        # Some pipelines also draw from the global generator (I2VGen-XL samples its VAE so): pinned, then restored.
-        with torch.random.fork_rng(devices=_cuda_devices(self.pipeline)), _as_written(self.pipeline, recipe):
-            torch.manual_seed(seed)
-            output = self._call({**arguments, "generator": torch.Generator("cpu").manual_seed(seed)})
+        output = self._answered(recipe, seed, {**arguments, "generator": _generator(seed)})
         where = f"model {self.card.name}, prompt {prompt.id}"
         assert recipe.fps is not None
         clip = outputs.clip_of(output, recipe.fps, where=where)
-        self.notes = (*self._differences(ask, clip, outputs.has_sound(output)), *caches.notes(recipe))
-        self.notes += tuple(note for part in self.onnx_parts for note in part.notes())
+        self._note(ask, clip, outputs.has_sound(output))
         return clip
+
+    def generate_batch(self, prompts: Sequence[Prompt], recipe: Recipe, seeds: Sequence[int]) -> tuple[Clip, ...]:
+        """Answer several prompts in one call, each from the noise that it starts from alone; `notes` as `generate`.
+
+        Args:
+            prompts: one of each clip; the same one several times makes several clips of it.
+            recipe: as `recipes.resolve` returned it.
+            seeds: one of each clip.
+
+        Raises:
+            BadClip: another number of clips, or what `generate` raises.
+            RecipeError: the class takes one prompt, or one image, for all clips of a call.
+            ClipFileError, PromptError: as `generate`.
+        """
+        where = f"model {self.card.name}, prompts {', '.join(dict.fromkeys(prompt.id for prompt in prompts))}"
+        asks = [
+            Ask(prompt=prompt, recipe=recipe, seed=seed, task=self.card.task)
+            for prompt, seed in zip(prompts, seeds, strict=True)
+        ]
+        arguments = calls.arguments_of_batch(self.pipeline, asks, self._extra, where=where)
+        output = self._answered(recipe, seeds[0], {**arguments, "generator": [_generator(seed) for seed in seeds]})
+        assert recipe.fps is not None
+        clips = outputs.clips_of(output, recipe.fps, len(asks), where=where)
+        self._note(asks[0], clips[0], outputs.has_sound(output))
+        differs = quirks.batching_of(type(self.pipeline).__name__, self.card.task).differs
+        if differs is not None:
+            self.notes += (f"its clips are not those that it makes alone: {differs}",)
+        return clips
 
     def close(self) -> None:
         """Drop the pipeline and give its memory back to the device."""
@@ -97,6 +118,22 @@ class DiffusersModel:
         computing.restore()
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
+
+    def _answered(self, recipe: Recipe, seed: int, arguments: dict[str, Any]) -> Any:
+        """What the pipeline returns.
+
+        Some draw from the global generator, too (I2VGen-XL samples its VAE so): it is pinned, then restored.
+        """
+        import torch
+
+        self._guide(recipe.guidance)
+        with torch.random.fork_rng(devices=_cuda_devices(self.pipeline)), _as_written(self.pipeline, recipe):
+            torch.manual_seed(seed)
+            return self._call(arguments)
+
+    def _note(self, ask: Ask, clip: Clip, sound: bool) -> None:
+        self.notes = (*self._differences(ask, clip, sound), *caches.notes(ask.recipe))
+        self.notes += tuple(note for part in self.onnx_parts for note in part.notes())
 
     def _call(self, arguments: dict[str, Any]) -> Any:
         if not classes.is_modular(type(self.pipeline)):
@@ -151,6 +188,13 @@ def _as_written(pipeline: Any, recipe: Recipe) -> Iterator[None]:
         return
     with torch.compiler.set_stance("force_eager"):
         yield
+
+
+def _generator(seed: int) -> Any:
+    """On the CPU, so that every device starts from the same noise."""
+    import torch
+
+    return torch.Generator("cpu").manual_seed(seed)
 
 
 def _cuda_devices(pipeline: Any) -> list[int]:

@@ -33,13 +33,39 @@ def clip_of(output: Any, fps: float, *, where: str) -> Clip:
         BadClip: no frames, more than one clip, NaN or infinite values (with their number), levels that are none, or no
             three channels.
     """
+    return _clip_of_frames(_frames_in(output, where), fps, where)
+
+
+def clips_of(output: Any, fps: float, count: int, *, where: str) -> tuple[Clip, ...]:
+    """The clips of a call that was asked for several, all of one size.
+
+    Args:
+        output: as for `clip_of`, batched.
+        fps: the rate to play them at.
+        count: how many were asked for.
+        where: the model, for error messages.
+
+    Raises:
+        BadClip: another number of clips, or what `clip_of` raises.
+    """
+    frames = _frames_in(output, where)
+    if frames.ndim != 5 or len(frames) != count:
+        what = f"frames of shape {frames.shape} where {count} clips were asked for"
+        raise BadClip(what, where=where, mend=f"a batch is ({count}, T, H, W, 3)")
+    return tuple(_clip_of_frames(one, fps, where) for one in frames)
+
+
+def _frames_in(output: Any, where: str) -> NDArray[Any]:
     found = next((value for place in PLACES if (value := getattr(output, place, None)) is not None), None)
     if found is None:
         raise BadClip(f"returned {described(output)}, which has none of {', '.join(PLACES)}", where=where)
     try:
-        frames = _as_array(found)
+        return _as_array(found)
     except (TypeError, ValueError, OverflowError) as error:  # images of several sizes, objects that are no frames
         raise BadClip(f"returned {described(found)} for frames: {error}", where=where) from None
+
+
+def _clip_of_frames(frames: NDArray[Any], fps: float, where: str) -> Clip:
     return Clip(np.ascontiguousarray(_eight_bits(_one_clip(frames, where), where)), fps)
 
 

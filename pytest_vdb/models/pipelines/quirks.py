@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pytest_vdb.models.pipelines import particulars
 from pytest_vdb.models.pipelines.particulars import Particular
-from pytest_vdb.records import Recipe
+from pytest_vdb.records import Recipe, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,24 @@ class Unfit:
 
     fails: Callable[[Any], bool]
     reason: str
+
+
+Way = Literal["each", "once", "counted"]
+"""How a pipeline is asked for several clips: by a list of prompts and of the images or clips that belong to them, by a
+list of prompts and one image for all, or by one prompt and how many clips."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batching:
+    """How one class takes several clips in a call: what its signature says of that is not to be trusted."""
+
+    way: Way = "each"
+    fails: str | None = None
+    """Why it does not."""
+    differs: str | None = None
+    """Why its clips are not those that it makes alone."""
+    of: Task | None = None
+    """The task that `fails` or `differs` speaks of; None: of all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +62,8 @@ class Quirks:
     """Setting -> the values that it fails with although it seems to have it."""
     unfit_on_cpu: Mapping[str, Unfit] = field(default_factory=dict)
     """The same, on a CPU alone."""
+    batching: Batching = Batching()
+    """How it takes several clips in a call."""
     blocks_of: str | None = None
     """It has no card: the pipeline of that name drives the same models here."""
     no_card: str | None = None
@@ -79,10 +99,16 @@ _COMPLEX = Unfit(
 )
 _DATA = Unfit(lambda value: value == "onnx", "its denoiser does not export to ONNX: its data decide what is computed")
 
+_ONE_IMAGE = Batching(way="once")
+_NO_BATCH = Batching(fails="it makes one clip in a call")
+_NO_LIST = Batching(fails="diffusers fails where it is given several prompts")
+_NO_IMAGES = Batching(fails="diffusers fails where it is given several images", of="i2v")
+
 _A_STAGE = "takes the latents of a first stage, not a clip"
 
 QUIRKS: Mapping[str, Quirks] = {
-    "AllegroPipeline": Quirks(faster_cache=True, unfit_caches=("magcache",)),
+    "AllegroPipeline": Quirks(batching=_NO_LIST, faster_cache=True, unfit_caches=("magcache",)),
+    "AnimateDiffControlNetPipeline": Quirks(batching=_NO_LIST),
     "AnimateDiffSDXLPipeline": Quirks(
         unfit={
             "dtype": Unfit(
@@ -91,7 +117,7 @@ QUIRKS: Mapping[str, Quirks] = {
             )
         }
     ),
-    "AnimateDiffSparseControlNetPipeline": Quirks(arguments=particulars.sparse_keyframe),
+    "AnimateDiffSparseControlNetPipeline": Quirks(batching=_ONE_IMAGE, arguments=particulars.sparse_keyframe),
     "AnyFlowFARPipeline": Quirks(
         arguments=particulars.chunks_that_add_up,
         own_scheduler=True,
@@ -103,6 +129,7 @@ QUIRKS: Mapping[str, Quirks] = {
         },
     ),
     "AnyFlowPipeline": Quirks(own_scheduler=True, unfit={"backend": _COMPLEX}),
+    "ChronoEditPipeline": Quirks(batching=_ONE_IMAGE),
     "CogVideoXFunControlPipeline": Quirks(faster_cache=True, unfit={"max_sequence_length": _ANY_LENGTH}),
     "CogVideoXImageToVideoPipeline": Quirks(faster_cache=True, unfit={"max_sequence_length": _ANY_LENGTH}),
     "CogVideoXPipeline": Quirks(faster_cache=True, unfit={"max_sequence_length": _ANY_LENGTH}),
@@ -118,10 +145,14 @@ QUIRKS: Mapping[str, Quirks] = {
     ),
     "Cosmos2TextToImagePipeline": Quirks(no_card="makes images"),
     "Cosmos2VideoToWorldPipeline": Quirks(own_scheduler=True),
+    "Cosmos2_5_PredictBasePipeline": Quirks(batching=_NO_IMAGES),
     "Cosmos2_5_TransferPipeline": Quirks(arguments=particulars.one_chunk),
-    "Cosmos3DistilledModularPipeline": Quirks(unfit={"guidance": _GUIDED_ALREADY, "steps": _FOUR_STEPS}),
+    "Cosmos3DistilledModularPipeline": Quirks(
+        batching=_NO_BATCH, unfit={"guidance": _GUIDED_ALREADY, "steps": _FOUR_STEPS}
+    ),
     "Cosmos3OmniModularPipeline": Quirks(blocks_of="Cosmos3OmniPipeline"),
     "Cosmos3OmniPipeline": Quirks(
+        batching=_NO_BATCH,
         unfit_caches=("first-block", "magcache", "pab"),
         unfit={
             "scheduler": Unfit(
@@ -133,24 +164,31 @@ QUIRKS: Mapping[str, Quirks] = {
     "CosmosTextToWorldPipeline": Quirks(own_scheduler=True),
     "CosmosVideoToWorldPipeline": Quirks(own_scheduler=True),
     "EasyAnimateControlPipeline": Quirks(arguments=particulars.spoken_negative),
-    "EasyAnimateInpaintPipeline": Quirks(arguments=particulars.inpaint_after_first_frame),
+    "EasyAnimateInpaintPipeline": Quirks(batching=_NO_LIST, arguments=particulars.inpaint_after_first_frame),
     "EasyAnimatePipeline": Quirks(arguments=particulars.spoken_negative),
-    "EchoModularPipeline": Quirks(follows=("steps",), unfit={"steps": _EIGHT_STEPS}),
+    "EchoModularPipeline": Quirks(batching=_ONE_IMAGE, follows=("steps",), unfit={"steps": _EIGHT_STEPS}),
     "HeliosModularPipeline": Quirks(blocks_of="HeliosPipeline"),
     "HeliosPipeline": Quirks(own_scheduler=True),
     "HeliosPyramidDistilledModularPipeline": Quirks(blocks_of="HeliosPyramidPipeline"),
     "HeliosPyramidModularPipeline": Quirks(blocks_of="HeliosPyramidPipeline"),
     "HeliosPyramidPipeline": Quirks(
-        arguments=particulars.pyramid_steps, follows=("steps",), own_scheduler=True, unfit_caches=("pab",)
+        batching=Batching(differs="the noise between its resolutions is the first clip's for all"),
+        arguments=particulars.pyramid_steps,
+        follows=("steps",),
+        own_scheduler=True,
+        unfit_caches=("pab",),
     ),
     "HunyuanSkyreelsImageToVideoPipeline": Quirks(gives_sigmas=True),
-    "HunyuanVideo15ImageToVideoPipeline": Quirks(gives_sigmas=True, unfit={"backend": _DATA}),
+    "HunyuanVideo15ImageToVideoPipeline": Quirks(batching=_NO_LIST, gives_sigmas=True, unfit={"backend": _DATA}),
     "HunyuanVideo15ModularPipeline": Quirks(blocks_of="HunyuanVideo15Pipeline"),
-    "HunyuanVideo15Pipeline": Quirks(gives_sigmas=True, unfit={"backend": _DATA}),
+    "HunyuanVideo15Pipeline": Quirks(batching=_NO_LIST, gives_sigmas=True, unfit={"backend": _DATA}),
     "HunyuanVideoFramepackPipeline": Quirks(arguments=particulars.sections, gives_sigmas=True),
     "HunyuanVideoImageToVideoPipeline": Quirks(arguments=particulars.four_frames_dropped, gives_sigmas=True),
     "HunyuanVideoPipeline": Quirks(gives_sigmas=True),
-    "I2VGenXLPipeline": Quirks(arguments=particulars.whole_text_encoder),
+    "I2VGenXLPipeline": Quirks(
+        batching=Batching(way="counted", differs="the noise of its image is the first clip's for all"),
+        arguments=particulars.whole_text_encoder,
+    ),
     "Kandinsky5I2VPipeline": Quirks(unfit_caches=("pab",)),
     "Kandinsky5T2VPipeline": Quirks(unfit_caches=("pab",)),
     "Kandinsky6SRPipeline": Quirks(
@@ -175,40 +213,49 @@ QUIRKS: Mapping[str, Quirks] = {
         no_card=f"{_A_STAGE}: those of an LTX-2.5 pass with its keyframes and sound"
     ),
     "LTX2HDRPipeline": Quirks(arguments=particulars.hdr_reference, gives_sigmas=True),
-    "LTX2ImageToVideoPipeline": Quirks(gives_sigmas=True),
+    "LTX2ImageToVideoPipeline": Quirks(batching=_NO_IMAGES, gives_sigmas=True),
     "LTX2InContextPipeline": Quirks(
         arguments=particulars.first_frame_condition, gives_sigmas=True, unfit_caches=("pab",)
     ),
-    "LTX2LatentUpsamplePipeline": Quirks(arguments=particulars.half_size_clip),
+    "LTX2LatentUpsamplePipeline": Quirks(batching=_NO_BATCH, arguments=particulars.half_size_clip),
     "LTX2ModularPipeline": Quirks(blocks_of="LTX2Pipeline"),
     "LTX2Pipeline": Quirks(gives_sigmas=True),
-    "LTX2VideoDiffusionDecodePipeline": Quirks(arguments=particulars.latents_of_the_clip),
+    "LTX2VideoDiffusionDecodePipeline": Quirks(batching=_NO_BATCH, arguments=particulars.latents_of_the_clip),
     "LTXConditionPipeline": Quirks(
+        batching=Batching(differs="the noise of its image is drawn otherwise", of="i2v"),
         unfit={
             "scheduler": Unfit(
                 lambda value: not value.startswith("FlowMatch"),
                 "it starts in the middle of its own schedule, which FlowMatch schedulers alone allow",
             )
-        }
+        },
     ),
     "LTXI2VLongMultiPromptPipeline": Quirks(
+        batching=Batching(fails="it takes several prompts for the parts of one clip"),
         unfit={
             "scheduler": Unfit(
                 lambda value: value.startswith("UniPC"),
                 "it draws noise in each step, for which UniPC takes no generator",
             )
-        }
+        },
     ),
     "LTXImageToVideoPipeline": Quirks(gives_sigmas=True),
-    "LTXLatentUpsamplePipeline": Quirks(arguments=particulars.half_size_clip),
+    "LTXLatentUpsamplePipeline": Quirks(batching=_NO_BATCH, arguments=particulars.half_size_clip),
     "LTXModularPipeline": Quirks(blocks_of="LTXPipeline"),
     "LTXPipeline": Quirks(gives_sigmas=True),
-    "LattePipeline": Quirks(faster_cache=True, unfit_caches=("magcache",)),
+    "LattePipeline": Quirks(
+        batching=Batching(differs="alone it sees a prompt without its padding, among others with it"),
+        faster_cache=True,
+        unfit_caches=("magcache",),
+    ),
+    "MiniMaxH3ModularPipeline": Quirks(batching=_NO_BATCH),
     "MochiPipeline": Quirks(gives_sigmas=True, faster_cache=True),
-    "MotifVideoImage2VideoPipeline": Quirks(gives_sigmas=True),
+    "MotifVideoImage2VideoPipeline": Quirks(batching=_NO_IMAGES, gives_sigmas=True),
     "MotifVideoPipeline": Quirks(gives_sigmas=True),
+    "SanaImageToVideoPipeline": Quirks(batching=_ONE_IMAGE),
     "SanaWMLTX2Refiner": Quirks(no_card=f"{_A_STAGE}: those of SANA-WM"),
     "SanaWMPipeline": Quirks(
+        batching=_NO_BATCH,
         arguments=particulars.camera_forward,
         own_scheduler=True,
         unfit={"backend": _COMPLEX},
@@ -220,25 +267,38 @@ QUIRKS: Mapping[str, Quirks] = {
         },
     ),
     "SkyReelsV2DiffusionForcingImageToVideoPipeline": Quirks(
-        unfit_caches=("pab",), unfit={"scheduler": _STEPS_BY_INDEX}
+        batching=Batching(fails="diffusers fails where it is given more than two prompts"),
+        unfit_caches=("pab",),
+        unfit={"scheduler": _STEPS_BY_INDEX},
     ),
     "SkyReelsV2DiffusionForcingPipeline": Quirks(unfit_caches=("pab",), unfit={"scheduler": _STEPS_BY_INDEX}),
     "SkyReelsV2DiffusionForcingVideoToVideoPipeline": Quirks(
         arguments=particulars.clip_extended, unfit_caches=("pab",), unfit={"scheduler": _STEPS_BY_INDEX}
     ),
+    "SkyReelsV2ImageToVideoPipeline": Quirks(batching=_ONE_IMAGE),
     "StableVideoDiffusionPipeline": Quirks(arguments=particulars.guidance_range, follows=("guidance",)),
-    "TextToVideoZeroPipeline": Quirks(arguments=particulars.motion_field_steps, unfit={"guidance": _NO_GUIDANCE}),
-    "TextToVideoZeroSDXLPipeline": Quirks(arguments=particulars.motion_field_steps, unfit={"guidance": _NO_GUIDANCE}),
+    "TextToVideoZeroPipeline": Quirks(
+        batching=_NO_LIST, arguments=particulars.motion_field_steps, unfit={"guidance": _NO_GUIDANCE}
+    ),
+    "TextToVideoZeroSDXLPipeline": Quirks(
+        batching=_NO_LIST, arguments=particulars.motion_field_steps, unfit={"guidance": _NO_GUIDANCE}
+    ),
+    "VideoToVideoSDPipeline": Quirks(batching=_NO_LIST),
     "Wan22Image2VideoModularPipeline": Quirks(blocks_of="WanImageToVideoPipeline"),
     "Wan22ModularPipeline": Quirks(blocks_of="WanPipeline"),
     "Wan22VaceModularPipeline": Quirks(blocks_of="WanVACEPipeline"),
     "WanAnimate2DistilledModularPipeline": Quirks(
-        arguments=particulars.segments_of_the_driving_clip, unfit={"attention": _FLEX, "backend": _COMPLEX}
+        batching=_NO_BATCH,
+        arguments=particulars.segments_of_the_driving_clip,
+        unfit={"attention": _FLEX, "backend": _COMPLEX},
     ),
     "WanAnimate2ModularPipeline": Quirks(
-        arguments=particulars.segments_of_the_driving_clip, unfit={"attention": _FLEX, "backend": _COMPLEX}
+        batching=_NO_BATCH,
+        arguments=particulars.segments_of_the_driving_clip,
+        unfit={"attention": _FLEX, "backend": _COMPLEX},
     ),
     "WanAnimatePipeline": Quirks(
+        batching=_ONE_IMAGE,
         arguments=particulars.character_segments,
         unfit={
             "backend": Unfit(
@@ -247,8 +307,9 @@ QUIRKS: Mapping[str, Quirks] = {
         },
     ),
     "WanImage2VideoModularPipeline": Quirks(blocks_of="WanImageToVideoPipeline"),
+    "WanImageToVideoPipeline": Quirks(batching=_ONE_IMAGE),
     "WanModularPipeline": Quirks(blocks_of="WanPipeline"),
-    "WanVACEPipeline": Quirks(arguments=particulars.masked_clip),
+    "WanVACEPipeline": Quirks(batching=_NO_BATCH, arguments=particulars.masked_clip),
 }
 """Name of the class -> what is particular to it."""
 
@@ -256,6 +317,17 @@ QUIRKS: Mapping[str, Quirks] = {
 def of(pipeline: str) -> Quirks:
     """What is particular to the class of that name."""
     return QUIRKS.get(pipeline, NONE)
+
+
+def batching_of(pipeline: str, task: Task) -> Batching:
+    """How the class of that name takes several clips in a call, asked for a task."""
+    known = of(pipeline).batching
+    return known if known.of in {None, task} else Batching(way=known.way)
+
+
+def why_no_batch(pipeline: str, task: Task) -> str | None:
+    """Why the class of that name makes one clip in a call; None where it can make several."""
+    return batching_of(pipeline, task).fails
 
 
 def without_card() -> Mapping[str, str]:
