@@ -68,12 +68,20 @@ class Answer:
         of_run = np.array([record.run == run for record in self.said.columns.records], dtype=np.bool_)
         return self._means_where(self.said.counts & of_run)
 
+    def answered(self, runs: Sequence[str] = ()) -> list[PairKey]:
+        """Pairs that have a value; where several runs are asked, one of each."""
+        asked = [self.means_in(run) for run in runs]
+        return [pair for pair in self.means if all(pair in means for means in asked)] if asked else list(self.means)
+
     def _means_where(self, counts: NDArray[np.bool_]) -> dict[PairKey, float]:
         numbers, does_count = self.said.numbers.tolist(), counts.tolist()
         found = {}
         for pair, places in self.places.items():
-            if values := [numbers[at] for at in places if does_count[at]]:
-                found[pair] = mean_of(values)
+            if len(places) > 1:
+                if values := [numbers[at] for at in places if does_count[at]]:
+                    found[pair] = mean_of(values)
+            elif does_count[places[0]]:
+                found[pair] = numbers[places[0]]
         return found
 
     def statements(self, pairs: Iterable[PairKey]) -> Iterator[Statement]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
@@ -268,17 +269,15 @@ def _on_pairs(asked: Asked, now: Answers, before: Answers, sides: Sides) -> Verd
     known, ran = before.of(asked.metric), now.of(asked.metric)
     if known.is_read_once or ran.is_read_once:
         known, ran = known.as_one(), ran.as_one()
-    blocks_before, blocks_now = (
-        [side.means_in(turn[at]) for turn in sides.turns] for at, side in enumerate((known, ran))
-    )
-    planned = [pair for pair in known.means if all(pair in block for block in blocks_before)]
+    runs_before, runs_now = ([turn[side] for turn in sides.turns] for side in (0, 1))
+    planned = known.answered(runs_before)
     expected = [pair for pair in planned if pair[0] not in left_out]
     if not planned:
         # A yardstick that the metric cannot judge (the flicker of a frozen clip) is no model that escapes its gate.
         unjudged = is_yardstick(asked.key[1]) and not ran.means
         why = f"the baseline has no value ({_why_missing(known, known.places)})"
         return asked.verdict("inconclusive" if unjudged else "missing", why)
-    having = [pair for pair in expected if pair in ran.means and all(pair in block for block in blocks_now)]
+    having = set(ran.answered(runs_now)).intersection(expected)
     if not having:
         return asked.verdict("missing", _none_left(expected, ran))
     shared = sorted(having, key=_in_order(sides.ranks))
@@ -310,8 +309,8 @@ def _on_pairs(asked: Asked, now: Answers, before: Answers, sides: Sides) -> Verd
     if new.first.kind != "performance":
         sessions = _Sessions((), ())
     elif sides.turns:
-        in_turns = ([_median_of(block, shared) for block in blocks] for blocks in (blocks_before, blocks_now))
-        sessions = _Sessions(next(in_turns), next(in_turns), in_turns=True)
+        of_blocks = [_median_of(known.means_in(run), shared) for run in runs_before]
+        sessions = _Sessions(of_blocks, [_median_of(ran.means_in(run), shared) for run in runs_now], in_turns=True)
     else:
         old_median, new_median = (_median_of(side.means, shared) for side in (known, ran))
         alike = [record for record in before.records if record.prompt not in left_out]
@@ -337,7 +336,13 @@ class Plan:
 
 def _in_order(ranks: Ranks) -> Callable[[PairKey], tuple[int, str]]:
     """Prompts that are in no order come first."""
-    return lambda pair: (ranks.get(pair[0] or "", -1), str(pair))
+    return lambda pair: (ranks.get(pair[0] or "", -1), _spelled(pair))
+
+
+@lru_cache(maxsize=100_000)
+def _spelled(pair: PairKey) -> str:
+    """Every model has the same pairs."""
+    return str(pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -522,9 +527,13 @@ def _undecided(evidence: Evidence, judgement: Judgement, baseline: Baseline) -> 
 
 def _by_prompt(pairs: Mapping[PairKey, tuple[float, float]], better: str, sign: str) -> dict[str | None, float]:
     """How much worse each prompt's mean is: several samples of one prompt are one."""
+    prompts = [prompt for prompt, _, _ in pairs]
+    worse = [_worsening(better, sign, new - old) for old, new in pairs.values()]
+    if len(set(prompts)) == len(prompts):
+        return dict(zip(prompts, worse, strict=True))
     by_prompt: dict[str | None, list[float]] = defaultdict(list)
-    for (prompt, _, _), (old, new) in pairs.items():
-        by_prompt[prompt].append(_worsening(better, sign, new - old))
+    for prompt, change in zip(prompts, worse, strict=True):
+        by_prompt[prompt].append(change)
     return {prompt: mean_of(values) for prompt, values in by_prompt.items()}
 
 

@@ -392,7 +392,8 @@ def _record_of(own: _RecordLine, setup: _Setup, question: _Question, metrics: Me
     record.clip = None if own.clip is None else _clip_of(own.clip)
     record.schema = SCHEMA_IN_FULL
     record.__class__ = Record
-    return cast(Record, record)
+    made: Record = record
+    return made
 
 
 def _values_of_line(metrics: Metrics, values: Sequence[float | str | _Special]) -> Measured:
@@ -438,4 +439,5 @@ def _clip_of(own: _Files) -> ClipFiles:
     clip.preview = preview
     clip.poster = poster
     clip.__class__ = ClipFiles
-    return cast(ClipFiles, clip)
+    made: ClipFiles = clip
+    return made
