@@ -51,7 +51,7 @@ class Answer:
     @property
     def is_read_once(self) -> bool:
         """Whether it is about the model: such values have no pairs."""
-        return self.said.columns.is_read_once(self.said)
+        return self.said.is_read_once
 
     def as_one(self) -> Answer:
         """Everything that was tried, as of one pair."""

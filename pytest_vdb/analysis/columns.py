@@ -52,6 +52,13 @@ class Said:
         )
 
     @property
+    def is_read_once(self) -> bool:
+        """Whether it is about the model, as `readings.is_read_once` has it."""
+        costs = [places for definition, places in self.definitions if definition.kind == "performance"]
+        asked = self.columns.passed & self.columns.fresh
+        return any(bool(asked[places].any()) for places in costs) and bool((asked & ~self.tried).any())
+
+    @property
     def special(self) -> NDArray[np.bool_]:
         """`(n,)`: whose measurement may have more to say than its value."""
         return self.columns.special
@@ -65,9 +72,12 @@ class Said:
     def kinds_that_count(self) -> list[tuple[Definition, Record]]:
         """Of every definition with every kind of weights and publisher the first record whose value counts."""
         counts, setups = self.counts, self.columns.setups
+        are_alike = not setups.any()  # the first one is 0
         firsts = {}
         for definition, places in self.definitions:
             counting = places[counts[places]]
+            if are_alike:
+                counting = counting[:1]
             for at in np.unique(setups[counting], return_index=True)[1].tolist():
                 firsts[int(counting[at])] = definition
         return [(firsts[at], self.columns.records[at]) for at in sorted(firsts)]
@@ -156,13 +166,6 @@ class Columns:
             tried[places] = True
             definitions.append((definition, places))
         return Said(metric, self, numbers, tried, tuple(definitions))
-
-    def is_read_once(self, said: Said) -> bool:
-        """Whether it is about the model, as `readings.is_read_once` has it."""
-        asked = self.passed & self.fresh
-        return bool((asked & ~said.tried).any()) and any(
-            definition.kind == "performance" and bool(asked[places].any()) for definition, places in said.definitions
-        )
 
     def seen(self) -> Iterator[tuple[Definition, tuple[int, int], bool]]:
         """Of each metric of each block: its first record's place and its own there, and whether a value was seen.

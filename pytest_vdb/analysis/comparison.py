@@ -16,7 +16,7 @@ then.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
@@ -39,7 +39,7 @@ from pytest_vdb.analysis.readings import (
 )
 from pytest_vdb.records import Better, Definition, Kind, Measurement, Record, Run
 from pytest_vdb.statistics.families import SIGNIFICANCE, benjamini_hochberg
-from pytest_vdb.statistics.means import mean_of
+from pytest_vdb.statistics.means import by_size, mean_of
 
 if TYPE_CHECKING:
     from pytest_vdb.statistics.intervals import Bounds
@@ -213,28 +213,44 @@ def obstacle_of_sides(pairs: Pairs, *, same_model: bool, any_recipe: bool) -> st
     return other_recipe(now, before, words=_IN_BOTH)
 
 
-def contrast(
-    pairs: Pairs, known: KnownMetrics, *, same_run: bool, twice: bool, obstacle: str | None = None
-) -> tuple[Contrast, ...]:
-    """Every metric that either side measured of its samples, not judged yet.
+def asked_of(
+    pairs: Pairs,
+    known: KnownMetrics,
+    *,
+    same_run: bool,
+    twice: bool,
+    obstacle: str | None = None,
+    wants: Callable[[str], bool] | None = None,
+) -> AskedPairs:
+    """Every metric that either side measured of its samples, as far as it can be told before it is tested.
 
     Args:
         pairs: of one benchmark.
         known: what the metrics can be.
-        twice: whether both sides are the same thing (`same_thing`).
         same_run: whether both sides ran in one session; the timings of two sessions differ by more than their tests.
+        twice: whether both sides are the same thing (`same_thing`).
         obstacle: why nothing of these pairs can be compared.
+        wants: whether a metric is asked for; None: each is.
     """
-    test: Test = "sign flips" if twice else "mean difference"
     table = _PairedTable(pairs)
-    asked = [_asked_of_metric(one, pairs.benchmark, table) for one in described(*table.sides)]
-    flips = _by_sign_flips([one.differences for one in asked]) if twice else [None] * len(asked)
-    found = []
-    for one, flipped in zip(asked, flips, strict=True):
-        bounds = known.bounds(one.contrast.metric, one.contrast.kind)
-        tested = _tested(one.contrast, one.differences, bounds, test, flipped) if one.differences else one.contrast
-        found.append(_as_far_as_it_means_something(tested, one.said, same_run, obstacle))
-    return tuple(found)
+    wanted = [definition for definition in described(*table.sides) if wants is None or wants(definition.name)]
+    metrics = tuple(_asked_of_metric(one, pairs.benchmark, table, known) for one in wanted)
+    return AskedPairs(metrics=metrics, same_run=same_run, twice=twice, obstacle=obstacle)
+
+
+def contrasts_of(asked: Sequence[AskedPairs]) -> list[tuple[Contrast, ...]]:
+    """The metrics of each, tested and not judged yet: what is asked of many models is tested together."""
+    testable = [_has_signs_to_flip(one, pairs) for pairs in asked for one in pairs.metrics]
+    metrics = [one for pairs in asked for one in pairs.metrics]
+    flips = iter(_by_sign_flips([one.differences if may else () for one, may in zip(metrics, testable, strict=True)]))
+    return [tuple(_contrast_of_metric(one, next(flips), pairs) for one in pairs.metrics) for pairs in asked]
+
+
+def contrast(
+    pairs: Pairs, known: KnownMetrics, *, same_run: bool, twice: bool, obstacle: str | None = None
+) -> tuple[Contrast, ...]:
+    """The same of pairs that are asked alone."""
+    return contrasts_of([asked_of(pairs, known, same_run=same_run, twice=twice, obstacle=obstacle)])[0]
 
 
 def judged(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
@@ -242,11 +258,13 @@ def judged(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
     judged = [one.obstacle is None for one in contrasts]
     adjusted = benjamini_hochberg([one.p if may else None for one, may in zip(contrasts, judged, strict=True)])
     unseen = benjamini_hochberg([one.p_unseen if may else None for one, may in zip(contrasts, judged, strict=True)])
-    found = (replace(one, adjusted=p, finding=_finding(one, p)) for one, p in zip(contrasts, adjusted, strict=True))
-    return tuple(
-        replace(one, surely=one.finding in _TOLD_APART and p is not None and p < SIGNIFICANCE)
-        for one, p in zip(found, unseen, strict=True)
-    )
+    return tuple(map(_with_finding, contrasts, adjusted, unseen))
+
+
+def _with_finding(one: Contrast, adjusted: float | None, unseen: float | None) -> Contrast:
+    finding = _finding(one, adjusted)
+    surely = finding in _TOLD_APART and unseen is not None and unseen < SIGNIFICANCE
+    return replace(one, adjusted=adjusted, finding=finding, surely=surely)
 
 
 def why_says_nothing(of: Measurement, record: Record) -> str | None:
@@ -344,9 +362,10 @@ def _flat(side: Mapping[_Key, Sequence[Record]]) -> tuple[Record, ...]:
 
 def why_no_pair(first: Record, second: Record) -> str | None:
     """Why two samples of one prompt cannot stand beside each other, or None if they can."""
-    for record, name in ((first, "A"), (second, "B")):
-        if record.status != "passed":
-            return f"{name} {failure_line(record)}"
+    if first.status != "passed":
+        return f"A {failure_line(first)}"
+    if second.status != "passed":
+        return f"B {failure_line(second)}"
     if first.seed != second.seed and None not in (first.seed, second.seed):
         return "another seed in A than in B"
     if first.prompt_text != second.prompt_text and None not in (first.prompt_text, second.prompt_text):
@@ -366,16 +385,16 @@ class _PairedTable:
         self._are_prompts_alone = len(set(prompts)) == len(prompts)
         self._is_published = any(record.published is not None for pair in pairs.pairs for record in pair)
 
-    def once(self, metric: str) -> tuple[Said, Said] | None:
-        """What every sample of A and of B says of what is read once per model; None: it is about prompts."""
-        tried = [(columns, columns.of(metric)) for columns in self._tried]
-        if not any(columns.is_read_once(said) for columns, said in tried):
-            return None
-        return tried[0][1], tried[1][1]
+    def tried(self, metric: str) -> tuple[Said, Said]:
+        """What every sample of A and of B says."""
+        first, second = (columns.of(metric) for columns in self._tried)
+        return first, second
 
-    def asked(self, metric: str) -> tuple[Said, Said]:
+    def asked(self, metric: str, tried: tuple[Said, Said]) -> tuple[Said, Said]:
         """What the pairs say, without those that a published dimension says nothing of: each of VBench's asks for
         prompts of its own."""
+        if self._tried is self.sides and not self._is_published:
+            return tried
         first, second = (columns.of(metric) for columns in self.sides)
         if not self._is_published:
             return first, second
@@ -402,19 +421,42 @@ class _AskedMetric:
 
     contrast: Contrast
     said: tuple[Said, Said]
+    bounds: Bounds
     differences: Sequence[float] = ()
     """A minus B of each prompt; nothing where there is nothing to test."""
 
 
-def _asked_of_metric(of: Definition, benchmark: str, table: _PairedTable) -> _AskedMetric:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedPairs:
+    """What is asked of the pairs of one benchmark, before it is tested."""
+
+    metrics: tuple[_AskedMetric, ...]
+    same_run: bool
+    twice: bool
+    obstacle: str | None
+
+    @property
+    def names(self) -> list[str]:
+        """Of the metrics."""
+        return [one.contrast.metric for one in self.metrics]
+
+    def is_of_two_sessions(self, one: Contrast) -> bool:
+        """Whether it is a cost whose tests share what their session was like."""
+        return one.kind == "performance" and one.metric not in EXACT_COSTS and not self.same_run
+
+
+def _asked_of_metric(of: Definition, benchmark: str, table: _PairedTable, known: KnownMetrics) -> _AskedMetric:
     one = Contrast(benchmark=benchmark, metric=of.name, unit=of.unit, better=of.better, kind=of.kind)
-    if (once := table.once(of.name)) is not None:
-        return _AskedMetric(_of_once(one, *once), once)
-    first, second = said = table.asked(of.name)
+    bounds = known.bounds(of.name, of.kind)
+    tried = table.tried(of.name)
+    if any(side.is_read_once for side in tried):
+        return _AskedMetric(_of_once(one, *tried), tried, bounds)
+    first, second = said = table.asked(of.name, tried)
     remarks = tuple(line for name, side in (("A", first), ("B", second)) for line in _lacking_values(name, side))
     mine, theirs = table.means(first, second)
     if not mine:
-        return _AskedMetric(replace(one, first=_mean_value(first), second=_mean_value(second), remarks=remarks), said)
+        one = replace(one, first=_mean_value(first), second=_mean_value(second), remarks=remarks)
+        return _AskedMetric(one, said, bounds)
     differences = [a - b for a, b in zip(mine, theirs, strict=True)]
     one = replace(
         one,
@@ -424,21 +466,26 @@ def _asked_of_metric(of: Definition, benchmark: str, table: _PairedTable) -> _As
         difference=mean_of(differences),
         remarks=remarks,
     )
-    return _AskedMetric(one, said, differences)
+    return _AskedMetric(one, said, bounds, differences)
 
 
-def _as_far_as_it_means_something(
-    one: Contrast, said: tuple[Said, Said], same_run: bool, obstacle: str | None
-) -> Contrast:
-    obstacle = obstacle or _obstacle(*said)
+def _has_signs_to_flip(one: _AskedMetric, pairs: AskedPairs) -> bool:
+    return pairs.twice and not pairs.is_of_two_sessions(one.contrast)
+
+
+def _contrast_of_metric(asked: _AskedMetric, flipped: _Flipped | None, pairs: AskedPairs) -> Contrast:
+    """As far as it means something."""
+    one = asked.contrast
+    if asked.differences:
+        one = _tested(one, asked.differences, asked.bounds, "sign flips" if pairs.twice else "mean difference", flipped)
+    obstacle = pairs.obstacle or _obstacle(*asked.said)
     if obstacle is None and one.difference is None:
         obstacle = "no prompt has a value on both sides"
     if obstacle is not None:
         return replace(_untested(one), obstacle=obstacle, difference=None)
-    one = replace(one, obstacle=_meaningless(*said))
-    if one.kind == "performance" and one.metric not in EXACT_COSTS and not same_run and one.difference is not None:
-        return _of_two_sessions(one)
-    return one
+    if (meaningless := _meaningless(*asked.said)) is not None:
+        one = replace(one, obstacle=meaningless)
+    return _of_two_sessions(one) if pairs.is_of_two_sessions(one) and one.difference is not None else one
 
 
 _Flipped = tuple[float, tuple[float, float] | None]
@@ -461,8 +508,8 @@ def _tested(
     if n < LEAST_PROMPTS[test]:
         few = f"{'1 prompt' if n == 1 else f'{n} prompts'}: a test of {_PLURAL[test]} needs {LEAST_PROMPTS[test]}"
         return replace(one, remarks=(*one.remarks, few))
-    if flipped is not None:
-        return _with_signs(one, flipped)
+    if test == "sign flips":
+        return one if flipped is None else _with_signs(one, flipped)
     return _by_means(one, differences, bounds)
 
 
@@ -474,14 +521,11 @@ def _by_sign_flips(samples: Sequence[Sequence[float]]) -> list[_Flipped | None]:
     from pytest_vdb.statistics.exchangeable import sign_flips
 
     found: list[_Flipped | None] = [None] * len(samples)
-    by_size: dict[int, list[int]] = defaultdict(list)
-    for at, sample in enumerate(samples):
-        if len(sample) >= LEAST_PROMPTS["sign flips"] and any(sample):
-            by_size[len(sample)].append(at)
-    for places in by_size.values():
-        p_values, intervals = sign_flips(np.array([samples[at] for at in places], dtype=np.float64).T)
-        for at, p, (low, high) in zip(places, p_values.tolist(), intervals.tolist(), strict=True):
-            found[at] = p, ((low, high) if np.isfinite((low, high)).all() and low < high else None)
+    asked = [at for at, sample in enumerate(samples) if len(sample) >= LEAST_PROMPTS["sign flips"] and any(sample)]
+    for places, columns in by_size([samples[at] for at in asked]):
+        p_values, intervals = sign_flips(columns)
+        for place, p, (low, high) in zip(places, p_values.tolist(), intervals.tolist(), strict=True):
+            found[asked[place]] = p, ((low, high) if np.isfinite((low, high)).all() and low < high else None)
     return found
 
 
@@ -547,7 +591,7 @@ def _obstacle(first: Said, second: Said) -> str | None:
         counts = side.counts
         if not counts.any():
             return f"{name} has no value ({_why_without(side)})"
-        found.append(next(side.statements(np.arange(len(counts)) == counts.argmax())))
+        found.append(next(side.statements(order=np.array([counts.argmax()]))))
     a, b = found
     if a.measurement is None or b.measurement is None:  # what counts has one
         return None

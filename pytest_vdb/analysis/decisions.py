@@ -33,7 +33,6 @@ from pytest_vdb.statistics.sessions import LEAST_SESSIONS, one_more
 from pytest_vdb.statistics.verdicts import prompts_that_decide
 
 if TYPE_CHECKING:
-
     from pytest_vdb.statistics.sessions import Ratio
 
 Way = Literal["prompts", "sets", "costs", "blocks"]

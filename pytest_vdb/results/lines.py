@@ -344,7 +344,7 @@ class Listener:
             metrics = self._metrics[own.metrics]
         except KeyError:
             raise self._missing(own) from None
-        return _record_of(own, setup, question, metrics)
+        return _record_of_line(own, setup, question, metrics)
 
     def _missing(self, own: _RecordLine) -> DefinitionMissing:
         before: dict[str, Mapping[str, object]] = {"setup": self._setups, "question": self._questions}
@@ -356,7 +356,7 @@ class Listener:
         )
 
 
-def _record_of(own: _RecordLine, setup: _Setup, question: _Question, metrics: Metrics) -> Record:
+def _record_of_line(own: _RecordLine, setup: _Setup, question: _Question, metrics: Metrics) -> Record:
     """Raises RecordError where there are more or fewer values than metrics."""
     record: Any = _RecordInTheMaking()
     record.run = setup.run
