@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import shutil
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,17 +187,22 @@ def _pairs_of_sides(arguments: CompareArguments) -> list[tuple[Side, Side]]:
         raise OptionError(f"{len(given)} arguments: {' '.join(given)}", where="vdb compare", mend=_HOW)
     if not files.is_there(given[1]) and "=" not in given[1]:
         raise OptionError(f"there is no run {given[1]!r}", where="vdb compare", mend=_HOW)
-    first, second = _sources(given)
+    named = None if arguments.model is None else _NamesOrGlobs(arguments.model)
+    first, second = _sources(given, models=named)
     pairs = []
-    for mine, theirs in _shared_models(first, second, arguments.model):
+    for mine, theirs in _shared_models(first, second, named):
         labels = (first.source.run.id, second.source.run.id) if mine == theirs else (mine, theirs)
         pairs.append((first.side(mine, labels[0]), second.side(theirs, labels[1])))
     return pairs
 
 
-def _sources(given: Sequence[str], *, models: Sequence[str] | None = None) -> list[_ByModel]:
+def _sources(given: Sequence[str], *, models: Container[str] | None = None) -> list[_ByModel]:
     """Runs, scored clips and baselines: read together, so that the clips of a score are paired with those of the run's
     own suite.
+
+    Args:
+        given: as they are typed.
+        models: of runs, only the records of these are read; None: all.
 
     Raises:
         RecordError: none of these.
@@ -246,18 +251,27 @@ class _ByModel:
         return Side(label=label, model=model, run=source.run, records=records, folder=source.folder)
 
 
-def _shared_models(first: _ByModel, second: _ByModel, expression: str | None) -> list[tuple[str, str]]:
+class _NamesOrGlobs:
+    """The models that an expression means: `wan*, cogvideox-2b`."""
+
+    def __init__(self, expression: str) -> None:
+        self.terms = [term.strip() for term in expression.split(",") if term.strip()]
+
+    def __contains__(self, name: object) -> bool:
+        return any(fnmatch.fnmatchcase(str(name), term) for term in self.terms)
+
+
+def _shared_models(first: _ByModel, second: _ByModel, named: _NamesOrGlobs | None) -> list[tuple[str, str]]:
     """The models of two runs that are compared: those of one name, or the only one of each."""
-    if expression is None and len(first.models) == len(second.models) == 1:
+    if named is None and len(first.models) == len(second.models) == 1:
         return [(first.models[0], second.models[0])]
     theirs = set(second.models)
     both = [name for name in first.models if name in theirs]
-    terms = [term.strip() for term in (expression or "").split(",") if term.strip()]
-    for term in terms:
+    for term in () if named is None else named.terms:
         if not any(fnmatch.fnmatchcase(name, term) for name in both):
             mend = f"Both runs have {few(both)}." if both else None
             raise UnknownName("model of both runs", term, both, where="--model", mend=mend)
-    chosen = [name for name in both if expression is None or any(fnmatch.fnmatchcase(name, term) for term in terms)]
+    chosen = [name for name in both if named is None or name in named]
     if not chosen:
         raise RecordError(
             f"no model is in both: {few(first.models)}; {few(second.models)}",

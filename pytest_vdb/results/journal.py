@@ -6,7 +6,7 @@ Only one process writes it. Killed at any moment, it loses at most the line that
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -129,7 +129,7 @@ def read(path: Path) -> tuple[Run, list[Record], list[str]]:
     return run, records, warnings
 
 
-def read_of_models(path: Path, models: Collection[str] | None) -> tuple[Run, list[Record], list[Glimpse], list[str]]:
+def read_of_models(path: Path, models: Container[str] | None) -> tuple[Run, list[Record], list[Glimpse], list[str]]:
     """Read a run for the sake of some of its models.
 
     Args:
@@ -185,7 +185,7 @@ def read_records(path: Path) -> tuple[list[Record], list[str]]:
     return _read_lines(path, None, [])
 
 
-def _read_lines(path: Path, models: Collection[str] | None, others: list[Glimpse]) -> tuple[list[Record], list[str]]:
+def _read_lines(path: Path, models: Container[str] | None, others: list[Glimpse]) -> tuple[list[Record], list[str]]:
     """The records of these models, and a warning per line that is none; `others` takes what was glimpsed of others."""
     records: list[Record] = []
     warnings: list[str] = []

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import struct
 from array import array
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from math import nan
@@ -260,7 +260,7 @@ class Listener:
         models: whose records are asked for; None: everyone's.
     """
 
-    def __init__(self, models: Collection[str] | None = None) -> None:
+    def __init__(self, models: Container[str] | None = None) -> None:
         self._models = models
         self._setups: dict[str, _Setup] = {}
         self._others: dict[str, str] = {}

@@ -565,3 +565,20 @@ def test_what_is_read_once_per_model_is_shown_without_a_test(place, capsys):
     one = compared(capsys, write(place, [*first, *second]), "good", "bad")["metrics"]["load_time"]
     assert (one["first"], one["second"], one["difference"]) == (10, 13, -3)
     assert one["finding"] == "not tested"
+
+
+def test_of_two_runs_only_the_models_that_are_named_are_read(place, capsys):
+    """What is damaged of another model's record is told where that model is read, and nowhere else."""
+    runs = []
+    for run, values in (("20260102-000000-abcdef", GOOD), (RUN, BAD)):
+        runs.append(write(place, [*records_of("wan", values), *records_of("other", values)], run=run))
+        kept = Path(runs[-1]) / "records.jsonl"
+        *others, last = kept.read_text().splitlines()
+        kept.write_text("\n".join([*others, last.replace('"values":[', '"values":[0.5,')]) + "\n")
+    assert main(["compare", *runs, "--json"]) == 0
+    every = capsys.readouterr()
+    assert main(["compare", *runs, "--json", "--model", "w*"]) == 0
+    one = capsys.readouterr()
+    assert every.err.count("3 values of 2 metrics") == 2
+    assert not one.err
+    assert [found for found in json.loads(every.out) if found["a"]["model"] == "wan"] == json.loads(one.out)
