@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pytest_vdb.analysis.benchmarks import placed_together
 from pytest_vdb.analysis.bounds import KnownMetrics, without_rounding
@@ -242,7 +243,9 @@ def contrasts_of(asked: Sequence[AskedPairs]) -> list[tuple[Contrast, ...]]:
     """The metrics of each, tested and not judged yet: what is asked of many models is tested together."""
     testable = [_has_signs_to_flip(one, pairs) for pairs in asked for one in pairs.metrics]
     metrics = [one for pairs in asked for one in pairs.metrics]
-    flips = iter(_by_sign_flips([one.differences if may else () for one, may in zip(metrics, testable, strict=True)]))
+    flips = iter(
+        _by_sign_flips([one.differences if may else np.empty(0) for one, may in zip(metrics, testable, strict=True)])
+    )
     return [tuple(_contrast_of_metric(one, next(flips), pairs) for one in pairs.metrics) for pairs in asked]
 
 
@@ -338,7 +341,7 @@ def _by_benchmark(records: Iterable[Record]) -> dict[str, dict[_Key, list[Record
 def _paired_up(benchmark: str, mine: Mapping[_Key, Sequence[Record]], theirs: Mapping[_Key, Sequence[Record]]) -> Pairs:
     pairs: list[tuple[Record, Record]] = []
     why: Counter[str] = Counter({"only in A": 0, "only in B": 0})  # told first
-    for key in sorted({*mine, *theirs}):
+    for key in sorted(dict.fromkeys((*mine, *theirs))):  # which are in order nearly, and soon sorted
         first, second = mine.get(key, ()), theirs.get(key, ())
         if len(first) != len(second):
             why["only in A" if len(first) > len(second) else "only in B"] += abs(len(first) - len(second))
@@ -402,17 +405,18 @@ class _PairedTable:
         a, b = (Columns([r for r, keep in zip(one.records, kept, strict=True) if keep]) for one in self.sides)
         return a.of(metric), b.of(metric)
 
-    def means(self, first: Said, second: Said) -> tuple[list[float], list[float]]:
-        """A's and B's means over the samples of each prompt that has values on both sides, in the pairs' order."""
+    def means(self, first: Said, second: Said) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """`(n,)` each: A's and B's means over the samples of each prompt that has values on both sides, in the pairs'
+        order."""
         both = first.counts & second.counts
-        a, b = first.numbers[both].tolist(), second.numbers[both].tolist()
+        a, b = first.numbers[both], second.numbers[both]
         if self._are_prompts_alone:
             return a, b
         by_prompt: dict[str | None, list[tuple[float, float]]] = defaultdict(list)
-        for at, pair in zip(np.flatnonzero(both).tolist(), zip(a, b, strict=True), strict=True):
+        for at, pair in zip(np.flatnonzero(both).tolist(), zip(a.tolist(), b.tolist(), strict=True), strict=True):
             by_prompt[first.columns.records[at].prompt].append(pair)
         means = [[mean_of([pair[side] for pair in values]) for values in by_prompt.values()] for side in (0, 1)]
-        return means[0], means[1]
+        return np.array(means[0]), np.array(means[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,8 +426,8 @@ class _AskedMetric:
     contrast: Contrast
     said: tuple[Said, Said]
     bounds: Bounds
-    differences: Sequence[float] = ()
-    """A minus B of each prompt; nothing where there is nothing to test."""
+    differences: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """`(n,)`: A minus B of each prompt; nothing where there is nothing to test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -454,16 +458,16 @@ def _asked_of_metric(of: Definition, benchmark: str, table: _PairedTable, known:
     first, second = said = table.asked(of.name, tried)
     remarks = tuple(line for name, side in (("A", first), ("B", second)) for line in _lacking_values(name, side))
     mine, theirs = table.means(first, second)
-    if not mine:
+    if not mine.size:
         one = replace(one, first=_mean_value(first), second=_mean_value(second), remarks=remarks)
         return _AskedMetric(one, said, bounds)
-    differences = [a - b for a, b in zip(mine, theirs, strict=True)]
+    differences = mine - theirs
     one = replace(
         one,
         n=len(mine),
-        first=mean_of(mine),
-        second=mean_of(theirs),
-        difference=mean_of(differences),
+        first=mean_of(mine.tolist()),
+        second=mean_of(theirs.tolist()),
+        difference=mean_of(differences.tolist()),
         remarks=remarks,
     )
     return _AskedMetric(one, said, bounds, differences)
@@ -476,7 +480,7 @@ def _has_signs_to_flip(one: _AskedMetric, pairs: AskedPairs) -> bool:
 def _contrast_of_metric(asked: _AskedMetric, flipped: _Flipped | None, pairs: AskedPairs) -> Contrast:
     """As far as it means something."""
     one = asked.contrast
-    if asked.differences:
+    if asked.differences.size:
         one = _tested(one, asked.differences, asked.bounds, "sign flips" if pairs.twice else "mean difference", flipped)
     obstacle = pairs.obstacle or _obstacle(*asked.said)
     if obstacle is None and one.difference is None:
@@ -493,7 +497,7 @@ _Flipped = tuple[float, tuple[float, float] | None]
 
 
 def _tested(
-    one: Contrast, differences: Sequence[float], bounds: Bounds, test: Test, flipped: _Flipped | None
+    one: Contrast, differences: NDArray[np.float64], bounds: Bounds, test: Test, flipped: _Flipped | None
 ) -> Contrast:
     """With p and interval, or with the reason why there are none.
 
@@ -501,7 +505,7 @@ def _tested(
         flipped: what the signs of the differences say, where they are asked.
     """
     n = len(differences)
-    if not any(differences):
+    if not differences.any():
         said = f"the same value{'' if n == 1 else 's'} on {'the only prompt' if n == 1 else f'all {n} prompts'}"
         one = replace(one, remarks=(*one.remarks, said))
         return one if n < LEAST_PROMPTS[test] else replace(one, p=1.0, test=test, null=NULLS[test])
@@ -513,7 +517,7 @@ def _tested(
     return _by_means(one, differences, bounds)
 
 
-def _by_sign_flips(samples: Sequence[Sequence[float]]) -> list[_Flipped | None]:
+def _by_sign_flips(samples: Sequence[NDArray[np.float64]]) -> list[_Flipped | None]:
     """What the signs of each sample's differences say; None of too few and of nothing but zeros.
 
     Samples of one size are asked together: they share the signs that are dealt.
@@ -521,7 +525,7 @@ def _by_sign_flips(samples: Sequence[Sequence[float]]) -> list[_Flipped | None]:
     from pytest_vdb.statistics.exchangeable import sign_flips
 
     found: list[_Flipped | None] = [None] * len(samples)
-    asked = [at for at, sample in enumerate(samples) if len(sample) >= LEAST_PROMPTS["sign flips"] and any(sample)]
+    asked = [at for at, sample in enumerate(samples) if len(sample) >= LEAST_PROMPTS["sign flips"] and sample.any()]
     for places, columns in by_size([samples[at] for at in asked]):
         p_values, intervals = sign_flips(columns)
         for place, p, (low, high) in zip(places, p_values.tolist(), intervals.tolist(), strict=True):
@@ -534,12 +538,12 @@ def _with_signs(one: Contrast, flipped: _Flipped) -> Contrast:
     return replace(one, interval=interval, p=p, test="sign flips", null=NULLS["sign flips"])
 
 
-def _by_means(one: Contrast, differences: Sequence[float], bounds: Bounds) -> Contrast:
+def _by_means(one: Contrast, differences: NDArray[np.float64], bounds: Bounds) -> Contrast:
     """By the mean difference; by the signs where all differences are equal, which shows nothing of their law."""
     from pytest_vdb.statistics.intervals import bounds_of_differences, mean_interval, mean_p_values
 
     apart = bounds_of_differences(bounds)
-    column = without_rounding(np.asarray(differences, dtype=np.float64), apart).reshape(-1, 1)
+    column = without_rounding(differences, apart).reshape(-1, 1)
     found = mean_interval(column[:, 0].tolist(), bounds=apart, unseen="near")
     if found.ends is None:
         equal = len(differences) >= LEAST_PROMPTS["sign flips"] and float(np.ptp(column)) == 0

@@ -18,6 +18,7 @@ from pytest_vdb.cli.session import errors_of_metrics
 from pytest_vdb.errors import OptionError, RecordError, UnknownName, VdbError
 from pytest_vdb.escaping import few
 from pytest_vdb.files import expanded
+from pytest_vdb.garbage import without_collections
 
 if TYPE_CHECKING:
     from pytest_vdb.analysis.comparison import Comparison, Side
@@ -95,7 +96,8 @@ class CompareArguments:
 def _compare(arguments: CompareArguments) -> int:
     for path in filter(None, (arguments.output, arguments.html)):
         files.check_writable(path)
-    comparisons = _comparisons(arguments)
+    with without_collections():  # nearly all that is read lives until all is said
+        comparisons = _comparisons(arguments)
     from pytest_vdb.reporters import comparison as shown
     from pytest_vdb.reporters import comparison_page
 

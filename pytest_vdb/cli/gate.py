@@ -17,6 +17,7 @@ from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.printing import print_json, print_table, show, warn
 from pytest_vdb.errors import OptionError, RecordError, VdbError
 from pytest_vdb.files import expanded
+from pytest_vdb.garbage import without_collections
 from pytest_vdb.options import NOT_ASKED_RIGHTLY, cache_folder, of_runs, project_gate
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def _gate(arguments: GateArguments) -> int:
     if arguments.output is not None:
         files.check_writable(arguments.output)
     strict = arguments.strict
-    verdicts = judged(arguments.run, arguments.baseline, arguments.rules, noise=arguments.noise, strict=strict)
+    with without_collections():  # nearly all that is read lives until it is judged
+        verdicts = judged(arguments.run, arguments.baseline, arguments.rules, noise=arguments.noise, strict=strict)
     if arguments.output is not None:
         files.write(arguments.output, gate.render_markdown(verdicts, strict=strict))
         warn(arguments.output)

@@ -48,7 +48,9 @@ def mean_of(values: Sequence[float]) -> float:
         return math.fsum(value / len(values) for value in values)
 
 
-def by_size(samples: Sequence[Sequence[float]]) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
+def by_size(
+    samples: Sequence[Sequence[float] | NDArray[np.float64]],
+) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
     """Samples that have one size as the columns of one array: what is asked of many at once is answered sooner.
 
     Returns:
