@@ -18,7 +18,7 @@ from pytest_vdb.cli.session import errors_of_metrics
 from pytest_vdb.errors import OptionError, RecordError, UnknownName, VdbError
 from pytest_vdb.escaping import few
 from pytest_vdb.files import expanded
-from pytest_vdb.garbage import without_collections
+from pytest_vdb.garbage import setting_aside
 
 if TYPE_CHECKING:
     from pytest_vdb.analysis.comparison import Comparison, Side
@@ -96,8 +96,7 @@ class CompareArguments:
 def _compare(arguments: CompareArguments) -> int:
     for path in filter(None, (arguments.output, arguments.html)):
         files.check_writable(path)
-    with without_collections():  # nearly all that is read lives until all is said
-        comparisons = _comparisons(arguments)
+    comparisons = _comparisons(arguments)
     from pytest_vdb.reporters import comparison as shown
     from pytest_vdb.reporters import comparison_page
 
@@ -127,7 +126,8 @@ def _comparisons(arguments: CompareArguments) -> list[Comparison]:
     """
     from pytest_vdb.analysis.question import answers, drafted
 
-    sides = _pairs_of_sides(arguments)
+    with setting_aside():
+        sides = _pairs_of_sides(arguments)
     question = _question(arguments)
     comparisons: list[Comparison] = []
     errors = []
