@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_vdb.analysis.columns import Columns, Said
+from pytest_vdb.analysis.pinned import Ranks, in_order
 from pytest_vdb.analysis.readings import Statement
 from pytest_vdb.records import Definition, Measurement, PairKey, Record
 from pytest_vdb.statistics.means import mean_of
@@ -25,19 +27,20 @@ class Answers:
 
     Args:
         records: whatever became of them.
+        ranks: of their prompts, where a gate may stop early.
     """
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Record], ranks: Ranks) -> None:
         self.records = records
-        self.columns = Columns(records)
-        self.places: dict[PairKey, list[int]] = {}
-        """Of each pair, where its records stand."""
+        self._columns = Columns(records)
+        self._places: dict[PairKey, list[int]] = {}
         for at, record in enumerate(records):
-            self.places.setdefault(record.pair, []).append(at)
+            self._places.setdefault(record.pair, []).append(at)
+        self._order = sorted(self._places, key=in_order(ranks))
 
     def of(self, metric: str) -> Answer:
         """What they say of one metric."""
-        return Answer(self.columns.of(metric), self.places)
+        return Answer(self._columns.of(metric), self._places, self._order)
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ class Answer:
 
     said: Said
     places: Mapping[PairKey, Sequence[int]]
-    """Of each pair, where its records stand."""
+    """Of each pair, in the order of the records, where its records stand."""
+    order: Sequence[PairKey]
+    """The pairs in the order in which they are compared."""
 
     @property
     def is_read_once(self) -> bool:
@@ -56,7 +61,7 @@ class Answer:
     def as_one(self) -> Answer:
         """Everything that was tried, as of one pair."""
         tried = np.flatnonzero(self.said.tried).tolist()
-        return Answer(self.said, {_ALL_AS_ONE: tried} if tried else {})
+        return Answer(self.said, {_ALL_AS_ONE: tried} if tried else {}, [_ALL_AS_ONE])
 
     @cached_property
     def means(self) -> dict[PairKey, float]:
@@ -75,13 +80,12 @@ class Answer:
 
     def _means_where(self, counts: NDArray[np.bool_]) -> dict[PairKey, float]:
         numbers, does_count = self.said.numbers.tolist(), counts.tolist()
+        if len(self.places) == len(numbers):  # one record each, as nearly always
+            return dict(compress(zip(self.places, numbers, strict=True), does_count))
         found = {}
         for pair, places in self.places.items():
-            if len(places) > 1:
-                if values := [numbers[at] for at in places if does_count[at]]:
-                    found[pair] = mean_of(values)
-            elif does_count[places[0]]:
-                found[pair] = numbers[places[0]]
+            if values := [numbers[at] for at in places if does_count[at]]:
+                found[pair] = mean_of(values)
         return found
 
     def statements(self, pairs: Iterable[PairKey]) -> Iterator[Statement]:

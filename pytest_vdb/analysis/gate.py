@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
@@ -26,7 +25,7 @@ from pytest_vdb.analysis.decisions import (
     evidence_of_cost,
 )
 from pytest_vdb.analysis.identity import agree, latest, other_recipe, setup_of
-from pytest_vdb.analysis.pinned import Ranks, ranks_of, spared
+from pytest_vdb.analysis.pinned import ranks_of, spared
 from pytest_vdb.analysis.readings import EXACT_COSTS, is_of_set, is_yardstick
 from pytest_vdb.analysis.rules import Rule, known_metrics, rule_for
 from pytest_vdb.analysis.sets_in_gates import ClipsOfBoth, clips_of_both
@@ -220,7 +219,11 @@ def judge_model(questions: Sequence[Asked], sides: Sides) -> list[list[Verdict |
         return [[asked.verdict("missing", f"in {other}, but not in {this}")] for asked in questions]
     known = _variants(before)
     ran = _variants(now, known)
-    both = [(Answers(ran[variant]), Answers(own)) for variant, own in known.items() if variant in ran]
+    both = [
+        (Answers(ran[variant], sides.ranks), Answers(own, sides.ranks))
+        for variant, own in known.items()
+        if variant in ran
+    ]
     barriers = _recipes_of_one_side(ran, known, sides)
     return [
         [*(_on_pairs(asked, *answers, sides) for answers in both), *(asked.verdict(*why) for why in barriers)]
@@ -280,7 +283,7 @@ def _on_pairs(asked: Asked, now: Answers, before: Answers, sides: Sides) -> Verd
     having = set(ran.answered(runs_now)).intersection(expected)
     if not having:
         return asked.verdict("missing", _none_left(expected, ran))
-    shared = sorted(having, key=_in_order(sides.ranks))
+    shared = [pair for pair in known.order if pair in having]
     old, new = known.over(shared), ran.over(shared)
     if barrier := _barrier(asked.rule, asked.metric, old, new):
         return asked.verdict("incomparable", barrier)
@@ -332,17 +335,6 @@ class Plan:
     """The baseline's mean over all of them: margins do not move with the prompts that are seen."""
     cut_short: bool
     """Whether it stopped before the last of them, or has not come so far yet."""
-
-
-def _in_order(ranks: Ranks) -> Callable[[PairKey], tuple[int, str]]:
-    """Prompts that are in no order come first."""
-    return lambda pair: (ranks.get(pair[0] or "", -1), _spelled(pair))
-
-
-@lru_cache(maxsize=100_000)
-def _spelled(pair: PairKey) -> str:
-    """Every model has the same pairs."""
-    return str(pair)
 
 
 @dataclass(frozen=True, slots=True)
