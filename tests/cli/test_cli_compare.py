@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from written_runs import ENVIRONMENT
 
 from pytest_vdb.cli import main
 from pytest_vdb.metrics import reference
@@ -22,17 +23,7 @@ from pytest_vdb.statistics.families import benjamini_hochberg
 from pytest_vdb.statistics.intervals import mean_interval, mean_p_values
 
 I3D = "kinetics-400:deadbeef"
-HERE = Environment(
-    python="3.12",
-    platform="Linux",
-    hardware="H100",
-    cpu="EPYC",
-    cpu_count=8,
-    memory_mib=64_000,
-    packages={"torch": "2.9.0"},
-    git_commit="1f0c2d9a7b",
-    git_dirty=False,
-)
+HERE = replace(ENVIRONMENT, hardware="H100", git_commit="1f0c2d9a7b")
 RECIPE = {"frames": 17, "height": 64, "width": 64, "steps": 8}
 RUN = "20260101-000000-abcdef"
 
