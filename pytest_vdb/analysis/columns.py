@@ -16,7 +16,7 @@ from pytest_vdb.analysis.readings import Statement
 from pytest_vdb.records import Definition, Measured, Metrics, Record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Said:
     """What some records say of one metric."""
 
@@ -29,10 +29,20 @@ class Said:
     definitions: tuple[tuple[Definition, NDArray[np.intp]], ...]
     """What it is, and in which records: one of each definition that there is, by the place of the first record."""
 
-    @property
+    @cached_property
     def counts(self) -> NDArray[np.bool_]:
         """`(n,)`: whether a value counts."""
         return ~np.isnan(self.numbers)
+
+    def first(self) -> tuple[Definition, Record] | None:
+        """The first record whose value counts, and what that is a value of; None: no value does."""
+        if not self.counts.any():
+            return None
+        first = int(self.counts.argmax())
+        found = self.definitions[0][0]
+        if len(self.definitions) > 1:
+            found = next(definition for definition, places in self.definitions if first in places)
+        return found, self.columns.records[first]
 
     def statements(
         self, of: NDArray[np.bool_] | None = None, order: NDArray[np.intp] | None = None
@@ -55,7 +65,7 @@ class Said:
     def is_read_once(self) -> bool:
         """Whether it is about the model, as `readings.is_read_once` has it."""
         costs = [places for definition, places in self.definitions if definition.kind == "performance"]
-        asked = self.columns.passed & self.columns.fresh
+        asked = self.columns.watched
         return any(bool(asked[places].any()) for places in costs) and bool((asked & ~self.tried).any())
 
     @property
@@ -73,13 +83,11 @@ class Said:
         """Of every definition with every kind of weights and publisher the first record whose value counts."""
         counts, setups = self.counts, self.columns.setups
         are_alike = not setups.any()  # the first one is 0
-        firsts = {}
+        firsts: dict[int, Definition] = {}
         for definition, places in self.definitions:
             counting = places[counts[places]]
-            if are_alike:
-                counting = counting[:1]
-            for at in np.unique(setups[counting], return_index=True)[1].tolist():
-                firsts[int(counting[at])] = definition
+            some = counting[:1] if are_alike else counting[np.unique(setups[counting], return_index=True)[1]]
+            firsts |= dict.fromkeys(some.tolist(), definition)
         return [(firsts[at], self.columns.records[at]) for at in sorted(firsts)]
 
 
@@ -90,6 +98,8 @@ class _Block:
     metrics: Metrics
     places: NDArray[np.intp]
     """Ascending."""
+    where: NDArray[np.intp] | slice
+    """The same; of all records a slice, which needs no looking up."""
     table: NDArray[np.float64]
     """`(records, metrics)`; nan where there is no value."""
 
@@ -120,6 +130,11 @@ class Columns:
     def fresh(self) -> NDArray[np.bool_]:
         """`(n,)`: whose clip was made while it was watched."""
         return np.array([record.reused_from is None for record in self.records], dtype=np.bool_)
+
+    @cached_property
+    def watched(self) -> NDArray[np.bool_]:
+        """`(n,)`: whose costs count."""
+        return self.passed & self.fresh
 
     @cached_property
     def setups(self) -> NDArray[np.intp]:
@@ -155,15 +170,15 @@ class Columns:
             at = block.metrics.places.get(metric)
             if at is None:
                 continue
-            definition, places, values = block.metrics.definitions[at], block.places, block.table[:, at]
+            definition, values = block.metrics.definitions[at], block.table[:, at]
+            places, where = block.places, block.where
             if but is not None and but(definition):
                 kept = np.isnan(values) | self._published[places]
                 places, values = places[kept], values[kept]
-            counting = self.passed[places]
-            if definition.kind == "performance":
-                counting = counting & self.fresh[places]
-            numbers[places] = np.where(counting, values, np.nan)
-            tried[places] = True
+                where = places
+            counting = self.passed if definition.kind == "quality" else self.watched
+            numbers[where] = np.where(counting[where], values, np.nan)
+            tried[where] = True
             definitions.append((definition, places))
         return Said(metric, self, numbers, tried, tuple(definitions))
 
@@ -183,8 +198,9 @@ class Columns:
 def _block_of(metrics: Metrics, places: Sequence[int], measured: Sequence[Measured]) -> _Block:
     width = len(metrics.definitions)
     joined = b"".join([measured[at].numbers.tobytes() for at in places])
-    table = np.frombuffer(joined, dtype=np.float64).reshape(len(places), width)
-    return _Block(metrics, np.array(places, dtype=np.intp), table)
+    table = np.asfortranarray(np.frombuffer(joined, dtype=np.float64).reshape(len(places), width))
+    every = np.array(places, dtype=np.intp)
+    return _Block(metrics, every, slice(None) if len(places) == len(measured) else every, table)
 
 
 def described(first: Columns, second: Columns) -> list[Definition]:

@@ -275,7 +275,7 @@ def why_says_nothing(of: Measurement, record: Record) -> str | None:
     return why_meaningless(of.kind, record.weights, wiring=of.wiring, published=record.published)
 
 
-def of_another_definition(first: Measurement, second: Measurement) -> str | None:
+def of_another_definition(first: Measurement | Definition, second: Measurement | Definition) -> str | None:
     """How the definitions of two values differ, or None if they do not."""
     for what, a, b in (
         ("version", first.version, second.version),
@@ -590,19 +590,16 @@ def _of_two_sessions(one: Contrast) -> Contrast:
 
 def _obstacle(first: Said, second: Said) -> str | None:
     """Why there is no difference between the values."""
-    found = []
-    for name, side in (("A", first), ("B", second)):
-        counts = side.counts
-        if not counts.any():
-            return f"{name} has no value ({_why_without(side)})"
-        found.append(next(side.statements(order=np.array([counts.argmax()]))))
-    a, b = found
-    if a.measurement is None or b.measurement is None:  # what counts has one
-        return None
-    if (other := of_another_definition(a.measurement, b.measurement)) is not None:
-        return other
-    if a.measurement.kind == "performance" and a.record.hardware != b.record.hardware:
-        return f"A was measured on {a.record.hardware}, B on {b.record.hardware}"
+    a, b = first.first(), second.first()
+    if a is None:
+        return f"A has no value ({_why_without(first)})"
+    if b is None:
+        return f"B has no value ({_why_without(second)})"
+    (mine, one), (theirs, other) = a, b
+    if (differs := of_another_definition(mine, theirs)) is not None:
+        return differs
+    if mine.kind == "performance" and one.hardware != other.hardware:
+        return f"A was measured on {one.hardware}, B on {other.hardware}"
     return None
 
 

@@ -168,9 +168,11 @@ def read_run(folder: Path) -> Run:
 def shortfall(run: Run, records: Sequence[Record | Glimpse]) -> str | None:
     """What a run lacks of the tests that it set out to make, or None: it was killed, or it was interrupted."""
     of = "" if run.collected is None else f" of {run.collected}"
-    begun = len({record.nodeid for record in records})
-    if run.finished_at is None and (run.collected is None or begun < run.collected):
-        return f"the run was stopped before its end: it has {begun}{of} {'test' if begun == 1 and not of else 'tests'}"
+    if run.finished_at is None:
+        begun = len({record.nodeid for record in records})
+        if run.collected is None or begun < run.collected:
+            tests = "test" if begun == 1 and not of else "tests"
+            return f"the run was stopped before its end: it has {begun}{of} {tests}"
     lost = sum(record.status in _CUT_SHORT for record in records)
     return f"the run was interrupted: {lost}{of} tests did not come to their end" if lost else None
 

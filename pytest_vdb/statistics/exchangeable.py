@@ -37,7 +37,7 @@ _MOST_KEPT = 12_000_000
 """Random signs that are kept for the next who asks for as many, in 96 MB: a model of a run after the other does."""
 _PLAINLY_COMMON = 300
 """Patterns as extreme as the observed one, after which p is above a tenth and nobody counts on."""
-_COLUMNS_AT_ONCE = 200
+_COLUMNS_AT_ONCE = 400
 _SAME_SUM = 1e-9
 """Of the sum of magnitudes: sums that differ by less differ by rounding."""
 _HEAVIER_THAN_NORMAL = float(1 / (4 * ndtr(-np.sqrt(2))))
@@ -259,22 +259,24 @@ def _ranked_means(
     known: Sequence[NDArray[np.float64]] | None,
 ) -> NDArray[np.float64]:
     """`(k, 2)`: of each column's subset means, the one of its rank from below and from above."""
-    means = np.concatenate(list(_means_of_subsets(differences, draws, known)))
-    wanted = np.unique(np.concatenate((ranks - 1, len(means) - ranks)))
-    means.partition(wanted, axis=0)
-    columns = np.arange(len(ranks))
-    return np.stack((means[ranks - 1, columns], means[-ranks, columns]), axis=1)
+    means = np.concatenate(list(_means_of_subsets(differences, draws, known)), axis=1)
+    wanted = np.unique(np.concatenate((ranks - 1, means.shape[1] - ranks)))
+    means.partition(wanted, axis=1)
+    rows = np.arange(len(ranks))
+    return np.stack((means[rows, ranks - 1], means[rows, -ranks]), axis=1)
 
 
 def _means_of_subsets(
     differences: NDArray[np.float64], draws: int, known: Sequence[NDArray[np.float64]] | None
 ) -> Iterator[NDArray[np.float64]]:
-    """Of each subset of the rows that is not empty, or of random ones."""
+    """`(k, m)`: of each subset of the rows that is not empty, or of random ones."""
     n = len(differences)
     subsets = [_every_subset(n)] if n <= EXACT_UP_TO else _random_subsets(n, draws)
     for at, (chosen, sizes) in enumerate(subsets):
         sums = chosen @ differences if known is None else known[at]
-        yield sums[sizes > 0] / sizes[sizes > 0, None]
+        if not sizes.all():
+            sums, sizes = sums[sizes > 0], sizes[sizes > 0]
+        yield np.divide(sums.T, sizes, order="C")
 
 
 def _every_subset(n: int) -> _Subsets:
