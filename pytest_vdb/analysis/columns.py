@@ -188,11 +188,13 @@ class Columns:
         Where one was, the place is that of the first value.
         """
         for block in self._blocks:
+            valued = ~np.isnan(block.table)
+            firsts: list[int] = block.places[valued.argmax(axis=0)].tolist()
+            have_one: list[bool] = valued.any(axis=0).tolist()
             for at, definition in enumerate(block.metrics.definitions):
-                valued = np.flatnonzero(~np.isnan(block.table[:, at]))
                 yield definition, (int(block.places[0]), at), False
-                if valued.size:
-                    yield definition, (int(block.places[valued[0]]), at), True
+                if have_one[at]:
+                    yield definition, (firsts[at], at), True
 
 
 def _block_of(metrics: Metrics, places: Sequence[int], measured: Sequence[Measured]) -> _Block:

@@ -19,7 +19,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from operator import attrgetter
+from itertools import chain
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -328,21 +329,24 @@ def _notes_on_published(side: Side) -> list[str]:
 _Key = tuple[str, int, tuple[tuple[str, str], ...]]
 
 
-def _by_benchmark(records: Iterable[Record]) -> dict[str, dict[_Key, list[Record]]]:
+_Samples = Mapping[_Key, Sequence[Record]]
+"""The records of one benchmark, in the order of their keys."""
+
+
+def _by_benchmark(records: Iterable[Record]) -> dict[str, _Samples]:
     """By prompt, sample and parameters; not what was measured of whole sets: that answers no prompt."""
     found: dict[str, dict[_Key, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=attrgetter("nodeid")):
         if not is_of_set(record):
             parameters = tuple(sorted(record.parameters.items())) if record.parameters else ()
             found[record.benchmark][record.prompt or "", record.sample_index, parameters].append(record)
-    return {name: found[name] for name in sorted(found)}
+    return {name: dict(sorted(found[name].items(), key=itemgetter(0))) for name in sorted(found)}
 
 
-def _paired_up(benchmark: str, mine: Mapping[_Key, Sequence[Record]], theirs: Mapping[_Key, Sequence[Record]]) -> Pairs:
+def _paired_up(benchmark: str, mine: _Samples, theirs: _Samples) -> Pairs:
     pairs: list[tuple[Record, Record]] = []
     why: Counter[str] = Counter({"only in A": 0, "only in B": 0})  # told first
-    for key in sorted(dict.fromkeys((*mine, *theirs))):  # which are in order nearly, and soon sorted
-        first, second = mine.get(key, ()), theirs.get(key, ())
+    for first, second in _side_by_side(mine, theirs):
         if len(first) != len(second):
             why["only in A" if len(first) > len(second) else "only in B"] += abs(len(first) - len(second))
         for pair in zip(first, second, strict=False):
@@ -355,12 +359,15 @@ def _paired_up(benchmark: str, mine: Mapping[_Key, Sequence[Record]], theirs: Ma
         benchmark=benchmark,
         pairs=tuple(pairs),
         left_out=tuple((what, n) for what, n in why.items() if n),
-        tried=(_flat(mine), _flat(theirs)),
+        tried=(tuple(chain.from_iterable(mine.values())), tuple(chain.from_iterable(theirs.values()))),
     )
 
 
-def _flat(side: Mapping[_Key, Sequence[Record]]) -> tuple[Record, ...]:
-    return tuple(record for key in sorted(side) for record in side[key])
+def _side_by_side(mine: _Samples, theirs: _Samples) -> Iterable[tuple[Sequence[Record], Sequence[Record]]]:
+    """What either side has of each key."""
+    if mine.keys() == theirs.keys():
+        return zip(mine.values(), theirs.values(), strict=True)
+    return ((mine.get(key, ()), theirs.get(key, ())) for key in sorted({*mine, *theirs}))
 
 
 def why_no_pair(first: Record, second: Record) -> str | None:

@@ -73,7 +73,7 @@ class _Question(Struct, frozen=True, omit_defaults=True, kw_only=True):
     seed: int | None = None
 
 
-class _Special(Struct, frozen=True, omit_defaults=True):
+class _Special(Struct, frozen=True, omit_defaults=True, gc=False):
     """Of a measurement that has more to say than its value, everything that is its own."""
 
     value: float | None = None
@@ -83,7 +83,7 @@ class _Special(Struct, frozen=True, omit_defaults=True):
     series: tuple[float, ...] | None = None
 
 
-class _Files(Struct, frozen=True, array_like=True):
+class _Files(Struct, frozen=True, array_like=True, gc=False):
     """As `ClipFiles`; a poster that begins with a dot is called as the preview but for that ending."""
 
     digest: str
@@ -106,8 +106,8 @@ class _DefinitionLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
     metrics: tuple[Definition, ...] | None = None
 
 
-class _RecordLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A line that is a record."""
+class _RecordLine(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """A line that is a record; read by the million, and gone at once."""
 
     schema: int
     setup: str
