@@ -190,10 +190,10 @@ class Columns:
         for block in self._blocks:
             valued = ~np.isnan(block.table)
             firsts: list[int] = block.places[valued.argmax(axis=0)].tolist()
-            have_one: list[bool] = valued.any(axis=0).tolist()
+            counted: list[int] = valued.sum(axis=0).tolist()
             for at, definition in enumerate(block.metrics.definitions):
                 yield definition, (int(block.places[0]), at), False
-                if have_one[at]:
+                if counted[at]:
                     yield definition, (firsts[at], at), True
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _HOW = "two models of one run: vdb compare RUN A B; one model in two runs: vdb compare RUN_A RUN_B"
 _WIDEST = 120
-_MODELS_AT_ONCE = 25
+_MODELS_AT_ONCE = 8
 """Of two runs: their metrics are tested together, in half the time, and in some ten MiB."""
 
 

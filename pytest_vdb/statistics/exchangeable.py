@@ -37,7 +37,7 @@ _MOST_KEPT = 12_000_000
 """Random signs that are kept for the next who asks for as many, in 96 MB: a model of a run after the other does."""
 _PLAINLY_COMMON = 300
 """Patterns as extreme as the observed one, after which p is above a tenth and nobody counts on."""
-_COLUMNS_AT_ONCE = 400
+_COLUMNS_AT_ONCE = 128
 _SAME_SUM = 1e-9
 """Of the sum of magnitudes: sums that differ by less differ by rounding."""
 _HEAVIER_THAN_NORMAL = float(1 / (4 * ndtr(-np.sqrt(2))))
