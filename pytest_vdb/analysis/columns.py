@@ -39,10 +39,10 @@ class Said:
         if not self.counts.any():
             return None
         first = int(self.counts.argmax())
-        found = self.definitions[0][0]
-        if len(self.definitions) > 1:
-            found = next(definition for definition, places in self.definitions if first in places)
-        return found, self.columns.records[first]
+        found = self.definitions
+        if len(found) > 1:
+            found = tuple(one for one in found if first in one[1])
+        return found[0][0], self.columns.records[first]
 
     def statements(
         self, of: NDArray[np.bool_] | None = None, order: NDArray[np.intp] | None = None

@@ -346,7 +346,7 @@ def _by_benchmark(records: Iterable[Record]) -> dict[str, _Samples]:
 def _paired_up(benchmark: str, mine: _Samples, theirs: _Samples) -> Pairs:
     pairs: list[tuple[Record, Record]] = []
     why: Counter[str] = Counter({"only in A": 0, "only in B": 0})  # told first
-    for first, second in _side_by_side(mine, theirs):
+    for first, second in _samples_beside_each_other(mine, theirs):
         if len(first) != len(second):
             why["only in A" if len(first) > len(second) else "only in B"] += abs(len(first) - len(second))
         for pair in zip(first, second, strict=False):
@@ -363,7 +363,7 @@ def _paired_up(benchmark: str, mine: _Samples, theirs: _Samples) -> Pairs:
     )
 
 
-def _side_by_side(mine: _Samples, theirs: _Samples) -> Iterable[tuple[Sequence[Record], Sequence[Record]]]:
+def _samples_beside_each_other(mine: _Samples, theirs: _Samples) -> Iterable[tuple[Sequence[Record], Sequence[Record]]]:
     """What either side has of each key."""
     if mine.keys() == theirs.keys():
         return zip(mine.values(), theirs.values(), strict=True)
