@@ -83,8 +83,7 @@ def _p_values(
         elif moved.size:
             sampled.append(column)
     if sampled:
-        theirs = None if sums is None else [some[:, sampled] for some in sums]
-        p[sampled] = _by_drawing(differences[:, sampled], draws, theirs, two_sided=two_sided)
+        p[sampled] = _by_drawing(differences[:, sampled], draws, _of_columns(sums, sampled), two_sided=two_sided)
     return p
 
 
@@ -126,8 +125,7 @@ def _intervals(
     reached = np.flatnonzero(ranks >= 1)
     for start in range(0, len(reached), _COLUMNS_AT_ONCE):
         few = reached[start : start + _COLUMNS_AT_ONCE]
-        theirs = None if sums is None else [some[:, few] for some in sums]
-        ends[few] = _ranked_means(differences[:, few], ranks[few], draws, theirs)
+        ends[few] = _ranked_means(differences[:, few], ranks[few], draws, _of_columns(sums, few))
     if n > EXACT_UP_TO:
         rare = ranks < 1
         ends[rare] = _bounded_intervals(differences[:, rare], tails[rare])
@@ -252,6 +250,14 @@ def _sums_of_subsets(differences: NDArray[np.float64], draws: int) -> list[NDArr
     return [chosen @ differences for chosen, _ in _random_subsets(len(differences), draws)]
 
 
+def _of_columns(
+    sums: Sequence[NDArray[np.float64]] | None, columns: Sequence[int] | NDArray[np.intp]
+) -> Sequence[NDArray[np.float64]] | None:
+    if sums is None or len(columns) == sums[0].shape[1]:
+        return sums
+    return [some[:, columns] for some in sums]
+
+
 def _ranked_means(
     differences: NDArray[np.float64],
     ranks: NDArray[np.int64],
@@ -260,8 +266,10 @@ def _ranked_means(
 ) -> NDArray[np.float64]:
     """`(k, 2)`: of each column's subset means, the one of its rank from below and from above."""
     means = np.concatenate(list(_means_of_subsets(differences, draws, known)), axis=1)
-    wanted = np.unique(np.concatenate((ranks - 1, means.shape[1] - ranks)))
-    means.partition(wanted, axis=1)
+    start = 0
+    for rank in np.unique(np.concatenate((ranks - 1, means.shape[1] - ranks))).tolist():
+        means[:, start:].partition(rank - start, axis=1)  # by one rank numpy does it in a third of the time
+        start = rank + 1
     rows = np.arange(len(ranks))
     return np.stack((means[rows, ranks - 1], means[rows, -ranks]), axis=1)
 
