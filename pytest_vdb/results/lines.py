@@ -16,6 +16,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from math import nan
+from sys import intern
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -379,9 +380,9 @@ def _record_of_line(own: _RecordLine, setup: _Setup, question: _Question, metric
     record.sample_index = question.sample_index
     record.seed = question.seed
     record.nodeid = own.nodeid
-    record.status = own.status
+    record.status = intern(own.status)
     record.attempts = own.attempts
-    record.worker = own.worker
+    record.worker = None if own.worker is None else intern(own.worker)  # one object for all records that say so
     record.started_at = own.started_at
     record.duration_s = own.duration_s
     record.features = own.features
