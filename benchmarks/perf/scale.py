@@ -1,6 +1,7 @@
 """What runs of many models cost to keep and to read: a run is written as a session writes it, and commands read it.
 
-python benchmarks/perf/scale.py [--models 300] [--prompts 1000] [--folder FOLDER] [--only report,compare,model,pair,gate]
+python benchmarks/perf/scale.py [--models 300] [--prompts 1000] [--folder FOLDER]
+                                [--only report,compare,model,pair,gate]
 
 Twenty metrics: sixteen of quality, four costs. Each command is a process of its own; printed are its CPU seconds, the
 time on the clock and the most memory that it held. A folder that is named keeps its runs for the next time. Two runs of

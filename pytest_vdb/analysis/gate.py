@@ -309,15 +309,10 @@ def _on_pairs(asked: Asked, now: Answers, before: Answers, sides: Sides) -> Verd
     if sides.ranks:
         usual = mean_of([known.means[pair] for pair in planned])
         plan = Plan(len({pair[0] for pair in planned}), usual, cut_short=len(expected) != len(planned))
-    if new.first.kind != "performance":
-        sessions = _Sessions((), ())
-    elif sides.turns:
-        of_blocks = [_median_of(known.means_in(run), shared) for run in runs_before]
-        sessions = _Sessions(of_blocks, [_median_of(ran.means_in(run), shared) for run in runs_now], in_turns=True)
-    else:
-        old_median, new_median = (_median_of(side.means, shared) for side in (known, ran))
+    sessions = _Sessions((), ())
+    if new.first.kind == "performance":
         alike = [record for record in before.records if record.prompt not in left_out]
-        sessions = _Sessions([old_median, *_earlier(asked, alike, sides)], [new_median])
+        sessions = _sessions_of_cost(asked, known, ran, shared, alike, sides)
     remarks = _remarks(old.records, new.records)
     if of_set is not None and of_set.change is not None:
         pairs = {shared[0]: of_set.change.values}
@@ -363,6 +358,20 @@ class _Sessions:
         if (ratio := self.ratio) is not None:
             return evidence_of_blocks(ratio, before, now, margin=margin, lower_is_better=falls, exact=exact)
         return evidence_of_cost(now, self.before, margin=margin, lower_is_better=falls, exact=exact)
+
+
+def _sessions_of_cost(
+    asked: Asked, known: Answer, ran: Answer, shared: Sequence[PairKey], alike: Sequence[Record], sides: Sides
+) -> _Sessions:
+    """`alike`: the baseline's records, as which earlier sessions measured it."""
+    if sides.turns:
+        before, now = zip(*sides.turns, strict=True)
+        medians = [
+            [_median_of(side.means_in(run), shared) for run in runs] for side, runs in ((known, before), (ran, now))
+        ]
+        return _Sessions(medians[0], medians[1], in_turns=True)
+    earlier = _earlier(asked, alike, sides)
+    return _Sessions([_median_of(known.means, shared), *earlier], [_median_of(ran.means, shared)])
 
 
 def _median_of(means: Mapping[PairKey, float], pairs: Sequence[PairKey]) -> float:
