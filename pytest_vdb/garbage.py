@@ -28,6 +28,17 @@ def without_collections() -> Iterator[None]:
             gc.enable()
 
 
+@contextlib.contextmanager
+def setting_aside() -> Iterator[None]:
+    """Read what lives as long as the process: no collection looks through it, neither meanwhile nor later.
+
+    That of a million records takes a tenth of the time in which they are read and compared.
+    """
+    with without_collections():
+        yield
+        gc.freeze()
+
+
 def set_aside_what_lives() -> None:
     """Leave everything that is older than the model to come out of later collections.
 

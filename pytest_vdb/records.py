@@ -546,7 +546,7 @@ class Record:
     @property
     def pair(self) -> PairKey:
         """What two runs are compared on."""
-        return self.prompt, self.seed, tuple(sorted(self.parameters.items()))
+        return self.prompt, self.seed, tuple(sorted(self.parameters.items())) if self.parameters else ()
 
     @property
     def is_spared(self) -> bool:

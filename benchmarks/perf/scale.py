@@ -1,6 +1,7 @@
 """What runs of many models cost to keep and to read: a run is written as a session writes it, and commands read it.
 
-python benchmarks/perf/scale.py [--models 300] [--prompts 1000] [--folder FOLDER] [--only report,compare,pair,gate]
+python benchmarks/perf/scale.py [--models 300] [--prompts 1000] [--folder FOLDER]
+                                [--only report,compare,model,pair,gate]
 
 Twenty metrics: sixteen of quality, four costs. Each command is a process of its own; printed are its CPU seconds, the
 time on the clock and the most memory that it held. A folder that is named keeps its runs for the next time. Two runs of
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=300)
     parser.add_argument("--prompts", type=int, default=1000)
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--only", default="report,compare,pair,gate")
+    parser.add_argument("--only", default="report,compare,model,pair,gate")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as elsewhere:
         folder = (asked.folder or Path(elsewhere)).resolve()
@@ -83,6 +84,8 @@ def arguments(command: str, folder: Path, runs: list[Path]) -> list[str]:
             return ["report", first, "-o", str(folder / "page")]
         case "compare":
             return ["compare", second, first]
+        case "model":
+            return ["compare", second, first, "--model", "model-001"]
         case "pair":
             return ["compare", first, "model-000", "model-001"]
         case "gate":

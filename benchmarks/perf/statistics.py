@@ -48,7 +48,7 @@ from pytest_vdb.metrics.fvd import frechet_swaps, scored
 from pytest_vdb.metrics.kernels import KVD_KERNEL, kernel_swaps, kvd
 from pytest_vdb.statistics.best import p_values_against_best
 from pytest_vdb.statistics.changes import Change, changed_p_values, changes
-from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
+from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values, sign_flips
 from pytest_vdb.statistics.families import holm
 from pytest_vdb.statistics.intervals import UNBOUNDED, Bounds, bounds_of_differences, mean_intervals, mean_p_values
 from pytest_vdb.statistics.sessions import prediction_interval, ratio_of_blocks, smallest_ratio
@@ -844,6 +844,7 @@ def speed(draws: int) -> None:
     for name, function in {
         "sign-flip p-values of 6,000 pairs": lambda: sign_flip_p_values(columns),
         "sign-flip intervals of 6,000 pairs": lambda: sign_flip_intervals(columns),
+        "both at once, as a comparison asks": lambda: sign_flips(columns),
         "intervals of 6,000 means": lambda: mean_intervals(columns),
         "p-values of 6,000 means": lambda: mean_p_values(columns),
         "Holm over 6,000": lambda: holm(np.linspace(0, 1, 6_000).tolist()),

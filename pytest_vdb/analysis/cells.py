@@ -65,7 +65,7 @@ class RowStatements:
 
     def are_read_once(self, column: Column) -> bool:
         """Whether the column is about the model, as this row has it."""
-        return self._measured.is_read_once(self.of(column))
+        return self.of(column).is_read_once
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pytest_vdb.analysis.readings import Statement
 from pytest_vdb.records import Definition, Measured, Metrics, Record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Said:
     """What some records say of one metric."""
 
@@ -29,10 +29,20 @@ class Said:
     definitions: tuple[tuple[Definition, NDArray[np.intp]], ...]
     """What it is, and in which records: one of each definition that there is, by the place of the first record."""
 
-    @property
+    @cached_property
     def counts(self) -> NDArray[np.bool_]:
         """`(n,)`: whether a value counts."""
         return ~np.isnan(self.numbers)
+
+    def first(self) -> tuple[Definition, Record] | None:
+        """The first record whose value counts, and what that is a value of; None: no value does."""
+        if not self.counts.any():
+            return None
+        first = int(self.counts.argmax())
+        found = self.definitions
+        if len(found) > 1:
+            found = tuple(one for one in found if first in one[1])
+        return found[0][0], self.columns.records[first]
 
     def statements(
         self, of: NDArray[np.bool_] | None = None, order: NDArray[np.intp] | None = None
@@ -52,6 +62,13 @@ class Said:
         )
 
     @property
+    def is_read_once(self) -> bool:
+        """Whether it is about the model, as `readings.is_read_once` has it."""
+        costs = [places for definition, places in self.definitions if definition.kind == "performance"]
+        asked = self.columns.watched
+        return any(bool(asked[places].any()) for places in costs) and bool((asked & ~self.tried).any())
+
+    @property
     def special(self) -> NDArray[np.bool_]:
         """`(n,)`: whose measurement may have more to say than its value."""
         return self.columns.special
@@ -65,11 +82,12 @@ class Said:
     def kinds_that_count(self) -> list[tuple[Definition, Record]]:
         """Of every definition with every kind of weights and publisher the first record whose value counts."""
         counts, setups = self.counts, self.columns.setups
-        firsts = {}
+        are_alike = not setups.any()  # the first one is 0
+        firsts: dict[int, Definition] = {}
         for definition, places in self.definitions:
             counting = places[counts[places]]
-            for at in np.unique(setups[counting], return_index=True)[1].tolist():
-                firsts[int(counting[at])] = definition
+            some = counting[:1] if are_alike else counting[np.unique(setups[counting], return_index=True)[1]]
+            firsts |= dict.fromkeys(some.tolist(), definition)
         return [(firsts[at], self.columns.records[at]) for at in sorted(firsts)]
 
 
@@ -80,6 +98,8 @@ class _Block:
     metrics: Metrics
     places: NDArray[np.intp]
     """Ascending."""
+    where: NDArray[np.intp] | slice
+    """The same; of all records a slice, which needs no looking up."""
     table: NDArray[np.float64]
     """`(records, metrics)`; nan where there is no value."""
 
@@ -110,6 +130,11 @@ class Columns:
     def fresh(self) -> NDArray[np.bool_]:
         """`(n,)`: whose clip was made while it was watched."""
         return np.array([record.reused_from is None for record in self.records], dtype=np.bool_)
+
+    @cached_property
+    def watched(self) -> NDArray[np.bool_]:
+        """`(n,)`: whose costs count."""
+        return self.passed & self.fresh
 
     @cached_property
     def setups(self) -> NDArray[np.intp]:
@@ -145,24 +170,17 @@ class Columns:
             at = block.metrics.places.get(metric)
             if at is None:
                 continue
-            definition, places, values = block.metrics.definitions[at], block.places, block.table[:, at]
+            definition, values = block.metrics.definitions[at], block.table[:, at]
+            places, where = block.places, block.where
             if but is not None and but(definition):
                 kept = np.isnan(values) | self._published[places]
                 places, values = places[kept], values[kept]
-            counting = self.passed[places]
-            if definition.kind == "performance":
-                counting = counting & self.fresh[places]
-            numbers[places] = np.where(counting, values, np.nan)
-            tried[places] = True
+                where = places
+            counting = self.passed if definition.kind == "quality" else self.watched
+            numbers[where] = np.where(counting[where], values, np.nan)
+            tried[where] = True
             definitions.append((definition, places))
         return Said(metric, self, numbers, tried, tuple(definitions))
-
-    def is_read_once(self, said: Said) -> bool:
-        """Whether it is about the model, as `readings.is_read_once` has it."""
-        asked = self.passed & self.fresh
-        return bool((asked & ~said.tried).any()) and any(
-            definition.kind == "performance" and bool(asked[places].any()) for definition, places in said.definitions
-        )
 
     def seen(self) -> Iterator[tuple[Definition, tuple[int, int], bool]]:
         """Of each metric of each block: its first record's place and its own there, and whether a value was seen.
@@ -170,18 +188,21 @@ class Columns:
         Where one was, the place is that of the first value.
         """
         for block in self._blocks:
+            valued = ~np.isnan(block.table)
+            firsts: list[int] = block.places[valued.argmax(axis=0)].tolist()
+            counted: list[int] = valued.sum(axis=0).tolist()
             for at, definition in enumerate(block.metrics.definitions):
-                valued = np.flatnonzero(~np.isnan(block.table[:, at]))
                 yield definition, (int(block.places[0]), at), False
-                if valued.size:
-                    yield definition, (int(block.places[valued[0]]), at), True
+                if counted[at]:
+                    yield definition, (firsts[at], at), True
 
 
 def _block_of(metrics: Metrics, places: Sequence[int], measured: Sequence[Measured]) -> _Block:
     width = len(metrics.definitions)
     joined = b"".join([measured[at].numbers.tobytes() for at in places])
-    table = np.frombuffer(joined, dtype=np.float64).reshape(len(places), width)
-    return _Block(metrics, np.array(places, dtype=np.intp), table)
+    table = np.asfortranarray(np.frombuffer(joined, dtype=np.float64).reshape(len(places), width))
+    every = np.array(places, dtype=np.intp)
+    return _Block(metrics, every, slice(None) if len(places) == len(measured) else every, table)
 
 
 def described(first: Columns, second: Columns) -> list[Definition]:

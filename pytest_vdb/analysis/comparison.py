@@ -16,14 +16,16 @@ then.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from operator import attrgetter
+from itertools import chain
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pytest_vdb.analysis.benchmarks import placed_together
 from pytest_vdb.analysis.bounds import KnownMetrics, without_rounding
@@ -40,7 +42,7 @@ from pytest_vdb.analysis.readings import (
 from pytest_vdb.analysis.swept import apart
 from pytest_vdb.records import Better, Definition, Kind, Measurement, Record, Run
 from pytest_vdb.statistics.families import SIGNIFICANCE, benjamini_hochberg
-from pytest_vdb.statistics.means import mean_of
+from pytest_vdb.statistics.means import by_size, mean_of
 
 if TYPE_CHECKING:
     from pytest_vdb.statistics.intervals import Bounds
@@ -214,28 +216,46 @@ def obstacle_of_sides(pairs: Pairs, *, same_model: bool, any_recipe: bool) -> st
     return other_recipe(now, before, words=_IN_BOTH)
 
 
-def contrast(
-    pairs: Pairs, known: KnownMetrics, *, same_run: bool, twice: bool, obstacle: str | None = None
-) -> tuple[Contrast, ...]:
-    """Every metric that either side measured of its samples, not judged yet.
+def asked_of(
+    pairs: Pairs,
+    known: KnownMetrics,
+    *,
+    same_run: bool,
+    twice: bool,
+    obstacle: str | None = None,
+    wants: Callable[[str], bool] | None = None,
+) -> AskedPairs:
+    """Every metric that either side measured of its samples, as far as it can be told before it is tested.
 
     Args:
         pairs: of one benchmark.
         known: what the metrics can be.
-        twice: whether both sides are the same thing (`same_thing`).
         same_run: whether both sides ran in one session; the timings of two sessions differ by more than their tests.
+        twice: whether both sides are the same thing (`same_thing`).
         obstacle: why nothing of these pairs can be compared.
+        wants: whether a metric is asked for; None: each is.
     """
-    test: Test = "sign flips" if twice else "mean difference"
     table = _PairedTable(pairs)
-    asked = [_asked_of_metric(one, pairs.benchmark, table) for one in described(*table.sides)]
-    flips = _by_sign_flips([one.differences for one in asked]) if twice else [None] * len(asked)
-    found = []
-    for one, flipped in zip(asked, flips, strict=True):
-        bounds = known.bounds(one.contrast.metric, one.contrast.kind)
-        tested = _tested(one.contrast, one.differences, bounds, test, flipped) if one.differences else one.contrast
-        found.append(_as_far_as_it_means_something(tested, one.said, same_run, obstacle))
-    return tuple(found)
+    wanted = [definition for definition in described(*table.sides) if wants is None or wants(definition.name)]
+    metrics = tuple(_asked_of_metric(one, pairs.benchmark, table, known) for one in wanted)
+    return AskedPairs(metrics=metrics, same_run=same_run, twice=twice, obstacle=obstacle)
+
+
+def contrasts_of(asked: Sequence[AskedPairs]) -> list[tuple[Contrast, ...]]:
+    """The metrics of each, tested and not judged yet: what is asked of many models is tested together."""
+    testable = [_has_signs_to_flip(one, pairs) for pairs in asked for one in pairs.metrics]
+    metrics = [one for pairs in asked for one in pairs.metrics]
+    flips = iter(
+        _by_sign_flips([one.differences if may else np.empty(0) for one, may in zip(metrics, testable, strict=True)])
+    )
+    return [tuple(_contrast_of_metric(one, next(flips), pairs) for one in pairs.metrics) for pairs in asked]
+
+
+def contrast(
+    pairs: Pairs, known: KnownMetrics, *, same_run: bool, twice: bool, obstacle: str | None = None
+) -> tuple[Contrast, ...]:
+    """The same of pairs that are asked alone."""
+    return contrasts_of([asked_of(pairs, known, same_run=same_run, twice=twice, obstacle=obstacle)])[0]
 
 
 def judged(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
@@ -243,11 +263,13 @@ def judged(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
     judged = [one.obstacle is None for one in contrasts]
     adjusted = benjamini_hochberg([one.p if may else None for one, may in zip(contrasts, judged, strict=True)])
     unseen = benjamini_hochberg([one.p_unseen if may else None for one, may in zip(contrasts, judged, strict=True)])
-    found = (replace(one, adjusted=p, finding=_finding(one, p)) for one, p in zip(contrasts, adjusted, strict=True))
-    return tuple(
-        replace(one, surely=one.finding in _TOLD_APART and p is not None and p < SIGNIFICANCE)
-        for one, p in zip(found, unseen, strict=True)
-    )
+    return tuple(map(_with_finding, contrasts, adjusted, unseen))
+
+
+def _with_finding(one: Contrast, adjusted: float | None, unseen: float | None) -> Contrast:
+    finding = _finding(one, adjusted)
+    surely = finding in _TOLD_APART and unseen is not None and unseen < SIGNIFICANCE
+    return replace(one, adjusted=adjusted, finding=finding, surely=surely)
 
 
 def why_says_nothing(of: Measurement, record: Record) -> str | None:
@@ -255,7 +277,7 @@ def why_says_nothing(of: Measurement, record: Record) -> str | None:
     return why_meaningless(of.kind, record.weights, wiring=of.wiring, published=record.published)
 
 
-def of_another_definition(first: Measurement, second: Measurement) -> str | None:
+def of_another_definition(first: Measurement | Definition, second: Measurement | Definition) -> str | None:
     """How the definitions of two values differ, or None if they do not."""
     for what, a, b in (
         ("version", first.version, second.version),
@@ -308,21 +330,24 @@ def _notes_on_published(side: Side) -> list[str]:
 _Key = tuple[str, int, tuple[tuple[str, str], ...]]
 
 
-def _by_benchmark(records: Iterable[Record]) -> dict[str, dict[_Key, list[Record]]]:
+_Samples = Mapping[_Key, Sequence[Record]]
+"""The records of one benchmark, in the order of their keys."""
+
+
+def _by_benchmark(records: Iterable[Record]) -> dict[str, _Samples]:
     """By prompt, sample and parameters; not what was measured of whole sets: that answers no prompt."""
     found: dict[str, dict[_Key, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=attrgetter("nodeid")):
         if not is_of_set(record):
             parameters = tuple(sorted(record.parameters.items())) if record.parameters else ()
             found[record.benchmark][record.prompt or "", record.sample_index, parameters].append(record)
-    return {name: found[name] for name in sorted(found)}
+    return {name: dict(sorted(found[name].items(), key=itemgetter(0))) for name in sorted(found)}
 
 
-def _paired_up(benchmark: str, mine: Mapping[_Key, Sequence[Record]], theirs: Mapping[_Key, Sequence[Record]]) -> Pairs:
+def _paired_up(benchmark: str, mine: _Samples, theirs: _Samples) -> Pairs:
     pairs: list[tuple[Record, Record]] = []
     why: Counter[str] = Counter({"only in A": 0, "only in B": 0})  # told first
-    for key in sorted({*mine, *theirs}):
-        first, second = mine.get(key, ()), theirs.get(key, ())
+    for first, second in _samples_beside_each_other(mine, theirs):
         if len(first) != len(second):
             why["only in A" if len(first) > len(second) else "only in B"] += abs(len(first) - len(second))
         for pair in zip(first, second, strict=False):
@@ -335,19 +360,23 @@ def _paired_up(benchmark: str, mine: Mapping[_Key, Sequence[Record]], theirs: Ma
         benchmark=benchmark,
         pairs=tuple(pairs),
         left_out=tuple((what, n) for what, n in why.items() if n),
-        tried=(_flat(mine), _flat(theirs)),
+        tried=(tuple(chain.from_iterable(mine.values())), tuple(chain.from_iterable(theirs.values()))),
     )
 
 
-def _flat(side: Mapping[_Key, Sequence[Record]]) -> tuple[Record, ...]:
-    return tuple(record for key in sorted(side) for record in side[key])
+def _samples_beside_each_other(mine: _Samples, theirs: _Samples) -> Iterable[tuple[Sequence[Record], Sequence[Record]]]:
+    """What either side has of each key."""
+    if mine.keys() == theirs.keys():
+        return zip(mine.values(), theirs.values(), strict=True)
+    return ((mine.get(key, ()), theirs.get(key, ())) for key in sorted({*mine, *theirs}))
 
 
 def why_no_pair(first: Record, second: Record) -> str | None:
     """Why two samples of one prompt cannot stand beside each other, or None if they can."""
-    for record, name in ((first, "A"), (second, "B")):
-        if record.status != "passed":
-            return f"{name} {failure_line(record)}"
+    if first.status != "passed":
+        return f"A {failure_line(first)}"
+    if second.status != "passed":
+        return f"B {failure_line(second)}"
     if first.seed != second.seed and None not in (first.seed, second.seed):
         return "another seed in A than in B"
     if first.prompt_text != second.prompt_text and None not in (first.prompt_text, second.prompt_text):
@@ -367,16 +396,16 @@ class _PairedTable:
         self._are_prompts_alone = len(set(prompts)) == len(prompts)
         self._is_published = any(record.published is not None for pair in pairs.pairs for record in pair)
 
-    def once(self, metric: str) -> tuple[Said, Said] | None:
-        """What every sample of A and of B says of what is read once per model; None: it is about prompts."""
-        tried = [(columns, columns.of(metric)) for columns in self._tried]
-        if not any(columns.is_read_once(said) for columns, said in tried):
-            return None
-        return tried[0][1], tried[1][1]
+    def tried(self, metric: str) -> tuple[Said, Said]:
+        """What every sample of A and of B says."""
+        first, second = (columns.of(metric) for columns in self._tried)
+        return first, second
 
-    def asked(self, metric: str) -> tuple[Said, Said]:
+    def asked(self, metric: str, tried: tuple[Said, Said]) -> tuple[Said, Said]:
         """What the pairs say, without those that a published dimension says nothing of: each of VBench's asks for
         prompts of its own."""
+        if self._tried is self.sides and not self._is_published:
+            return tried
         first, second = (columns.of(metric) for columns in self.sides)
         if not self._is_published:
             return first, second
@@ -384,17 +413,18 @@ class _PairedTable:
         a, b = (Columns([r for r, keep in zip(one.records, kept, strict=True) if keep]) for one in self.sides)
         return a.of(metric), b.of(metric)
 
-    def means(self, first: Said, second: Said) -> tuple[list[float], list[float]]:
-        """A's and B's means over the samples of each prompt that has values on both sides, in the pairs' order."""
+    def means(self, first: Said, second: Said) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """`(n,)` each: A's and B's means over the samples of each prompt that has values on both sides, in the pairs'
+        order."""
         both = first.counts & second.counts
-        a, b = first.numbers[both].tolist(), second.numbers[both].tolist()
+        a, b = first.numbers[both], second.numbers[both]
         if self._are_prompts_alone:
             return a, b
         by_prompt: dict[str | None, list[tuple[float, float]]] = defaultdict(list)
-        for at, pair in zip(np.flatnonzero(both).tolist(), zip(a, b, strict=True), strict=True):
+        for at, pair in zip(np.flatnonzero(both).tolist(), zip(a.tolist(), b.tolist(), strict=True), strict=True):
             by_prompt[first.columns.records[at].prompt].append(pair)
         means = [[mean_of([pair[side] for pair in values]) for values in by_prompt.values()] for side in (0, 1)]
-        return means[0], means[1]
+        return np.array(means[0]), np.array(means[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,43 +433,71 @@ class _AskedMetric:
 
     contrast: Contrast
     said: tuple[Said, Said]
-    differences: Sequence[float] = ()
-    """A minus B of each prompt; nothing where there is nothing to test."""
+    bounds: Bounds
+    differences: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """`(n,)`: A minus B of each prompt; nothing where there is nothing to test."""
 
 
-def _asked_of_metric(of: Definition, benchmark: str, table: _PairedTable) -> _AskedMetric:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedPairs:
+    """What is asked of the pairs of one benchmark, before it is tested."""
+
+    metrics: tuple[_AskedMetric, ...]
+    same_run: bool
+    twice: bool
+    obstacle: str | None
+
+    @property
+    def names(self) -> list[str]:
+        """Of the metrics."""
+        return [one.contrast.metric for one in self.metrics]
+
+    def is_of_two_sessions(self, one: Contrast) -> bool:
+        """Whether it is a cost whose tests share what their session was like."""
+        return one.kind == "performance" and one.metric not in EXACT_COSTS and not self.same_run
+
+
+def _asked_of_metric(of: Definition, benchmark: str, table: _PairedTable, known: KnownMetrics) -> _AskedMetric:
     one = Contrast(benchmark=benchmark, metric=of.name, unit=of.unit, better=of.better, kind=of.kind)
-    if (once := table.once(of.name)) is not None:
-        return _AskedMetric(_of_once(one, *once), once)
-    first, second = said = table.asked(of.name)
+    bounds = known.bounds(of.name, of.kind)
+    tried = table.tried(of.name)
+    if any(side.is_read_once for side in tried):
+        return _AskedMetric(_of_once(one, *tried), tried, bounds)
+    first, second = said = table.asked(of.name, tried)
     remarks = tuple(line for name, side in (("A", first), ("B", second)) for line in _lacking_values(name, side))
     mine, theirs = table.means(first, second)
-    if not mine:
-        return _AskedMetric(replace(one, first=_mean_value(first), second=_mean_value(second), remarks=remarks), said)
-    differences = [a - b for a, b in zip(mine, theirs, strict=True)]
+    if not mine.size:
+        one = replace(one, first=_mean_value(first), second=_mean_value(second), remarks=remarks)
+        return _AskedMetric(one, said, bounds)
+    differences = mine - theirs
     one = replace(
         one,
         n=len(mine),
-        first=mean_of(mine),
-        second=mean_of(theirs),
-        difference=mean_of(differences),
+        first=mean_of(mine.tolist()),
+        second=mean_of(theirs.tolist()),
+        difference=mean_of(differences.tolist()),
         remarks=remarks,
     )
-    return _AskedMetric(one, said, differences)
+    return _AskedMetric(one, said, bounds, differences)
 
 
-def _as_far_as_it_means_something(
-    one: Contrast, said: tuple[Said, Said], same_run: bool, obstacle: str | None
-) -> Contrast:
-    obstacle = obstacle or _obstacle(*said)
+def _has_signs_to_flip(one: _AskedMetric, pairs: AskedPairs) -> bool:
+    return pairs.twice and not pairs.is_of_two_sessions(one.contrast)
+
+
+def _contrast_of_metric(asked: _AskedMetric, flipped: _Flipped | None, pairs: AskedPairs) -> Contrast:
+    """As far as it means something."""
+    one = asked.contrast
+    if asked.differences.size:
+        one = _tested(one, asked.differences, asked.bounds, "sign flips" if pairs.twice else "mean difference", flipped)
+    obstacle = pairs.obstacle or _obstacle(*asked.said)
     if obstacle is None and one.difference is None:
         obstacle = "no prompt has a value on both sides"
     if obstacle is not None:
         return replace(_untested(one), obstacle=obstacle, difference=None)
-    one = replace(one, obstacle=_meaningless(*said))
-    if one.kind == "performance" and one.metric not in EXACT_COSTS and not same_run and one.difference is not None:
-        return _of_two_sessions(one)
-    return one
+    if (meaningless := _meaningless(*asked.said)) is not None:
+        one = replace(one, obstacle=meaningless)
+    return _of_two_sessions(one) if pairs.is_of_two_sessions(one) and one.difference is not None else one
 
 
 _Flipped = tuple[float, tuple[float, float] | None]
@@ -447,7 +505,7 @@ _Flipped = tuple[float, tuple[float, float] | None]
 
 
 def _tested(
-    one: Contrast, differences: Sequence[float], bounds: Bounds, test: Test, flipped: _Flipped | None
+    one: Contrast, differences: NDArray[np.float64], bounds: Bounds, test: Test, flipped: _Flipped | None
 ) -> Contrast:
     """With p and interval, or with the reason why there are none.
 
@@ -455,19 +513,19 @@ def _tested(
         flipped: what the signs of the differences say, where they are asked.
     """
     n = len(differences)
-    if not any(differences):
+    if not differences.any():
         said = f"the same value{'' if n == 1 else 's'} on {'the only prompt' if n == 1 else f'all {n} prompts'}"
         one = replace(one, remarks=(*one.remarks, said))
         return one if n < LEAST_PROMPTS[test] else replace(one, p=1.0, test=test, null=NULLS[test])
     if n < LEAST_PROMPTS[test]:
         few = f"{'1 prompt' if n == 1 else f'{n} prompts'}: a test of {_PLURAL[test]} needs {LEAST_PROMPTS[test]}"
         return replace(one, remarks=(*one.remarks, few))
-    if flipped is not None:
-        return _with_signs(one, flipped)
+    if test == "sign flips":
+        return one if flipped is None else _with_signs(one, flipped)
     return _by_means(one, differences, bounds)
 
 
-def _by_sign_flips(samples: Sequence[Sequence[float]]) -> list[_Flipped | None]:
+def _by_sign_flips(samples: Sequence[NDArray[np.float64]]) -> list[_Flipped | None]:
     """What the signs of each sample's differences say; None of too few and of nothing but zeros.
 
     Samples of one size are asked together: they share the signs that are dealt.
@@ -475,14 +533,11 @@ def _by_sign_flips(samples: Sequence[Sequence[float]]) -> list[_Flipped | None]:
     from pytest_vdb.statistics.exchangeable import sign_flips
 
     found: list[_Flipped | None] = [None] * len(samples)
-    by_size: dict[int, list[int]] = defaultdict(list)
-    for at, sample in enumerate(samples):
-        if len(sample) >= LEAST_PROMPTS["sign flips"] and any(sample):
-            by_size[len(sample)].append(at)
-    for places in by_size.values():
-        p_values, intervals = sign_flips(np.array([samples[at] for at in places], dtype=np.float64).T)
-        for at, p, (low, high) in zip(places, p_values.tolist(), intervals.tolist(), strict=True):
-            found[at] = p, ((low, high) if np.isfinite((low, high)).all() and low < high else None)
+    asked = [at for at, sample in enumerate(samples) if len(sample) >= LEAST_PROMPTS["sign flips"] and sample.any()]
+    for places, columns in by_size([samples[at] for at in asked]):
+        p_values, intervals = sign_flips(columns)
+        for place, p, (low, high) in zip(places, p_values.tolist(), intervals.tolist(), strict=True):
+            found[asked[place]] = p, ((low, high) if np.isfinite((low, high)).all() and low < high else None)
     return found
 
 
@@ -491,12 +546,12 @@ def _with_signs(one: Contrast, flipped: _Flipped) -> Contrast:
     return replace(one, interval=interval, p=p, test="sign flips", null=NULLS["sign flips"])
 
 
-def _by_means(one: Contrast, differences: Sequence[float], bounds: Bounds) -> Contrast:
+def _by_means(one: Contrast, differences: NDArray[np.float64], bounds: Bounds) -> Contrast:
     """By the mean difference; by the signs where all differences are equal, which shows nothing of their law."""
     from pytest_vdb.statistics.intervals import bounds_of_differences, mean_interval, mean_p_values
 
     apart = bounds_of_differences(bounds)
-    column = without_rounding(np.asarray(differences, dtype=np.float64), apart).reshape(-1, 1)
+    column = without_rounding(differences, apart).reshape(-1, 1)
     found = mean_interval(column[:, 0].tolist(), bounds=apart, unseen="near")
     if found.ends is None:
         equal = len(differences) >= LEAST_PROMPTS["sign flips"] and float(np.ptp(column)) == 0
@@ -543,19 +598,16 @@ def _of_two_sessions(one: Contrast) -> Contrast:
 
 def _obstacle(first: Said, second: Said) -> str | None:
     """Why there is no difference between the values."""
-    found = []
-    for name, side in (("A", first), ("B", second)):
-        counts = side.counts
-        if not counts.any():
-            return f"{name} has no value ({_why_without(side)})"
-        found.append(next(side.statements(np.arange(len(counts)) == counts.argmax())))
-    a, b = found
-    if a.measurement is None or b.measurement is None:  # what counts has one
-        return None
-    if (other := of_another_definition(a.measurement, b.measurement)) is not None:
-        return other
-    if a.measurement.kind == "performance" and a.record.hardware != b.record.hardware:
-        return f"A was measured on {a.record.hardware}, B on {b.record.hardware}"
+    a, b = first.first(), second.first()
+    if a is None:
+        return f"A has no value ({_why_without(first)})"
+    if b is None:
+        return f"B has no value ({_why_without(second)})"
+    (mine, one), (theirs, other) = a, b
+    if (differs := of_another_definition(mine, theirs)) is not None:
+        return differs
+    if mine.kind == "performance" and one.hardware != other.hardware:
+        return f"A was measured on {one.hardware}, B on {other.hardware}"
     return None
 
 

@@ -28,14 +28,11 @@ from statistics import NormalDist, median
 from typing import TYPE_CHECKING, Literal
 
 from pytest_vdb.statistics.families import SIGNIFICANCE, holm
-from pytest_vdb.statistics.means import mean_of
+from pytest_vdb.statistics.means import by_size, mean_of
 from pytest_vdb.statistics.sessions import LEAST_SESSIONS, one_more
 from pytest_vdb.statistics.verdicts import prompts_that_decide
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from pytest_vdb.statistics.sessions import Ratio
 
 Way = Literal["prompts", "sets", "costs", "blocks"]
@@ -189,10 +186,14 @@ def _judge_prompts(evidence: Sequence[Evidence], level: float) -> list[Judgement
     either = np.array([one.either for one in evidence])
     p = turned_p_values(np.concatenate([table - margins, -table[:, either] - margins[either]], axis=1))
     corrected, mirrored = p[: len(evidence)], iter(p[len(evidence) :])
+    smallest = [
+        min(float(own), float(next(mirrored))) if one.either else float(own)
+        for one, own in zip(evidence, corrected, strict=True)
+    ]
+    beside = iter(_beside_margins([one for one, own in zip(evidence, smallest, strict=True) if own >= level]))
     judgements = []
-    for one, own in zip(evidence, corrected, strict=True):
-        smaller = min(float(own), float(next(mirrored))) if one.either else float(own)
-        judgement = replace(_by_prompts(one, smaller < level), p=smaller)
+    for one, smaller in zip(evidence, smallest, strict=True):
+        judgement = replace(next(beside) if smaller >= level else Judgement(decision="regressed"), p=smaller)
         least = least_p_value(len(one.worse))
         if judgement.decision == "inconclusive" and least >= level:
             needed = least_pairs(level, alternative="greater") + 1  # one more: so that others in the way are no bar
@@ -202,32 +203,62 @@ def _judge_prompts(evidence: Sequence[Evidence], level: float) -> list[Judgement
     return judgements
 
 
-def _by_prompts(one: Evidence, rejected: bool) -> Judgement:
+def _beside_margins(evidence: Sequence[Evidence]) -> list[Judgement]:
+    """Of what did not surely get worse by more than its margin: is it sure that it did not?"""
+    ends = _ends_of_means(evidence)
+    within = [
+        (max(-low, high) if one.either else high) < one.margin for one, (low, high) in zip(evidence, ends, strict=True)
+    ]
+    refuted = iter(_refuted([one for one, is_within in zip(evidence, within, strict=True) if is_within]))
+    return [
+        _passing(one, high) if is_within and next(refuted) else _undecided_by_prompts(one)
+        for one, (_, high), is_within in zip(evidence, ends, within, strict=True)
+    ]
+
+
+def _passing(one: Evidence, high: float) -> Judgement:
+    """`high`: how much worse it got at most."""
+    return Judgement(decision="improved" if not one.either and high < -one.margin < 0 else "equivalent")
+
+
+def _undecided_by_prompts(one: Evidence) -> Judgement:
     import numpy as np
 
-    from pytest_vdb.statistics.intervals import mean_interval
-
-    if rejected:
-        return Judgement(decision="regressed")
     values = np.array(list(one.worse.values()))
-    interval = mean_interval(list(one.worse.values()), confidence=1 - 2 * SIGNIFICANCE, unseen="near")
-    low, high = interval.ends or (float(values.min()), float(values.max()))  # all the same: only turning them tells
-    high = max(-low, high) if one.either else high
-    if high < one.margin and _refuted(values, one):
-        return Judgement(decision="improved" if not one.either and high < -one.margin < 0 else "equivalent")
     spread = float(values.std(ddof=1)) if len(values) > 1 else math.nan
     change = abs(one.mean) if one.either else one.mean
     needed = prompts_that_decide(spread, one.margin, change=max(0.0, change) if change > one.margin else 0.0)
     return Judgement(decision="inconclusive", needed=needed if needed is None or needed > len(values) else None)
 
 
-def _refuted(values: NDArray[np.float64], one: Evidence) -> bool:
-    """Whether turning prompts round refutes, too, that it got worse by the margin or more."""
+def _ends_of_means(evidence: Sequence[Evidence]) -> list[tuple[float, float]]:
+    """Between which each mean lies, at 1 in 20 for either end."""
+    import numpy as np
+
+    from pytest_vdb.statistics.intervals import mean_intervals
+
+    found = np.empty((len(evidence), 2))
+    for places, columns in by_size([list(one.worse.values()) for one in evidence]):
+        ends = mean_intervals(columns, confidence=1 - 2 * SIGNIFICANCE, unseen="near")
+        extremes = np.stack((columns.min(axis=0), columns.max(axis=0)), axis=1)
+        found[places] = np.where(np.isnan(ends), extremes, ends)  # all the same, or a single one: only turning tells
+    return [(low, high) for low, high in found.tolist()]
+
+
+def _refuted(evidence: Sequence[Evidence]) -> list[bool]:
+    """Whether turning prompts round refutes, too, that it got worse by the margin or more; either way where both are
+    worse."""
+    import numpy as np
+
     from pytest_vdb.statistics.exchangeable import sign_flip_p_values
 
-    sides = [values, -values] if one.either else [values]
-    columns = [(side - one.margin).reshape(-1, 1) for side in sides]
-    return all(float(sign_flip_p_values(column, alternative="less")[0]) < SIGNIFICANCE for column in columns)
+    asked = [(at, sign) for at, one in enumerate(evidence) for sign in ((1, -1) if one.either else (1,))]
+    beyond = [[sign * value - evidence[at].margin for value in evidence[at].worse.values()] for at, sign in asked]
+    p = np.empty(len(asked))
+    for places, columns in by_size(beyond):
+        p[places] = sign_flip_p_values(columns, alternative="less")
+    doubted = {at for (at, _), own in zip(asked, p.tolist(), strict=True) if own >= SIGNIFICANCE}
+    return [at not in doubted for at in range(len(evidence))]
 
 
 # --- prompts, of a gate that may stop early ---------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_vdb.analysis.benchmarks import placed_together
 from pytest_vdb.analysis.decisions import Bets, Judgement, bets_on, judge_bets
-from pytest_vdb.analysis.gate import Asked, Open, judge_one, worth
+from pytest_vdb.analysis.gate import Asked, Open, judge_model, worth
 from pytest_vdb.analysis.identity import latest
 from pytest_vdb.analysis.pinned import ranks_of
 from pytest_vdb.analysis.rules import Rule, known_metrics, rule_for
@@ -139,8 +139,8 @@ class Watch:
         left_out = frozenset(group.order[group.seen :])
         now = [record for record in group.finished if record.prompt not in left_out]
         sides = replace(self._sides, now={group.key: now}, left_out={group.key: left_out})
-        for asked in group.asked:
-            for one in judge_one(asked, sides):
+        for found in judge_model(group.asked, sides):
+            for one in found:
                 yield _Slot(one, bets_on(one.evidence)) if isinstance(one, Open) else None
 
     def _newly_settled(self) -> list[Settled]:

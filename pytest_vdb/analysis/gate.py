@@ -8,12 +8,14 @@ is decided for all rules together, so that any false alarm in a whole run is rar
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
+from pytest_vdb.analysis.answers import Answer, Answers, Compared
 from pytest_vdb.analysis.benchmarks import placed_together
+from pytest_vdb.analysis.columns import Columns
 from pytest_vdb.analysis.decisions import (
     LEVEL_OF_BETS,
     Evidence,
@@ -23,8 +25,8 @@ from pytest_vdb.analysis.decisions import (
     evidence_of_cost,
 )
 from pytest_vdb.analysis.identity import agree, latest, other_recipe, setup_of
-from pytest_vdb.analysis.pinned import Ranks, ranks_of, spared
-from pytest_vdb.analysis.readings import EXACT_COSTS, Statement, counting, is_of_set, is_read_once, is_yardstick
+from pytest_vdb.analysis.pinned import ranks_of, spared
+from pytest_vdb.analysis.readings import EXACT_COSTS, is_of_set, is_yardstick
 from pytest_vdb.analysis.rules import Rule, known_metrics, rule_for
 from pytest_vdb.analysis.sets_in_gates import ClipsOfBoth, clips_of_both
 from pytest_vdb.analysis.sides import Sides, Turns, family_size, grouped, measuring
@@ -136,20 +138,37 @@ def judge_latest(
     ranks = ranks_of(run, baseline.run)
     left_out = {key: spared(own, ranks) for key, own in now.items()}
     sides = Sides(now, before, run, baseline, ranks, left_out, turns, sets)
-    found: list[Verdict | Open] = []
-    for rule in rules:
-        names = known_metrics(rule, sides.metrics)
-        if not names:
-            found.append(_verdict_on_unknown(rule, sides.metrics))
-        for metric in names:
-            benchmarks = measuring(metric, now, before)
-            for key in sorted(set(now) | set(before)):
-                if key[0] in benchmarks and rule_for(rules, metric, key[1]) is rule:
-                    found += judge_one(Asked(rule, metric, key), sides)
+    questions = _questions(rules, sides)
+    answers = _judged_by_model([one for one in questions if isinstance(one, Asked)], sides)
+    found = [one for asked in questions for one in (answers[asked] if isinstance(asked, Asked) else [asked])]
     opened = [one for one in found if isinstance(one, Open)]
     bets_among = family_size(rules, sides) if ranks else None
     judged = iter(decide([one.evidence for one in opened], bets_among=bets_among))
     return tuple(_closed(one, next(judged), baseline) if isinstance(one, Open) else one for one in found)
+
+
+def _questions(rules: Sequence[Rule], sides: Sides) -> list[Asked | Verdict]:
+    """What the rules ask, in their order; or that nobody measured what one asks for."""
+    measured = sides.metrics
+    found: list[Asked | Verdict] = []
+    for rule in rules:
+        names = known_metrics(rule, measured)
+        if not names:
+            found.append(_verdict_on_unknown(rule, measured))
+        for metric in names:
+            benchmarks = measuring(metric, sides.now, sides.before)
+            for key in sorted(set(sides.now) | set(sides.before)):
+                if key[0] in benchmarks and rule_for(rules, metric, key[1]) is rule:
+                    found.append(Asked(rule, metric, key))
+    return found
+
+
+def _judged_by_model(questions: Iterable[Asked], sides: Sides) -> dict[Asked, list[Verdict | Open]]:
+    """All that is asked of one model together: its records are put in order once."""
+    by_key: dict[tuple[str | None, str], list[Asked]] = defaultdict(list)
+    for asked in questions:
+        by_key[asked.key].append(asked)
+    return {asked: found for own in by_key.values() for asked, found in zip(own, judge_model(own, sides), strict=True)}
 
 
 def exit_code(verdicts: Sequence[Verdict], *, strict: bool = False) -> int:
@@ -185,29 +204,52 @@ def _verdict_on_unknown(rule: Rule, known: set[str]) -> Verdict:
     return Asked(rule, rule.metric, (None, EVERY_MODEL)).verdict("missing", f"no test measured {rule.metric!r}{hint}")
 
 
-def judge_one(asked: Asked, sides: Sides) -> list[Verdict | Open]:
-    """On one model in one benchmark: one, or one per recipe if it was run with several."""
-    now, before = sides.now.get(asked.key, []), sides.before.get(asked.key, [])  # type: ignore[arg-type]
+def judge_model(questions: Sequence[Asked], sides: Sides) -> list[list[Verdict | Open]]:
+    """On one model in one benchmark; on each question one, or one per recipe if it was run with several.
+
+    Args:
+        questions: at least one, all of the same model and benchmark.
+        sides: both runs.
+    """
+    key = questions[0].key
+    now, before = sides.now.get(key, []), sides.before.get(key, [])  # type: ignore[arg-type]
     this, other = sides.names
     if not before:
-        return [asked.verdict("missing", f"not in {other}{sides.mend}")]
+        return [[asked.verdict("missing", f"not in {other}{sides.mend}")] for asked in questions]
     if not now:
-        return [asked.verdict("missing", f"in {other}, but not in {this}")]
+        return [[asked.verdict("missing", f"in {other}, but not in {this}")] for asked in questions]
     known = _variants(before)
     ran = _variants(now, known)
-    found = [_on_pairs(asked, ran[variant], known[variant], sides) for variant in known if variant in ran]
+    both = [
+        (Answers(ran[variant], sides.ranks), Answers(own, sides.ranks))
+        for variant, own in known.items()
+        if variant in ran
+    ]
+    barriers = _recipes_of_one_side(ran, known, sides)
+    return [
+        [*(_on_pairs(asked, *answers, sides) for answers in both), *(asked.verdict(*why) for why in barriers)]
+        for asked in questions
+    ]
+
+
+def _recipes_of_one_side(
+    ran: Mapping[_Variant, Sequence[Record]], known: Mapping[_Variant, Sequence[Record]], sides: Sides
+) -> list[tuple[Outcome, str]]:
+    """What is to be said of recipes that the other side was not run with."""
+    this, other = sides.names
     lost = [variant for variant in known if variant not in ran]
     new = [variant for variant in ran if variant not in known]
+    found: list[tuple[Outcome, str]] = []
     for variant in lost:
         if new:
             difference = other_recipe(known[variant][0], ran[new[0]][0])
-            found.append(asked.verdict("incomparable", f"the baseline has {difference}"))
+            found.append(("incomparable", f"the baseline has {difference}"))
         else:
             what = f"recipe {variant[1]} with {variant[0]} weights is in {other}, but not in {this}"
-            found.append(asked.verdict("missing", what))
+            found.append(("missing", what))
     for variant in new if not lost else ():
         what = f"recipe {variant[1]} with {variant[0]} weights is not in {other}{sides.mend}"
-        found.append(asked.verdict("missing", what))
+        found.append(("missing", what))
     return found
 
 
@@ -225,53 +267,57 @@ def _variants(records: Sequence[Record], known: Iterable[_Variant] = ()) -> dict
     return dict(variants)
 
 
-def _on_pairs(asked: Asked, now: Sequence[Record], before: Sequence[Record], sides: Sides) -> Verdict | Open:
+def _on_pairs(asked: Asked, now: Answers, before: Answers, sides: Sides) -> Verdict | Open:
     """Compare what both sides measured on the same (prompt, seed) pairs, as far as these were needed."""
     left_out = sides.left_out_of(asked.key)
-    statements = [[Statement.of(record, asked.metric) for record in side] for side in (before, now)]
-    once = any(map(is_read_once, statements))
-    known, ran = (_by_pair(side, once=once) for side in statements)
+    known, ran = before.of(asked.metric), now.of(asked.metric)
+    if known.is_read_once or ran.is_read_once:
+        known, ran = known.as_one(), ran.as_one()
     runs_before, runs_now = ([turn[side] for turn in sides.turns] for side in (0, 1))
-    planned = {pair for pair, values in known.items() if _has_values(values, runs_before)}
-    expected = {pair for pair in planned if pair[0] not in left_out}
+    planned = known.answered(runs_before)
+    expected = [pair for pair in planned if pair[0] not in left_out]
     if not planned:
         # A yardstick that the metric cannot judge (the flicker of a frozen clip) is no model that escapes its gate.
-        unjudged = is_yardstick(asked.key[1]) and not any(map(_values, ran.values()))
-        why = f"the baseline has no value ({_why_missing(known.values())})"
+        unjudged = is_yardstick(asked.key[1]) and not ran.means
+        why = f"the baseline has no value ({_why_missing(known, known.places)})"
         return asked.verdict("inconclusive" if unjudged else "missing", why)
-    shared = sorted((pair for pair in expected if _has_values(ran.get(pair, ()), runs_now)), key=_in_order(sides.ranks))
-    if not shared:
+    having = set(ran.answered(runs_now)).intersection(expected)
+    if not having:
         return asked.verdict("missing", _none_left(expected, ran))
-    old, new = [r for p in shared for r in known[p]], [r for p in shared for r in ran[p]]
+    shared = [pair for pair in known.order if pair in having]
+    old, new = known.over(shared), ran.over(shared)
     if barrier := _barrier(asked.rule, asked.metric, old, new):
         return asked.verdict("incomparable", barrier)
-    pairs = {pair: (mean_of(_values(known[pair])), mean_of(_values(ran[pair]))) for pair in shared}
-    measured = [[m for _, m in counting(side)] for side in (old, new)]
+    pairs = {pair: (known.means[pair], ran.means[pair]) for pair in shared}
     lacking = None
-    if gone := expected - set(shared):
-        why = _why_missing(_near(ran, pair) for pair in sorted(gone, key=str))
+    if gone := set(expected).difference(shared):
+        why = _why_missing(ran, (near for pair in sorted(gone, key=str) for near in ran.near(pair)))
         have = "has" if len(gone) == 1 else "have"
         lacking = f"{len(gone)} of the baseline's {_counted_pairs(expected)} {have} no value now ({why})"
     of_set = None
-    if all(is_of_set(one.record) for one in new):
-        unchanged = not any(old != new for old, new in pairs.values())
-        version = measured[1][0].version
-        of_set = clips_of_both(asked.metric, before, now, shared, sides.sets, version=version, unchanged=unchanged)
+    if all(map(is_of_set, new.records)):
+        unchanged = not any(one != other for one, other in pairs.values())
+        of_set = clips_of_both(
+            asked.metric,
+            before.records,
+            now.records,
+            shared,
+            sides.sets,
+            version=new.first.version,
+            unchanged=unchanged,
+        )
     plan = None
     if sides.ranks:
-        usual = mean_of([mean_of(_values(known[pair])) for pair in planned])
-        plan = Plan(len({pair[0] for pair in planned}), usual, cut_short=expected != planned)
-    if measured[1][0].kind != "performance":
-        sessions = _Sessions((), ())
-    elif sides.turns:
-        sessions = _Sessions(_medians(known, shared, runs_before), _medians(ran, shared, runs_now), in_turns=True)
-    else:
-        old_median, new_median = (float(median([pair[side] for pair in pairs.values()])) for side in (0, 1))
-        alike = [record for record in before if record.prompt not in left_out]
-        sessions = _Sessions([old_median, *_earlier(asked, alike, sides)], [new_median])
-    remarks = _remarks(known, ran, shared)
+        usual = mean_of([known.means[pair] for pair in planned])
+        plan = Plan(len({pair[0] for pair in planned}), usual, cut_short=len(expected) != len(planned))
+    sessions = _Sessions((), ())
+    if new.first.kind == "performance":
+        alike = [record for record in before.records if record.prompt not in left_out]
+        sessions = _sessions_of_cost(asked, known, ran, shared, alike, sides)
+    remarks = _remarks(old.records, new.records)
     if of_set is not None and of_set.change is not None:
         pairs = {shared[0]: of_set.change.values}
+    measured = old.first, new.first
     return _awaiting(asked, pairs, measured, sessions, of_set=of_set, remarks=remarks, lacking=lacking, plan=plan)
 
 
@@ -285,11 +331,6 @@ class Plan:
     """The baseline's mean over all of them: margins do not move with the prompts that are seen."""
     cut_short: bool
     """Whether it stopped before the last of them, or has not come so far yet."""
-
-
-def _in_order(ranks: Ranks) -> Callable[[PairKey], tuple[int, str]]:
-    """Prompts that are in no order come first."""
-    return lambda pair: (ranks.get(pair[0] or "", -1), str(pair))
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,41 +361,28 @@ class _Sessions:
         return evidence_of_cost(now, self.before, margin=margin, lower_is_better=falls, exact=exact)
 
 
-def _by_pair(statements: Iterable[Statement], *, once: bool) -> dict[PairKey, list[Statement]]:
-    """`once`: what is read once per model has no pairs: all of it is one."""
-    by_pair: dict[PairKey, list[Statement]] = defaultdict(list)
-    for statement in statements:
-        if not once:
-            by_pair[statement.record.pair].append(statement)
-        elif statement.measurement is not None:
-            by_pair[None, None, ()].append(statement)
-    return dict(by_pair)
+def _sessions_of_cost(
+    asked: Asked, known: Answer, ran: Answer, shared: Sequence[PairKey], alike: Sequence[Record], sides: Sides
+) -> _Sessions:
+    """`alike`: the baseline's records, as which earlier sessions measured it."""
+    if sides.turns:
+        before, now = zip(*sides.turns, strict=True)
+        medians = [
+            [_median_of(side.means_in(run), shared) for run in runs] for side, runs in ((known, before), (ran, now))
+        ]
+        return _Sessions(medians[0], medians[1], in_turns=True)
+    earlier = _earlier(asked, alike, sides)
+    return _Sessions([_median_of(known.means, shared), *earlier], [_median_of(ran.means, shared)])
 
 
-def _values(statements: Iterable[Statement]) -> list[float]:
-    return [statement.value for statement in statements if statement.value is not None]
+def _median_of(means: Mapping[PairKey, float], pairs: Sequence[PairKey]) -> float:
+    return float(median([means[pair] for pair in pairs]))
 
 
-def _has_values(statements: Sequence[Statement], runs: Sequence[str]) -> bool:
-    """Whether there is a value; where several runs are asked, one of each."""
-    having = {statement.record.run for statement in statements if statement.value is not None}
-    return bool(having) and having.issuperset(runs)
-
-
-def _medians(
-    by_pair: Mapping[PairKey, Sequence[Statement]], pairs: Sequence[PairKey], runs: Sequence[str]
-) -> list[float]:
-    """Of each run, over pairs of which it has values."""
-    return [
-        float(median(mean_of(_values(s for s in by_pair[pair] if s.record.run == run)) for pair in pairs))
-        for run in runs
-    ]
-
-
-def _why_missing(pairs: Iterable[Sequence[Statement]]) -> str:
+def _why_missing(side: Answer, pairs: Iterable[PairKey]) -> str:
     """The first reason for a missing value, and how many differ from it."""
     reasons: dict[str, int] = {}
-    for statement in (statement for statements in pairs for statement in statements if statement.value is None):
+    for statement in (one for one in side.statements(pairs) if one.value is None):
         untried = statement.measurement is None and statement.record.status == "passed"
         reason = "not measured" if untried else statement.why_not
         reasons[reason] = reasons.get(reason, 0) + 1
@@ -364,41 +392,34 @@ def _why_missing(pairs: Iterable[Sequence[Statement]]) -> str:
     return first + (f", and {len(reasons) - 1} other reasons" if len(reasons) > 1 else "")
 
 
-def _none_left(expected: set[PairKey], ran: Mapping[PairKey, Sequence[Statement]]) -> str:
-    again = [near for pair in sorted(expected, key=str) if (near := _near(ran, pair))]
+def _none_left(expected: Collection[PairKey], ran: Answer) -> str:
+    again = [near for pair in sorted(expected, key=str) for near in ran.near(pair)]
     if not again:
         return f"none of the baseline's {_counted_pairs(expected)} was run now: other prompts or another --vdb-seed"
-    return f"no value now ({_why_missing(again)})"
+    return f"no value now ({_why_missing(ran, again)})"
 
 
-def _near(ran: Mapping[PairKey, Sequence[Statement]], pair: PairKey) -> Sequence[Statement]:
-    """What became of a pair. A test that died before it had its seed, or a model before any prompt, stands for it."""
-    prompt, _, parameters = pair
-    return ran.get(pair) or ran.get((prompt, None, parameters)) or ran.get((None, None, ())) or ()
-
-
-def _barrier(rule: Rule, metric: str, before: Sequence[Statement], now: Sequence[Statement]) -> str | None:
+def _barrier(rule: Rule, metric: str, old: Compared, new: Compared) -> str | None:
     """Why the values of both sides cannot be compared, or None if they can."""
-    old, new = counting(before), counting(now)
     for what, of in (("version", "version"), ("unit", "unit"), ("direction", "better")):
-        a, b = ({getattr(m, of) for _, m in side} for side in (old, new))
+        a, b = ({getattr(definition, of) for definition in side.definitions} for side in (old, new))
         if a != b or len(a) > 1:
             return f"the metric's {what} is {_listed(b)}, in the baseline {_listed(a)}"
-    if any(m.wiring for _, m in (*old, *new)):
+    if any(definition.wiring for definition in (*old.definitions, *new.definitions)):
         return "computed by tiny random networks: proof of the wiring, nothing to compare"
-    if new[0][1].kind == "performance":
-        a, b = ({r.hardware for r, _ in side} for side in (old, new))
+    one = new.first
+    if one.kind == "performance":
+        a, b = ({record.hardware for record in side.counting} for side in (old, new))
         if a != b or len(a) > 1:
             return f"measured on {_listed(b)}, the baseline on {_listed(a)}"
-    if changed := _changed_prompt([r for r, _ in old], [r for r, _ in new]):
+    if changed := _changed_prompt(old.counting, new.counting):
         return f"prompt {changed!r} has another text than in the baseline"
-    better = new[0][1].better
-    wrong = {"higher": "+", "lower": "-"}.get(better)
+    wrong = {"higher": "+", "lower": "-"}.get(one.better)
     if rule.sign and rule.sign == wrong:
         mend = f"{rule.subject}:{'-' if wrong == '+' else '+'}{rule.allowance[1:]}"
-        return f"{better} of {metric} is better, so {rule} would forbid an improvement; write {mend}"
-    if rule.unit is not None and rule.unit != new[0][1].unit:
-        return f"{metric} is in {new[0][1].unit}, not in {rule.unit} as {rule} has it"
+        return f"{one.better} of {metric} is better, so {rule} would forbid an improvement; write {mend}"
+    if rule.unit is not None and rule.unit != one.unit:
+        return f"{metric} is in {one.unit}, not in {rule.unit} as {rule} has it"
     return None
 
 
@@ -413,7 +434,7 @@ def _changed_prompt(before: Sequence[Record], now: Sequence[Record]) -> str | No
 def _awaiting(
     asked: Asked,
     pairs: Mapping[PairKey, tuple[float, float]],
-    measured: Sequence[Sequence[Measurement]],
+    measured: tuple[Measurement, Measurement],
     sessions: _Sessions,
     *,
     of_set: ClipsOfBoth | None,
@@ -421,8 +442,13 @@ def _awaiting(
     lacking: str | None,
     plan: Plan | None,
 ) -> Verdict | Open:
-    """What waits for its judgement, or a margin that means nothing."""
-    one, rule = measured[1][0], asked.rule
+    """What waits for its judgement, or a margin that means nothing.
+
+    Args:
+        pairs: the baseline's and this run's mean of each.
+        measured: one measurement of either side.
+    """
+    one, rule = measured[1], asked.rule
     is_cost = one.kind == "performance"
     if is_cost:
         before, now = float(median(sessions.before)), float(median(sessions.now))
@@ -442,7 +468,7 @@ def _awaiting(
         evidence = sessions.evidence(before, now, margin, falls=falls, exact=one.name in EXACT_COSTS)
     elif of_set is not None:
         worse = _worsening(one.better, rule.sign, now - before)
-        evidence = of_set.evidence(worse, margin, *(side[0].interval for side in measured), either=either)
+        evidence = of_set.evidence(worse, margin, *(side.interval for side in measured), either=either)
     else:
         by_prompt = _by_prompt(pairs, one.better, rule.sign)
         cut_short = plan is not None and plan.cut_short
@@ -503,9 +529,13 @@ def _undecided(evidence: Evidence, judgement: Judgement, baseline: Baseline) -> 
 
 def _by_prompt(pairs: Mapping[PairKey, tuple[float, float]], better: str, sign: str) -> dict[str | None, float]:
     """How much worse each prompt's mean is: several samples of one prompt are one."""
+    prompts = [prompt for prompt, _, _ in pairs]
+    worse = [_worsening(better, sign, new - old) for old, new in pairs.values()]
+    if len(set(prompts)) == len(prompts):
+        return dict(zip(prompts, worse, strict=True))
     by_prompt: dict[str | None, list[float]] = defaultdict(list)
-    for (prompt, _, _), (old, new) in pairs.items():
-        by_prompt[prompt].append(_worsening(better, sign, new - old))
+    for prompt, change in zip(prompts, worse, strict=True):
+        by_prompt[prompt].append(change)
     return {prompt: mean_of(values) for prompt, values in by_prompt.items()}
 
 
@@ -516,16 +546,13 @@ def _earlier(asked: Asked, alike: Sequence[Record], sides: Sides) -> list[float]
     function = (benchmark or "").rpartition("::")[2]
     setups = {setup_of(record) for record in alike}
     medians = []
-    for session in sides.baseline.history:
+    for session in sides.sessions:
         found = [
-            Statement.of(record, asked.metric)
-            for record in latest(session.records)
-            if record.model == model
-            and record.prompt not in left_out
-            and record.benchmark.rpartition("::")[2] == function
-            and any(agree(setup_of(record), setup) for setup in setups)
+            record
+            for record in session.get((function, model), ())
+            if record.prompt not in left_out and any(agree(setup_of(record), setup) for setup in setups)
         ]
-        if values := _values(found):
+        if values := Columns(found).of(asked.metric).values:
             medians.append(float(median(values)))
     return medians
 
@@ -558,13 +585,11 @@ def _percent(share: float) -> str:
     return f"{text if text.startswith('-') else f'+{text}'}%"
 
 
-def _remarks(
-    known: Mapping[PairKey, Sequence[Statement]], ran: Mapping[PairKey, Sequence[Statement]], shared: Sequence[PairKey]
-) -> str:
+def _remarks(before: Sequence[Record], now: Sequence[Record]) -> str:
     """What does not forbid a comparison and should be known: another device under a quality metric, another suite."""
-    old, new = ({r.record.hardware for p in shared for r in side[p]} for side in (known, ran))
+    old, new = ({record.hardware for record in side} for side in (before, now))
     remarks = f"; on {_listed(new)}, the baseline on {_listed(old)}" if old != new else ""
-    old_suites, new_suites = ({r.record.suite_digest for p in shared for r in side[p]} for side in (known, ran))
+    old_suites, new_suites = ({record.suite_digest for record in side} for side in (before, now))
     return remarks + ("; the suite has changed" if old_suites != new_suites else "")
 
 
@@ -582,5 +607,5 @@ def worth(e_value: float) -> str:
     return f"{e_value:.0f}" if 10 <= e_value < 1e6 else f"{e_value:.2g}"
 
 
-def _counted_pairs(pairs: set[PairKey]) -> str:
+def _counted_pairs(pairs: Collection[PairKey]) -> str:
     return f"{len(pairs)} (prompt, seed) pair{'' if len(pairs) == 1 else 's'}"

@@ -6,9 +6,10 @@ what a second worker had measured beyond the first prompt that was spared is no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 
-from pytest_vdb.records import Record, Run
+from pytest_vdb.records import PairKey, Record, Run
 
 Ranks = Mapping[str, int]
 """Prompt -> its place in the order."""
@@ -18,6 +19,17 @@ def ranks_of(*runs: Run) -> Ranks:
     """Of the first run that was allowed to stop early; nothing where none was."""
     order: Sequence[str] = next((run.order for run in runs if run.order), ())
     return {prompt: rank for rank, prompt in enumerate(order)}
+
+
+def in_order(ranks: Ranks) -> Callable[[PairKey], tuple[int, str]]:
+    """A key to sort pairs by: prompts that are in no order come first."""
+    return lambda pair: (ranks.get(pair[0] or "", -1), _pair_in_words(pair))
+
+
+@lru_cache(maxsize=100_000)
+def _pair_in_words(pair: PairKey) -> str:
+    """Every model answers the same ones."""
+    return str(pair)
 
 
 def spared(records: Iterable[Record], ranks: Ranks) -> frozenset[str]:

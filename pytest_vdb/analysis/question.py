@@ -13,7 +13,7 @@ from pathlib import Path
 from pytest_vdb.analysis import comparison, set_comparison
 from pytest_vdb.analysis.aggregate_contrasts import as_published, contrast_aggregates, why_no_score
 from pytest_vdb.analysis.bounds import KnownMetrics
-from pytest_vdb.analysis.comparison import Comparison, Contrast, Pairs, Side
+from pytest_vdb.analysis.comparison import AskedPairs, Comparison, Contrast, Pairs, Side
 from pytest_vdb.analysis.paired_sets import Swaps, seen, used_by_both
 from pytest_vdb.analysis.readings import definitions_in, is_of_set
 from pytest_vdb.analysis.swept import without_point
@@ -60,8 +60,35 @@ class Question:
         return next((spec for spec in self.registry if metric in (spec.name, *spec.part_names())), None)
 
 
-def answer(question: Question, first: Side, second: Side) -> Comparison:
-    """Every metric that was asked for, judged together.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is asked of two sides in one benchmark."""
+
+    pairs: Pairs
+    of_clips: AskedPairs
+    """Not tested yet."""
+    scores: Sequence[Contrast]
+    of_sets: Sequence[Contrast]
+
+    @property
+    def names(self) -> list[str]:
+        """Of all metrics."""
+        return [*self.of_clips.names, *(one.metric for one in (*self.scores, *self.of_sets))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Two sides, and all that is asked of them."""
+
+    first: Side
+    second: Side
+    asked: Sequence[Asked]
+    reference: str | None
+    """The reference set's source, where one is used."""
+
+
+def drafted(question: Question, first: Side, second: Side) -> Draft:
+    """What there is to compare, before the clips' metrics are tested: that of many models is done at once.
 
     Raises:
         RecordError: they have no sample in common, or nothing was measured of it; or a file of features is torn.
@@ -70,27 +97,60 @@ def answer(question: Question, first: Side, second: Side) -> Comparison:
     benchmarks = sorted(_with_pairs(comparison.pair_up(first.records, second.records), first, second), key=_costs_only)
     references = _references(question.reference, first, second)
     known = KnownMetrics(question.registry, [first.run, second.run])
+    asked = [_asked_in_benchmark(question, pairs, (first, second), known, references) for pairs in benchmarks]
+    _check_all_found(question, asked, (first, second))
+    source = next(iter(references.values())).source if references else None
+    return Draft(first=first, second=second, asked=asked, reference=source)
+
+
+def _asked_in_benchmark(
+    question: Question,
+    pairs: Pairs,
+    sides: tuple[Side, Side],
+    known: KnownMetrics,
+    references: Mapping[str, ReferenceFeatures],
+) -> Asked:
+    first, second = sides
+    same_model = first.model == second.model
+    obstacle = comparison.obstacle_of_sides(pairs, same_model=same_model, any_recipe=question.any_recipe)
+    twice = comparison.same_thing(pairs, same_model=same_model)
+    same_run = first.run.id == second.run.id
+    how = {"same_run": same_run, "twice": twice}
+    scores = contrast_aggregates(pairs, known, named=question.names, obstacle=obstacle, **how)
+    of_sets = _contrasts_of_sets(question, pairs, sides, references, obstacle)
+    return Asked(
+        pairs=pairs,
+        of_clips=comparison.asked_of(pairs, known, obstacle=obstacle, wants=question.wants, **how),
+        scores=[one for one in as_published(scores, first, second) if question.wants(one.metric)],
+        of_sets=[one for one in of_sets if question.wants(one.metric)],
+    )
+
+
+def answer(question: Question, first: Side, second: Side) -> Comparison:
+    """Every metric that was asked for of two sides, judged together.
+
+    Raises:
+        RecordError, OptionError, UnknownName: see `drafted`.
+    """
+    return answers(question, [drafted(question, first, second)])[0]
+
+
+def answers(question: Question, drafts: Sequence[Draft]) -> list[Comparison]:
+    """The same of many sides, in half the time: those of each two are judged together."""
+    tested = iter(comparison.contrasts_of([asked.of_clips for draft in drafts for asked in draft.asked]))
+    return [_answer(question, draft, [next(tested) for _ in draft.asked]) for draft in drafts]
+
+
+def _answer(question: Question, draft: Draft, of_clips: Sequence[Sequence[Contrast]]) -> Comparison:
+    first, second = draft.first, draft.second
     contrasts: list[Contrast] = []
-    for pairs in benchmarks:
-        obstacle = comparison.obstacle_of_sides(
-            pairs, same_model=first.model == second.model, any_recipe=question.any_recipe
-        )
-        twice = comparison.same_thing(pairs, same_model=first.model == second.model)
-        same_run = first.run.id == second.run.id
-        of_clips = comparison.contrast(pairs, known, same_run=same_run, twice=twice, obstacle=obstacle)
-        how = {"same_run": same_run, "twice": twice}
-        scores = contrast_aggregates(pairs, known, named=question.names, obstacle=obstacle, **how)
-        of_sets = _contrasts_of_sets(question, pairs, (first, second), references, obstacle)
-        wanted = (
-            one for one in (*of_clips, *as_published(scores, first, second), *of_sets) if question.wants(one.metric)
-        )
-        contrasts += sorted(wanted, key=lambda one: one.kind != "quality")
-    _check_all_found(question, contrasts, benchmarks, (first, second))
-    shown = [pairs for pairs in benchmarks if any(one.benchmark == pairs.benchmark for one in contrasts)]
+    for asked, tested in zip(draft.asked, of_clips, strict=True):
+        contrasts += sorted((*tested, *asked.scores, *asked.of_sets), key=lambda one: one.kind != "quality")
+    shown = [asked.pairs for asked in draft.asked if asked.names]
     remarks = comparison.remarks_on(first, second, shown)
     remarks += tuple(why_no_score(contrasts, first, second, wants=question.wants))
-    if references and any(one.of_set for one in contrasts):
-        remarks += (f"reference set: {next(iter(references.values())).source}",)
+    if draft.reference is not None and any(one.of_set for one in contrasts):
+        remarks += (f"reference set: {draft.reference}",)
     return Comparison(
         first=first,
         second=second,
@@ -190,9 +250,7 @@ def _check_reference(question: Question, spec: MetricSpec, references: Mapping[s
         )
 
 
-def _check_all_found(
-    question: Question, contrasts: Sequence[Contrast], benchmarks: Sequence[Pairs], sides: tuple[Side, Side]
-) -> None:
+def _check_all_found(question: Question, asked: Sequence[Asked], sides: tuple[Side, Side]) -> None:
     """That every name that is asked for found something.
 
     Raises:
@@ -200,18 +258,19 @@ def _check_all_found(
         UnknownName: no metric of that name.
         RecordError: nothing was measured at all.
     """
-    measured = {name for pairs in benchmarks for side in pairs.sides for name in side.names}
-    of_sets = (name for pairs in benchmarks for name in _names_of_sets(question, pairs.benchmark, sides))
-    names = sorted(measured.union(of_sets))
+    shown = {name for one in asked for name in one.names}
     for term in question.terms:
-        if term in EVERYTHING or any(fnmatch.fnmatchcase(one.metric, term) for one in contrasts):
+        if term in EVERYTHING or any(fnmatch.fnmatchcase(name, term) for name in shown):
             continue
+        measured = {name for one in asked for side in one.pairs.sides for name in side.names}
+        of_sets = (name for one in asked for name in _names_of_sets(question, one.pairs.benchmark, sides))
+        names = sorted(measured.union(of_sets))
         known = few(names)
         if (spec := question.spec_of(term)) is None:
             raise UnknownName("metric", term, names, where="--metrics", mend=f"Measured: {known}.")
         what = "no record keeps what its network saw" if spec.scope == "set" else "it was not measured"
         mend = f"measure it in the run: --vdb-metrics={spec.name}; measured: {known}"
         raise OptionError(f"{term!r}: {what}", where="--metrics", mend=mend)
-    if not contrasts:
+    if not shown:
         mend = "run a benchmark that measures, e.g. test_generation"
         raise RecordError("nothing was measured", where=" and ".join(side.label for side in sides), mend=mend)

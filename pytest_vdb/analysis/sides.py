@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_vdb.analysis.decisions import Way
+from pytest_vdb.analysis.identity import latest
 from pytest_vdb.analysis.pinned import Ranks
 from pytest_vdb.analysis.readings import definitions_in, is_of_set
 from pytest_vdb.analysis.rules import Rule, known_metrics, rule_for
@@ -22,7 +24,7 @@ Turns = Sequence[tuple[str, str]]
 """The runs of two versions that ran in turns: of the earlier and of the later one, block by block."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sides:
     """Both runs, by benchmark and model."""
 
@@ -53,6 +55,14 @@ class Sides:
         """Of one model in one benchmark."""
         return self.left_out.get(key, frozenset())  # type: ignore[arg-type]
 
+    @cached_property
+    def sessions(self) -> tuple[Groups, ...]:
+        """The runs before the baseline, the newest first; by the function's name and model: files are moved."""
+        return tuple(
+            _grouped_by(lambda record: (record.benchmark_name, record.model), latest(session.records))
+            for session in self.baseline.history
+        )
+
     @property
     def metrics(self) -> set[str]:
         """Every name that either measured."""
@@ -66,9 +76,13 @@ def metrics_in(groups: Groups) -> set[str]:
 
 def grouped(records: Iterable[Record]) -> Groups:
     """By benchmark and model."""
+    return _grouped_by(lambda record: (record.benchmark, record.model), records)
+
+
+def _grouped_by(key: Callable[[Record], Key], records: Iterable[Record]) -> Groups:
     groups: Groups = defaultdict(list)
     for record in records:
-        groups[record.benchmark, record.model].append(record)
+        groups[key(record)].append(record)
     return dict(groups)
 
 

@@ -200,26 +200,29 @@ def declared(network: object) -> BackboneSpec:
 
 
 def _check_backbone(spec: BackboneSpec) -> None:
-    where = where_is(spec.opens)
+    if (wrong := _why_no_backbone(spec)) is not None:
+        said, mend = wrong
+        raise MetricError(said, where=where_is(spec.opens), mend=mend)
+
+
+def _why_no_backbone(spec: BackboneSpec) -> tuple[str, str] | None:
+    """What is wrong with a tag, and what to do; where it stands is looked up only then: that reads the whole file."""
     if not spec.name or any(letter.isspace() or letter in ",:=*?[]" for letter in spec.name):
-        mend = "no spaces, commas, colons, equals signs or globs in a name"
-        raise MetricError(f"network name {spec.name!r}", where=where, mend=mend)
+        return f"network name {spec.name!r}", "no spaces, commas, colons, equals signs or globs in a name"
     if not spec.features:
-        raise MetricError(f"network {spec.name!r} gives no feature", where=where, mend='features="my_feature", say')
+        return f"network {spec.name!r} gives no feature", 'features="my_feature", say'
     for feature in spec.features:
         wrong = not feature.name.isidentifier() or feature.name.endswith((SET_SUFFIX, REFERENCE_SUFFIX))
         if wrong or feature.name in TAKEN:
-            raise MetricError(
-                f"network {spec.name!r} gives a feature named {feature.name!r}",
-                where=where,
-                mend="a metric names a parameter after it: an identifier that does not end in "
-                f"{SET_SUFFIX} or {REFERENCE_SUFFIX} and is none of {', '.join(TAKEN)}",
-            )
+            mend = "a metric names a parameter after it: an identifier that does not end in "
+            mend += f"{SET_SUFFIX} or {REFERENCE_SUFFIX} and is none of {', '.join(TAKEN)}"
+            return f"network {spec.name!r} gives a feature named {feature.name!r}", mend
     try:
         inspect.signature(spec.opens).bind(BackboneSource())
     except TypeError as error:
         mend = "give it __init__(self, source): where weights come from and where it runs"
-        raise MetricError(f"network {spec.name!r} cannot be opened: {error}", where=where, mend=mend) from None
+        return f"network {spec.name!r} cannot be opened: {error}", mend
     if not callable(getattr(spec.opens, "features", None)):
         mend = "give it features(self, name, subject), which returns a float32 array"
-        raise MetricError(f"network {spec.name!r} has no method `features`", where=where, mend=mend)
+        return f"network {spec.name!r} has no method `features`", mend
+    return None

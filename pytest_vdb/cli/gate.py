@@ -17,6 +17,7 @@ from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.printing import print_json, print_table, show, warn
 from pytest_vdb.errors import OptionError, RecordError, VdbError
 from pytest_vdb.files import expanded
+from pytest_vdb.garbage import setting_aside
 from pytest_vdb.options import NOT_ASKED_RIGHTLY, cache_folder, of_runs, project_gate
 
 if TYPE_CHECKING:
@@ -113,9 +114,10 @@ def judged(
     from pytest_vdb.results import baselines, journal
 
     rules = rules_asked(rules_text, example="sharpness:-2%")
-    run, records, warnings = journal.read(run_folder)
     asked = baseline_name if of_runs(baseline_name) else str(expanded(baseline_name))
-    baseline = baselines.find(asked, _output_of(run_folder), than=run)
+    with setting_aside():
+        run, records, warnings = journal.read(run_folder)
+        baseline = baselines.find(asked, _output_of(run_folder), than=run)
     for warning in (*warnings, *baseline.warnings):
         warn(warning)
     check_names(rules, baseline, where="--fail-on")

@@ -6,7 +6,7 @@ Only one process writes it. Killed at any moment, it loses at most the line that
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -129,7 +129,7 @@ def read(path: Path) -> tuple[Run, list[Record], list[str]]:
     return run, records, warnings
 
 
-def read_of_models(path: Path, models: Collection[str] | None) -> tuple[Run, list[Record], list[Glimpse], list[str]]:
+def read_of_models(path: Path, models: Container[str] | None) -> tuple[Run, list[Record], list[Glimpse], list[str]]:
     """Read a run for the sake of some of its models.
 
     Args:
@@ -168,9 +168,11 @@ def read_run(folder: Path) -> Run:
 def shortfall(run: Run, records: Sequence[Record | Glimpse]) -> str | None:
     """What a run lacks of the tests that it set out to make, or None: it was killed, or it was interrupted."""
     of = "" if run.collected is None else f" of {run.collected}"
-    begun = len({record.nodeid for record in records})
-    if run.finished_at is None and (run.collected is None or begun < run.collected):
-        return f"the run was stopped before its end: it has {begun}{of} {'test' if begun == 1 and not of else 'tests'}"
+    if run.finished_at is None:
+        begun = len({record.nodeid for record in records})
+        if run.collected is None or begun < run.collected:
+            tests = "test" if begun == 1 and not of else "tests"
+            return f"the run was stopped before its end: it has {begun}{of} {tests}"
     lost = sum(record.status in _CUT_SHORT for record in records)
     return f"the run was interrupted: {lost}{of} tests did not come to their end" if lost else None
 
@@ -185,7 +187,7 @@ def read_records(path: Path) -> tuple[list[Record], list[str]]:
     return _read_lines(path, None, [])
 
 
-def _read_lines(path: Path, models: Collection[str] | None, others: list[Glimpse]) -> tuple[list[Record], list[str]]:
+def _read_lines(path: Path, models: Container[str] | None, others: list[Glimpse]) -> tuple[list[Record], list[str]]:
     """The records of these models, and a warning per line that is none; `others` takes what was glimpsed of others."""
     records: list[Record] = []
     warnings: list[str] = []

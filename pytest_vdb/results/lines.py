@@ -12,15 +12,15 @@ import contextlib
 import hashlib
 import struct
 from array import array
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from math import nan
+from sys import intern
 from typing import Any, NamedTuple, cast
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import astuple
 
 from pytest_vdb.errors import DefinitionMissing, NewerSchema, RecordError
 from pytest_vdb.records import (
@@ -74,7 +74,7 @@ class _Question(Struct, frozen=True, omit_defaults=True, kw_only=True):
     seed: int | None = None
 
 
-class _Special(Struct, frozen=True, omit_defaults=True):
+class _Special(Struct, frozen=True, omit_defaults=True, gc=False):
     """Of a measurement that has more to say than its value, everything that is its own."""
 
     value: float | None = None
@@ -84,7 +84,7 @@ class _Special(Struct, frozen=True, omit_defaults=True):
     series: tuple[float, ...] | None = None
 
 
-class _Files(Struct, frozen=True, array_like=True):
+class _Files(Struct, frozen=True, array_like=True, gc=False):
     """As `ClipFiles`; a poster that begins with a dot is called as the preview but for that ending."""
 
     digest: str
@@ -107,8 +107,8 @@ class _DefinitionLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
     metrics: tuple[Definition, ...] | None = None
 
 
-class _RecordLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A line that is a record."""
+class _RecordLine(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """A line that is a record; read by the million, and gone at once."""
 
     schema: int
     setup: str
@@ -240,15 +240,18 @@ def _as_files(clip: ClipFiles) -> _Files:
 
 _OWN = tuple(_RecordLine.__struct_fields__[4:-2])
 """Fields of a record that are written as they stand: all but the schema, the definitions' names, values and clip."""
-_PUT = {field.name: vars(Record)[field.name].__set__ for field in fields(Record)}
-"""Fills a field of a record that is being made: its own constructor, which is frozen, takes four times as long."""
 
-_PUT_CLIP = tuple(vars(ClipFiles)[name].__set__ for name in _Files.__struct_fields__)
-_PUT_OWN = tuple(map(_PUT.__getitem__, _OWN))
-_put_measurements, _put_clip, _put_schema = (_PUT[name] for name in ("measurements", "clip", "schema"))
 
-_Filled = tuple[tuple[Any, Any], ...]
-"""Which fields a definition fills, and with what."""
+class _RecordInTheMaking:
+    """Becomes a record when its fields are filled: those of a frozen one would take four times as long to fill."""
+
+    __slots__ = Record.__slots__
+
+
+class _ClipInTheMaking:
+    """Likewise."""
+
+    __slots__ = ClipFiles.__slots__
 
 
 class Listener:
@@ -258,12 +261,12 @@ class Listener:
         models: whose records are asked for; None: everyone's.
     """
 
-    def __init__(self, models: Collection[str] | None = None) -> None:
+    def __init__(self, models: Container[str] | None = None) -> None:
         self._models = models
-        self._setups: dict[str, _Filled] = {}
+        self._setups: dict[str, _Setup] = {}
         self._others: dict[str, str] = {}
         """Setups of models that are not asked for, and their models."""
-        self._questions: dict[str, _Filled] = {}
+        self._questions: dict[str, _Question] = {}
         self._metrics: dict[str, Metrics] = {}
         self._line = msgspec.json.Decoder(_RecordLine)
         self._define = msgspec.json.Decoder(_DefinitionLine)
@@ -311,7 +314,7 @@ class Listener:
                 if other.model not in self._models:
                     return other
         record = read_record(line)
-        _put_measurements(record, Measured.of(record.measurements))
+        object.__setattr__(record, "measurements", Measured.of(record.measurements))  # nobody else has seen it yet
         return record
 
     def _learn(self, line: bytes) -> None:
@@ -321,11 +324,11 @@ class Listener:
             self._setups.pop(told.define, None)
             self._others.pop(told.define, None)
             if self._models is None or told.setup.model in self._models:
-                self._setups[told.define] = _filled_by(told.setup)
+                self._setups[told.define] = told.setup
             else:
                 self._others[told.define] = told.setup.model
         if told.question is not None:
-            self._questions[told.define] = _filled_by(told.question)
+            self._questions[told.define] = told.question
         if told.metrics is not None:
             self._metrics[told.define] = Metrics.of(told.metrics)
 
@@ -335,26 +338,17 @@ class Listener:
             if (model := self._others.get(other.setup)) is not None:
                 return Glimpse(nodeid=other.nodeid, model=model, status=other.status, schema=other.schema)
         own = self._line.decode(line)
-        _, setup, question, metrics, *parts, values, clip = astuple(own)
         if not own.status:
             raise RecordError("not a Record: its status is empty")
         try:
-            filled = *self._setups[setup], *self._questions[question]
-            measured = _values_of_line(self._metrics[metrics], values)
+            setup, question = self._setups[own.setup], self._questions[own.question]
+            metrics = self._metrics[own.metrics]
         except KeyError:
             raise self._missing(own) from None
-        record = Record.__new__(Record)
-        for put, value in filled:
-            put(record, value)
-        for put, value in zip(_PUT_OWN, parts, strict=True):
-            put(record, value)
-        _put_measurements(record, measured)
-        _put_clip(record, None if clip is None else _clip_of(clip))
-        _put_schema(record, SCHEMA_IN_FULL)
-        return record
+        return _record_of_line(own, setup, question, metrics)
 
     def _missing(self, own: _RecordLine) -> DefinitionMissing:
-        before: dict[str, Mapping[str, _Filled]] = {"setup": self._setups, "question": self._questions}
+        before: dict[str, Mapping[str, object]] = {"setup": self._setups, "question": self._questions}
         what = next((kind for kind, names in before.items() if getattr(own, kind) not in names), "metrics")
         return DefinitionMissing(
             f"it needs the {what} {getattr(own, what)!r}, and no line before it defines that: the line that did is "
@@ -363,8 +357,44 @@ class Listener:
         )
 
 
-def _filled_by(definition: _Setup | _Question) -> _Filled:
-    return tuple((_PUT[name], getattr(definition, name)) for name in definition.__struct_fields__)
+def _record_of_line(own: _RecordLine, setup: _Setup, question: _Question, metrics: Metrics) -> Record:
+    """Raises RecordError where there are more or fewer values than metrics."""
+    record: Any = _RecordInTheMaking()
+    record.run = setup.run
+    record.benchmark = setup.benchmark
+    record.model = setup.model
+    record.parameters = setup.parameters
+    record.task = setup.task
+    record.weights = setup.weights
+    record.revision = setup.revision
+    record.recipe = setup.recipe
+    record.recipe_digest = setup.recipe_digest
+    record.suite = setup.suite
+    record.suite_digest = setup.suite_digest
+    record.hardware = setup.hardware
+    record.environment = setup.environment
+    record.published = setup.published
+    record.prompt = question.prompt
+    record.prompt_text = question.prompt_text
+    record.category = question.category
+    record.sample_index = question.sample_index
+    record.seed = question.seed
+    record.nodeid = own.nodeid
+    record.status = intern(own.status)
+    record.attempts = own.attempts
+    record.worker = None if own.worker is None else intern(own.worker)  # one object for all records that say so
+    record.started_at = own.started_at
+    record.duration_s = own.duration_s
+    record.features = own.features
+    record.reused_from = own.reused_from
+    record.notes = own.notes
+    record.failure = own.failure
+    record.measurements = _values_of_line(metrics, own.values)
+    record.clip = None if own.clip is None else _clip_of(own.clip)
+    record.schema = SCHEMA_IN_FULL
+    record.__class__ = Record
+    made: Record = record
+    return made
 
 
 def _values_of_line(metrics: Metrics, values: Sequence[float | str | _Special]) -> Measured:
@@ -397,17 +427,18 @@ def _special_measurement(definition: Definition, value: float | str | _Special) 
 
 
 def _clip_of(own: _Files) -> ClipFiles:
-    digest, frames, height, width, fps, lossless, preview, poster = astuple(own)
+    preview, poster = own.preview, own.poster
     if poster is not None and preview is not None and poster.startswith("."):
         poster = preview.rpartition(".")[0] + poster
-    clip = ClipFiles.__new__(ClipFiles)
-    put_digest, put_frames, put_height, put_width, put_fps, put_lossless, put_preview, put_poster = _PUT_CLIP
-    put_digest(clip, digest)
-    put_frames(clip, frames)
-    put_height(clip, height)
-    put_width(clip, width)
-    put_fps(clip, fps)
-    put_lossless(clip, lossless)
-    put_preview(clip, preview)
-    put_poster(clip, poster)
-    return clip
+    clip: Any = _ClipInTheMaking()
+    clip.digest = own.digest
+    clip.frames = own.frames
+    clip.height = own.height
+    clip.width = own.width
+    clip.fps = own.fps
+    clip.lossless = own.lossless
+    clip.preview = preview
+    clip.poster = poster
+    clip.__class__ = ClipFiles
+    made: ClipFiles = clip
+    return made

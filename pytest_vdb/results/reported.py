@@ -6,7 +6,7 @@ cannot be read never stops a report of the others.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
@@ -57,7 +57,7 @@ class Given:
     sort: Sort
 
 
-def read(arguments: Sequence[str], *, models: Collection[str] | None = None) -> tuple[list[Source], list[VdbError]]:
+def read(arguments: Sequence[str], *, models: Container[str] | None = None) -> tuple[list[Source], list[VdbError]]:
     """Everything that can be read, and why the rest cannot be.
 
     Scored clips and published figures stand beside the models that the runs' suite generated with, or in a table of
@@ -100,7 +100,7 @@ def read(arguments: Sequence[str], *, models: Collection[str] | None = None) -> 
     return found, problems
 
 
-def each(arguments: Sequence[str], *, models: Collection[str] | None = None) -> list[Source]:
+def each(arguments: Sequence[str], *, models: Container[str] | None = None) -> list[Source]:
     """What each argument stands for, if each is one thing: published files are one, if all of them are one model's.
 
     Args:
@@ -253,7 +253,7 @@ def _contents(path: Path, problems: list[VdbError]) -> list[Path]:
 # Each sort ----------------------------------------------------------------------------------------------------------
 
 
-def _source_of_run(given: Given, only: Collection[str] | None = None) -> Source:
+def _source_of_run(given: Given, only: Container[str] | None = None) -> Source:
     """A run, or what it has of some of its models: the user's own name for it is no name that it knows."""
     path = given.path
     run, records, others, warnings = journal.read_of_models(path, only if given.model is None else None)

@@ -7,7 +7,7 @@ For skewed values, shares and rare failures its intervals cover too rarely (`doc
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,23 @@ def mean_of_rates(values: Sequence[float]) -> float:
     0 where one of them is not above 0.
     """
     return 1 / mean_of([1 / value for value in values]) if min(values) > 0 else 0.0
+
+
+def by_size(
+    samples: Sequence[Sequence[float] | NDArray[np.float64]],
+) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
+    """Samples that have one size as the columns of one array: what is asked of many at once is answered sooner.
+
+    Returns:
+        For each size n the places of its samples, and their values, `(n, k)`.
+    """
+    import numpy as np
+
+    places: dict[int, list[int]] = {}
+    for at, sample in enumerate(samples):
+        places.setdefault(len(sample), []).append(at)
+    for own in places.values():
+        yield own, np.array([samples[at] for at in own], dtype=np.float64).T
 
 
 def paired_t_p_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:

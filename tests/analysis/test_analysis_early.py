@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sessions_alike import ENVIRONMENT
 
 from pytest_vdb.analysis.early import Settled, Watch, obstacles
 from pytest_vdb.analysis.gate import Verdict, judge
 from pytest_vdb.analysis.pinned import saved_in_words
 from pytest_vdb.analysis.rules import parse_rules
-from pytest_vdb.records import DECIDED, Baseline, Environment, Failure, Measurement, Record, Run, pinned_order
+from pytest_vdb.records import DECIDED, Baseline, Failure, Measurement, Record, Run, pinned_order
 
-ENVIRONMENT = Environment(
-    python="3.12.1", platform="Linux", hardware="CPU", cpu="a CPU", cpu_count=2, memory_mib=8_000, packages={}
-)
 HUNDRED = tuple(f"p{number}" for number in range(100))
 NOW = Run(id="now", started_at="2026-01-02T00:00:00Z", environment=ENVIRONMENT, order=HUNDRED)
 BEFORE = Run(id="before", started_at="2026-01-01T00:00:00Z", environment=ENVIRONMENT)

@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sessions_alike import ENVIRONMENT
 
 from pytest_vdb.analysis.gate import Verdict, exit_code, judge
 from pytest_vdb.analysis.rules import Rule, check_names, parse_rules
 from pytest_vdb.errors import OptionError, UnknownName
-from pytest_vdb.records import Baseline, Environment, Failure, Measurement, Record, Run
+from pytest_vdb.records import Baseline, Failure, Measurement, Record, Run
 
-ENVIRONMENT = Environment(
-    python="3.12.1", platform="Linux", hardware="CPU", cpu="a CPU", cpu_count=2, memory_mib=8_000, packages={}
-)
 NOW = Run(id="run-now", started_at="2026-01-02T00:00:00Z", environment=ENVIRONMENT)
 BEFORE = Run(id="run-before", started_at="2026-01-01T00:00:00Z", environment=ENVIRONMENT)
 

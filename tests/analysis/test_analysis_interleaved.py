@@ -7,15 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from sessions_alike import ENVIRONMENT
 
 from pytest_vdb.analysis.gate import Verdict, exit_code
 from pytest_vdb.analysis.interleaved import Block, Turn, judge_turns, other_software, without_a_test_in_common
 from pytest_vdb.analysis.rules import parse_rules
-from pytest_vdb.records import Environment, Failure, Measurement, Record, Run
+from pytest_vdb.records import Failure, Measurement, Record, Run
 
-ENVIRONMENT = Environment(
-    python="3.12.1", platform="Linux", hardware="CPU", cpu="a CPU", cpu_count=2, memory_mib=8_000, packages={}
-)
 PROMPTS = 6
 
 

@@ -9,18 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sessions_alike import ENVIRONMENT
 
 from pytest_vdb.analysis import build
 from pytest_vdb.analysis.tables import Cell, Leaderboard, Order
 from pytest_vdb.metrics.contract import metric, spec_of
 from pytest_vdb.metrics.registry import MetricRegistry
-from pytest_vdb.records import Environment, Failure, Measurement, Record, Run
+from pytest_vdb.records import Failure, Measurement, Record, Run
 from pytest_vdb.statistics.best import p_values_against_best
 from pytest_vdb.statistics.intervals import mean_interval
 
-ENVIRONMENT = Environment(
-    python="3.12.1", platform="Linux", hardware="CPU", cpu="a CPU", cpu_count=2, memory_mib=8_000, packages={}
-)
 RUN = Run(id="run-1", started_at="2026-01-01T00:00:00Z", environment=ENVIRONMENT)
 
 

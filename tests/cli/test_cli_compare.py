@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from written_runs import ENVIRONMENT
 
 from pytest_vdb.cli import main
 from pytest_vdb.metrics import reference
@@ -22,17 +23,7 @@ from pytest_vdb.statistics.families import benjamini_hochberg
 from pytest_vdb.statistics.intervals import mean_interval, mean_p_values
 
 I3D = "kinetics-400:deadbeef"
-HERE = Environment(
-    python="3.12",
-    platform="Linux",
-    hardware="H100",
-    cpu="EPYC",
-    cpu_count=8,
-    memory_mib=64_000,
-    packages={"torch": "2.9.0"},
-    git_commit="1f0c2d9a7b",
-    git_dirty=False,
-)
+HERE = replace(ENVIRONMENT, hardware="H100", git_commit="1f0c2d9a7b")
 RECIPE = {"frames": 17, "height": 64, "width": 64, "steps": 8}
 RUN = "20260101-000000-abcdef"
 
@@ -565,3 +556,20 @@ def test_what_is_read_once_per_model_is_shown_without_a_test(place, capsys):
     one = compared(capsys, write(place, [*first, *second]), "good", "bad")["metrics"]["load_time"]
     assert (one["first"], one["second"], one["difference"]) == (10, 13, -3)
     assert one["finding"] == "not tested"
+
+
+def test_of_two_runs_only_the_models_that_are_named_are_read(place, capsys):
+    """What is damaged of another model's record is told where that model is read, and nowhere else."""
+    runs = []
+    for run, values in (("20260102-000000-abcdef", GOOD), (RUN, BAD)):
+        runs.append(write(place, [*records_of("wan", values), *records_of("other", values)], run=run))
+        kept = Path(runs[-1]) / "records.jsonl"
+        *others, last = kept.read_text().splitlines()
+        kept.write_text("\n".join([*others, last.replace('"values":[', '"values":[0.5,')]) + "\n")
+    assert main(["compare", *runs, "--json"]) == 0
+    every = capsys.readouterr()
+    assert main(["compare", *runs, "--json", "--model", "w*"]) == 0
+    one = capsys.readouterr()
+    assert every.err.count("3 values of 2 metrics") == 2
+    assert not one.err
+    assert [found for found in json.loads(every.out) if found["a"]["model"] == "wan"] == json.loads(one.out)

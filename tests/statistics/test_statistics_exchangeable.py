@@ -140,3 +140,14 @@ def test_both_questions_at_once_have_the_answers_of_each(n):
     p_values, intervals = sign_flips(differences)
     assert p_values == pytest.approx(sign_flip_p_values(differences), rel=1e-12)
     assert intervals == pytest.approx(sign_flip_intervals(differences), rel=1e-12)
+
+
+def test_intervals_of_several_confidences_are_those_of_each():
+    differences = np.random.default_rng(3).standard_normal((40, 5))
+    confidences = np.array([0.5, 0.9, 0.95, 0.99, 0.95])
+    together = sign_flip_intervals(differences, confidence=confidences)
+    alone = [
+        sign_flip_intervals(differences[:, [at]], confidence=float(confidence))[0]
+        for at, confidence in enumerate(confidences)
+    ]
+    assert together == pytest.approx(np.array(alone), rel=1e-12)

@@ -7,7 +7,7 @@ from scipy import stats
 from pytest_vdb.statistics.best import p_values_against_best
 from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values
 from pytest_vdb.statistics.intervals import mean_intervals, mean_p_values
-from pytest_vdb.statistics.means import mean_of, paired_t_p_values
+from pytest_vdb.statistics.means import by_size, mean_of, paired_t_p_values
 from pytest_vdb.statistics.stopping import symmetric_e_values
 
 
@@ -45,3 +45,9 @@ def test_what_was_not_measured_is_never_tested(judge, value):
 def test_the_mean_of_values_whose_sum_is_no_number_is_one():
     assert mean_of([1.7e308, 1.7e308]) == 1.7e308
     assert mean_of([-1.7e308, 1.7e308, 1.7e308]) == pytest.approx(1.7e308 / 3)
+
+
+def test_samples_of_one_size_stand_side_by_side():
+    found = list(by_size([[1.0, 2.0], [3.0], [4.0, 5.0]]))
+    assert [places for places, _ in found] == [[0, 2], [1]]
+    assert found[0][1].tolist() == [[1.0, 4.0], [2.0, 5.0]]
