@@ -140,6 +140,8 @@ class Bench:
     ) -> tuple[tuple[Prompt, ...], tuple[int, ...]]:
         """The prompt and the seed of each clip of a call."""
         size = handle.recipe.clips
+        if not prompts:
+            raise OptionError("no prompt", where="vdb.time", mend="give at least one")
         asked = tuple(prompts[at % len(prompts)] for at in range(size))
         if isinstance(seed, Sequence):
             if len(seed) != size:
@@ -147,17 +149,14 @@ class Bench:
                 raise OptionError(what, where="vdb.time", mend="give a seed for each clip, or one for the first")
             return asked, tuple(seed)
         first = self._seed if seed is None else seed
-        about = self._blank.prompt if self._blank is not None else None
-        at_first = size * (self._blank.sample_index if self._blank is not None else 0)
-        others = (
-            seed_of(
-                self._session.options.seed,
-                (about or "") if len(prompts) == 1 else asked[at].id,
-                at_first + at // len(prompts),
-            )
-            for at in range(1, size)
-        )
-        return asked, (first, *others)
+        return asked, (first, *(self._seed_of_clip(at, prompts) for at in range(1, size)))
+
+    def _seed_of_clip(self, at: int, prompts: Sequence[Prompt]) -> int:
+        """Of a further clip of a batch: that of a sample of which no other test of the session makes a first clip."""
+        options = self._session.options
+        own, sample = (self._blank.prompt, self._blank.sample_index) if self._blank is not None else (None, 0)
+        prompt = (own or "") if len(prompts) == 1 else prompts[at % len(prompts)].id
+        return seed_of(options.seed, prompt, sample + options.samples * (at // len(prompts)))
 
     def check(self, sample: Sample) -> None:
         """Fail for what is really wrong with a clip.

@@ -120,6 +120,19 @@ def test_a_batch_is_one_call_and_its_clips_have_the_seeds_of_further_samples(tim
     assert len(calls) == 1 + 5 + 1, "warmed up, timed, and once for what a call adds to memory"
 
 
+def test_no_two_samples_of_a_prompt_share_a_clip_of_their_batches(timed):
+    asking = EFFICIENCY.replace("vdb_model, vdb_seed", "vdb_model, vdb_prompt, vdb_seed")
+    timed.pytester.makepyfile(test_efficiency=asking.replace("vdb.prompts[0]", "vdb_prompt"))
+    options = ("test_efficiency.py", "--vdb-metrics=none", "--vdb-recipe=batch=2", "--vdb-samples=2")
+    timed.run("batched", *options).assert_outcomes(passed=3 * 2)
+    asked = {tuple(line.split()) for line in (timed.path / "asked.txt").read_text().splitlines()}
+    assert asked == {
+        tuple(f"{prompt.text}:{seed_of(0, prompt.id, sample)}" for sample in samples)
+        for prompt in suites.load("three.txt", root=timed.path).prompts
+        for samples in ((0, 2), (1, 3))
+    }
+
+
 def test_a_batch_answers_several_prompts_in_turn(timed):
     timed.pytester.makepyfile(test_efficiency=EFFICIENCY.replace("vdb.prompts[0], vdb_seed", "vdb.prompts[:2]"))
     timed.run("batched", "test_efficiency.py", "--vdb-metrics=none", "--vdb-recipe=batch=3").assert_outcomes(passed=1)
