@@ -137,7 +137,7 @@ def _standings_of_section(
     metrics = [tables[source.table].columns[source.column].name for source in sources]
     only_rows = [row for row, _ in rows]
     places = [_places_of_column(at, columns[at], metrics[at], only_rows, known) for at in range(len(columns))]
-    lead = _lead(metrics, places, only_rows, known)
+    lead = _lead(metrics, places, known)
     lines = [
         Standing(row=row, facets=facets, places=tuple(of_column.get(at) for of_column in places))
         for at, (row, facets) in enumerate(rows)
@@ -204,25 +204,19 @@ def _named_columns(tables: Sequence[Table], sources: Sequence[Source]) -> tuple[
 def _places_of_column(
     at: int, column: Column, metric: str, rows: Sequence[Row], known: KnownMetrics
 ) -> dict[int, Place]:
-    """Row -> its place: models among models, yardsticks among yardsticks.
+    """Row -> its place among the models. Yardsticks have none: their quality is known.
 
     Costs have none: how much sessions differ, one session cannot say.
     """
     if column.kind != "quality" or column.better == "neutral":
         return {}
-    found: dict[int, Place] = {}
-    for yardsticks in (False, True):
-        competing = {index: row.cells[at] for index, row in enumerate(rows) if row.yardstick == yardsticks}
-        if competing:
-            found |= places_in(column, known.bounds(metric, column.kind), competing)
-    return found
+    competing = {index: row.cells[at] for index, row in enumerate(rows) if not row.yardstick}
+    return places_in(column, known.bounds(metric, column.kind), competing) if competing else {}
 
 
-def _lead(
-    metrics: Sequence[str], places: Sequence[Mapping[int, Place]], rows: Sequence[Row], known: KnownMetrics
-) -> int | None:
+def _lead(metrics: Sequence[str], places: Sequence[Mapping[int, Place]], known: KnownMetrics) -> int | None:
     """The column that ranks most models; of several one that looks at the prompt, else the first."""
-    ranked = [sum(not rows[row].yardstick for row in of_column) for of_column in places]
+    ranked = [len(of_column) for of_column in places]
     most = max(ranked, default=0)
     widest = [at for at, n in enumerate(ranked) if n == most and n > 1]
     return min(widest, key=lambda at: (not known.looks_at_prompt(metrics[at]), at), default=None)

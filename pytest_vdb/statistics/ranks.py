@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MANY_MODELS = 64
-"""From here on fewer patterns of turning are counted (512), or none where Student's t is good enough."""
-_PATTERNS_OF_MANY = 9
+"""From here on fewer patterns of turning are counted (256), or none where Student's t is good enough."""
+_PATTERNS_OF_MANY = 8
 """2 to this power."""
-_MOST_ROUNDS = 8
-_PAIRS_AT_ONCE = 4_000_000
+_MOST_ROUNDS, _ROUNDS_OF_MANY = 8, 2
+_PAIRS_AT_ONCE = 250_000
 _NO_SPREAD = 1e-12
 """Of the squares of both: smaller squares of differences are rounding."""
 _EQUAL_LEADS = 1e-9
@@ -92,7 +92,7 @@ class _Pairs:
         weights = np.where(differ, 1 / np.sqrt(np.where(differ, self.squares, 1.0)), 0.0)
         leads = self._leads(np.ones((1, self.prompts)), weights)[0]
         apart: NDArray[np.bool_] = np.zeros((self.models, self.models), dtype=np.bool_)
-        for _ in range(_MOST_ROUNDS):
+        for _ in range(_MOST_ROUNDS if self.models <= MANY_MODELS else _ROUNDS_OF_MANY):
             largest = np.sort(self._largest_leads(np.where(apart | apart.T, 0.0, weights)))
             reached = len(largest) - np.searchsorted(largest, leads * (1 - _EQUAL_LEADS), side="left")
             found = ~apart & (leads > 0) & (reached / len(largest) < SIGNIFICANCE)
@@ -116,7 +116,8 @@ class _Pairs:
     def _leads(self, signs: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """`(patterns, prompts)` -> `(patterns, models, models)`: the summed lead of each over each, in such weights."""
         sums = signs @ self.by_prompt
-        leads: NDArray[np.float64] = (sums[:, :, None] - sums[:, None, :]) * weights
+        leads: NDArray[np.float64] = sums[:, :, None] - sums[:, None, :]
+        leads *= weights
         return leads
 
     def apart_by_t(self) -> NDArray[np.bool_]:

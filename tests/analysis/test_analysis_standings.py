@@ -221,13 +221,14 @@ def test_a_failed_prompt_counts_as_the_worst_and_who_failed_is_never_first():
     assert places(only(build(RUN, [*everything, *answers("b", 1)]))) == {"b": (1, 1), "a": (2, 2)}
 
 
-def test_yardsticks_are_ranked_among_themselves_and_published_figures_not_at_all():
+def test_yardsticks_and_published_figures_stand_below_the_models_and_have_no_rank():
     theirs = [replace(one, published="a paper", weights=None) for one in answers("p", 99, prompts=1)]
     yard = [*answers("calibration-a", 50), *answers("calibration-bb", 70)]
     standings = only(build(RUN, [*answers("a", 1), *answers("bb", 3), *yard, *theirs]))
     found = places(standings)
-    assert found == {"bb": (1, 1), "a": (2, 2), "p": None, "calibration-bb": (1, 1), "calibration-a": (2, 2)}
+    assert found == {"bb": (1, 1), "a": (2, 2), "p": None, "calibration-a": None, "calibration-bb": None}
     assert list(found)[:3] == ["bb", "a", "p"]
+    assert only(build(RUN, yard)).lead is None
 
 
 def test_costs_and_metrics_of_whole_sets_and_neutral_ones_have_no_place():
