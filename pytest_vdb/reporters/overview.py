@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pytest_vdb.analysis.standings import TIMES
-from pytest_vdb.analysis.tables import Leaderboard, Place, Row, Standings, dimmed
+from pytest_vdb.analysis.tables import Leaderboard, Place, Row, Standings, Table, dimmed
 from pytest_vdb.escaping import few, shortened
 from pytest_vdb.figures import Notation, notation
 from pytest_vdb.records import Task
@@ -273,7 +273,7 @@ def notes_on_standings(standings: Standings) -> list[str]:
     """By which metric the lines are ranked, whose costs are shown, and what of the ranks must be known."""
     notes = []
     if (recipe := recipe_of_all(standings)) is not None:
-        notes.append(f"All of them: {recipe}.")
+        notes.append(f"All models: {recipe}.")
     if standings.lead is not None:
         metric = metric_in_words(standings.table.columns[standings.lead].name)
         notes.append(
@@ -289,3 +289,47 @@ def notes_on_standings(standings: Standings) -> list[str]:
             f"Costs were measured on {len(devices)} devices, and compare on the same one only: {few(devices, 4)}."
         )
     return notes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """Standings as a table of few columns, for reports that are no page."""
+
+    heading: str
+    answer: str
+    """A sentence, or nothing."""
+    table: Table
+    """The lines, with the columns that tell most, quality before costs."""
+    ranks: tuple[str, ...] | None
+    """Of each line; None: no two models are ranked."""
+    notes: tuple[str, ...]
+    notations: Mapping[bool, tuple[Notation, ...]]
+    """How the figures of each column are written, of models and of yardsticks."""
+
+    def notation_at(self, row: Row, column: int) -> Notation:
+        """How a row's figure is written."""
+        return self.notations[row.yardstick][column]
+
+
+def fronts(board: Leaderboard, most: int) -> list[Front]:
+    """Of each of the board's standings, with at most so many columns."""
+    said = answers(board)
+    return [_front_of(standings, plain_text(said[at]), most) for at, standings in enumerate(board.standings)]
+
+
+def _front_of(standings: Standings, answer: str, most: int) -> Front:
+    whole, lead = standings.table, standings.lead
+    shown = sorted(telling_columns(standings, most), key=lambda at: whole.columns[at].kind != "quality")
+    rows = tuple(replace(row, cells=tuple(row.cells[at] for at in shown)) for row in whole.rows)
+    kinds = {row.yardstick: row for row in whole.rows}
+    notes = notes_on_standings(standings)
+    if left_out := len(whole.columns) - len(shown):
+        notes.append(f"{counted(left_out, 'more metric')}: see the tables of the benchmarks.")
+    return Front(
+        heading=heading_of_standings(standings),
+        answer=answer,
+        table=replace(whole, columns=tuple(whole.columns[at] for at in shown), rows=rows),
+        ranks=None if lead is None else tuple(place_in_words(line.places[lead]) for line in standings.lines),
+        notes=tuple(notes),
+        notations={yard: tuple(notation_beside(standings, row, at) for at in shown) for yard, row in kinds.items()},
+    )
