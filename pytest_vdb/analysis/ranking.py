@@ -1,7 +1,7 @@
 """Who is best of a column, who second, and who cannot be told apart from the best; and by what the rows are ordered.
 
-Compared are rows that compete: models with models, yardsticks with yardsticks, costs on the same hardware only, and
-over the same prompts. Fewer than two that compete have nothing to be better than.
+Compared are rows that compete: models with models, yardsticks with yardsticks, of the same task, costs on the same
+hardware only, and over the same prompts. Fewer than two that compete have nothing to be better than.
 
 A failed prompt is never an advantage: it counts as the worst value that the metric can have, or, of a metric whose
 values have no end there, as the worst that any of the compared models has. And who failed where others answered is
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pytest_vdb.analysis.bounds import KnownMetrics
 from pytest_vdb.analysis.tables import Cell, Column, Mark, Order, Place, Row
 from pytest_vdb.figures import PRECISION, equal
+from pytest_vdb.records import Task
 from pytest_vdb.statistics.families import SIGNIFICANCE
 
 if TYPE_CHECKING:
@@ -71,11 +72,18 @@ def places_in(column: Column, bounds: Bounds, cells: Mapping[int, Cell]) -> dict
 
 
 def _comparable(rows: Sequence[Row], column: Column) -> list[list[int]]:
-    """Which rows compete: models with models, yardsticks with yardsticks; for performance on the same hardware only."""
-    groups: dict[tuple[bool, str | None], list[int]] = defaultdict(list)
+    """Which rows compete: models with models and yardsticks with yardsticks, of one task; costs on one device only."""
+    alone = only_task(rows)
+    groups: dict[tuple[bool, Task | None, str | None], list[int]] = defaultdict(list)
     for at, row in enumerate(rows):
-        groups[row.yardstick, row.hardware if column.kind == "performance" else None].append(at)
+        groups[row.yardstick, row.task or alone, row.hardware if column.kind == "performance" else None].append(at)
     return list(groups.values())
+
+
+def only_task(rows: Iterable[Row]) -> Task | None:
+    """Which rows have that do not know theirs: the only one there is."""
+    known = {row.task for row in rows if row.task is not None}
+    return known.pop() if len(known) == 1 else None
 
 
 class _Contest:

@@ -14,7 +14,7 @@ from typing import get_args
 
 from pytest_vdb.analysis.bounds import KnownMetrics
 from pytest_vdb.analysis.identity import Maker, agree
-from pytest_vdb.analysis.ranking import places_in
+from pytest_vdb.analysis.ranking import only_task, places_in
 from pytest_vdb.analysis.readings import NOT_MEASURED
 from pytest_vdb.analysis.tables import Cell, Column, Place, Row, Source, Standing, Standings, Table
 from pytest_vdb.records import Status, Task
@@ -43,8 +43,7 @@ def standings_of(tables: Sequence[Table], known: KnownMetrics) -> tuple[Standing
     """
     joined = [_joined_row(tables, facets) for facets in _lines(tables)]
     tasks: tuple[Task, ...] = get_args(Task)
-    trained = {row.task for row, _ in joined if row.weights not in _UNTRAINED} - {None}
-    alone = next(iter(trained)) if len(trained) == 1 else None
+    alone = only_task(row for row, _ in joined if row.weights not in _UNTRAINED)
     sections: dict[Section, list[tuple[Row, Facets]]] = defaultdict(list)
     for row, facets in joined:
         untrained = row.weights in _UNTRAINED

@@ -129,7 +129,7 @@ def test_the_terminal_table_fits_and_shows_every_model_with_what_is_most_telling
     text = terminal.render(board, width=width)
     assert max(map(len, text.splitlines())) <= width
     assert all(row.model in text for row in board.rows)
-    assert text.count("─\n") == len(board.tables)  # one block, never several
+    assert text.count("─\n") == len(board.standings)  # one block each, never several
     head = text[: text.index("───")]
     assert all(word in head for word in ("sharpness", "latency"))
 
