@@ -51,6 +51,7 @@ from pytest_vdb.statistics.changes import Change, changed_p_values, changes
 from pytest_vdb.statistics.exchangeable import sign_flip_intervals, sign_flip_p_values, sign_flips
 from pytest_vdb.statistics.families import holm
 from pytest_vdb.statistics.intervals import UNBOUNDED, Bounds, bounds_of_differences, mean_intervals, mean_p_values
+from pytest_vdb.statistics.ranks import ranks_between, told_apart
 from pytest_vdb.statistics.sessions import prediction_interval, ratio_of_blocks, smallest_ratio
 from pytest_vdb.statistics.stopping import Shown, anytime_p_values, evidence_beside_margins, symmetric_e_values
 from pytest_vdb.statistics.together import reachable_level, turned_p_values
@@ -492,6 +493,17 @@ def ranks(draws: int) -> None:
     for law in (LAWS[0], LAWS[1], LAWS[4], LAWS[6]):
         row(law.name, [share(wrong_exclusions(rng, law, *size, few)) for size in sizes])
     row("one is worse by one spread: told apart", [share(found_the_worst(rng, *size, few)) for size in sizes])
+    print()
+    boards = {models: few // 10 if models == 30 else few * 3 // 10 for models, _ in sizes}
+    heading(f"Boards of equal models that place any apart ({boards[2]} boards each, {boards[30]} of 30 models)")
+    table_head("law", [f"{models} x {prompts}" for models, prompts in sizes])
+    rng = np.random.default_rng(6)
+    for law in (LAWS[0], LAWS[1], LAWS[4], LAWS[6]):
+        for behind, words in ((0.0, ""), (10.0, ", but one far worse")):
+            wrong = (wrong_ranks(rng, law, *size, boards[size[0]], behind) for size in sizes)
+            row(f"{law.name}{words}", [share(found) for found in wrong])
+    rng = np.random.default_rng(6)
+    row("one is worse by one spread: is last", [share(found_the_last(rng, *size, boards[size[0]])) for size in sizes])
 
 
 def board(rng: np.random.Generator, law: Law, models: int, prompts: int) -> Values:
@@ -508,6 +520,26 @@ def found_the_worst(rng: np.random.Generator, models: int, prompts: int, boards:
     worst[0] = 0.03
     found = (p_values_against_best(board(rng, LAWS[0], models, prompts) - worst, deals=199) for _ in range(boards))
     return np.array([p[0] < SIGNIFICANCE for p in found])
+
+
+def wrong_ranks(
+    rng: np.random.Generator, law: Law, models: int, prompts: int, boards: int, behind: float
+) -> NDArray[np.bool_]:
+    """Whether any of the equal models, all but the first, is told apart from another; `behind` is of the first."""
+    wrong = []
+    for _ in range(boards):
+        merits = board(rng, law, models, prompts)
+        merits[0] -= behind
+        wrong.append(told_apart(merits)[bool(behind) :, bool(behind) :].any())
+    return np.array(wrong)
+
+
+def found_the_last(rng: np.random.Generator, models: int, prompts: int, boards: int) -> NDArray[np.bool_]:
+    """Whether a model that is worse than all others by one spread is said to be the last."""
+    worst = np.zeros((models, 1))
+    worst[0] = 0.03
+    found = (ranks_between(board(rng, LAWS[0], models, prompts) - worst) for _ in range(boards))
+    return np.array([ranks[0, 0] == models for ranks in found])
 
 
 # --- stopping early ---------------------------------------------------------------------------------------------------

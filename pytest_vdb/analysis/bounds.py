@@ -51,6 +51,13 @@ class KnownMetrics:
         spec = self._spec(metric)
         return _SIZE.sub("", metric if spec is None else spec.name)
 
+    def looks_at_prompt(self, metric: str) -> bool:
+        """Whether it holds the clip against its prompt: it says how well a model does what it is asked."""
+        spec = self._spec(metric)
+        if spec is None:
+            return False
+        return not {"prompt", "prompts"}.isdisjoint(spec.inputs) or any(one.of == "prompt" for one, _ in spec.looks_at)
+
     def _spec(self, metric: str) -> MetricSpec | None:
         if self._specs is None:
             from pytest_vdb.metrics.registry import MetricRegistry

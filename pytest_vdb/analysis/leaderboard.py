@@ -17,6 +17,7 @@ from pytest_vdb.analysis.bounds import KnownMetrics, without_rounding
 from pytest_vdb.analysis.identity import Maker, Setup, agree, latest, maker_of, place_of, setup_of
 from pytest_vdb.analysis.ranking import rank
 from pytest_vdb.analysis.readings import definitions_in
+from pytest_vdb.analysis.standings import standings_of
 from pytest_vdb.analysis.tables import Column, Leaderboard, Row, Table
 from pytest_vdb.records import Record, Run
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def build(run: Run, records: Iterable[Record], registry: MetricRegistry | None = None) -> Leaderboard:
-    """Arrange `records` into tables.
+    """Arrange `records` into tables, and the models of these into standings.
 
     The result does not depend on the records' order (which differs from run to run under xdist), but for this: of two
     records of one test, the later one counts.
@@ -45,7 +46,8 @@ def build(run: Run, records: Iterable[Record], registry: MetricRegistry | None =
     tables = [
         _table_of_benchmark(benchmark, names[benchmark], run, part, known) for benchmark, part in by_benchmark.items()
     ]
-    return Leaderboard(run=run, tables=tuple(sorted(tables, key=_without_quality)))
+    ordered = tuple(sorted(tables, key=_without_quality))
+    return Leaderboard(run=run, tables=ordered, standings=standings_of(ordered, known))
 
 
 def _without_quality(table: Table) -> bool:

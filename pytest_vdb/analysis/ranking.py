@@ -1,7 +1,7 @@
 """Who is best of a column, who second, and who cannot be told apart from the best; and by what the rows are ordered.
 
-Compared are rows that compete: models with models, yardsticks with yardsticks, costs on the same hardware only, and
-over the same prompts. Fewer than two that compete have nothing to be better than.
+Compared are rows that compete: models with models, yardsticks with yardsticks, of the same task, costs on the same
+hardware only, and over the same prompts. Fewer than two that compete have nothing to be better than.
 
 A failed prompt is never an advantage: it counts as the worst value that the metric can have, or, of a metric whose
 values have no end there, as the worst that any of the compared models has. And who failed where others answered is
@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_vdb.analysis.bounds import KnownMetrics
-from pytest_vdb.analysis.tables import Cell, Column, Mark, Order, Row
+from pytest_vdb.analysis.tables import Cell, Column, Mark, Order, Place, Row
 from pytest_vdb.figures import PRECISION, equal
+from pytest_vdb.records import Task
 from pytest_vdb.statistics.families import SIGNIFICANCE
 
 if TYPE_CHECKING:
@@ -59,12 +60,30 @@ def rank(rows: Sequence[Row], columns: Sequence[Column], known: KnownMetrics) ->
     return Ranking([replace(row, mean_rank=mean_ranks.get(at)) for at, row in enumerate(marked)], orders[False])
 
 
+def places_in(column: Column, bounds: Bounds, cells: Mapping[int, Cell]) -> dict[int, Place]:
+    """Between which ranks each lies that is ranked; nothing where fewer than two are, or nothing is about prompts.
+
+    Args:
+        column: the metric.
+        bounds: of its values.
+        cells: of those that compete, after `rank` has seen them.
+    """
+    return _Contest(column, bounds, cells).places()
+
+
 def _comparable(rows: Sequence[Row], column: Column) -> list[list[int]]:
-    """Which rows compete: models with models, yardsticks with yardsticks; for performance on the same hardware only."""
-    groups: dict[tuple[bool, str | None], list[int]] = defaultdict(list)
+    """Which rows compete: models with models and yardsticks with yardsticks, of one task; costs on one device only."""
+    alone = only_task(rows)
+    groups: dict[tuple[bool, Task | None, str | None], list[int]] = defaultdict(list)
     for at, row in enumerate(rows):
-        groups[row.yardstick, row.hardware if column.kind == "performance" else None].append(at)
+        groups[row.yardstick, row.task or alone, row.hardware if column.kind == "performance" else None].append(at)
     return list(groups.values())
+
+
+def only_task(rows: Iterable[Row]) -> Task | None:
+    """Which rows have that do not know theirs: the only one there is."""
+    known = {row.task for row in rows if row.task is not None}
+    return known.pop() if len(known) == 1 else None
 
 
 class _Contest:
@@ -116,6 +135,34 @@ class _Contest:
                 mark = "second"
             result[at] = replace(result[at], rank=rank, mark=mark, tied=at in tied, p=p_values.get(at))
         return result
+
+    def places(self) -> dict[int, Place]:
+        """Of every pair of candidates it is asked who is better. A failed prompt counts as the worst value, and whoever
+        failed where others answered stands behind one that did not, at least."""
+        import numpy as np
+
+        from pytest_vdb.statistics.ranks import ranks_between
+
+        places = list(self.candidates)
+        if len(places) < 2 or self.prompts == [OF_THE_SET]:
+            return {}
+        failed = self._failed_where_others_answered()
+        behind = {at for at in places if failed[at]} if not all(failed[at] for at in places) else set()
+        values = np.array([self._values(at, places) for at in places], dtype=np.float64)
+        found = zip(places, ranks_between(values).tolist(), strict=True)
+        return {
+            at: Place(lowest=max(lowest, 2) if at in behind else lowest, highest=highest, of=len(places))
+            for at, (lowest, highest) in found
+        }
+
+    def _values(self, at: int, places: Sequence[int]) -> Sequence[float]:
+        """Of each prompt, higher is better, failed ones counted as the worst."""
+        cell = self.candidates[at]
+        if cell.answered.issuperset(self.prompts):
+            return [self.sign * value for value in cell.means_of(self.prompts)]
+        worst = self._worst(places)
+        found = (cell.by_prompt.get(prompt) for prompt in self.prompts)
+        return [worst if value is None else self.sign * value for value in found]
 
     def ranks_on(self, prompts: Sequence[str], places: Sequence[int]) -> dict[int, float]:
         """The ranks of some rows over some prompts that each was asked."""

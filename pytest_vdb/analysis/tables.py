@@ -1,4 +1,7 @@
-"""What a leaderboard is made of: a table per benchmark, a row per model and setup, a column per metric, their cells."""
+"""What a leaderboard is made of: a table per benchmark, a row per model and setup, a column per metric, their cells.
+
+And the standings, in which each model has one line that joins what all benchmarks measured of it.
+"""
 
 from __future__ import annotations
 
@@ -225,11 +228,67 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Between which ranks a model lies in one column: true of all its models at once in 95 of 100 tables."""
+
+    lowest: int
+    """1 and the number of models that are significantly better: its rank."""
+    highest: int
+    """What remains when those that are significantly worse are counted from the end."""
+    of: int
+    """Models that were compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a column of the standings stands among the benchmarks."""
+
+    table: int
+    """Of `Leaderboard.tables`."""
+    column: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One model under one recipe with one kind of weights, over all benchmarks."""
+
+    row: Row
+    """Joined: the cells of every column, all tests, all records. Its `hardware` is that of the costs."""
+    places: tuple[Place | None, ...]
+    """In the order of the columns; None: nobody asked for it, or it is no model that is ranked there."""
+    facets: Mapping[int, int]
+    """Table -> the row in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standings:
+    """The models of one task, or all those whose weights were never trained: a line each."""
+
+    task: Task | None
+    trained: bool
+    """False: tiny and random weights, of every task."""
+    table: Table
+    """The lines as rows of one table, which no test of its own has."""
+    lines: tuple[Standing, ...]
+    """In the order of the rows."""
+    sources: tuple[Source, ...]
+    """In the order of the columns."""
+    lead: int | None
+    """The column by which models are ranked first; None: no two are ranked in any."""
+    cost: int | None
+    """The column that says how long a clip takes, or else another cost; None: none was measured."""
+    timed: tuple[str, ...] = ()
+    """Costs that several benchmarks measured, of which those of the benchmark that times a warm model are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leaderboard:
     """Everything a reporter shows."""
 
     run: Run
     tables: tuple[Table, ...]
+    standings: tuple[Standings, ...] = ()
+    """What was measured of trained models, a task each; then tiny and random weights."""
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -13,6 +13,7 @@ from pytest_vdb.escaping import lines, visible
 from pytest_vdb.figures import notation
 from pytest_vdb.plugin.gates import Gates
 from pytest_vdb.plugin.recording import Recorder
+from pytest_vdb.plugin.timing import leave_out_table
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -36,6 +37,7 @@ class Summary:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write `run.json` and the reports; the records are on disk already, whatever happens here."""
         self._write(int(exitstatus))
+        leave_out_table(self.config, {record.nodeid for record in self.recorder.latest()})
         if (self.problem or self.recorder.problem) and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -77,12 +79,12 @@ class Summary:
             saved = saved_in_words(self.recorder.started_run(), self.recorder.latest())
             told = gate.render_terminal(self.gates.verdicts, strict=self.gates.strict, saved=saved)
             _write_lines(terminalreporter, "\n".join([told, *map(visible, self.gates.obstacles)]))
-        for path in self.written:
-            if path.suffix == ".html":
-                _write_lines(terminalreporter, f"leaderboard: {visible(_relative(path))}")
         if self.board is not None:
             records = self.recorder.folder() / "records.jsonl"
             _write_lines(terminalreporter, f"records:     {visible(_relative(records))}")
+        for path in self.written:
+            if path.suffix == ".html":
+                _write_lines(terminalreporter, f"leaderboard: {visible(_relative(path))}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:

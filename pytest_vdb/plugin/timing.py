@@ -8,7 +8,8 @@ autosave and compare options work as they do without `-n`. This touches private 
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+import os
+from collections.abc import Collection, Generator
 from types import SimpleNamespace
 from typing import Any
 
@@ -80,6 +81,21 @@ def hide_only_option(config: pytest.Config) -> None:
     config.stash[ONLY_BENCHMARKS] = bool(getattr(config.option, "benchmark_only", False))
     if config.stash[ONLY_BENCHMARKS]:
         config.option.benchmark_only = False
+
+
+def leave_out_table(config: pytest.Config, ours: Collection[str]) -> None:
+    """pytest-benchmark's own table says what the leaderboard says: it is shown to whoever gave one of its options.
+
+    Args:
+        config: of the session that shows it.
+        ours: tests whose timings the leaderboard has; where another test is timed as well, its table stays.
+    """
+    benchmarks = getattr(config, "_benchmarksession", None)
+    if benchmarks is None or any(one.fullname not in ours for one in benchmarks.benchmarks):
+        return
+    elsewhere = [*config.getini("addopts"), *os.environ.get("PYTEST_ADDOPTS", "").split()]
+    if not any(str(option).startswith("--benchmark-") for option in (*config.invocation_params.args, *elsewhere)):
+        benchmarks.quiet = True
 
 
 def _rebuilt(timing: dict[str, Any]) -> object:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from statistics import median
 
-from pytest_vdb.analysis.tables import Cell, Table
+from pytest_vdb.analysis.tables import Cell, Column, Standings
 from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import Notation, notation
-from pytest_vdb.reporters.text import distinct_names, notation_of, unit
+from pytest_vdb.reporters.overview import metric_in_words
+from pytest_vdb.reporters.text import BETTER, counted, unit
 
 BAR_WIDTH, BAR_HEIGHT = 84, 8
 SPARK_WIDTH, SPARK_HEIGHT = 120, 20
-CHART_WIDTH, CHART_HEIGHT = 640, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 20, 44
+CHART_WIDTH, CHART_HEIGHT = 640, 330
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 26, 50
 _LONGEST_NAME = 48
 TREND_HEIGHT = 150
 _TREND_TOP, _TREND_BOTTOM = 10, 26
@@ -80,42 +83,134 @@ class Scatter:
     caption: str
 
 
-def quality_against_latency(table: Table) -> Scatter | None:
-    """The first ranked quality column over latency, or None when fewer than two trained models have both."""
-    latencies = [i for i, column in enumerate(table.columns) if column.name == "latency"]
-    qualities = [
-        i
-        for i, column in enumerate(table.columns)
-        if column.kind == "quality" and sum(row.cells[i].mark is not None for row in table.rows) > 1
-    ]
-    if not latencies or not qualities:
-        return None
-    x_at, y_at = latencies[0], qualities[0]
-    points = [
-        (at, row.cells[x_at], row.cells[y_at])
-        for at, row in enumerate(table.rows)
-        if not row.yardstick
-        and row.weights in {"hub", "local"}
-        and (row.cells[x_at].mean or 0) > 0
-        and row.cells[y_at].unranked is None
-    ]
+def pareto(standings: Standings, names: Mapping[int, str], quality: int, cost: int) -> Scatter | None:
+    """A column of quality over a cost, and who is beaten by nobody in both; None where fewer than two models have both.
+
+    Args:
+        standings: whose lines are drawn: trained models that were measured here, on the device that most of them share.
+        names: of the lines.
+        quality: the column that goes up.
+        cost: the column that goes right.
+    """
+    points, elsewhere = _points_of_models(standings, quality, cost)
     if len(points) < 2:
         return None
-    x_column, y_column = table.columns[x_at], table.columns[y_at]
-    names = distinct_names(table)
-    xs, ys = _ends([x for _, x, _ in points], positive=True), _ends([y for _, _, y in points])
-    x_scale = Scale(xs[0] / 1.15, xs[1] * 1.15, _LEFT, CHART_WIDTH - _RIGHT, logarithmic=True)
-    margin = 0.1 * (ys[1] - ys[0]) or 1.0
-    y_scale = Scale(ys[0] - margin, ys[1] + margin, CHART_HEIGHT - _BOTTOM, _TOP)
-    parts = _axes(x_scale, y_scale, notation_of([x for _, x, _ in points]), notation_of([y for _, _, y in points]))
-    x_name = f"{x_column.name} [{unit(x_column)}]" if unit(x_column) else x_column.name
-    parts.append(_label(_LEFT, 12, y_column.name, "start"))
-    parts.append(_label(CHART_WIDTH - _RIGHT, CHART_HEIGHT - 6, x_name, "end"))
-    for at, x, y in points:
-        parts += _point(names[at], x, y, x_scale, y_scale)
-    better = "higher" if y_column.better == "higher" else "lower"
-    caption = f"{y_column.name} ({better} is better) against latency (logarithmic), with 95% intervals."
-    return Scatter(_svg("scatter", CHART_WIDTH, CHART_HEIGHT, parts, label=caption), caption)
+    if max(map(abs, (*_ends([x for _, x, _ in points]), *_ends([y for _, _, y in points])))) > _LARGEST_DRAWN:
+        return None
+    y_column, x_column = standings.table.columns[quality], standings.table.columns[cost]
+    xs, ys = [x for _, x, _ in points], [y for _, _, y in points]
+    x_scale, y_scale = _scale_across(xs), _scale_up(ys)
+    costly = x_column.better == "higher"
+    front = _front(points, costly=costly, better=y_column.better == "higher")
+    parts = _axes(x_scale, y_scale)
+    parts.append(_label(_LEFT, 14, _axis_in_words(y_column), "start", "axis"))
+    parts.append(_label(CHART_WIDTH - _RIGHT, CHART_HEIGHT - 8, _axis_in_words(x_column), "end", "axis"))
+    corners = _stairs([(x.mean or 0.0, y.mean or 0.0) for at, x, y in points if at in front], x_scale, y_scale, costly)
+    parts.append(f'<polyline class="front" points="{corners}"/>')
+    at_points = [(x_scale.at(x.mean or 0.0), y) for _, x, y in points]
+    taken = _Taken(
+        intervals=[_box_of_point(x, y, y_scale) for x, y in at_points],
+        boxes=[_box_of_point(x, replace(y, interval=None), y_scale) for x, y in at_points],
+    )
+    for at, x, y in sorted(points, key=lambda point: point[0] not in front):
+        named = names[at] if len(points) <= _MOST_NAMES or at in front else None
+        parts += _point(names[at], named, (x, y), (x_scale, y_scale), beaten=at not in front, taken=taken)
+    label = f"{_axis_in_words(y_column)} against {_axis_in_words(x_column)}"
+    caption = "Filled: no other model is better in both. Bars are 95% intervals."
+    if x_scale.logarithmic:
+        caption += " The cost is drawn on a logarithmic scale."
+    if elsewhere:
+        caption += f" Not drawn: {counted(elsewhere, 'model')} measured on another device."
+    return Scatter(_svg("scatter", CHART_WIDTH, CHART_HEIGHT, parts, label=f"{label}. {caption}"), caption)
+
+
+_Drawn = tuple[int, Cell, Cell]
+"""A line, its cost and its quality."""
+_Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Where names are not written: on intervals if there is another way, on points and other names never."""
+
+    intervals: list[_Box]
+    boxes: list[_Box]
+
+
+_MOST_NAMES = 14
+"""Points of which each is named; of more only those on the front are."""
+_LOGARITHMIC_FROM, _LOGARITHMIC_UP_TO = 4.0, 1e30
+"""The largest over the smallest cost."""
+_NAME_WIDTH, _NAME_HEIGHT = 7.7, 15
+"""Pixels of a character of a name, nearly at most, and of a line."""
+_ROOM_FOR_NAMES = 0.22
+"""Of what the points span: right of the last one."""
+_MOST_TICKS, _MOST_PLACES_OF_TICKS, _LARGEST_PLAIN_TICK = 7, 6, 1e7
+_LARGEST_DRAWN = 1e100
+"""What is larger has no place in a drawing: its margins would be no numbers."""
+
+
+def _points_of_models(standings: Standings, quality: int, cost: int) -> tuple[list[_Drawn], int]:
+    """Who has both, on the device that most have their costs of; and how many were measured elsewhere."""
+    found = [
+        (at, row.cells[cost], row.cells[quality])
+        for at, row in enumerate(standings.table.rows)
+        if standings.trained and row.published is None and not row.yardstick
+    ]
+    points = [one for one in found if one[1].mean is not None and one[2].mean is not None and one[2].unranked is None]
+    devices = Counter(standings.table.rows[at].hardware for at, _, _ in points)
+    most = devices.most_common(1)[0][0] if devices else None
+    here = [one for one in points if standings.table.rows[one[0]].hardware == most]
+    return here, len(points) - len(here)
+
+
+def _front(points: Sequence[_Drawn], *, costly: bool, better: bool) -> frozenset[int]:
+    """The lines that no other beats in both.
+
+    Args:
+        points: all of them.
+        costly: whether a high cost is the good one, as of throughput.
+        better: whether a high quality is.
+    """
+    merits = [((x.mean or 0) * (1 if costly else -1), (y.mean or 0) * (1 if better else -1), at) for at, x, y in points]
+    front, highest = set(), -math.inf
+    for _, quality, at in sorted(merits, key=lambda one: (-one[0], -one[1])):
+        if quality > highest:
+            front.add(at)
+            highest = quality
+    return frozenset(front)
+
+
+def _stairs(found: Sequence[tuple[float, float]], x_scale: Scale, y_scale: Scale, costly: bool) -> str:
+    """What can be had at each cost: as good as the best that costs no more."""
+    ordered = sorted((x_scale.at(x), y_scale.at(y)) for x, y in found)
+    corners = ordered[:1]
+    for (x, y), (next_x, next_y) in pairwise(ordered):
+        corners += [(x, next_y) if costly else (next_x, y), (next_x, next_y)]
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+
+
+def _scale_across(cells: Sequence[Cell]) -> Scale:
+    """Logarithmic where costs differ by much."""
+    low, high = _ends(cells)
+    if low > 0 and _LOGARITHMIC_FROM <= high / low <= _LOGARITHMIC_UP_TO:
+        room = (high / low) ** _ROOM_FOR_NAMES
+        return Scale(low / 1.25, high * room, _LEFT, CHART_WIDTH - _RIGHT, logarithmic=True)
+    margin = 0.08 * (high - low) or abs(high) * 0.1 or 1.0
+    return Scale(low - margin, high + max(margin, _ROOM_FOR_NAMES * (high - low)), _LEFT, CHART_WIDTH - _RIGHT)
+
+
+def _scale_up(cells: Sequence[Cell]) -> Scale:
+    low, high = _ends(cells)
+    margin = 0.1 * (high - low) or abs(high) * 0.1 or 1.0
+    return Scale(low - margin, high + margin, CHART_HEIGHT - _BOTTOM, _TOP)
+
+
+def _axis_in_words(column: Column) -> str:
+    """`clip similarity, higher is better`."""
+    name, measured = metric_in_words(column.name), shortened(unit(column), _LONGEST_NAME)
+    return f"{name}{f' in {measured}' if measured else ''}, {BETTER[column.better]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,42 +279,96 @@ def _level(values: Sequence[float], left: float, right: float, y: Scale) -> list
     return [f'<rect class="band" {band}/>', f'<line class="level" {line}/>']
 
 
-def _ends(cells: Sequence[Cell], *, positive: bool = False) -> tuple[float, float]:
+def _ends(cells: Sequence[Cell]) -> tuple[float, float]:
     ends = [end for cell in cells for end in (cell.mean, *(cell.interval or ())) if end is not None]
-    ends = [end for end in ends if end > 0] if positive else ends
     return min(ends), max(ends)
 
 
-def _axes(x: Scale, y: Scale, x_written: Notation, y_written: Notation) -> list[str]:
+def _axes(x: Scale, y: Scale) -> list[str]:
     parts = []
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        value = y.low + share * (y.high - y.low)
-        at = y.at(value)
+    for at, text in ((y.at(value), text) for value, text in _ticks(y)):
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{CHART_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(_label(_LEFT - 8, at + 4, y_written.write(value), "end"))
-    for share in (0.0, 0.5, 1.0):
-        value = x.low * (x.high / x.low) ** share
-        anchor = "start" if share == 0 else "end" if share == 1 else "middle"
-        parts.append(_label(x.at(value), CHART_HEIGHT - _BOTTOM + 18, x_written.write(value), anchor))
+        parts.append(_label(_LEFT - 8, at + 4, text, "end"))
+    parts += [_label(x.at(value), CHART_HEIGHT - _BOTTOM + 18, text, "middle") for value, text in _ticks(x)]
     return parts
 
 
-def _point(name: str, x: Cell, y: Cell, x_scale: Scale, y_scale: Scale) -> list[str]:
-    assert x.mean is not None
-    assert y.mean is not None
-    at_x, at_y = x_scale.at(x.mean), y_scale.at(y.mean)
+def _ticks(scale: Scale) -> list[tuple[float, str]]:
+    """Round values within the scale, with how they are written: 1, 2 and 5 of each power of ten, or equal steps."""
+    if scale.logarithmic:
+        powers = range(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1)
+        for digits in ((1, 2, 5), (1,)):
+            found = [digit * 10.0**power for power in powers for digit in digits]
+            found = [value for value in found if scale.low <= value <= scale.high]
+            if 2 <= len(found) <= _MOST_TICKS:
+                break
+    else:
+        power = 10.0 ** math.floor(math.log10((scale.high - scale.low) / 3))
+        steps = [step for digit in (1, 2, 5, 10) if (scale.high - scale.low) / (step := digit * power) <= _MOST_TICKS]
+        first = math.ceil(scale.low / steps[0])
+        found = [at * steps[0] for at in range(first, math.floor(scale.high / steps[0]) + 1)]
+    step = min((b - a for a, b in pairwise(found)), default=0.0)
+    return [(value, _tick_in_words(value, value if scale.logarithmic else step)) for value in found]
+
+
+def _tick_in_words(value: float, step: float) -> str:
+    """With as many decimals as the first digit of the step needs."""
+    places = 0 if step == 0 else max(0, -math.floor(math.log10(abs(step)) + 1e-9))
+    plain = places <= _MOST_PLACES_OF_TICKS and abs(value) < _LARGEST_PLAIN_TICK
+    return Notation(places if plain else 1, scientific=not plain).write(value)
+
+
+def _point(
+    name: str,
+    label: str | None,
+    values: tuple[Cell, Cell],
+    scales: tuple[Scale, Scale],
+    *,
+    beaten: bool,
+    taken: _Taken,
+) -> list[str]:
+    """A point with its intervals, and its label where one finds room beside those that are `taken`."""
+    (x, y), (x_scale, y_scale) = values, scales
+    at_x, at_y = x_scale.at(x.mean or 0.0), y_scale.at(y.mean or 0.0)
     parts = []
     if y.interval is not None:
         low, high = (y_scale.at(end) for end in y.interval)
         parts.append(f'<line class="range" x1="{at_x:.1f}" x2="{at_x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>')
-    if x.interval is not None and x.interval[0] > 0:
+    if x.interval is not None and not (x_scale.logarithmic and x.interval[0] <= 0):
         low, high = (x_scale.at(end) for end in x.interval)
         parts.append(f'<line class="range" x1="{low:.1f}" x2="{high:.1f}" y1="{at_y:.1f}" y2="{at_y:.1f}"/>')
-    near_right = at_x > CHART_WIDTH * 0.7
-    parts.append(f'<circle cx="{at_x:.1f}" cy="{at_y:.1f}" r="4.5"/>')
-    shown = shortened(name, _LONGEST_NAME)
-    parts.append(_label(at_x + (-9 if near_right else 9), at_y - 7, shown, "end" if near_right else "start", "name"))
+    kind = ' class="beaten"' if beaten else ""
+    told = f"<title>{html.escape(visible(shortened(name, 2 * _LONGEST_NAME)))}</title>"
+    parts.append(f'<circle{kind} cx="{at_x:.1f}" cy="{at_y:.1f}" r="5">{told}</circle>')
+    if label is not None:
+        parts += _label_of_point(shortened(visible(label), _LONGEST_NAME), at_x, at_y, taken)
     return parts
+
+
+def _label_of_point(text: str, x: float, y: float, taken: _Taken) -> list[str]:
+    """Above the point or below it, right or left: the first that hides nothing; else none, the title says it."""
+    wide = _NAME_WIDTH * len(text)
+    places = [(left, base) for base in (y - 7, y + 17) for left in (x + 7, x - 7 - wide)]
+    for kept_free in ([*taken.boxes, *taken.intervals], taken.boxes):
+        for left, base in places:
+            box = left, base - _NAME_HEIGHT + 4, left + wide, base + 4
+            inside = left >= _LEFT - 4 and box[2] <= CHART_WIDTH - 4 and _TOP < base < CHART_HEIGHT - _BOTTOM
+            if inside and not any(_overlapping(box, other) for other in kept_free):
+                taken.boxes.append(box)
+                end, anchor = (left, "start") if left > x else (left + wide, "end")
+                return [_label(end, base, text, anchor, "name")]
+    return []
+
+
+def _box_of_point(x: float, quality: Cell, y_scale: Scale) -> _Box:
+    """Where nothing may be written: on the point, and on its interval."""
+    ends = [y_scale.at(end) for end in quality.interval or ()]
+    middle = y_scale.at(quality.mean or 0.0)
+    return x - 5, min([middle - 5, *ends]), x + 5, max([middle + 5, *ends])
+
+
+def _overlapping(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _label(x: float, y: float, text: str, anchor: str, kind: str = "tick") -> str:

@@ -1,4 +1,4 @@
-"""Comma-separated values for a spreadsheet: one row per model.
+"""Comma-separated values for a spreadsheet: one row per model and benchmark, and one per model over all of them.
 
 As RFC 4180 has it, and in a file with the byte order mark by which Excel knows UTF-8. No field is a formula.
 """
@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from pytest_vdb.analysis.tables import Leaderboard, Row, Table
+from pytest_vdb.analysis.tables import Cell, Leaderboard, Place, Row, Standing, Standings, Table
 from pytest_vdb.escaping import spreadsheet
 from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.text import STATUS_WORDS, heading
@@ -20,6 +20,13 @@ BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 _ABOUT = (
     "benchmark", "model", "parameters", "task", "weights", "revision", "recipe", "hardware", "run", "mean_rank",
     "prompts", "tests",
+)
+_ABOUT_LINES = (
+    "task", "trained", "model", "parameters", "weights", "revision", "recipe", "hardware", "run", "ranked_by", "rank",
+    "rank_at_most", "prompts", "tests",
+)
+_PER_COLUMN = (
+    "", "_low", "_high", "_n", "_missing", "_rank", "_rank_at_most", "_of", "_why_missing", "_why_unranked", "_remarks",
 )
 _PER_METRIC = (
     "", "_low", "_high", "_why_no_interval", "_n", "_prompts", "_missing", "_why_missing", "_rank",
@@ -34,10 +41,10 @@ def render(board: Leaderboard) -> str:
 
     Figures are unrounded; a missing one is an empty field.
     """
-    statuses = [*STATUS_WORDS, *(status for status in board.counts if status not in STATUS_WORDS)]
+    statuses = _statuses_of(board)
     names = list(dict.fromkeys(heading(column, table.columns) for table in board.tables for column in table.columns))
     header = [*_ABOUT, *statuses, "retried", "reused"]
-    header += [f"{own}{suffix}" for own in _names_of_metrics(names, header) for suffix in _PER_METRIC]
+    header += [f"{own}{suffix}" for own in _names_of_metrics(names, header, _PER_METRIC) for suffix in _PER_METRIC]
     rows = ((table, row) for table in board.tables for row in table.rows)
     return _written(header, (_row_of_model(table, row, statuses, names) for table, row in rows))
 
@@ -47,28 +54,89 @@ def as_file(text: str) -> str:
     return BYTE_ORDER_MARK + text
 
 
-FORMAT = Format(name="csv", files=lambda board, _: {"leaderboard.csv": as_file(render(board))})
+def render_standings(board: Leaderboard) -> str:
+    """One row per model, recipe, weights and revision over all benchmarks; per column its mean, interval and ranks.
+
+    `rank` is 1 and the number of models that are significantly better, `rank_at_most` how far down it may reach, in the
+    column that `ranked_by` names; `NAME_rank`, `NAME_rank_at_most` and `NAME_of` the same of each column.
+    """
+    statuses = _statuses_of(board)
+    every = [(one, column) for one in board.standings for column in one.table.columns]
+    names = list(dict.fromkeys(heading(column, one.table.columns) for one, column in every))
+    header = [*_ABOUT_LINES, *statuses, "retried", "reused"]
+    header += [f"{own}{suffix}" for own in _names_of_metrics(names, header, _PER_COLUMN) for suffix in _PER_COLUMN]
+    lines = ((one, line) for one in board.standings for line in one.lines)
+    return _written(header, (_row_of_line(one, line, statuses, names) for one, line in lines))
 
 
-def _names_of_metrics(names: Sequence[str], taken: Iterable[str]) -> list[str]:
+FORMAT = Format(
+    name="csv",
+    files=lambda board, _: {
+        "leaderboard.csv": as_file(render(board)),
+        "standings.csv": as_file(render_standings(board)),
+    },
+)
+
+
+def _statuses_of(board: Leaderboard) -> list[str]:
+    return [*STATUS_WORDS, *(status for status in board.counts if status not in STATUS_WORDS)]
+
+
+def _names_of_metrics(names: Sequence[str], taken: Iterable[str], suffixes: Sequence[str]) -> list[str]:
     """What the columns of metrics are called: a metric may be named like a column about the model."""
     used, found = set(taken), []
     for name in names:
-        while any(f"{name}{suffix}" in used for suffix in _PER_METRIC):
+        while any(f"{name}{suffix}" in used for suffix in suffixes):
             name += " (metric)"
-        used |= {f"{name}{suffix}" for suffix in _PER_METRIC}
+        used |= {f"{name}{suffix}" for suffix in suffixes}
         found.append(name)
     return found
 
 
+def _row_of_line(standings: Standings, line: Standing, statuses: Sequence[str], names: Sequence[str]) -> list[object]:
+    row, lead, columns = line.row, standings.lead, standings.table.columns
+    written: list[object] = [standings.task or row.task, "yes" if standings.trained else "no", row.model]
+    written += [_parameters_cell(row.parameters.items()), _weights_cell(row), row.revision, row.recipe_digest]
+    written += [row.hardware, " ".join(row.runs), None if lead is None else heading(columns[lead], columns)]
+    written += [*_ends_of_place(None if lead is None else line.places[lead])[:2], row.prompts, row.tests]
+    counts = {str(status): n for status, n in row.counts.items()}
+    written += [*(counts.get(status, 0) for status in statuses), row.retried, row.reused]
+    by_name = {
+        heading(c, columns): (cell, place) for c, cell, place in zip(columns, row.cells, line.places, strict=True)
+    }
+    for name in names:
+        if name not in by_name:
+            written += [None] * len(_PER_COLUMN)
+            continue
+        cell, place = by_name[name]
+        written += [cell.mean, *(cell.interval or (None, None)), _count_of(cell), cell.missing, *_ends_of_place(place)]
+        written += [_reasons_cell(cell), cell.unranked, "; ".join(cell.remarks)]
+    return written
+
+
+def _ends_of_place(place: Place | None) -> tuple[int | None, int | None, int | None]:
+    return (None, None, None) if place is None else (place.lowest, place.highest, place.of)
+
+
+def _count_of(cell: Cell) -> int:
+    return cell.n if cell.own_n is None else cell.own_n
+
+
+def _reasons_cell(cell: Cell) -> str:
+    return "; ".join(f"{n} x {reason}" for reason, n in cell.reasons)
+
+
+def _weights_cell(row: Row) -> str | None:
+    return "published" if row.published is not None else row.weights
+
+
 def _row_of_model(table: Table, row: Row, statuses: Sequence[str], names: Sequence[str]) -> list[object]:
-    weights = "published" if row.published is not None else row.weights
     line: list[object] = [
         table.name,
         row.model,
         _parameters_cell(row.parameters.items()),
         row.task,
-        weights,
+        _weights_cell(row),
         row.revision,
     ]
     line += [row.recipe_digest, row.hardware, " ".join(row.runs), row.mean_rank, row.prompts, row.tests]
@@ -80,9 +148,8 @@ def _row_of_model(table: Table, row: Row, statuses: Sequence[str], names: Sequen
         if cell is None:
             line += [None] * len(_PER_METRIC)
             continue
-        reasons = "; ".join(f"{n} x {reason}" for reason, n in cell.reasons)
-        n = cell.n if cell.own_n is None else cell.own_n
-        line += [cell.mean, *(cell.interval or (None, None)), cell.no_interval, n, cell.n, cell.missing, reasons]
+        line += [cell.mean, *(cell.interval or (None, None)), cell.no_interval, _count_of(cell), cell.n, cell.missing]
+        line += [_reasons_cell(cell)]
         line += [cell.rank, cell.p, cell.unranked, "; ".join(cell.remarks)]
     return line
 

@@ -23,9 +23,10 @@ from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import Notation, notation
 from pytest_vdb.files import is_file
 from pytest_vdb.privacy import name_of
-from pytest_vdb.records import SCORED, Kind, Measurement, Record, Run
+from pytest_vdb.records import SCORED, Measurement, Record, Run
 from pytest_vdb.reporters import charts
 from pytest_vdb.reporters.formats import Format
+from pytest_vdb.reporters.standings_page import KINDS, standings_of_page
 from pytest_vdb.reporters.text import (
     ARROWS,
     BETTER,
@@ -93,6 +94,7 @@ def render(board: Leaderboard, *, root: Path | None = None) -> str:
         outcome=[(_class(status), visible(words), n) for status, words, n in outcomes(board.counts)],
         stopped=stopped_line(board),
         reused=counted(board.reused, "clip") if board.reused else None,
+        standings=standings_of_page(board),
         tables=[_table_of_page(table, index, files, cards) for index, table in enumerate(board.tables)],
         legend=LEGEND,
         environment=_environment(board.run),
@@ -227,13 +229,12 @@ def _table_of_page(table: Table, index: int, files: Files, cards: int) -> dict[s
         )
     valued = [any(row.cells[at].mean is not None for row in table.rows) for at in range(len(table.columns))]
     columns = list(zip(table.columns, valued, strict=True))
-    scatter = charts.quality_against_latency(table)
     return {
         "id": f"t{index}",
         "name": visible(shortened(table.name, 2 * LONGEST_NAME)),
         "benchmark": visible(table.benchmark),
         "columns": [_column_of_page(column, table, valued=any(valued), empty=not has) for column, has in columns],
-        "kinds": [(kind, words) for kind, words in _KINDS.items() if kind in {c.kind for c in table.columns}],
+        "kinds": [(kind, words) for kind, words in KINDS.items() if kind in {c.kind for c in table.columns}],
         "rows": [
             _row_of_page(row, names[at], f"t{index}r{at}", scales, files, cards) for at, row in enumerate(table.rows)
         ],
@@ -242,12 +243,7 @@ def _table_of_page(table: Table, index: int, files: Files, cards: int) -> dict[s
         "remarks": [visible(line) for line in remark_lines(table)],
         "again": visible(again) if (again := retries_line(table.rows)) else None,
         "missing": [(counted(n, "test"), visible(where), visible(why)) for where, why, n in missing_lines(table)],
-        "scatter": _drawn(scatter.svg) if scatter else None,
-        "scatter_caption": visible(scatter.caption) if scatter else None,
     }
-
-
-_KINDS: dict[Kind, str] = {"quality": "Quality", "performance": "Cost"}
 
 
 def _column_of_page(column: Column, table: Table, *, valued: bool, empty: bool) -> dict[str, Any]:

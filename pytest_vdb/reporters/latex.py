@@ -9,6 +9,7 @@ from pytest_vdb.analysis.tables import Cell, Column, Leaderboard, Row, Table, di
 from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import Notation
 from pytest_vdb.reporters.formats import Format
+from pytest_vdb.reporters.overview import Front, fronts
 from pytest_vdb.reporters.text import (
     FAILED_PROMPTS,
     count_notes,
@@ -74,7 +75,7 @@ _MOST_REASONS = 12
 
 
 def render(board: Leaderboard) -> str:
-    """One `table` per benchmark (and per seven columns of it)."""
+    """A line per model first; then one `table` per benchmark (and per seven columns of it)."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -95,7 +96,8 @@ def render(board: Leaderboard) -> str:
         template.render(
             run=escape(board.run.id),
             comment=_comment(board),
-            tables=[part for t in board.tables for part in _parts_of_table(t, stopped)],
+            tables=[_part_of_standings(front) for front in fronts(board, _PER_TABLE - 1)]
+            + [part for t in board.tables for part in _parts_of_table(t, stopped)],
         ).rstrip()
         + "\n"
     )
@@ -128,20 +130,33 @@ def _parts_of_table(table: Table, stopped: str | None) -> list[dict[str, object]
     return parts
 
 
-def _part(table: Table, columns: list[int]) -> dict[str, object]:
+def _part_of_standings(front: Front) -> dict[str, object]:
+    """With the rank before the other figures."""
+    part = _part(front.table, list(range(len(front.table.columns))), front)
+    part["caption"] = " ".join(
+        [f"{escape(front.heading)}.", *([escape(front.answer)] if front.answer else []), _LEGEND]
+    )
+    part["notes"] = [escape(note) for note in front.notes]
+    return part
+
+
+def _part(table: Table, columns: list[int], front: Front | None = None) -> dict[str, object]:
     names = distinct_names(table)
     written = {at: notation_of(row.cells[at] for row in table.rows) for at in columns}
+    ranked = front is not None and front.ranks is not None
+    ranks = [[escape(rank)] for rank in front.ranks] if front and front.ranks else [list[str]()] * len(table.rows)
     rows = [
         {
             "name": escape(shortened(names[index], _LONGEST_NAME)),
             "tests": escape(tests_short(row)),
-            "cells": [_latex_cell(row.cells[at], written[at]) for at in columns],
+            "cells": ranks[index]
+            + [_latex_cell(row.cells[at], front.notation_at(row, at) if front else written[at]) for at in columns],
             "rule": index > 0 and _block(row) != _block(table.rows[index - 1]),
         }
         for index, row in enumerate(table.rows)
     ]
     return {
-        "heads": [_head(table.columns[at], table) for at in columns],
+        "heads": [*([["rank"]] if ranked else []), *(_head(table.columns[at], table) for at in columns)],
         "rows": rows,
         "caption": f"{escape(shortened(table.name, 2 * _LONGEST_NAME))}. {_LEGEND}",
         "notes": [],

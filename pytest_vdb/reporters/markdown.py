@@ -10,6 +10,7 @@ from pytest_vdb.analysis.tables import Cell, Leaderboard, Row, Table, dimmed
 from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import MISSING, Notation
 from pytest_vdb.reporters.formats import Format
+from pytest_vdb.reporters.overview import Front, fronts
 from pytest_vdb.reporters.text import (
     ARROWS,
     LEGEND,
@@ -33,19 +34,23 @@ from pytest_vdb.reporters.text import (
     weights_words,
 )
 
+MOST_COLUMNS = 10
+"""Of the standings: the tables of the benchmarks have all."""
 MOST_REASONS = 40
 """Lines on missing values: further ones are left to the HTML report and the CSV."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$])")
 
 
 def render(board: Leaderboard) -> str:
-    """One table per benchmark, best in bold, and below it what must be said."""
+    """A line per model first; then one table per benchmark, best in bold, and below it what must be said."""
     environment = board.run.environment
     lines = ["# Video benchmark", ""]
     lines += [plain(f"{title(board)}: {status_words(board.counts) or 'nothing was run'}."), ""]
     lines += [f"Run {code(board.run.id)} of {plain(board.run.started_at)} on {plain(environment.hardware)}.", ""]
     if (stopped := stopped_line(board)) is not None:
         lines += [f"**{plain(stopped[0].upper() + stopped[1:])}.**", ""]
+    for front in fronts(board, MOST_COLUMNS):
+        lines += _standings_in_markdown(front)
     for table in board.tables:
         lines += [
             f"## {plain(shortened(table.name, 2 * LONGEST_NAME))}",
@@ -75,19 +80,30 @@ def plain(text: object) -> str:
     return escaped.replace("://", ":\\//").replace("www.", "www\\.").replace("@", "@\N{ZERO WIDTH NON-JOINER}")
 
 
-def _markdown_table(table: Table) -> list[str]:
+def _standings_in_markdown(front: Front) -> list[str]:
+    answer = [f"**{plain(front.answer)}**", ""] if front.answer else []
+    notes = [f"- {plain(note)}" for note in front.notes]
+    table = _markdown_table(front.table, front)
+    return [f"## {plain(front.heading)}", "", *answer, *table, "", *notes, *([""] if notes else [])]
+
+
+def _markdown_table(table: Table, front: Front | None = None) -> list[str]:
+    """`front`: what the lines of standings have besides; None: it is a benchmark's."""
     names = distinct_names(table)
     written = [notation_of(row.cells[at] for row in table.rows) for at in range(len(table.columns))]
-    heads = ["model", "weights", "passed"]
+    ranks = None if front is None else front.ranks
+    heads = ["model", "weights", *([] if ranks is None else ["rank"]), "passed"]
     for column in table.columns:
         arrow = " ".join(filter(None, (plain(shortened(unit(column), LONGEST_NAME)), ARROWS[column.better])))
         name = shortened(heading(column, table.columns), LONGEST_NAME)
         heads.append(f"{plain(name)}{f' ({arrow})' if arrow else ''}")
     lines = [table_line(heads), table_line([":--", ":--", *["--:"] * (len(heads) - 2)])]
     for at, row in enumerate(table.rows):
-        cells = [_markdown_cell(cell, notation) for cell, notation in zip(row.cells, written, strict=True)]
+        notations = written if front is None else front.notations[row.yardstick]
+        cells = [_markdown_cell(cell, notation) for cell, notation in zip(row.cells, notations, strict=True)]
         name = code(shortened(names[at], LONGEST_NAME))
-        lines.append(table_line([name, _weights_in_markdown(row), tests_short(row), *cells]))
+        rank = [] if ranks is None else [ranks[at]]
+        lines.append(table_line([name, _weights_in_markdown(row), *rank, tests_short(row), *cells]))
     return lines
 
 

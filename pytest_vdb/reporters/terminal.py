@@ -6,19 +6,19 @@ import textwrap
 from dataclasses import replace
 
 from pytest_vdb.analysis.tables import Cell, Column, Leaderboard, Table, dimmed
-from pytest_vdb.escaping import lines, visible
+from pytest_vdb.escaping import few, lines, shortened, visible
 from pytest_vdb.figures import MISSING, Notation
 from pytest_vdb.reporters.grid import Side, fitted, grid, width_of
+from pytest_vdb.reporters.overview import Front, fronts
 from pytest_vdb.reporters.text import (
     ARROWS,
+    EVERY_COLUMN,
     FAILED_PROMPTS,
     count_notes,
     counted,
     distinct_names,
     heading,
     missing_lines,
-    notation_of,
-    order_note,
     remark_lines,
     retries_line,
     status_words,
@@ -31,17 +31,20 @@ from pytest_vdb.reporters.text import (
 )
 
 LONGEST_NAME = 40
+LONGEST_BENCHMARK, MOST_BENCHMARKS = 80, 12
 MOST_REASONS = 6
 MORE = "…"
+MOST_COLUMNS = 400
+"""Of which those are shown that fit."""
 MOST_ROWS = 20
 """Rows of one table: whoever benchmarks a hundred models reads them in the HTML report."""
 
 
 def render(board: Leaderboard, *, width: int = 100) -> str:
-    """Tables at most `width` characters wide, then what must be said; no line is an order to a terminal or CI runner.
+    """What did not pass, then a line per model over all benchmarks, then what must be said; at most `width` characters.
 
-    What does not fit is left to the other reports, and counted: rows beyond the first 20, columns beyond the width.
-    Metrics that are neither better high nor low, and those without any value, have no column here.
+    No line is an order to a terminal or CI runner. What does not fit is left to the other reports, and counted: rows
+    beyond the first 20, columns beyond the width. Metrics that are neither better high nor low have no column here.
     """
     if not board.tables:
         return "no test left a record: nothing to show"
@@ -50,39 +53,77 @@ def render(board: Leaderboard, *, width: int = 100) -> str:
         summary += f"; {counted(board.reused, 'clip')} reused from the cache"
     if (stopped := stopped_line(board)) is not None:
         summary += f"; {stopped}"
-    parts = [textwrap.fill(visible(summary), width)]
+    lost, missing = _failures_and_gaps(board)
+    parts = [textwrap.fill(visible(summary), width), _wrapped_notes(lost, width)]
     said: set[str] = set()
+    shown = fronts(board, MOST_COLUMNS)
+    for front in shown:
+        parts += _lines_of_front(front, width, named=len(shown) > 1, said=said)
+    if len(board.tables) > 1:
+        benchmarks = few([shortened(table.name, LONGEST_BENCHMARK) for table in board.tables], MOST_BENCHMARKS)
+        missing.insert(0, f"Joined from {benchmarks}: each has its own table in the HTML report")
+    parts.append(_wrapped_notes(missing, width))
+    return lines("\n\n".join(filter(None, parts)))
+
+
+def _lines_of_front(front: Front, width: int, *, named: bool, said: set[str]) -> list[str]:
+    """`said`: notes that stand above already, to which these are added."""
+    short = _without_neutral(front)
+    shown = _that_fit(short, width)
+    notes = _notes_of_front(short)
+    if len(short.table.columns) > len(shown):
+        left_out = len(short.table.columns) - len(shown)
+        notes.insert(0, f"{MORE} {counted(left_out, 'more metric')}: see the HTML report, or a wider terminal")
+    if len(front.table.rows) > MOST_ROWS:
+        notes.append(f"and {len(front.table.rows) - MOST_ROWS} more rows: see the HTML report")
+    new = [note for note in notes if note not in said]
+    said.update(new)
+    answer = [textwrap.fill(visible(front.answer), width, break_on_hyphens=False)] if front.answer else []
+    heading = [fitted(visible(front.heading), width)] if named else []
+    return [*heading, *answer, _terminal_table(short, shown), _wrapped_notes(new, width)]
+
+
+def _without_neutral(front: Front) -> Front:
+    """The first rows, and the columns that are better high or low."""
+    table = front.table
+    kept = [at for at, column in enumerate(table.columns) if column.better != "neutral"]
+    rows = tuple(replace(row, cells=tuple(row.cells[at] for at in kept)) for row in table.rows[:MOST_ROWS])
+    return replace(
+        front,
+        table=replace(table, columns=tuple(table.columns[at] for at in kept), rows=rows),
+        notations={yard: tuple(every[at] for at in kept) for yard, every in front.notations.items()},
+    )
+
+
+def _failures_and_gaps(board: Leaderboard) -> tuple[list[str], list[str]]:
+    """Why tests did not pass, and why values are missing of those that did: each once over all benchmarks."""
+    found: dict[tuple[str, str], int] = {}
     for table in board.tables:
-        if len(board.tables) > 1:
-            parts.append(fitted(visible(table.name), width))
-        short = _shortened_table(table)
-        shown = _that_fit(short, width)
-        parts.append(_terminal_table(short, shown))
-        notes = _notes_of_table(table)
-        if len(short.columns) > len(shown):
-            left_out = len(short.columns) - len(shown)
-            notes.insert(0, f"{MORE} {counted(left_out, 'more metric')}: see the HTML report, or a wider terminal")
-        if len(table.rows) > MOST_ROWS:
-            notes.append(f"and {len(table.rows) - MOST_ROWS} more rows: see the HTML report")
-        if new := [note for note in notes if note not in said]:
-            parts.append("\n".join(_wrapped_note(note, width) for note in new))
-            said.update(new)
-    return lines("\n\n".join(parts))
+        for where, why, n in missing_lines(table):
+            found[where, why] = found.get((where, why), 0) + n
+    lines_of = {key: f"{MISSING} {counted(n, 'test')}, {key[0]}: {key[1]}" for key, n in found.items()}
+    ordered = sorted(found, key=lambda key: (-found[key], key))
+    lost = [lines_of[key] for key in ordered if key[0] == EVERY_COLUMN]
+    others = [lines_of[key] for key in ordered if key[0] != EVERY_COLUMN]
+    return _first_reasons(lost), _first_reasons(others)
 
 
-def _shortened_table(table: Table) -> Table:
-    valued = [at for at in range(len(table.columns)) if any(row.cells[at].mean is not None for row in table.rows)]
-    shown = [at for at in valued if table.columns[at].better != "neutral"]
-    rows = [replace(row, cells=tuple(row.cells[at] for at in shown)) for row in table.rows[:MOST_ROWS]]
-    return replace(table, columns=tuple(table.columns[at] for at in shown), rows=tuple(rows))
+def _first_reasons(reasons: list[str]) -> list[str]:
+    more = len(reasons) - MOST_REASONS
+    further = [f"{MISSING} and {counted(more, 'further reason')}: see the HTML report"] if more > 0 else []
+    return [*reasons[:MOST_REASONS], *further]
 
 
-def _that_fit(table: Table, width: int) -> list[int]:
+def _wrapped_notes(notes: list[str], width: int) -> str:
+    return "\n".join(_wrapped_note(note, width) for note in notes)
+
+
+def _that_fit(front: Front, width: int) -> list[int]:
     """The columns that fit side by side: the telling ones are asked first, and shown in the table's order."""
     chosen: list[int] = []
-    for at in _telling_first(table):
+    for at in _telling_first(front.table):
         wider = sorted([*chosen, at])
-        if _width(_terminal_table(table, wider)) <= width:
+        if _width(_terminal_table(front, wider)) <= width:
             chosen = wider
     return chosen
 
@@ -100,18 +141,20 @@ def _telling_first(table: Table) -> list[int]:
     return order
 
 
-def _terminal_table(table: Table, columns: list[int]) -> str:
+def _terminal_table(front: Front, columns: list[int]) -> str:
+    table, ranks = front.table, front.ranks
     names = distinct_names(table)
-    headers = [["model"], ["weights"], ["passed"], *(_heading_of_column(table.columns[at], table) for at in columns)]
-    written = {at: notation_of(row.cells[at] for row in table.rows) for at in columns}
+    headers = [["model"], ["weights"], *([] if ranks is None else [["rank"]]), ["passed"]]
+    headers += [_heading_of_column(table.columns[at], table) for at in columns]
     rows = []
     for index, row in enumerate(table.rows):
-        about = [fitted(visible(names[index]), LONGEST_NAME), visible(weights_name(row)), tests_short(row)]
-        rows.append(about + [_terminal_cell(row.cells[at], written[at]) for at in columns])
+        about = [fitted(visible(names[index]), LONGEST_NAME), visible(weights_name(row))]
+        about += [*([] if ranks is None else [ranks[index]]), tests_short(row)]
+        rows.append(about + [_terminal_cell(row.cells[at], front.notation_at(row, at)) for at in columns])
     tall = max(map(len, headers))
     tops = [[_line_of_header(header, tall, number) for header in headers] for number in range(tall)]
-    sides: list[Side] = ["left", "left", "right"]
-    sides += ["right"] * len(columns)
+    sides: list[Side] = ["left", "left"]
+    sides += ["right"] * (len(headers) - 2)
     return grid(tops + rows, sides, rule_after=tall)
 
 
@@ -138,7 +181,8 @@ def _terminal_cell(cell: Cell, written: Notation) -> str:
     return text + ("~" if cell.tied else " ")
 
 
-def _notes_of_table(table: Table) -> list[str]:
+def _notes_of_front(front: Front) -> list[str]:
+    table = front.table
     notes = []
     shown = [cell for row in table.rows for cell in row.cells]
     legend = []
@@ -150,17 +194,12 @@ def _notes_of_table(table: Table) -> list[str]:
         legend.append("( ) not ranked")
     if legend:
         notes.append("   ".join(legend))
-    notes += [note for note in (*count_notes(table), order_note(table)) if note is not None]
-    notes += weights_note(table)
+    notes += [*count_notes(table), *front.notes, *weights_note(table)]
     notes += remark_lines(table)[:MOST_REASONS]
     if any(_failed_prompts(cell) for cell in shown):
         notes.append(FAILED_PROMPTS)
     if (again := retries_line(table.rows)) is not None:
         notes.append(again)
-    missing = missing_lines(table)
-    notes += [f"{MISSING} {counted(n, 'test')}, {where}: {why}" for where, why, n in missing[:MOST_REASONS]]
-    if len(missing) > MOST_REASONS:
-        notes.append(f"{MISSING} and {counted(len(missing) - MOST_REASONS, 'further reason')}: see the HTML report")
     return notes
 
 

@@ -52,7 +52,7 @@ def turned_p_values(worse: NDArray[np.float64]) -> NDArray[np.float64]:
     observed = _alignments(filled.sum(axis=0), squares)
     order = np.argsort(-observed, kind="stable")
     reached, patterns = np.zeros(columns), 0
-    for signs in _turns(prompts):
+    for signs in turns(prompts):
         figures = _alignments(signs @ filled, squares)[:, order]
         # The largest of this column and of all that are less extreme: those before it have left already.
         largest = np.maximum.accumulate(figures[:, ::-1], axis=1)[:, ::-1]
@@ -83,12 +83,17 @@ def _alignments(sums: NDArray[np.float64], squares: NDArray[np.float64]) -> NDAr
     return np.where(scale > 0, sums / np.where(scale > 0, scale, 1.0), 0.0)
 
 
-def _turns(prompts: int) -> Iterator[NDArray[np.float64]]:
-    """`(some, prompts)` of -1 and 1: every product of the generators, which turn one prompt each, or some at random."""
-    if prompts <= COUNTED_UP_TO:
+def turns(prompts: int, counted_up_to: int = COUNTED_UP_TO) -> Iterator[NDArray[np.float64]]:
+    """`(some, prompts)` of -1 and 1: every product of the generators, which turn one prompt each, or some at random.
+
+    Args:
+        prompts: how many there are.
+        counted_up_to: how many generators there are at most; 2 to that power are the patterns.
+    """
+    if prompts <= counted_up_to:
         generators = np.eye(prompts, dtype=np.int64)
     else:
-        generators = np.random.default_rng(_SEED_OF_TURNS).integers(0, 2, (COUNTED_UP_TO, prompts))
+        generators = np.random.default_rng(_SEED_OF_TURNS).integers(0, 2, (counted_up_to, prompts))
     count = len(generators)
     for start in range(0, 2**count, _TURNS_AT_ONCE):
         which = np.arange(start, min(start + _TURNS_AT_ONCE, 2**count))[:, None] >> np.arange(count) & 1

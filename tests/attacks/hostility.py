@@ -128,7 +128,8 @@ def _check_markdown(text: str) -> None:
 def check_reports(folder: Path) -> None:
     """Every format obeys nothing; the page is a browser's affair."""
     _check_latex((folder / "leaderboard.tex").read_text(encoding="utf-8"))
-    _check_csv(folder / "leaderboard.csv")
+    for name in ("leaderboard.csv", "standings.csv"):
+        _check_csv(folder / name)
     _check_markdown((folder / "leaderboard.md").read_text(encoding="utf-8"))
 
 

@@ -189,3 +189,16 @@ def test_a_call_that_runs_out_of_memory_tells_what_it_had_taken(timed):
     assert record.status == "oom"
     assert record.measurement("peak_rss").value > 1
     assert record.measurement("first_call").value >= 0.3
+
+
+def test_the_table_of_pytest_benchmark_is_shown_to_whoever_asks_for_it(timed):
+    """The leaderboard says the same; a test that we know nothing of keeps its table."""
+    asked = ("slow-at-first", "test_efficiency.py", "--vdb-metrics=sharpness", "--vdb-report=html")
+    alone = timed.run(*asked).stdout.str()
+    assert "steady" in alone
+    assert "Name (time in" not in alone
+    told = [line for line in alone.splitlines() if line.startswith(("records:", "leaderboard:"))]
+    assert [line.partition(":")[0] for line in told] == ["records", "leaderboard"]
+    assert "Name (time in" in timed.run(*asked, "--benchmark-columns=min").stdout.str()
+    timed.pytester.makepyfile(test_other="def test_other(benchmark):\n    benchmark(len, 'x')\n")
+    assert "Name (time in" in timed.run(*asked, "test_other.py").stdout.str()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv as stdlib_csv
 import dataclasses
 import io
+import json as stdlib_json
 import re
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from pytest_vdb.analysis.rules import parse_rules
 from pytest_vdb.errors import OutputError, UnknownName
 from pytest_vdb.escaping import visible
 from pytest_vdb.records import Baseline, Failure, Measurement, Record, to_json
-from pytest_vdb.reporters import csv, formats, gate, html, latex, markdown, terminal
+from pytest_vdb.reporters import csv, formats, gate, html, json, latex, markdown, terminal
 
 HOSTILE = [
     "../../x",
@@ -96,7 +97,8 @@ def test_what_is_ranked_apart_is_printed_apart_wherever_figures_are_shown(values
     for text in (*texts, *_rows_of(html.render(board))):
         lines = [line for line in text.splitlines() if re.search(r"^\W*(one|two|three)\W", line)]
         shown = [float(re.findall(r"\d+\.\d+(?:e-?\d+)?", line.replace("$-$", "-"))[-1]) for line in lines]
-        assert shown == [pytest.approx(value, rel=1e-4) for value in values]
+        assert len(shown) in {len(values), 2 * len(values)}  # in the standings, and in the benchmark's table
+        assert shown == [pytest.approx(value, rel=1e-4) for value in values] * (len(shown) // len(values))
         assert len(set(shown)) == len(values)
 
 
@@ -106,9 +108,10 @@ def _record(value: float, model: str) -> Record:
 
 
 def _rows_of(page: str) -> list[str]:
-    """What the page's table says, a line a row."""
-    bodies = re.findall(r'<tr class="row">(.*?)</tr>', page, re.DOTALL)
-    return ["\n".join(" ".join(re.sub(r"<[^>]+>", " ", body).split()) for body in bodies)]
+    """What each of the page's tables says, a line a row."""
+    tables = [re.findall(r'<tr class="row">(.*?)</tr>', table, re.DOTALL) for table in page.split("<table ")[1:]]
+    assert len(tables) == 2  # the standings, and the benchmark
+    return ["\n".join(" ".join(re.sub(r"<[^>]+>", " ", body).split()) for body in bodies) for bodies in tables]
 
 
 def test_control_and_bidirectional_characters_are_shown_and_not_obeyed():
@@ -126,7 +129,7 @@ def test_the_terminal_table_fits_and_shows_every_model_with_what_is_most_telling
     text = terminal.render(board, width=width)
     assert max(map(len, text.splitlines())) <= width
     assert all(row.model in text for row in board.rows)
-    assert text.count("─\n") == len(board.tables)  # one block, never several
+    assert text.count("─\n") == len(board.standings)  # one block each, never several
     head = text[: text.index("───")]
     assert all(word in head for word in ("sharpness", "latency"))
 
@@ -184,7 +187,8 @@ def test_the_csv_has_one_row_per_model_with_unrounded_figures(board):
 def test_a_file_of_csv_opens_in_excel_with_its_names(board, tmp_path):
     """Excel takes a file without the mark for one in the machine's own code page; lines end as RFC 4180 says."""
     board = hostile_board("模型")
-    (path,) = reporters.write_all(board, tmp_path, ["csv"])
+    path, of_standings = reporters.write_all(board, tmp_path, ["csv"])
+    assert of_standings.read_bytes().startswith(b"\xef\xbb\xbftask,trained,model,")
     content = path.read_bytes()
     assert content.startswith(b"\xef\xbb\xbfbenchmark,model,")
     assert content.count(b"\r\n") == content.count(b"\n") == 1 + len(board.rows)
@@ -217,12 +221,47 @@ def test_no_name_is_a_formula_to_a_spreadsheet(name):
         ]
 
 
+def test_the_standings_have_a_file_of_their_own_with_a_row_per_model_and_its_ranks():
+    answers = [_record(value, model) for model, value in (("one", 0.2), ("two", 0.4))]
+    every = [dataclasses.replace(a, prompt=f"p{n}", nodeid=f"{a.nodeid}{n}") for a in answers for n in range(6)]
+    timed = [dataclasses.replace(a, benchmark="test_more", nodeid=f"more-{a.nodeid}") for a in answers]
+    board = build(example.example_run(), [*every, *timed])
+    one, two = stdlib_csv.DictReader(io.StringIO(csv.render_standings(board)))
+    assert (one["model"], two["model"]) == ("two", "one")
+    assert (one["ranked_by"], one["rank"], one["rank_at_most"]) == ("m (test_generation)", "1", "1")
+    assert (two["rank"], two["m (test_generation)_rank"], two["m (test_generation)_of"]) == ("2", "2", "2")
+    assert [float(one[f"m ({name})"]) for name in ("test_more", "test_generation")] == pytest.approx([0.4, 0.4])
+    assert (one["tests"], one["passed"]) == ("7", "7")
+    assert len(list(stdlib_csv.reader(io.StringIO(csv.render(board))))) == 1 + 4  # those of the benchmarks, as ever
+
+
+def test_the_json_has_standings_and_tables_and_null_where_nothing_was_measured(board):
+    told = stdlib_json.loads(json.render(board))
+    assert told["schema"] == 1
+    assert [len(one["lines"]) for one in told["standings"]] == [4, 3]
+    for part in (*told["standings"], *told["tables"]):
+        for row in part.get("lines", part.get("rows")):
+            assert len(row["values"]) == len(part["columns"])
+    (table,) = told["tables"]
+    similarity = [column["name"] for column in table["columns"]].index("clip_similarity")
+    of_calibration = next(row for row in table["rows"] if row["model"] == "calibration-shapes")["values"][similarity]
+    assert of_calibration["mean"] is None
+    assert list(of_calibration["missing"]) == ["the weights of ViT-B-32 are not here; get them with: vdb fetch clip"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_every_name_is_a_string_in_the_json_and_none_is_obeyed(name):
+    text = json.render(hostile_board(name))
+    assert {row["model"] for row in stdlib_json.loads(text)["tables"][0]["rows"]} == {name, f"{name}2"}
+    assert visible(text.strip()) == text.strip()
+
+
 # Markdown
 
 
 def test_the_markdown_has_one_line_per_model_and_marks_only_trained_ones(board):
     lines = {line.split("`")[1]: line for line in markdown.render(board).splitlines() if line.startswith("| `")}
-    assert list(lines) == [row.model for row in board.rows]
+    assert sorted(lines) == sorted(row.model for row in board.rows)
     assert "**0.0" in lines["calibration-blurred"]
     assert all("**" not in lines[name] and "tiny random weights" in lines[name] for name in example.TINY)
 
@@ -230,8 +269,10 @@ def test_the_markdown_has_one_line_per_model_and_marks_only_trained_ones(board):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_is_markup_in_markdown(name):
     text = markdown.render(hostile_board(name))
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {len(re.findall(r"(?<!\\)\|", rows[0]))}
+    tables = [part.splitlines() for part in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)]
+    assert len(tables) >= 2  # the standings, and the benchmark
+    for rows in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
     outside_code = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text.replace("<ins>", "").replace("</ins>", ""))
     assert not re.search(r"<[a-z/]|(?<!\\)\]\(|://|@\w|\x1b|\u202e", outside_code)
 
@@ -250,7 +291,8 @@ def test_latex_marks_the_best_the_second_and_the_unranked(board):
 
 
 def test_latex_decimals_align_because_a_column_has_as_many_everywhere(board):
-    rows = [line.split(" & ")[2:] for line in latex.render(board).splitlines() if "& 6/6 &" in line]
+    of_benchmark = latex.render(board).rpartition(r"\begin{table}")[2]
+    rows = [line.split(" & ")[2:] for line in of_benchmark.splitlines() if "& 6/6 &" in line]
     for column in zip(*rows, strict=True):
         figures = [match[0] for cell in column if (match := re.search(r"[\d{},]*\d(\.\d+)?", cell))]
         assert len({len(text.partition(".")[2]) for text in figures}) == 1
@@ -346,7 +388,8 @@ def test_the_page_groups_columns_by_what_they_are_about_and_leaves_those_without
         Measurement(name="latency", value=1.0, unit="s", better="lower", kind="performance"),
     )
     run = example.example_run()
-    page = Page(html.render(build(run, [example.answer(run, "wan", "p", measurements=made)])))
+    text = html.render(build(run, [example.answer(run, "wan", "p", measurements=made)]))
+    page = Page(text.partition("Benchmark by benchmark")[2])
     boxes = [box for box in page.all("input") if "data-column" in box]
     assert [box["data-kind"] for box in boxes] == ["quality", "quality", "performance"]
     assert ["data-empty" in box for box in boxes] == [True, False, False]
@@ -386,7 +429,8 @@ def test_no_name_is_markup_on_the_page(name, board):
     assert " ".join(visible(name).split()) in page.text
     for attributes in page.all("a") + page.all("video") + page.all("img"):
         for link in (attributes.get("href"), attributes.get("src"), attributes.get("poster")):
-            assert link is None or (link.startswith("runs/") and ".." not in link.split("/") and ":" not in link)
+            below = link is None or (link.startswith("runs/") and ".." not in link.split("/") and ":" not in link)
+            assert below or re.fullmatch(r"#t\d+r\d+", link)
 
 
 def _without_links(page: Page) -> list[str]:
@@ -433,7 +477,8 @@ def test_sorting_has_what_it_needs(board):
     cells = [a for a in page.all("td") if "data-group" in a]
     assert {a["data-group"] for a in cells} == {"0", "1", "2"}
     assert all(("data-value" in a) or a["data-group"] == "2" for a in cells)
-    buttons = [a for a in page.all("button") if "data-first" in a]
+    of_benchmark = Page(html.render(board).partition('<table id="t0"')[2])
+    buttons = [a for a in of_benchmark.all("button") if "data-first" in a]
     assert [a["data-first"] for a in buttons[2:]] == [
         "ascending",
         "descending",
@@ -491,11 +536,20 @@ def test_nothing_to_show_is_said_in_every_format(empty):
     assert "nothing" in latex.render(empty)
     assert "nothing" in markdown.render(empty)
     assert csv.render(empty).startswith("benchmark,model")
+    assert csv.render_standings(empty).startswith("task,trained,model")
+    assert stdlib_json.loads(json.render(empty))["standings"] == []
 
 
 def test_write_all_writes_each_format_and_leaves_nothing_else(board, tmp_path):
-    written = reporters.write_all(board, tmp_path / "reports", ["html", "latex", "csv", "markdown"])
-    names = ["leaderboard.html", "leaderboard.tex", "leaderboard.csv", "leaderboard.md"]
+    written = reporters.write_all(board, tmp_path / "reports", ["html", "latex", "csv", "markdown", "json"])
+    names = [
+        "leaderboard.html",
+        "leaderboard.tex",
+        "leaderboard.csv",
+        "standings.csv",
+        "leaderboard.md",
+        "leaderboard.json",
+    ]
     assert [path.name for path in written] == names
     assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == sorted(names)
     assert reporters.write_all(board, tmp_path / "reports", []) == []
@@ -525,8 +579,9 @@ def test_a_report_that_cannot_be_written_says_where(board, tmp_path):
 
 def test_the_same_records_give_the_same_bytes(board):
     again = build(board.run, [record for row in reversed(board.rows) for record in row.records])
-    for module in (html, latex, csv, markdown, terminal):
+    for module in (html, latex, csv, json, markdown, terminal):
         assert module.render(board) == module.render(again)
+    assert csv.render_standings(board) == csv.render_standings(again)
 
 
 # verdicts

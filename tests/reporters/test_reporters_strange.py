@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv as stdlib_csv
 import io
 import math
+import re
 from html.parser import HTMLParser
 
 import example_run as example
@@ -13,7 +14,7 @@ import pytest
 from pytest_vdb.analysis import build
 from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.records import Failure, Measurement, Record
-from pytest_vdb.reporters import csv, html, latex, markdown, terminal
+from pytest_vdb.reporters import csv, html, json, latex, markdown, terminal
 
 RUN = example.example_run()
 
@@ -95,12 +96,13 @@ TAKES_LONG = {"500 metrics"}
 )
 def test_a_strange_record_gives_a_correct_page(record):
     for board in boards(record):
-        texts = page, values, report, shown, tex = [
+        texts = page, values, report, shown, tex, _ = [
             html.render(board),
             csv.render(board),
             markdown.render(board),
             terminal.render(board),
             latex.render(board),
+            json.render(board),
         ]
         assert Structure(page).open == []
         assert len(board.rows) in {1, 2}
@@ -108,8 +110,13 @@ def test_a_strange_record_gives_a_correct_page(record):
         assert len(rows) == 1 + len(board.rows)
         assert len({len(row) for row in rows}) == 1
         assert len(set(rows[0])) == len(rows[0])
-        table = [line for line in report.splitlines() if line.startswith("|")]
-        assert len({line.replace("\\|", "").count("|") for line in table}) == 1
+        tables = re.findall(r"(?:^\|.*\n)+", report, re.MULTILINE)
+        assert len(tables) == len(board.standings) + len(board.tables)
+        for table in tables:
+            assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
+        of_lines = list(stdlib_csv.reader(io.StringIO(csv.render_standings(board))))
+        assert len({len(row) for row in of_lines}) == 1
+        assert len(set(of_lines[0])) == len(of_lines[0])
         assert max(map(len, shown.splitlines())) <= 100
         assert tex.count(r"\begin{table}") == tex.count(r"\end{table}") >= 1
         for text in texts:

@@ -1,0 +1,154 @@
+"""The page as a reader has it: in Chromium, from a file, with a keyboard, on a telephone, without any request."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import example_run as example
+import numpy as np
+import pytest
+
+from pytest_vdb.analysis import build
+from pytest_vdb.records import Measurement, Record
+from pytest_vdb.reporters import html
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.slow
+RUN = example.example_run()
+LEVELS = {"swift": (0.20, 12.0, 16.0), "middling": (0.24, 90.0, 24.0), "large": (0.31, 400.0, 80.0)}
+"""Of each model: clip similarity, seconds, GB."""
+
+
+def measured(level: float, seconds: float, size: float, noise: float) -> tuple[Measurement, ...]:
+    cost = {"better": "lower", "kind": "performance"}
+    return (
+        Measurement(name="sharpness", value=1 - level + noise, unit="1", better="higher"),
+        Measurement(name="clip_similarity", value=level + noise, unit="1", better="higher"),
+        Measurement(name="latency", value=seconds * (1 + noise), unit="s", **cost),
+        Measurement(name="energy", value=1000 / seconds, unit="J", **cost),
+        Measurement(name="fits_on", value=size, unit="GB", **cost),
+    )
+
+
+def records() -> list[Record]:
+    made = []
+    for at, (model, figures) in enumerate(LEVELS.items()):
+        for n, noise in enumerate(np.random.default_rng(at).normal(0, 0.002, 8)):
+            found = measured(*figures, noise=float(noise))
+            made.append(example.answer(RUN, model, f"p{n}", weights="hub", clip=None, measurements=found))
+    return [*made, example.lost(RUN, "swift", "p9", "failed", "BadClip", "black", weights="hub")]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> str:
+    file: Path = tmp_path_factory.mktemp("page") / "leaderboard.html"
+    file.write_text(html.render(build(RUN, records())), encoding="utf-8")
+    return file.as_uri()
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(browser, address, request):
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=request.param)
+    page = context.new_page()
+    page.set_default_timeout(5_000)
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda asked: None if asked.url.startswith(address) else wrong.append(asked.url))
+    page.goto(address)
+    yield page
+    assert wrong == []
+    context.close()
+
+
+def names(page) -> list[str]:
+    return page.eval_on_selector_all("#s0 tbody:not([hidden]) th.model", "all => all.map((one) => one.dataset.value)")
+
+
+def column(page, at: int) -> list[str]:
+    return page.eval_on_selector_all("#s0 tbody", f"all => all.map((one) => one.rows[0].cells[{at}].innerText.trim())")
+
+
+def test_the_first_screen_says_which_model_and_shows_why(page):
+    answer = page.locator(".answer")
+    assert answer.inner_text().startswith("Of 3 models large is best in clip similarity (0.31")
+    assert names(page) == ["large", "middling", "swift"]
+    assert column(page, 1) == ["1", "2", "3"]
+    for shown in (answer, page.locator("svg.scatter"), page.locator("#s0 thead")):
+        assert shown.bounding_box()["y"] < 900
+
+
+def test_another_metric_ranks_anew_and_is_drawn(page):
+    page.get_by_label("Quality, upwards").select_option(label="sharpness")
+    assert names(page) == ["swift", "middling", "large"]
+    assert column(page, 1) == ["1", "2", "3"]
+    assert page.locator("#s0 .by").inner_text() == "sharpness"
+    assert "sharpness, higher is better" in page.locator("svg.scatter").text_content()
+    assert page.locator("#said").inner_text() == "Ranked by sharpness"
+
+
+def test_another_cost_is_drawn_with_those_that_nobody_beats(page):
+    def beaten() -> int:
+        return page.locator("svg.scatter circle.beaten").count()
+
+    assert (page.locator("svg.scatter circle").count(), beaten()) == (3, 0)
+    page.get_by_label("Cost, across").select_option(label="energy")
+    assert "energy in J, lower is better" in page.locator("svg.scatter").text_content()
+    assert (page.locator("svg.scatter circle").count(), beaten()) == (3, 2)  # the best one now costs least as well
+
+
+def test_lines_are_narrowed_by_card_and_outcome_and_words_together(page):
+    page.get_by_label("Card that it fits on").select_option(label="Fits on 24 GB")
+    assert names(page) == ["middling", "swift"]
+    page.get_by_label("Outcome of the tests").select_option(label="All passed")
+    assert names(page) == ["middling"]
+    page.get_by_label("Filter the models of Text to video").fill("swift")
+    assert names(page) == []
+    assert page.locator("#said").inner_text() == "0 of 3 rows"
+
+
+def test_a_line_leads_to_what_its_benchmark_said_with_the_keyboard_alone(page):
+    page.locator("#s0 a.name").first.focus()
+    page.keyboard.press("Enter")
+    opened = page.locator("button.open[aria-expanded=true]")
+    assert opened.inner_text().strip() == "large"
+    assert opened.evaluate("one => one === document.activeElement")
+
+
+def test_columns_and_kinds_are_shown_and_hidden(page):
+    heads = page.locator("#s0 thead th:not([hidden])")
+    before = heads.count()
+    page.locator('.kinds[data-of="s0"] button', has_text="Cost").click()
+    shown = heads.all_inner_texts()
+    assert len(shown) < before
+    assert [text.split()[0] for text in shown[:3]] == ["Model", "Rank", "Passed"]
+
+
+def test_nothing_is_wider_than_a_telephone(browser, address):
+    page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
+    page.goto(address)
+    page.wait_for_function("document.querySelector('svg.scatter').getAttribute('width') < 390")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.locator(".answer").bounding_box()["y"] < 844
+
+
+def test_without_script_the_page_has_the_answer_the_plot_and_the_table(browser, address):
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(address)
+    for shown in (".answer", "svg.scatter", "#s0"):
+        assert page.locator(shown).is_visible()
+    assert page.locator("svg.scatter text.name").all_text_contents() == ["large", "middling", "swift"]
+    assert not page.locator(".axes").is_visible()
