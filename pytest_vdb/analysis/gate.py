@@ -13,9 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
-from pytest_vdb.analysis.answers import Answer, Answers, Compared
 from pytest_vdb.analysis.benchmarks import placed_together
-from pytest_vdb.analysis.columns import Columns
 from pytest_vdb.analysis.decisions import (
     LEVEL_OF_BETS,
     Evidence,
@@ -38,6 +36,7 @@ from pytest_vdb.statistics.means import mean_of
 from pytest_vdb.statistics.sessions import Ratio, ratio_of_blocks
 
 if TYPE_CHECKING:
+    from pytest_vdb.analysis.answers import Answer, Answers, Compared
     from pytest_vdb.analysis.paired_sets import SetsOfRuns
 
 Outcome = Literal["regressed", "improved", "equivalent", "inconclusive", "missing", "incomparable"]
@@ -211,6 +210,8 @@ def judge_model(questions: Sequence[Asked], sides: Sides) -> list[list[Verdict |
         questions: at least one, all of the same model and benchmark.
         sides: both runs.
     """
+    from pytest_vdb.analysis.answers import Answers
+
     key = questions[0].key
     now, before = sides.now.get(key, []), sides.before.get(key, [])  # type: ignore[arg-type]
     this, other = sides.names
@@ -541,6 +542,8 @@ def _by_prompt(pairs: Mapping[PairKey, tuple[float, float]], better: str, sign: 
 
 def _earlier(asked: Asked, alike: Sequence[Record], sides: Sides) -> list[float]:
     """The median of each session before the baseline that measured it in the same way on the same hardware."""
+    from pytest_vdb.analysis.columns import Columns
+
     benchmark, model = asked.key
     left_out = sides.left_out_of(asked.key)
     function = (benchmark or "").rpartition("::")[2]

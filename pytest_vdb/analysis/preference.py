@@ -114,7 +114,7 @@ def count(votes: Sequence[Vote], records: Iterable[Record] = (), *, without: Col
         models=_lines_of_models(counting, models, found),
         raters=_lines_of_raters(votes, models, careless),
         votes=len(counting),
-        alpha=nominal_alpha(_answer(vote) for vote in counting),
+        alpha=nominal_alpha(_answer_of_vote(vote) for vote in counting),
         metrics=_seen_by_metrics(counting, records),
     )
 
@@ -219,7 +219,7 @@ def _with_checks(odds: float | None, checks: int, failed: int) -> float | None:
     return odds * (0.5 / _MISSED_BY_CHANCE) ** failed * (0.5 / (1 - _MISSED_BY_CHANCE)) ** (checks - failed)
 
 
-def _answer(vote: Vote) -> tuple[tuple[str | None, tuple[str, ...]], str]:
+def _answer_of_vote(vote: Vote) -> tuple[tuple[str | None, tuple[str, ...]], str]:
     """The pair that was shown, in either order, and the model that was preferred, or a tie."""
     pair = tuple(sorted((vote.left.model, vote.right.model)))
     preferred = {"left": vote.left.model, "right": vote.right.model, "tie": ""}[vote.choice]

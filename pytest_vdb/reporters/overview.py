@@ -72,7 +72,7 @@ def heading_of_standings(standings: Standings) -> str:
 
 def answers(board: Leaderboard) -> list[list[Said]]:
     """A sentence for each of the board's standings, empty where there is nothing to say; the first one always says."""
-    found = [_answer(standings) for standings in board.standings]
+    found = [_answer_in_words(standings) for standings in board.standings]
     if found and not any(_models_of_standings(standings) for standings in board.standings):
         found[0] = [Said(_why_nothing_is_ranked([row for one in board.standings for row in one.table.rows]))]
     return found
@@ -103,7 +103,7 @@ def _kind_of_row(row: Row) -> str:
     return "published" if row.published is not None else "yardstick" if row.yardstick else row.weights or "unknown"
 
 
-def _answer(standings: Standings) -> list[Said]:
+def _answer_in_words(standings: Standings) -> list[Said]:
     models = _models_of_standings(standings)
     if not models:
         return []

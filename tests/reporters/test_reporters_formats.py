@@ -447,7 +447,9 @@ def test_rows_link_to_their_run_and_clips_that_are_there(tmp_path):
     (folder / "clips" / "wan2.1-t2v-1.3b-style-01.mp4").unlink()
     page = Page(html.render(build(run, records), root=tmp_path))
     links = {link["href"] for link in page.all("a")}
-    assert links == {f"runs/{run.id}/run.json"}  # there is no records.jsonl in the folder
+    assert {link for link in links if not link.startswith("#")} == {
+        f"runs/{run.id}/run.json"
+    }  # no records.jsonl is there
     videos = page.all("video")
     assert len(videos) == 34
     assert all((tmp_path / str(video["src"])).is_file() for video in videos)
