@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
-from pytest_vdb.analysis.readings import is_yardstick
 from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import flush, print_json, print_table, show, warn
@@ -222,6 +221,8 @@ def _clips_of(runs: Sequence[Path], names: str | None) -> tuple[list[Candidate],
 
 
 def _is_asked(model: str, names: str | None) -> bool:
+    from pytest_vdb.analysis.readings import is_yardstick
+
     if names is None:
         return not is_yardstick(model)
     return any(fnmatch(model, part.strip()) for part in names.split(","))
