@@ -1,7 +1,7 @@
 """An arena over HTTP: its page and its clips, the next pair, and votes, each kept in a file before it is answered.
 
 Nothing but `page/` is ever sent; nothing is taken but votes on pairs that were asked. Browsers of other pages cannot
-vote: a vote is JSON, which they may not send without being asked, and the name of the host must be ours.
+vote: a vote is JSON, which they may not send without being asked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,15 +23,14 @@ from pytest_vdb.arena.folder import PAGE, SUFFIX, VOTES, Arena, read
 from pytest_vdb.arena.pairing import Telling
 from pytest_vdb.bench.previews import CLIPS
 from pytest_vdb.errors import OptionError, OutputError, RecordError
+from pytest_vdb.serving import Answering, listening
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _MOST_BYTES = 4096
 """Of a vote."""
 _MOST_NAME = 100
 """Characters of a rater's name."""
 _COUNT_AGAIN = 20
 """Votes after which it is asked anew which pair tells most."""
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _TYPES = {".html": "text/html; charset=utf-8", SUFFIX: "video/mp4"}
 
 
@@ -152,44 +151,35 @@ def server(folder: Path, host: str, port: int) -> tuple[ThreadingHTTPServer, Des
     class Handler(_Handler):
         """Of this desk."""
 
-    Handler.desk, Handler.hosts = desk, None if host not in LOOPBACK else LOOPBACK
-    try:
-        return ThreadingHTTPServer((host, port), Handler), desk
-    except OSError as problem:
-        mend = "choose another: --port 0 takes any that is free"
-        raise OptionError(f"cannot listen on {host}:{port}: {problem.strerror}", where="--port", mend=mend) from None
+    Handler.desk = desk
+    return listening(Handler, host, port), desk
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answering):
     """One request."""
 
     desk: Desk
-    hosts: frozenset[str] | None
-    """By which the server may be called; None: any."""
-    protocol_version = "HTTP/1.1"
-    server_version, sys_version = "vdb", ""
-    timeout = 30
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - http.server's own name
         """The page, a clip, or which pair comes next."""
         url = urlsplit(self.path)
-        if not self._is_called_rightly():
-            self._answer(HTTPStatus.MISDIRECTED_REQUEST)
+        if not self.is_called_rightly():
+            self.answer(HTTPStatus.MISDIRECTED_REQUEST)
         elif url.path == "/next":
             rater = parse_qs(url.query).get("rater", [""])[0][:_MOST_NAME]
             told = json.dumps({"pair": self.desk.next_pair(rater)}).encode()
-            self._answer(HTTPStatus.OK, told, "application/json")
+            self.answer(HTTPStatus.OK, told, "application/json")
         else:
             self._send_file(url.path)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - http.server's own name
         """A vote."""
         length = self.headers.get("Content-Length", "")
         is_json = self.headers.get_content_type() == "application/json"
-        if urlsplit(self.path).path != "/votes" or not self._is_called_rightly():
-            self._refuse(HTTPStatus.NOT_FOUND)
+        if urlsplit(self.path).path != "/votes" or not self.is_called_rightly():
+            self.refuse(HTTPStatus.NOT_FOUND)
         elif not is_json or not length.isdigit() or int(length) > _MOST_BYTES:
-            self._refuse(HTTPStatus.BAD_REQUEST)
+            self.refuse(HTTPStatus.BAD_REQUEST)
         else:
             self._take(self.rfile.read(int(length)))
 
@@ -198,63 +188,22 @@ class _Handler(BaseHTTPRequestHandler):
             told = files.parse_json(body, where="a vote", error=OptionError)
             self.desk.take(told if isinstance(told, dict) else {})
         except OptionError as problem:
-            self._answer(HTTPStatus.BAD_REQUEST, str(problem).encode(), "text/plain; charset=utf-8")
+            self.answer(HTTPStatus.BAD_REQUEST, str(problem).encode(), "text/plain; charset=utf-8")
         except OutputError:  # the page keeps the vote, and says that it did not arrive
-            self._answer(HTTPStatus.INSUFFICIENT_STORAGE)
+            self.answer(HTTPStatus.INSUFFICIENT_STORAGE)
         else:
-            self._answer(HTTPStatus.NO_CONTENT)
-
-    def _is_called_rightly(self) -> bool:
-        """Whether the request names this host: a name that was made to point here is another site's."""
-        called = urlsplit(f"//{self.headers.get('Host', '')}").hostname
-        return self.hosts is None or called in self.hosts
+            self.answer(HTTPStatus.NO_CONTENT)
 
     def _send_file(self, path: str) -> None:
         name = path.lstrip("/") or "index.html"
         file = self.desk.page / name
         token = name.removeprefix(f"{CLIPS}/").removesuffix(SUFFIX)
         if name != "index.html" and not (name == f"{CLIPS}/{token}{SUFFIX}" and re.fullmatch("[0-9a-f]{16}", token)):
-            self._answer(HTTPStatus.NOT_FOUND)
+            self.answer(HTTPStatus.NOT_FOUND)
             return
         try:
             content = files.read_bytes(file, error=RecordError)
         except RecordError:
-            self._answer(HTTPStatus.NOT_FOUND)
+            self.answer(HTTPStatus.NOT_FOUND)
             return
-        self._send_part(content, _TYPES[file.suffix])
-
-    def _send_part(self, content: bytes, kind: str) -> None:
-        """All of it, or the bytes that a player asks for."""
-        wanted = _RANGE.fullmatch(self.headers.get("Range", ""))
-        if wanted is None:
-            self._answer(HTTPStatus.OK, content, kind)
-            return
-        first, last = int(wanted[1]), min(int(wanted[2] or len(content) - 1), len(content) - 1)
-        if first > last:
-            self._answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
-            return
-        part = {"Content-Range": f"bytes {first}-{last}/{len(content)}"}
-        self._answer(HTTPStatus.PARTIAL_CONTENT, content[first : last + 1], kind, part)
-
-    def _refuse(self, status: HTTPStatus) -> None:
-        """Without reading what was sent: then nothing else can be read of this connection."""
-        self.close_connection = True
-        self._answer(status)
-
-    def _answer(
-        self, status: HTTPStatus, body: bytes = b"", kind: str = "", more: Mapping[str, str] | None = None
-    ) -> None:
-        self.send_response(status)
-        if kind:
-            self.send_header("Content-Type", kind)
-        if status is not HTTPStatus.NO_CONTENT:
-            self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Cache-Control", "no-store")
-        for name, value in {"Accept-Ranges": "bytes", **(more or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: who voted when concerns nobody."""
+        self.send_part(content, _TYPES[file.suffix])

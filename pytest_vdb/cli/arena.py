@@ -162,7 +162,8 @@ def _build_arena(arguments: BuildArguments) -> int:
 
 def _serve_arena(arguments: ServeArguments) -> int:
     from pytest_vdb.arena.folder import VOTES
-    from pytest_vdb.arena.server import LOOPBACK, server
+    from pytest_vdb.arena.server import server
+    from pytest_vdb.serving import LOOPBACK
 
     listening, desk = server(arguments.folder, arguments.host, arguments.port)
     host, port = listening.server_address[:2]

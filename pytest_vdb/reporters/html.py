@@ -71,13 +71,14 @@ MOST_TEXT = 2_000
 """Characters of a prompt on a clip's card: the whole of it is in records.jsonl."""
 
 
-def render(board: Leaderboard, *, root: Path | None = None) -> str:
+def render(board: Leaderboard, *, root: Path | None = None, running: str | None = None) -> str:
     """The page, to be put into `root`.
 
     Args:
         board: what to show.
         root: the folder that holds `runs/RUN/`: links are made only to what lies there, posters are put into the page.
             None: the page links to where things would be, and contains no pictures.
+        running: how far the run is, where it goes on; None: it has ended.
     """
     from markupsafe import Markup
 
@@ -92,7 +93,7 @@ def render(board: Leaderboard, *, root: Path | None = None) -> str:
         title=title(board),
         when=_when(board.run),
         outcome=[(_class(status), visible(words), n) for status, words, n in outcomes(board.counts)],
-        stopped=stopped_line(board),
+        stopped=running or stopped_line(board),
         reused=counted(board.reused, "clip") if board.reused else None,
         standings=standings_of_page(board),
         tables=[_table_of_page(table, index, files, cards) for index, table in enumerate(board.tables)],

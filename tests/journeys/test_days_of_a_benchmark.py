@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from urllib.request import urlopen
 
 import pytest
 
@@ -28,6 +29,24 @@ def test_the_same_command_twice_then_compare(project):
     page.shows("Prompts that changed most", "page.html")
     assert "<video" in (project.folder / "out" / "page.html").read_text()
     project.types("vdb report reports/runs/*").ends(0).shows("reports/leaderboard.html")
+
+
+def test_somebody_looks_on_in_a_browser(project):
+    watching = project.begins("vdb watch --port 0")
+    address = watching.stdout.readline().split()[0]
+    with urlopen(address, timeout=30) as before:
+        assert "No test has ended yet" in before.read().decode()
+    project.types(RUN).ends(0)
+    with urlopen(address, timeout=30) as after:
+        page = after.read().decode()
+        assert after.headers["Refresh"] is None, "the run has ended"
+    assert "noise" in page
+    assert "running:" not in page
+    (run,) = project.runs()
+    with urlopen(f"{address}{run.removeprefix('reports/')}/records.jsonl", timeout=30) as records:
+        assert records.read().decode() == project.reads(f"{run}/records.jsonl")
+    watching.send_signal(signal.SIGINT)
+    assert "stopped" in watching.communicate(timeout=60)[0]
 
 
 def test_two_workers_on_a_cpu_then_compare_gate_and_report(project):

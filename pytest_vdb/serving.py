@@ -1,0 +1,95 @@
+"""Pages over HTTP on this machine: what every server of ours answers in the same way.
+
+A request must name this host: a name that was made to point here belongs to another site, whose page could read what is
+served. Nothing is logged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from pytest_vdb.errors import OptionError
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+
+
+class Answering(BaseHTTPRequestHandler):
+    """One request."""
+
+    hosts: frozenset[str] | None
+    """By which the server may be called; None: any."""
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "vdb", ""
+    timeout = 30
+
+    def is_called_rightly(self) -> bool:
+        """Whether the request names this host."""
+        called = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        return self.hosts is None or called in self.hosts
+
+    def send_part(self, content: bytes, kind: str) -> None:
+        """All of it, or the bytes that a player asks for."""
+        wanted = _RANGE.fullmatch(self.headers.get("Range", ""))
+        if wanted is None:
+            self.answer(HTTPStatus.OK, content, kind)
+            return
+        first, last = int(wanted[1]), min(int(wanted[2] or len(content) - 1), len(content) - 1)
+        if first > last:
+            self.answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+            return
+        part = {"Content-Range": f"bytes {first}-{last}/{len(content)}"}
+        self.answer(HTTPStatus.PARTIAL_CONTENT, content[first : last + 1], kind, part)
+
+    def refuse(self, status: HTTPStatus) -> None:
+        """Without reading what was sent: then nothing else can be read of this connection."""
+        self.close_connection = True
+        self.answer(status)
+
+    def answer(
+        self, status: HTTPStatus, body: bytes = b"", kind: str = "", more: Mapping[str, str] | None = None
+    ) -> None:
+        """Send an answer whole.
+
+        Args:
+            kind: media type; empty where there is no body.
+            more: further headers.
+        """
+        self.send_response(status)
+        if kind:
+            self.send_header("Content-Type", kind)
+        if status is not HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cache-Control", "no-store")
+        for name, value in {"Accept-Ranges": "bytes", **(more or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: who asked when concerns nobody."""
+
+
+def listening(handler: type[Answering], host: str, port: int) -> ThreadingHTTPServer:
+    """A server that is not running yet.
+
+    Args:
+        handler: a class of its own for this server.
+        host: to listen on; other than loopback lets others in.
+        port: 0 is any that is free.
+
+    Raises:
+        OptionError: nothing can listen there.
+    """
+    handler.hosts = LOOPBACK if host in LOOPBACK else None
+    try:
+        return ThreadingHTTPServer((host, port), handler)
+    except OSError as problem:
+        mend = "choose another: --port 0 takes any that is free"
+        raise OptionError(f"cannot listen on {host}:{port}: {problem.strerror}", where="--port", mend=mend) from None
