@@ -112,7 +112,7 @@ FLAGS: tuple[Flag, ...] = (
         "memory that one input file may take once decoded, e.g. 8GiB (default: $VDB_BUDGET, else an eighth of the "
         "machine's memory, at most 3 GiB)",
     ),
-    Flag("report", "FORMATS", "formats of reports, comma-separated, e.g. html,csv; or all, or none", "all"),
+    Flag("report", "FORMATS", "formats of reports, comma-separated, e.g. html,csv; or all, or none; all,pdf", "all"),
     Flag(
         "baseline",
         "WHAT",

@@ -18,14 +18,14 @@ def write_all(board: Leaderboard, output: Path, names: Sequence[str] | None = No
     Args:
         board: what to write.
         output: the folder.
-        names: of the formats; None: all of them.
+        names: of the formats; None: the usual ones.
 
     Raises:
         UnknownName: no such format; nothing is written.
         OutputError: a file cannot be written.
     """
     known = formats.formats()
-    wanted = known if names is None else formats.checked(names)
+    wanted = formats.chosen(formats.ALL) if names is None else formats.checked(names)
     return [
         files.write(output / path, text) for name in wanted for path, text in known[name].files(board, output).items()
     ]

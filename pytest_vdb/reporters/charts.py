@@ -83,6 +83,13 @@ class Scatter:
     caption: str
 
 
+def of_standings(standings: Standings, names: Mapping[int, str]) -> Scatter | None:
+    """The plot of what ranks the models over what they cost first; None where that cannot be drawn."""
+    if standings.lead is None or standings.cost is None:
+        return None
+    return pareto(standings, names, standings.lead, standings.cost)
+
+
 def pareto(standings: Standings, names: Mapping[int, str], quality: int, cost: int) -> Scatter | None:
     """A column of quality over a cost, and who is beaten by nobody in both; None where fewer than two models have both.
 

@@ -24,8 +24,10 @@ class Format:
 
     name: str
     """As `--vdb-report` takes it."""
-    files: Callable[[Leaderboard, Path], Mapping[str, str]]
-    """The text of each file, by its path relative to the output folder, which is given: pages link into it."""
+    files: Callable[[Leaderboard, Path], Mapping[str, str | bytes]]
+    """The content of each file, by its path relative to the output folder, which is given: pages link into it."""
+    on_request: bool = False
+    """Whether it is none of `all`: what needs an extra, and takes seconds."""
 
 
 @cache
@@ -38,7 +40,7 @@ def formats() -> Mapping[str, Format]:
 
 
 def chosen(text: str, *, where: str | None = None) -> tuple[str, ...]:
-    """Names of formats, comma-separated, `all` or `none`.
+    """Names of formats, comma-separated, `all` (but for those on request) or `none`.
 
     Raises:
         UnknownName: no such format.
@@ -46,7 +48,9 @@ def chosen(text: str, *, where: str | None = None) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if names == [NONE]:
         return ()
-    return tuple(formats()) if names == [ALL] else checked(names, where=where)
+    usual = [name for name, one in formats().items() if not one.on_request]
+    every = [one for name in names for one in (usual if name == ALL else [name])]
+    return checked(tuple(dict.fromkeys(every)), where=where)
 
 
 def checked(names: Sequence[str], *, where: str | None = None) -> tuple[str, ...]:

@@ -91,14 +91,14 @@ def render(board: Leaderboard, *, root: Path | None = None, running: str | None 
         script=Markup(script),
         run=board.run,
         title=title(board),
-        when=_when(board.run),
+        when=when(board.run),
         outcome=[(_class(status), visible(words), n) for status, words, n in outcomes(board.counts)],
         stopped=running or stopped_line(board),
         reused=counted(board.reused, "clip") if board.reused else None,
         standings=standings_of_page(board),
         tables=[_table_of_page(table, index, files, cards) for index, table in enumerate(board.tables)],
         legend=LEGEND,
-        environment=_environment(board.run),
+        environment=environment_of(board.run),
         command=visible(shortened(str(board.run.options.get("command") or ""), MOST_TEXT)),
         options=_own_options(board.run),
     )
@@ -393,7 +393,8 @@ def _value_of_card(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def _environment(run: Run) -> list[tuple[str, str]]:
+def environment_of(run: Run) -> list[tuple[str, str]]:
+    """What a report says of where it ran, as names and values."""
     about = run.environment
     commit = about.git_commit[:12] if about.git_commit else None
     dirty = " with uncommitted changes" if about.git_dirty else ""
@@ -421,7 +422,7 @@ def _own_options(run: Run) -> dict[str, str]:
     return {visible(key): visible(shortened(_in_plain_words(value), MOST_TEXT)) for key, value in kept.items()}
 
 
-def _when(run: Run) -> str:
+def when(run: Run) -> str:
     """`14 January 2026, 09:30 UTC, 53 s`."""
     try:
         start = datetime.fromisoformat(run.started_at)

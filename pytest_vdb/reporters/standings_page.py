@@ -85,7 +85,7 @@ def _section_of_page(key: str, standings: Standings, said: Sequence[Said]) -> di
     ]
     shared = _Shared(columns, recipe_of_all(standings))
     names = distinct_names(standings.table)
-    plot = _plot(standings, names)
+    plot = charts.of_standings(standings, names)
     left_out = len(standings.table.columns) - len(order)
     notes = notes_on_standings(standings)
     if left_out:
@@ -107,12 +107,6 @@ def _section_of_page(key: str, standings: Standings, said: Sequence[Said]) -> di
         "sizes": _sizes(standings),
         "failures": any(row.passed + row.counts.get("skipped", 0) < row.tests for row in standings.table.rows),
     }
-
-
-def _plot(standings: Standings, names: Mapping[int, str]) -> charts.Scatter | None:
-    if standings.lead is None or standings.cost is None:
-        return None
-    return charts.pareto(standings, names, standings.lead, standings.cost)
 
 
 def _axes_to_choose(standings: Standings, order: Sequence[int]) -> dict[str, list[tuple[int, str, bool]]]:

@@ -29,6 +29,8 @@ def test_the_same_command_twice_then_compare(project):
     page.shows("Prompts that changed most", "page.html")
     assert "<video" in (project.folder / "out" / "page.html").read_text()
     project.types("vdb report reports/runs/*").ends(0).shows("reports/leaderboard.html")
+    project.types(f"vdb report {second} --formats=pdf").ends(0).shows("reports/leaderboard.pdf")
+    assert (project.folder / "reports" / "leaderboard.pdf").read_bytes().startswith(b"%PDF-")
 
 
 def test_somebody_looks_on_in_a_browser(project):
