@@ -74,7 +74,7 @@ class Found:
 
 def main(arguments: list[str] | None = None) -> int:
     """The exit status."""
-    asked = _asked(arguments)
+    asked = _gpu_run_asked(arguments)
     time = Time(asked.minutes)
     card, why = (None, "a rehearsal was asked for") if asked.rehearsal else card_here()
     if card is None:
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(found: Found, output: Path | None) -> int:
     """All parts on a card; prints and keeps the page, and returns the exit status."""
-    with _place(found.plan, output) as folder, _ended_in_time(found, folder):
+    with _place_of_results(found.plan, output) as folder, _ended_in_time(found, folder):
         try:
             for name in SECONDS_OF_PARTS:
                 _run_part(name, found)
@@ -112,7 +112,7 @@ def _run_part(name: str, found: Found) -> None:
 
 
 @contextlib.contextmanager
-def _place(plan: Plan, output: Path | None) -> Iterator[Path]:
+def _place_of_results(plan: Plan, output: Path | None) -> Iterator[Path]:
     """Where the page goes; that of a rehearsal is thrown away, and never lies among the others."""
     if not plan.is_rehearsal:
         yield output or KEPT
@@ -148,7 +148,7 @@ def _keep(report: Report, folder: Path) -> int:
     return 1 if report.failed else 0
 
 
-def _asked(arguments: list[str] | None) -> Asked:
+def _gpu_run_asked(arguments: list[str] | None) -> Asked:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--minutes", type=float, default=MINUTES, help="at most (default: %(default)g)")
     parser.add_argument("--output", type=Path, help=f"where the page is kept (default: {KEPT})")

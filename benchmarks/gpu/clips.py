@@ -58,7 +58,7 @@ def rows(plan: Plan, card: Card, left_s: Callable[[], float]) -> Iterator[Row]:
         )
         yield from _as_on_a_processor(on_card, on_processor, clips[0])
         on_pairs = networks.engine(pairs, card.device, Path(folder))
-        yield _pairs(on_pairs, clips, shape, left_s)
+        yield _pairs_of_clips(on_pairs, clips, shape, left_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _as_on_a_processor(on_card: Engine, on_processor: Engine, clip: Clip) -> Ite
         )
 
 
-def _pairs(engine: Engine, clips: Sequence[Clip], shape: str, left_s: Callable[[], float]) -> Figure:
+def _pairs_of_clips(engine: Engine, clips: Sequence[Clip], shape: str, left_s: Callable[[], float]) -> Figure:
     """Seconds of one pair: a whole set would take minutes."""
     what = f"a pair of clips of {shape} through {len(engine.metrics)} default metrics of pairs"
     if left_s() <= 0:
@@ -152,7 +152,7 @@ def _lpips_weights(folder: Path) -> Path:
 
     trunk = seeded(alexnet)
     heads = {f"lin{level}.model.1.weight": head for level, head in enumerate(even_heads(trunk))}
-    place = _place_of(folder, "lpips")
+    place = _place_of_weights(folder, "lpips")
     torch.save(trunk.state_dict(), place / "alexnet-random.pth")
     torch.save(heads, place / "alex.pth")
     return place
@@ -166,13 +166,13 @@ def _dists_weights(folder: Path) -> Path:
 
     trunk = seeded(lambda: vgg16(L2Pool))
     even = torch.cat([torch.ones(3), *(head.flatten() for head in even_heads(trunk))])
-    place = _place_of(folder, "dists")
+    place = _place_of_weights(folder, "dists")
     torch.save(trunk.state_dict(), place / "vgg16-random.pth")
     torch.save({"alpha": even, "beta": even}, place / "weights.pt")
     return place
 
 
-def _place_of(folder: Path, name: str) -> Path:
+def _place_of_weights(folder: Path, name: str) -> Path:
     place = folder / name
     place.mkdir()
     return place

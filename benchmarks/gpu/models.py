@@ -59,11 +59,11 @@ def rows(plan: Plan, card: Card, left_s: Callable[[], float]) -> Iterator[Row]:
         for following, about in zip(reversed(range(len(described))), described, strict=True):
             left = left_s() - following * LEAST_S
             try:
-                yield from _measured(registry, about, plan, card, Path(folder), left)
+                yield from _measured_on_card(registry, about, plan, card, Path(folder), left)
             except Exception as error:
                 if plan.is_rehearsal:  # there it is the script that failed; here a full card, say
                     raise
-                yield dataclasses.replace(about.beside, reason=f"{type(error).__name__}: {_first_line(error)}")
+                yield dataclasses.replace(about.beside, reason=f"{type(error).__name__}: {_first_line_of_error(error)}")
             card.give_back()
 
 
@@ -156,7 +156,7 @@ def _with_published(beside: MeasuredModel, device: Hardware | None) -> MeasuredM
     return dataclasses.replace(beside, published_s=one.seconds, published_joules=one.joules, published_by=one.source)
 
 
-def _measured(
+def _measured_on_card(
     registry: Registry, about: _Described, plan: Plan, card: Card, folder: Path, left_s: float
 ) -> Iterator[Row]:
     if (reason := about.why_it_does_not_fit(card.free_mib())) is not None:
@@ -171,17 +171,17 @@ def _measured(
     with profiler.watch() as loading:
         model = registry.open(about.card, about.recipe, source)
     try:
-        warm = _called(profiler, model, about, max(plan.warm_up_steps, about.card.minimum_steps))
+        warm = _pipeline_called(profiler, model, about, max(plan.warm_up_steps, about.card.minimum_steps))
         steps, reason = _steps_in_time(warm, about, ends - time.monotonic())
-        timed = warm if steps is None else _called(profiler, model, about, steps)
+        timed = warm if steps is None else _pipeline_called(profiler, model, about, steps)
     finally:
         model.close()
     steps = steps or max(plan.warm_up_steps, about.card.minimum_steps)
-    yield _row_of_model(about, timed, loading.measurements, steps, reason)
+    yield _row_of_measured_model(about, timed, loading.measurements, steps, reason)
     yield from _checks_of(about, timed, steps, plan)
 
 
-def _called(profiler: Profiler, model: Any, about: _Described, steps: int) -> Sequence[Measurement]:
+def _pipeline_called(profiler: Profiler, model: Any, about: _Described, steps: int) -> Sequence[Measurement]:
     recipe = dataclasses.replace(about.recipe, steps=steps)
     with profiler.watch(model.pipeline) as readings, contextlib.suppress(BadClip):  # random weights: NaN took as long
         clip = model.generate(PROMPT, recipe, 0)
@@ -204,7 +204,7 @@ def _steps_in_time(warm: Sequence[Measurement], about: _Described, left_s: float
     return (possible, reason) if possible > len(series) else (None, f"{reason}; those of the warm-up are told")
 
 
-def _row_of_model(
+def _row_of_measured_model(
     about: _Described,
     timed: Sequence[Measurement],
     loading: Sequence[Measurement],
@@ -270,5 +270,5 @@ def _checks_of(about: _Described, timed: Sequence[Measurement], steps: int, plan
         )
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line_of_error(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0]

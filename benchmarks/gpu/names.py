@@ -51,7 +51,7 @@ def _lacking_of_nvml() -> str | None:
     import pynvml
 
     found = {name for module in (nvml, environment) for name in _asked_of(module, OF_NVML)}
-    return _listed(name for name in found if not hasattr(pynvml, name)) if found else NOTHING_FOUND
+    return _names_listed(name for name in found if not hasattr(pynvml, name)) if found else NOTHING_FOUND
 
 
 def _lacking_of_cuda() -> str | None:
@@ -61,7 +61,7 @@ def _lacking_of_cuda() -> str | None:
         importlib.import_module(f"{profiling.__name__}.{one.name}") for one in pkgutil.iter_modules(profiling.__path__)
     )
     found = {name for module in modules for name in _asked_of(module, OF_CUDA)}
-    return _listed(name for name in found if not hasattr(torch.cuda, name)) if found else NOTHING_FOUND
+    return _names_listed(name for name in found if not hasattr(torch.cuda, name)) if found else NOTHING_FOUND
 
 
 def _asked_of(module: ModuleType, called: set[str]) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _asked_of(module: ModuleType, called: set[str]) -> Iterator[str]:
 
 def _undeclared() -> str | None:
     declared = {one.name for one in Profiler("cuda").readings}
-    return None if len(declared) > 10 else f"only {_listed(declared)}"
+    return None if len(declared) > 10 else f"only {_names_listed(declared)}"
 
 
 def _model(name: str) -> Check:
@@ -95,16 +95,16 @@ def _model(name: str) -> Check:
 
 def _without_weights() -> str | None:
     needed = {network for spec in MetricRegistry.builtin().select("default") for network in spec.backbones}
-    return _listed(needed - clips.WEIGHTS.keys())
+    return _names_listed(needed - clips.WEIGHTS.keys())
 
 
 def _unpublished() -> str | None:
     """Every row's card is known, and those that we hold ours against have their counts."""
     unknown = {row.gpu for row in published_rows()} - hardware.known().keys()
     beside = {one.model for one in published()} & set(ON_A_CARD.models)
-    return _listed(unknown) or (None if beside else "none is of a model that is measured here")
+    return _names_listed(unknown) or (None if beside else "none is of a model that is measured here")
 
 
-def _listed(names: object) -> str | None:
+def _names_listed(names: object) -> str | None:
     """None where there are none."""
     return ", ".join(sorted(names)) or None  # type: ignore[call-overload]

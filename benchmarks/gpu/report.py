@@ -119,11 +119,11 @@ def read(path: Path) -> Report:
 
 def page(report: Report) -> str:
     """Markdown, as it is kept and printed."""
-    sections = [_head(report), *(_section(part) for part in report.parts)]
+    sections = [_head_of_page(report), *(_section_of_part(part) for part in report.parts)]
     return "\n\n".join(filter(None, sections)) + "\n"
 
 
-def _head(report: Report) -> str:
+def _head_of_page(report: Report) -> str:
     machine = report.environment
     versions = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
     said = [f"# {'Rehearsal' if report.rehearsal else f'{report.card}, {report.date}'}", ""]
@@ -143,7 +143,7 @@ def _head(report: Report) -> str:
     return "\n".join(said)
 
 
-def _section(part: Part) -> str:
+def _section_of_part(part: Part) -> str:
     head = f"## {part.name.capitalize()}\n\n{part.seconds:.1f} s."
     if part.failed:
         head += f" **It failed: {lines(part.failed)}**"
@@ -151,7 +151,7 @@ def _section(part: Part) -> str:
         head += f" It was cut: {lines(part.cut)}."
     tables = (
         _table(("what", "ours", "second source", "", "difference", "tolerated", ""), map(_of_check, part.checks)),
-        _models(part.models),
+        _models_in_markdown(part.models),
         _table(("what", "value", "goal", ""), map(_of_figure, part.figures)),
     )
     return "\n\n".join(filter(None, (head, *tables)))
@@ -162,11 +162,11 @@ def _of_check(one: Check) -> Sequence[str]:
     unit = "" if one.unit == "1" else f" {one.unit}"
     return (
         one.what,
-        _written(one.ours) + unit,
-        _written(one.second) + unit,
+        _figure_written(one.ours) + unit,
+        _figure_written(one.second) + unit,
         one.source,
-        _written(one.difference),
-        _written(one.tolerance),
+        _figure_written(one.difference),
+        _figure_written(one.tolerance),
         f"{word}: {one.reason}" if one.reason else word,
     )
 
@@ -174,7 +174,12 @@ def _of_check(one: Check) -> Sequence[str]:
 def _of_figure(one: Figure) -> Sequence[str]:
     unit = "" if one.unit == "1" else f" {one.unit}"
     met = {True: "met", False: "not met", None: None}[one.met]
-    return one.what, _written(one.value) + unit, one.goal or MISSING, "; ".join(filter(None, (met, one.reason)))
+    return (
+        one.what,
+        _figure_written(one.value) + unit,
+        one.goal or MISSING,
+        "; ".join(filter(None, (met, one.reason))),
+    )
 
 
 MODEL_ROWS: tuple[tuple[str, Callable[[MeasuredModel], Value]], ...] = (
@@ -200,17 +205,17 @@ MODEL_ROWS: tuple[tuple[str, Callable[[MeasuredModel], Value]], ...] = (
 """A row of the page for each; a column for each model."""
 
 
-def _models(models: Sequence[MeasuredModel]) -> str:
+def _models_in_markdown(models: Sequence[MeasuredModel]) -> str:
     if not models:
         return ""
     stages = list(dict.fromkeys(stage for one in models for stage in one.stages_s))
-    rows = [(what, *(_written(read(one)) for one in models)) for what, read in MODEL_ROWS]
-    rows += [(f"{stage} s", *(_written(one.stages_s.get(stage)) for one in models)) for stage in stages]
+    rows = [(what, *(_figure_written(read(one)) for one in models)) for what, read in MODEL_ROWS]
+    rows += [(f"{stage} s", *(_figure_written(one.stages_s.get(stage)) for one in models)) for stage in stages]
     table = _table(("", *(one.model for one in models)), rows)
-    return "\n".join((table, "", *_remarks(models)))
+    return "\n".join((table, "", *_remarks_of_report(models)))
 
 
-def _remarks(models: Sequence[MeasuredModel]) -> Iterable[str]:
+def _remarks_of_report(models: Sequence[MeasuredModel]) -> Iterable[str]:
     for one in models:
         recipe = " ".join(f"{name}={value}" for name, value in one.recipe.items())
         yield f"- {one.model}: {lines(recipe)}"
@@ -224,17 +229,17 @@ def _remarks(models: Sequence[MeasuredModel]) -> Iterable[str]:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    written = [f"| {' | '.join(map(_cell_of_page, row))} |" for row in rows]
+    written = [f"| {' | '.join(map(_markdown_of_value, row))} |" for row in rows]
     if not written:
         return ""
     return "\n".join((f"| {' | '.join(header)} |", f"|{'---|' * len(header)}", *written))
 
 
-def _cell_of_page(text: str) -> str:
+def _markdown_of_value(text: str) -> str:
     return lines(text).replace("|", "\\|")
 
 
-def _written(value: Value) -> str:
+def _figure_written(value: Value) -> str:
     """As figures are everywhere: three digits at least."""
     if isinstance(value, str):
         return value

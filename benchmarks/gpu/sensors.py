@@ -66,7 +66,7 @@ def rows(plan: Plan, card: Card, left_s: Callable[[], float]) -> Iterator[Row]: 
         ended = time.perf_counter()
         del block
     power.close()
-    seen = _Seen(watch, began, ended)
+    seen = _SeenBySmi(watch, began, ended)
     measured = readings.measurements
     yield from _of_power(measured, seen, power)
     yield from _of_state(measured, seen, uuid, bits)
@@ -118,7 +118,7 @@ class _Power:
             self._cards.close()
 
 
-class _Seen:
+class _SeenBySmi:
     """What the driver's program told within the window."""
 
     def __init__(self, watch: smi.Watch, began: float, ended: float) -> None:
@@ -129,7 +129,7 @@ class _Seen:
         return NONE_OF_IT if found is None else Told(found * factor)
 
 
-def _of_power(measured: Sequence[Measurement], seen: _Seen, power: _Power) -> Iterator[Row]:
+def _of_power(measured: Sequence[Measurement], seen: _SeenBySmi, power: _Power) -> Iterator[Row]:
     latency = told(measured, LATENCY.name).value
     long_enough = isinstance(latency, float) and latency >= SHORTEST_WINDOW_S
     why = Told(None, f"the window is shorter than {SHORTEST_WINDOW_S:g} s")
@@ -152,7 +152,7 @@ def _of_power(measured: Sequence[Measurement], seen: _Seen, power: _Power) -> It
     yield tenth(reading.name, told(measured, reading.name), of_stage, unit="J", source=smi.SOURCE)
 
 
-def _of_state(measured: Sequence[Measurement], seen: _Seen, uuid: str, bits: str | None) -> Iterator[Row]:
+def _of_state(measured: Sequence[Measurement], seen: _SeenBySmi, uuid: str, bits: str | None) -> Iterator[Row]:
     def beside(name: str, second: Told, unit: str, **tolerance: float) -> Row:
         return compare(name, told(measured, name), second, source=smi.SOURCE, unit=unit, **tolerance)
 

@@ -24,7 +24,7 @@ THROTTLING = ("clocks_event_reasons.active", "clocks_throttle_reasons.active")
 
 def asked(fields: Sequence[str], uuid: str) -> dict[str, str | None]:
     """Fields of a card, each as it is written; one that the driver does not know loses itself alone."""
-    output = _output_of(_gpu_query(fields, uuid))
+    output = _output_of_smi(_gpu_query(fields, uuid))
     values = _first_row(output)
     if len(values) == len(fields):
         return dict(zip(fields, map(_known_text, values), strict=True))
@@ -51,7 +51,7 @@ def first_known(fields: Iterable[str], uuid: str) -> tuple[str | None, str | Non
 
 def memory_of_process(pid: int) -> float | None:
     """MiB that a process takes of all cards; None where it is not shown, as in most containers."""
-    output = _output_of([PROGRAM, "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"])
+    output = _output_of_smi([PROGRAM, "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"])
     rows = csv.reader((output or "").splitlines(), skipinitialspace=True)
     taken = [number(row[1]) for row in rows if len(row) == 2 and row[0] == str(pid)]
     return None if not taken or None in taken else sum(one for one in taken if one is not None)
@@ -101,7 +101,7 @@ class Watch:
     def _ask(self) -> None:
         while not self._done.is_set():
             asked_s = time.perf_counter()
-            values = _first_row(_output_of(self._command))
+            values = _first_row(_output_of_smi(self._command))
             if len(values) != len(self._fields):
                 return
             middle_s = (asked_s + time.perf_counter()) / 2
@@ -118,7 +118,7 @@ def _first_row(output: str | None) -> list[str]:
     return next(csv.reader((output or "").splitlines(), skipinitialspace=True), [])
 
 
-def _output_of(command: Sequence[str]) -> str | None:
+def _output_of_smi(command: Sequence[str]) -> str | None:
     """Nothing where it refuses; None where there is no such program, or where it hangs: who asks again waits again."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_ANSWER, check=False)

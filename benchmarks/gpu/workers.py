@@ -63,7 +63,7 @@ def rows(plan: Plan, card: Card, left_s: Callable[[], float]) -> Iterator[Row]:
         folder = Path(name)
         _write_project(folder, prompts)
         began = time.perf_counter()
-        failed = _session(folder, plan, card, "auto" if cards else str(wanted), max(left_s(), LEAST_S))
+        failed = _session_of_run(folder, plan, card, "auto" if cards else str(wanted), max(left_s(), LEAST_S))
         seconds = time.perf_counter() - began
         if failed is not None:
             yield Check(what="a session with -n auto", source="its exit status", passed=False, reason=failed)
@@ -90,7 +90,7 @@ def _write_project(folder: Path, prompts: int) -> None:
     files.write(folder / "prompts.txt", "".join(f"a ball rolls, take {at}\n" for at in range(prompts)))
 
 
-def _session(folder: Path, plan: Plan, card: Card, workers: str, seconds: float) -> str | None:
+def _session_of_run(folder: Path, plan: Plan, card: Card, workers: str, seconds: float) -> str | None:
     """Run it; why it failed, if it did."""
     command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "-p", "no:cacheprovider", "test_workers.py"]
     command += [f"--vdb-models={plan.models[0]}", "--vdb-weights=tiny", f"--vdb-device={card.device}"]
@@ -117,16 +117,21 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _of_processes(seen: Path, cards: Sequence[str], wanted: int) -> Iterator[Row]:
-    workers = [_read(path)["cards"] for path in sorted(seen.glob("worker-*.json"))]
+    workers = [_records_of_session(path)["cards"] for path in sorted(seen.glob("worker-*.json"))]
     source = "GPUs that torch sees here" if cards else "those that were asked for"
     yield compare("workers", Told(len(workers)), Told(wanted), source=source)
     most = max((len(of_worker) for of_worker in workers), default=None)
     each = Told(most, None if workers else "no worker told")
     yield compare("GPUs that a worker sees", each, Told(1 if cards else 0), source="one for each")
     found = sorted(one for of_worker in workers for one in of_worker)
-    yield compare("all workers' GPUs", Told(_in_words(found)), Told(_in_words(sorted(cards))), source="torch here")
+    yield compare(
+        "all workers' GPUs",
+        Told(_workers_in_words(found)),
+        Told(_workers_in_words(sorted(cards))),
+        source="torch here",
+    )
     controller = seen / "controller.json"
-    awake = _read(controller)["awake"] if files.is_file(controller) else None
+    awake = _records_of_session(controller)["awake"] if files.is_file(controller) else None
     state = {True: Told("awake"), False: Told("asleep"), None: Told(None, "the controller did not end")}[awake]
     yield compare("CUDA in the controller", state, Told("asleep"), source="it only hands out tests")
 
@@ -137,7 +142,7 @@ def _of_records(reports: Path, card: Card, prompts: int) -> Iterator[Row]:
     yield compare("tests that passed", Told(len(passed)), Told(prompts), source="those that were asked for")
     if card.device == "cpu":
         return
-    hardware = _in_words(sorted({one.hardware or "none" for one in passed}))
+    hardware = _workers_in_words(sorted({one.hardware or "none" for one in passed}))
     yield compare("hardware in the records", Told(hardware), Told(card.name), source="torch")
     timed = [one for one in passed if (found := one.measurement(LATENCY.name)) and found.value is not None]
     yield compare("tests with a latency", Told(len(timed)), Told(prompts), source="no GPU is shared")
@@ -148,9 +153,9 @@ def _records_in(reports: Path) -> list[Record]:
     return journal.read(runs[0].folder)[1] if runs else []
 
 
-def _read(path: Path) -> Any:
+def _records_of_session(path: Path) -> Any:
     return json.loads(files.read_text(path, error=RecordError))
 
 
-def _in_words(names: Sequence[str]) -> str:
+def _workers_in_words(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"

@@ -24,6 +24,10 @@ NO_PERMISSION, NOT_SUPPORTED, NO_DRIVER = 4, 3, 9
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
+NO_DRIVER = 9
+"""What NVML says then: for all other tests of this process, which stays linked to the stand-in."""
+
+
 @pytest.fixture(scope="session")
 def library(tmp_path_factory):
     if shutil.which("nvidia-smi"):
@@ -39,6 +43,7 @@ def library(tmp_path_factory):
     loaded.stand_in_card.argtypes = [ctypes.c_int] * 5 + [real]
     loaded.stand_in_row.argtypes = [ctypes.c_int, real, wide, number, number, number, number, wide]
     loaded.stand_in_time.argtypes = [real]
+    loaded.stand_in_reset(NO_DRIVER)
     return loaded
 
 
@@ -91,7 +96,8 @@ class Player:
 
 @pytest.fixture
 def player(library):
-    return Player(library)
+    yield Player(library)
+    library.stand_in_reset(NO_DRIVER)
 
 
 def test_the_counter_gives_the_energy_the_power_and_that_of_one_call(player):
@@ -243,3 +249,7 @@ def test_a_thread_looks_by_itself(player):
     probe.stop()
     found = {measured.name: measured for measured in probe.read(Window(SECONDS))}
     assert found["energy"].value == pytest.approx(drawn_joules(0), rel=0.01)
+
+
+def test_after_these_tests_there_is_no_driver(library):
+    assert environment.graphics() == ((), None, None)
