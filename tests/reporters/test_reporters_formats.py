@@ -562,7 +562,7 @@ def test_every_module_that_declares_a_format_is_one():
     assert len(formats.formats()) == sum(
         "\nFORMAT = " in path.read_text(encoding="utf-8") for path in room.glob("*.py")
     )
-    assert formats.chosen("all") == tuple(formats.formats())
+    assert formats.chosen("all") == tuple(name for name in formats.formats() if name != "pdf")
     assert formats.chosen("none") == ()
     assert formats.chosen(" html, csv ") == ("html", "csv")
 
