@@ -7,6 +7,8 @@ served. Nothing is logged.
 from __future__ import annotations
 
 import re
+import socket
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +18,7 @@ from urllib.parse import urlsplit
 from pytest_vdb.errors import OptionError
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -28,10 +30,28 @@ class Answering(BaseHTTPRequestHandler):
     server_version, sys_version = "vdb", ""
     timeout = 30
 
+    def parse_request(self) -> bool:
+        """Whether the request can be understood: also whom it calls, and for what it asks; else it is refused."""
+        if not super().parse_request():
+            return False
+        try:
+            self.url, self._called = urlsplit(self.path), urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        except ValueError:  # half an address in brackets
+            self.refuse(HTTPStatus.BAD_REQUEST)
+            return False
+        return True
+
+    def do_GET(self) -> None:
+        """What there is to see; of each server its own."""
+        self.answer(HTTPStatus.NOT_FOUND)
+
+    def do_HEAD(self) -> None:
+        """The same without its body."""
+        self.do_GET()
+
     def is_called_rightly(self) -> bool:
         """Whether the request names this host."""
-        called = urlsplit(f"//{self.headers.get('Host', '')}").hostname
-        return self.hosts is None or called in self.hosts
+        return self.hosts is None or self._called in self.hosts
 
     def send_part(self, content: bytes, kind: str) -> None:
         """All of it, or the bytes that a player asks for."""
@@ -41,15 +61,15 @@ class Answering(BaseHTTPRequestHandler):
             return
         first, last = int(wanted[1]), min(int(wanted[2] or len(content) - 1), len(content) - 1)
         if first > last:
-            self.answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+            length = {"Content-Range": f"bytes */{len(content)}"}
+            self.answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, more=length)
             return
         part = {"Content-Range": f"bytes {first}-{last}/{len(content)}"}
         self.answer(HTTPStatus.PARTIAL_CONTENT, content[first : last + 1], kind, part)
 
     def refuse(self, status: HTTPStatus) -> None:
         """Without reading what was sent: then nothing else can be read of this connection."""
-        self.close_connection = True
-        self.answer(status)
+        self.answer(status, more={"Connection": "close"})  # which also closes it
 
     def answer(
         self, status: HTTPStatus, body: bytes = b"", kind: str = "", more: Mapping[str, str] | None = None
@@ -70,10 +90,24 @@ class Answering(BaseHTTPRequestHandler):
         for name, value in {"Accept-Ranges": "bytes", **(more or {})}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: who asked when concerns nobody."""
+
+
+class _Server(ThreadingHTTPServer):
+    """One that listens at any kind of address, and to whose readers nothing happens when they leave."""
+
+    def __init__(self, address: tuple[str, int], handler: type[Answering]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing where a browser went away, as players do whenever somebody moves on in a clip."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def listening(handler: type[Answering], host: str, port: int) -> ThreadingHTTPServer:
@@ -89,7 +123,15 @@ def listening(handler: type[Answering], host: str, port: int) -> ThreadingHTTPSe
     """
     handler.hosts = LOOPBACK if host in LOOPBACK else None
     try:
-        return ThreadingHTTPServer((host, port), handler)
-    except OSError as problem:
+        return _Server((host, port), handler)
+    except (OSError, OverflowError, UnicodeError) as problem:  # no port above 65535; no name of any machine
         mend = "choose another: --port 0 takes any that is free"
-        raise OptionError(f"cannot listen on {host}:{port}: {problem.strerror}", where="--port", mend=mend) from None
+        said = getattr(problem, "strerror", None) or problem
+        raise OptionError(f"cannot listen on {host}:{port}: {said}", where="--port", mend=mend) from None
+
+
+def address_of(server: ThreadingHTTPServer) -> str:
+    """What to put into a browser, e.g. `http://127.0.0.1:8764/`."""
+    host, port = server.server_address[:2]
+    named = f"[{host!s}]" if server.address_family == socket.AF_INET6 else f"{host!s}"
+    return f"http://{named}:{port}/"

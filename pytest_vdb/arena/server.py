@@ -15,7 +15,7 @@ from http import HTTPStatus
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from pytest_vdb import files
 from pytest_vdb.analysis.votes import CHOICES, Vote, read_votes
@@ -162,21 +162,20 @@ class _Handler(Answering):
 
     def do_GET(self) -> None:  # noqa: N802 - http.server's own name
         """The page, a clip, or which pair comes next."""
-        url = urlsplit(self.path)
         if not self.is_called_rightly():
             self.answer(HTTPStatus.MISDIRECTED_REQUEST)
-        elif url.path == "/next":
-            rater = parse_qs(url.query).get("rater", [""])[0][:_MOST_NAME]
+        elif self.url.path == "/next":
+            rater = parse_qs(self.url.query).get("rater", [""])[0][:_MOST_NAME]
             told = json.dumps({"pair": self.desk.next_pair(rater)}).encode()
             self.answer(HTTPStatus.OK, told, "application/json")
         else:
-            self._send_file(url.path)
+            self._send_file(self.url.path)
 
     def do_POST(self) -> None:  # noqa: N802 - http.server's own name
         """A vote."""
         length = self.headers.get("Content-Length", "")
         is_json = self.headers.get_content_type() == "application/json"
-        if urlsplit(self.path).path != "/votes" or not self.is_called_rightly():
+        if self.url.path != "/votes" or not self.is_called_rightly():
             self.refuse(HTTPStatus.NOT_FOUND)
         elif not is_json or not length.isdigit() or int(length) > _MOST_BYTES:
             self.refuse(HTTPStatus.BAD_REQUEST)

@@ -163,13 +163,12 @@ def _build_arena(arguments: BuildArguments) -> int:
 def _serve_arena(arguments: ServeArguments) -> int:
     from pytest_vdb.arena.folder import VOTES
     from pytest_vdb.arena.server import server
-    from pytest_vdb.serving import LOOPBACK
+    from pytest_vdb.serving import LOOPBACK, address_of
 
     listening, desk = server(arguments.folder, arguments.host, arguments.port)
-    host, port = listening.server_address[:2]
     if arguments.host not in LOOPBACK:
         warn("whoever reaches this machine can vote; nothing is encrypted")
-    show(f"http://{host!s}:{port}/  (Ctrl-C ends; votes: {arguments.folder / VOTES})")
+    show(f"{address_of(listening)}  (Ctrl-C ends; votes: {arguments.folder / VOTES})")
     flush()  # whoever started this in the background waits for the address
     with contextlib.closing(listening.socket):
         try:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pytest_vdb import files
 from pytest_vdb.cli.arguments import Command
@@ -50,13 +50,12 @@ class WatchArguments:
 
 def _watch(arguments: WatchArguments) -> int:
     from pytest_vdb.reporters.live import LivePage
-    from pytest_vdb.serving import LOOPBACK, listening
+    from pytest_vdb.serving import LOOPBACK, address_of, listening
 
     server = listening(_handler_of(LivePage(arguments.place)), arguments.host, arguments.port)
-    host, port = server.server_address[:2]
     if arguments.host not in LOOPBACK:
         warn("whoever reaches this machine can look; nothing is encrypted")
-    show(f"http://{host!s}:{port}/  (Ctrl-C ends; the run goes on)")
+    show(f"{address_of(server)}  (Ctrl-C ends; the run goes on)")
     flush()  # whoever started this in the background waits for the address
     with contextlib.closing(server.socket):
         server.serve_forever(poll_interval=0.2)
@@ -72,7 +71,7 @@ def _handler_of(page: LivePage) -> Any:
 
         def do_GET(self) -> None:  # noqa: N802 - http.server's own name
             """The page, or a file of the run that it links to."""
-            path = unquote(urlsplit(self.path).path)
+            path = unquote(self.url.path)
             if not self.is_called_rightly():
                 self.answer(HTTPStatus.MISDIRECTED_REQUEST)
             elif path == "/":
