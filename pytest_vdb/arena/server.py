@@ -22,7 +22,7 @@ from pytest_vdb.analysis.votes import CHOICES, Vote, read_votes
 from pytest_vdb.arena.folder import PAGE, SUFFIX, VOTES, Arena, read
 from pytest_vdb.arena.pairing import Telling
 from pytest_vdb.bench.previews import CLIPS
-from pytest_vdb.errors import OptionError, OutputError, RecordError
+from pytest_vdb.errors import OptionError, OutputError, RecordError, VdbError
 from pytest_vdb.serving import Answering, listening
 
 _MOST_BYTES = 4096
@@ -46,19 +46,19 @@ class Desk:
         self._answered: dict[str, set[int]] = {}
         self._votes: list[Vote] = []
         self._telling: Telling = {}
-        if files.is_there(self._path):
+        if files.is_there(self._path) and any(files.lines_in(self._path, error=RecordError)):
             self._remember()
 
     def _remember(self) -> None:
         """The votes of before: whoever comes back goes on."""
-        places = {frozenset(pair): at for at, pair in enumerate(self._arena.pairs)}
-        for _, line in files.lines_in(self._path, error=RecordError):
-            told = files.parse_json(line, where=self._path, error=RecordError)
-            at = places.get(frozenset((str(told.get("left")), str(told.get("right")))))
+        shown = self._arena.shown
+        places = {frozenset((shown[first], shown[second])): at for at, (first, second) in enumerate(self._arena.pairs)}
+        self._votes = list(read_votes(self._path, shown).votes)
+        for vote in self._votes:
+            at = places.get(frozenset((vote.left, vote.right)))
             if at is not None:
-                self._answered.setdefault(str(told.get("rater")), set()).add(at)
+                self._answered.setdefault(vote.rater, set()).add(at)
                 self._asked[at] += 1
-        self._votes = list(read_votes(self._path, self._arena.shown).votes)
         self._telling = telling_of(self._votes)
 
     @property
@@ -104,8 +104,8 @@ class Desk:
     def _checked(self, told: Mapping[str, Any]) -> tuple[Vote, int]:
         at, rater = told.get("pair"), told.get("rater")
         sides = (told.get("left"), told.get("right"))
-        known = isinstance(at, int) and 0 <= at < len(self._arena.pairs)
-        if not known or set(sides) != set(self._arena.pairs[int(at or 0)]):
+        pair = self._arena.pairs[at] if isinstance(at, int) and 0 <= at < len(self._arena.pairs) else ()
+        if sides not in (pair, pair[::-1]):
             raise OptionError("no pair of this arena", where="a vote")
         if told.get("choice") not in CHOICES:
             raise OptionError(f"the choice is none of {', '.join(CHOICES)}", where="a vote")
@@ -177,7 +177,7 @@ class _Handler(Answering):
         is_json = self.headers.get_content_type() == "application/json"
         if self.url.path != "/votes" or not self.is_called_rightly():
             self.refuse(HTTPStatus.NOT_FOUND)
-        elif not is_json or not length.isdigit() or int(length) > _MOST_BYTES:
+        elif not is_json or not re.fullmatch("[0-9]{1,6}", length) or int(length) > _MOST_BYTES:
             self.refuse(HTTPStatus.BAD_REQUEST)
         else:
             self._take(self.rfile.read(int(length)))
@@ -202,7 +202,7 @@ class _Handler(Answering):
             return
         try:
             content = files.read_bytes(file, error=RecordError)
-        except RecordError:
+        except VdbError:
             self.answer(HTTPStatus.NOT_FOUND)
             return
         self.send_part(content, _TYPES[file.suffix])

@@ -84,6 +84,9 @@ def test_a_vote_is_in_the_file_before_it_is_answered_and_counts_once(asked, plac
         {"pair": 99},
         {"pair": "0"},
         {"left": "0" * 16},
+        {"left": []},
+        {"pair": -1},
+        {"choice": {}},
         {"choice": "both"},
         {"rater": ""},
         {"rater": "x" * 101},
@@ -93,6 +96,11 @@ def test_a_vote_is_in_the_file_before_it_is_answered_and_counts_once(asked, plac
 def test_what_is_no_vote_of_this_arena_is_refused(asked, place, wrong):
     assert asked("POST", "/votes", vote_on(place, 0) | wrong)[0] == 400
     assert not (place / "votes.jsonl").exists()
+
+
+@pytest.mark.parametrize("length", ["\u00b2", "9" * 5000, "-1", "", "5000"])
+def test_a_length_that_is_none_is_refused(asked, place, length):
+    assert asked("POST", "/votes", vote_on(place, 0), Content_Length=length)[0] == 400
 
 
 def test_other_pages_cannot_vote(asked, place):
@@ -129,6 +137,11 @@ def test_whoever_comes_back_goes_on(place):
     assert again.next_pair("anna") not in {0, 1, 2}
     again.take(vote_on(place, 1))
     assert again.votes == 3
+
+
+def test_a_file_without_a_vote_is_one_to_begin_with(place):
+    (place / "votes.jsonl").write_bytes(b"")
+    assert Desk(place).votes == 0
 
 
 def test_where_nothing_can_listen_or_no_arena_lies_it_says_so(place, tmp_path):
