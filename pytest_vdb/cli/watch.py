@@ -14,7 +14,7 @@ from pytest_vdb import files
 from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import flush, show, warn
-from pytest_vdb.errors import RecordError
+from pytest_vdb.errors import RecordError, VdbError
 from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
@@ -83,20 +83,21 @@ def _handler_of(page: LivePage) -> Any:
             again = {"Refresh": str(_AGAIN_S)}
             try:
                 made = page.render(datetime.now(UTC))
-            except RecordError as problem:  # it may be written just now
+            except VdbError as problem:  # it may be written just now, or be too large to be read
                 self.answer(HTTPStatus.OK, str(problem).encode(), "text/plain; charset=utf-8", again)
                 return
             text, has_ended = made if made is not None else (_WAITING, False)
             self.answer(HTTPStatus.OK, text.encode(), _PAGE, {} if has_ended else again)
 
         def _send_file(self, path: str) -> None:
-            file, folder = page.root / path.lstrip("/"), page.run_folder()
+            file = page.root / path.lstrip("/")
             try:
+                folder = page.run_folder()
                 inside = folder is not None and file.resolve().is_relative_to(folder.resolve())
                 if not inside or file.suffix not in _TYPES:
                     raise RecordError("not a file of this run")
                 self.send_part(files.read_bytes(file, error=RecordError), _TYPES[file.suffix])
-            except (RecordError, OSError, ValueError):
+            except (VdbError, OSError, ValueError):
                 self.answer(HTTPStatus.NOT_FOUND)
 
     return Handler

@@ -18,8 +18,10 @@ from pytest_vdb.results import journal
 
 _QUIET_S = 120
 """A silence that is nothing to speak of."""
-_FOUND = tuple[str, int, int]
-"""A run, and the sizes of its two files: what they hold only grows, but for the end."""
+_State = tuple[int, int]
+"""Bytes of a file, and when it was written last."""
+_FOUND = tuple[str, _State | None, _State | None]
+"""A run, and its two files."""
 
 
 class LivePage:
@@ -59,7 +61,7 @@ class LivePage:
             folder = self.run_folder()
             if folder is None:
                 return None
-            found = folder.name, _size(folder / journal.RUN), _size(folder / journal.RECORDS)
+            found = folder.name, _state(folder / journal.RUN), _state(folder / journal.RECORDS)
             if self._made is None or self._made[0] != found:
                 run, records, _ = journal.read(folder)
                 self._made = found, build(run, records)
@@ -86,7 +88,7 @@ def running(board: Leaderboard, now: datetime) -> str:
 
 def _left(run: Run, done: int, now: datetime) -> str:
     began, waiting = _moment(run.started_at), (run.collected or 0) - done
-    if began is None or not done or waiting <= 0:
+    if began is None or not done or waiting <= 0 or now <= began:
         return ""
     seconds = (now - began).total_seconds() / done * waiting
     minutes = round(seconds / 60)
@@ -108,12 +110,14 @@ def _silent(records: Sequence[Record], now: datetime) -> str:
 def _moment(text: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(text or "").astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):  # no time, or one in the first hours of the year 1
         return None
 
 
-def _size(path: Path) -> int:
+def _state(path: Path) -> _State | None:
+    """None: there is no such file."""
     try:
-        return path.stat().st_size
-    except OSError as problem:
-        raise RecordError(f"cannot be read: {problem.strerror}", where=path) from None
+        told = path.stat()
+    except OSError:
+        return None
+    return told.st_size, told.st_mtime_ns

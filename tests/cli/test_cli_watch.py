@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import http.client
+import shutil
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from written_runs import sharpness, write_run
 
+from pytest_vdb import budget
 from pytest_vdb.cli.watch import _handler_of
 from pytest_vdb.files import write
 from pytest_vdb.records import Record, to_json
@@ -135,3 +137,42 @@ def test_a_run_that_is_being_written_is_asked_for_again(asked):
     status, said, headers = asked(folder, "/")
     assert (status, headers["Refresh"]) == (200, "5")
     assert b"run.json" in said
+
+
+def test_a_run_whose_records_have_not_come_yet_is_shown(asked):
+    folder = going_on(1, 1)
+    (folder / journal.RECORDS).unlink()
+    _, page, headers = asked(folder, "/")
+    assert b"running: 0 of 10 tests" in page
+    assert headers["Refresh"] == "5"
+
+
+def test_a_record_that_is_written_over_is_read_again():
+    folder = going_on(1, 1)
+    page = LivePage(folder)
+    assert "sharpness" in page.render(at(1))[0]
+    path = folder / journal.RECORDS
+    path.write_text(path.read_text().replace("sharpness", "bluntness"))
+    assert "bluntness" in page.render(at(1))[0]
+
+
+def test_a_run_that_is_deleted_meanwhile_is_waited_for():
+    folder = going_on(1, 1)
+    page = LivePage(folder)
+    assert page.render(at(1)) is not None
+    shutil.rmtree(folder)
+    assert page.render(at(1)) is None
+
+
+def test_a_clock_that_is_behind_foretells_nothing():
+    began = datetime.fromisoformat(journal.read_run(folder := going_on(1, 4)).started_at)
+    assert "left at this pace" not in LivePage(folder).render(began - timedelta(minutes=5))[0]
+
+
+def test_what_is_too_large_to_be_read_is_said(asked, monkeypatch):
+    folder = going_on(1, 1)
+    monkeypatch.setenv(budget.VARIABLE, "100")
+    status, said, _ = asked(folder, "/")
+    assert status == 200
+    assert b"more than" in said
+    assert asked(folder, f"/runs/{folder.name}/run.json")[0] == 404
