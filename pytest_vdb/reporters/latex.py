@@ -12,19 +12,13 @@ from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.overview import Front, fronts
 from pytest_vdb.reporters.text import (
     FAILED_PROMPTS,
-    count_notes,
-    counted,
     distinct_names,
     heading,
-    missing_lines,
     notation_of,
-    order_note,
-    remark_lines,
-    retries_line,
+    notes_under,
     stopped_line,
     tests_short,
     unit,
-    weights_note,
 )
 
 _TEMPLATE = Path(__file__).parent / "templates" / "leaderboard.tex.j2"
@@ -126,7 +120,7 @@ def _comment(board: Leaderboard) -> str:
 def _parts_of_table(table: Table, stopped: str | None) -> list[dict[str, object]]:
     starts = range(0, max(1, len(table.columns)), _PER_TABLE)
     parts = [_part(table, list(range(len(table.columns)))[start : start + _PER_TABLE]) for start in starts]
-    parts[-1]["notes"] = _notes_under_table(table, stopped)
+    parts[-1]["notes"] = _notes_in_latex(table, stopped)
     return parts
 
 
@@ -192,19 +186,11 @@ def _latex_cell(cell: Cell, written: Notation) -> str:
     return rf"{text}\rlap{{\textsuperscript{{$\approx$}}}}" if cell.tied else text
 
 
-def _notes_under_table(table: Table, stopped: str | None) -> list[str]:
-    notes = [escape(note) for note in (*count_notes(table), order_note(table)) if note is not None]
-    notes += [escape(note) for note in weights_note(table)]
+def _notes_in_latex(table: Table, stopped: str | None) -> list[str]:
+    notes = []
     if any(cell.failed and cell.rank is not None for row in table.rows for cell in row.cells):
-        notes.append(escape(FAILED_PROMPTS))
-    notes += [escape(line) for line in remark_lines(table)[:_MOST_REASONS]]
+        notes.append(FAILED_PROMPTS)
     if stopped is not None:
-        notes.append(escape(stopped[0].upper() + stopped[1:]))
-    if (again := retries_line(table.rows)) is not None:
-        notes.append(escape(again))
-    missing = missing_lines(table)
-    notes += [f"-- {counted(n, 'test')}, {escape(where)}: {escape(why)}" for where, why, n in missing[:_MOST_REASONS]]
-    if len(missing) > _MOST_REASONS:
-        more = counted(len(missing) - _MOST_REASONS, "further reason")
-        notes.append(f"-- and {more}: see the HTML report or the CSV")
-    return [f"{note}." if note[-1] not in ".!?" else note for note in notes]
+        notes.append(stopped[0].upper() + stopped[1:])
+    notes += notes_under(table, _MOST_REASONS)
+    return [escape(note if note[-1] in ".!?" else f"{note}.") for note in notes]

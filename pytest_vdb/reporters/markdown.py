@@ -15,22 +15,16 @@ from pytest_vdb.reporters.text import (
     ARROWS,
     LEGEND,
     LONGEST_NAME,
-    count_notes,
-    counted,
     distinct_names,
     heading,
     interval_in_brackets,
-    missing_lines,
     notation_of,
-    order_note,
-    remark_lines,
-    retries_line,
+    notes_under,
     status_words,
     stopped_line,
     tests_short,
     title,
     unit,
-    weights_note,
     weights_words,
 )
 
@@ -139,15 +133,5 @@ def _notes_below_table(table: Table) -> list[str]:
         notes.append(f"**Best**, <ins>second</ins>, ≈ not told apart from the best, *(not ranked)*. {plain(LEGEND)}")
     elif any(cell.mean is not None for row in table.rows for cell in row.cells):
         notes.append(f"*(Not ranked)*. {plain(LEGEND)}")
-    notes += [plain(note) for note in (*count_notes(table), order_note(table)) if note is not None]
-    notes += [plain(note) for note in weights_note(table)]
-    notes += [plain(line) for line in remark_lines(table)[:MOST_REASONS]]
-    if (again := retries_line(table.rows)) is not None:
-        notes.append(plain(again))
-    missing = missing_lines(table)
-    for where, why, n in missing[:MOST_REASONS]:
-        notes.append(f"{MISSING} {counted(n, 'test')}, {plain(where)}: {plain(why)}")
-    if len(missing) > MOST_REASONS:
-        more = counted(len(missing) - MOST_REASONS, "further reason")
-        notes.append(f"{MISSING} and {more}: see the HTML report or the CSV")
+    notes += [plain(note) for note in notes_under(table, MOST_REASONS)]
     return [f"- {note}" for note in notes] + [""]

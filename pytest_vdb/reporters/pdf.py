@@ -22,20 +22,16 @@ from pytest_vdb.reporters.text import (
     ARROWS,
     LEGEND,
     LONGEST_NAME,
-    count_notes,
     counted,
     distinct_names,
     heading,
     interval_in_brackets,
-    missing_lines,
     notation_of,
-    order_note,
-    remark_lines,
+    notes_under,
     stopped_line,
     tests_short,
     title,
     unit,
-    weights_note,
     weights_words,
 )
 
@@ -100,16 +96,13 @@ def _section_of_front(front: Front, plot: charts.Scatter | None) -> dict[str, An
 
 
 def _section_of_table(table: Table) -> dict[str, Any]:
-    notes = [*count_notes(table), order_note(table), *weights_note(table), *remark_lines(table)[:_MOST_REASONS]]
-    missing = missing_lines(table)
-    notes += [f"{counted(n, 'test')}, {where}: {why}" for where, why, n in missing[:_MOST_REASONS]]
     return {
         "heading": visible(shortened(table.name, LONGEST_NAME)),
         "answer": "",
         "plot": None,
         "caption": "",
         "parts": _parts_across_pages(table),
-        "notes": [visible(note) for note in notes if note is not None] + _too_many(table),
+        "notes": [visible(note) for note in notes_under(table, _MOST_REASONS)] + _too_many(table),
     }
 
 

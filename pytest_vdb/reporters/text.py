@@ -9,7 +9,7 @@ from pytest_vdb.analysis.readings import failure_line, is_of_set
 from pytest_vdb.analysis.row_names import distinct_names as distinct_names  # reporters and exports call rows alike
 from pytest_vdb.analysis.tables import Cell, Column, Leaderboard, Row, Table
 from pytest_vdb.escaping import shortened
-from pytest_vdb.figures import Notation, notation
+from pytest_vdb.figures import MISSING, Notation, notation
 from pytest_vdb.records import SCORED, Measurement, Status
 
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
@@ -138,6 +138,25 @@ def order_note(table: Table) -> str | None:
         of = f"{order.prompts:,}" if all_of_them else f"{order.prompts:,} of {order.of_prompts:,}"
         over += f", on the {of} prompts that every model was asked"
     return f"{'; '.join(filter(None, (over, others)))}."
+
+
+def notes_under(table: Table, most: int) -> list[str]:
+    """What must be said under a table: of how many values, in which order, of what weights, and why some are missing.
+
+    Args:
+        table: of a benchmark.
+        most: lines on what is to be known of values, and as many on those that are missing; the last one says of how
+            many more there is no line.
+    """
+    notes = [note for note in (*count_notes(table), order_note(table)) if note is not None]
+    notes += [*weights_note(table), *remark_lines(table)[:most]]
+    if (again := retries_line(table.rows)) is not None:
+        notes.append(again)
+    missing = missing_lines(table)
+    notes += [f"{MISSING} {counted(n, 'test')}, {where}: {why}" for where, why, n in missing[:most]]
+    if (more := len(missing) - most) > 0:
+        notes.append(f"{MISSING} and {counted(more, 'further reason')}: see the HTML report or the CSV")
+    return notes
 
 
 def unit(column: Column | Measurement) -> str:
