@@ -61,7 +61,7 @@ class LivePage:
             folder = self.run_folder()
             if folder is None:
                 return None
-            found = folder.name, _state(folder / journal.RUN), _state(folder / journal.RECORDS)
+            found = folder.name, _state_of_file(folder / journal.RUN), _state_of_file(folder / journal.RECORDS)
             if self._made is None or self._made[0] != found:
                 run, records, _ = journal.read(folder)
                 self._made = found, build(run, records)
@@ -114,7 +114,7 @@ def _moment(text: str | None) -> datetime | None:
         return None
 
 
-def _state(path: Path) -> _State | None:
+def _state_of_file(path: Path) -> _State | None:
     """None: there is no such file."""
     try:
         told = path.stat()
