@@ -9,6 +9,7 @@
   let rater = asked.get("rater") || asked.get("PROLIFIC_PID") || asked.get("workerId") || "";
   let votes = [];
   let now = null;
+  let lost = false;
 
   // The same rater sees the same order and sides again after closing the page; two raters see others.
   const draw = (text) => {
@@ -43,7 +44,7 @@
   const send = (vote) => served
     ? fetch("votes", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(vote) })
         .then((answer) => { if (!answer.ok) throw new Error(String(answer.status)); })
-        .catch(() => { byId("why").textContent = " (they did not all arrive: please save and send them)"; })
+        .catch(() => { lost = true; byId("why").textContent = " (they did not all arrive: please save and send them)"; })
     : Promise.resolve();
   const nextPair = async () => {
     const seen = new Set(votes.map((vote) => vote.pair));
@@ -72,7 +73,7 @@
       now = null;
       byId("stage").hidden = true;
       byId("end").hidden = false;
-      byId("kept").textContent = served ? "Your votes have been sent; you may close the page." : "Please save your votes and send the file to whoever asked you.";
+      byId("kept").textContent = served && !lost ? "Your votes have been sent; you may close the page." : "Please save your votes and send the file to whoever asked you.";
       return;
     }
     const { of, text } = plan.pairs[pair];
@@ -99,12 +100,13 @@
     await send(vote);
     await show();
   };
-  const begin = () => {
+  const begin = async () => {
     votes = kept();
     byId("who").hidden = true;
     byId("stage").hidden = false;
     keep();
-    return show();
+    await Promise.all(votes.map(send)); // some may not have arrived: each counts once
+    await show();
   };
 
   // Both end before either begins again: the pair stays in step, however long each is.
