@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pytest_vdb.analysis.tables import Cell, Leaderboard, Place, Row, Standing, Standings, Table
 from pytest_vdb.escaping import spreadsheet
 from pytest_vdb.reporters.formats import Format
-from pytest_vdb.reporters.text import STATUS_WORDS, heading
+from pytest_vdb.reporters.text import STATUS_WORDS, count_of, heading
 
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
@@ -109,17 +109,13 @@ def _row_of_line(standings: Standings, line: Standing, statuses: Sequence[str], 
             written += [None] * len(_PER_COLUMN)
             continue
         cell, place = by_name[name]
-        written += [cell.mean, *(cell.interval or (None, None)), _count_of(cell), cell.missing, *_ends_of_place(place)]
+        written += [cell.mean, *(cell.interval or (None, None)), count_of(cell), cell.missing, *_ends_of_place(place)]
         written += [_reasons_cell(cell), cell.unranked, "; ".join(cell.remarks)]
     return written
 
 
 def _ends_of_place(place: Place | None) -> tuple[int | None, int | None, int | None]:
     return (None, None, None) if place is None else (place.lowest, place.highest, place.of)
-
-
-def _count_of(cell: Cell) -> int:
-    return cell.n if cell.own_n is None else cell.own_n
 
 
 def _reasons_cell(cell: Cell) -> str:
@@ -148,7 +144,7 @@ def _row_of_model(table: Table, row: Row, statuses: Sequence[str], names: Sequen
         if cell is None:
             line += [None] * len(_PER_METRIC)
             continue
-        line += [cell.mean, *(cell.interval or (None, None)), cell.no_interval, _count_of(cell), cell.n, cell.missing]
+        line += [cell.mean, *(cell.interval or (None, None)), cell.no_interval, count_of(cell), cell.n, cell.missing]
         line += [_reasons_cell(cell)]
         line += [cell.rank, cell.p, cell.unranked, "; ".join(cell.remarks)]
     return line

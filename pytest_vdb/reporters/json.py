@@ -11,6 +11,7 @@ from pytest_vdb.escaping import json_text
 from pytest_vdb.records import to_plain
 from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.overview import answers, plain_text
+from pytest_vdb.reporters.text import count_of
 
 SCHEMA = 1
 """Of this file: a number that is taken again never means something else."""
@@ -96,7 +97,7 @@ def _values_as_json(cells: Sequence[Cell], places: Sequence[Place | None]) -> li
         {
             "mean": cell.mean,
             "interval": cell.interval,
-            "n": cell.n if cell.own_n is None else cell.own_n,
+            "n": count_of(cell),
             "rank": None if place is None else [place.lowest, place.highest],
             "unranked": cell.unranked,
             "missing": dict(cell.reasons),

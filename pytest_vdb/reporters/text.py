@@ -76,6 +76,11 @@ def interval_in_brackets(cell: Cell, written: Notation) -> str | None:
     return f"[{', '.join(map(written.write, cell.interval))}]"
 
 
+def count_of(cell: Cell) -> int:
+    """Of how many prompts a value is; of what was measured of a whole set, of how many clips or the like."""
+    return cell.n if cell.own_n is None else cell.own_n
+
+
 def count_in_words(cell: Cell) -> str:
     """`6 prompts`; `n = 16` of what was measured of a whole set."""
     return counted(cell.n, "prompt") if cell.own_n is None else f"n = {cell.own_n:,}"

@@ -10,7 +10,8 @@ import pytest
 from pytest_vdb.analysis import build
 from pytest_vdb.errors import OutputError
 from pytest_vdb.records import Measurement, Record
-from pytest_vdb.reporters import formats, pdf
+from pytest_vdb.reporters import charts, formats, pdf
+from pytest_vdb.reporters.text import distinct_names
 
 pytest.importorskip("typst", reason="the extra pdf is not installed")
 pytestmark = pytest.mark.slow  # typesets
@@ -50,6 +51,18 @@ def test_the_same_records_give_the_same_bytes():
 )
 def test_whatever_records_hold_is_text(records):
     assert pdf.render(build(RUN, records)).startswith(b"%PDF-")
+
+
+def test_names_that_are_markup_stand_in_the_plot():
+    def of_model(model: str, seconds: float) -> list[Record]:
+        cost = Measurement(name="latency", value=seconds, unit="s", better="lower", kind="performance")
+        measured = metric("sharpness", seconds), cost
+        return [record(model, prompt=f"p{at}", nodeid=f"{model}{at}", measurements=measured) for at in range(3)]
+
+    board = build(RUN, [*of_model('<b>&"]]>', 2.0), *of_model("#a$", 3.0)])
+    (standings,) = board.standings
+    assert charts.of_standings(standings, distinct_names(standings.table)) is not None
+    assert pdf.render(board).startswith(b"%PDF-")
 
 
 def test_it_is_written_where_it_is_asked_for():
