@@ -719,7 +719,7 @@ def _as_builtins(value: object) -> object:
     """What msgspec does not know, as what it knows."""
     if isinstance(value, Measured):
         return tuple(value)
-    raise NotImplementedError(f"no word for {type(value)}")
+    raise NotImplementedError(f"no word for {type(value)}")  # as msgspec asks of a hook for what it does not know
 
 
 def from_plain(value: object, kind: type[T]) -> T:
