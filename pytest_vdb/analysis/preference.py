@@ -62,7 +62,8 @@ class Rater:
     def remark(self) -> str | None:
         """What to know of these votes."""
         if self.is_left_out:
-            return f"left out: failed {self.failed} of {self.checks} checks"
+            failed = _is_careless(self.checks, self.failed)
+            return f"left out: failed {self.failed} of {self.checks} checks" if failed else "left out by name"
         if self.coin_odds is not None and self.coin_odds >= _INATTENTIVE_ODDS:
             return "votes like a coin"
         return None
@@ -77,7 +78,7 @@ class Seen:
     """Share of the votes in which it does, in [0, 1]; half of those where the metric sees no difference."""
     votes: int
     interval: tuple[float, float] | None
-    """95%, over prompts."""
+    """95%, over prompts; None: there are fewer than three, or they are all alike, which says nothing of others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,11 +132,9 @@ def _checks(votes: Iterable[Vote]) -> dict[str, tuple[int, int]]:
 
 def _is_careless(checks: int, failed: int) -> bool:
     """Whether people who look would hardly ever fail so many."""
-    tail = sum(
-        math.comb(checks, k) * _MISSED_BY_CHANCE**k * (1 - _MISSED_BY_CHANCE) ** (checks - k)
-        for k in range(failed, checks + 1)
-    )
-    return tail < _EXCUSED
+    from scipy.special import bdtrc
+
+    return failed > 0 and bool(bdtrc(failed - 1, checks, _MISSED_BY_CHANCE) < _EXCUSED)
 
 
 def arrays_of(votes: Sequence[Vote], models: Sequence[str]) -> Votes:
@@ -272,7 +271,7 @@ def _share_with_interval(metric: str, by_prompt: Mapping[str, Sequence[float]]) 
 
         apart = math.fsum((math.fsum(values) - share * len(values)) ** 2 for values in by_prompt.values())
         reach = float(t.ppf(0.975, n - 1)) * math.sqrt(apart * n / (n - 1)) / votes
-        interval = max(0.0, share - reach), min(1.0, share + reach)
+        interval = (max(0.0, share - reach), min(1.0, share + reach)) if reach > 0 else None
     return Seen(metric=metric, agreeing=share, votes=votes, interval=interval)
 
 

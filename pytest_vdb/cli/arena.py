@@ -281,7 +281,8 @@ def _print_preferences(found: Preferences) -> None:
         ),
     )
     alpha = MISSING if found.alpha is None else f"{found.alpha:.2f}"
-    show(f"{found.votes} votes of {len(found.raters)} raters count; Krippendorff's alpha {alpha}")
+    counting = sum(rater.votes > 0 and not rater.is_left_out for rater in found.raters)
+    show(f"{found.votes} votes of {counting} raters count; Krippendorff's alpha {alpha}")
     remarked = [rater for rater in found.raters if rater.remark is not None]
     for rater in remarked:
         show(f"  {rater.name}: {rater.remark} ({rater.votes} votes)")

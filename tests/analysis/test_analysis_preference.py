@@ -70,10 +70,16 @@ def test_one_failed_check_is_excused():
     assert not any(rater.is_left_out for rater in count(votes).raters)
 
 
+def test_checks_by_the_thousand_are_counted():
+    votes = [vote("unknown", "good", "good", "left" if at % 20 else "right", worse="right") for at in range(1200)]
+    (rater,) = count([vote("unknown", "good", "poor", "left"), *votes]).raters
+    assert (rater.checks, rater.failed, rater.is_left_out) == (1200, 60, False)
+
+
 def test_raters_may_be_left_out_by_name():
     found = count(poll(6, 30), without=["r3"])
     assert found.votes == 150
-    assert [rater.name for rater in found.raters if rater.is_left_out] == ["r3"]
+    assert {rater.name: rater.remark for rater in found.raters if rater.is_left_out} == {"r3": "left out by name"}
 
 
 def test_no_vote_that_counts_is_no_strength():
@@ -117,6 +123,13 @@ def test_equal_values_are_half_an_agreement():
     records = [measured(model, "p0", seen=1.0) for model in STRENGTH]
     (found,) = count([vote("a", "good", "poor", "left"), vote("b", "poor", "good", "left")], records).metrics
     assert (found.agreeing, found.interval) == (0.5, None)
+
+
+def test_prompts_that_all_agree_say_nothing_of_others():
+    records = [measured(model, f"p{at}", seen=STRENGTH[model]) for model in STRENGTH for at in range(3)]
+    votes = [vote("a", "good", "poor", "left", f"p{at}") for at in range(3)]
+    (found,) = count(votes, records).metrics
+    assert (found.agreeing, found.interval) == (1.0, None)
 
 
 def test_a_record_of_each_model_joins_what_was_measured_of_it():
