@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.analysis.votes import Vote
-from pytest_vdb.records import Measurement, Record
+from pytest_vdb.records import Measurement, Record, from_plain
 from pytest_vdb.results.ledger import PREFERENCE
 
 if TYPE_CHECKING:
@@ -275,25 +276,26 @@ def _share_with_interval(metric: str, by_prompt: Mapping[str, Sequence[float]]) 
     return Seen(metric=metric, agreeing=share, votes=votes, interval=interval)
 
 
-def records_of(found: Preferences, run: str, models: Mapping[str, Mapping[str, Any]]) -> list[Record]:
+def records_of(
+    found: Preferences, run: str, models: Mapping[str, Mapping[str, Any]], *, where: Path | None = None
+) -> list[Record]:
     """A record of each model, as if a test had measured what people prefer.
 
     Args:
         run: what the poll is called.
         models: model -> what tells its row of a leaderboard from others of it.
+        where: the file that says so.
+
+    Raises:
+        RecordError: what is said of a model is nothing that a record says.
     """
-    return [
-        Record(
-            run=run,
-            nodeid=f"{PREFERENCE}[{one.model}]",
-            benchmark=PREFERENCE,
-            model=one.model,
-            status="passed",
-            measurements=(_elo_of(one),),
-            **models.get(one.model, {}),
-        )
-        for one in found.models
-    ]
+    return [_record_of_model(one, run, models.get(one.model, {}), where) for one in found.models]
+
+
+def _record_of_model(one: Preferred, run: str, setup: Mapping[str, Any], where: Path | None) -> Record:
+    test = {"nodeid": f"{PREFERENCE}[{one.model}]", "benchmark": PREFERENCE, "status": "passed"}
+    record = from_plain({**setup, **test, "run": run, "model": one.model}, Record, where=where)
+    return replace(record, measurements=(_elo_of(one),))
 
 
 def _elo_of(one: Preferred) -> Measurement:

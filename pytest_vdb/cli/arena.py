@@ -308,8 +308,11 @@ def _write_records(path: Path, found: Preferences, arguments: CountArguments) ->
     from pytest_vdb.arena import folder
     from pytest_vdb.records import to_json
 
-    models = {} if arguments.arena is None else folder.read(arguments.arena).models
-    run = "votes" if arguments.arena is None else f"arena-{folder.read(arguments.arena).id}"
-    lines = [to_json(record) for record in records_of(found, run, models)]
+    if arguments.arena is None:
+        records = records_of(found, "votes", {})
+    else:
+        arena = folder.read(arguments.arena)
+        records = records_of(found, f"arena-{arena.id}", arena.models, where=arguments.arena / folder.KEY)
+    lines = [to_json(record) for record in records]
     files.write(path, "\n".join(lines) + "\n")
     warn(f"records: {path}")

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_vdb.analysis.preference import ELO_ON_AVERAGE, count, records_of
 from pytest_vdb.analysis.votes import Shown, Vote
+from pytest_vdb.errors import RecordError
 from pytest_vdb.records import Measurement, Record
 
 STRENGTH = {"good": 1.5, "middling": 0.0, "poor": -1.5}
@@ -143,3 +144,19 @@ def test_a_record_of_each_model_joins_what_was_measured_of_it():
         found.models[0].elo,
         found.models[0].interval,
     )
+
+
+@pytest.mark.parametrize(
+    ("setup", "said"), [({"task": "none"}, "not a Record: Invalid enum value 'none'"), ({"recipe": 3}, "at `recipe")]
+)
+def test_what_no_record_says_of_a_model_is_refused_with_its_file(setup, said, tmp_path):
+    with pytest.raises(RecordError, match=said) as error:
+        records_of(count(poll(6, 30)), "arena-1", {"good": setup}, where=tmp_path / "key.json")
+    assert "key.json" in str(error.value)
+
+
+def test_what_is_said_of_a_model_is_not_what_its_record_is():
+    setups = {"good": {"run": "other", "model": "other", "later_version": 1}}
+    assert {(one.run, one.model) for one in records_of(count(poll(6, 30)), "arena-1", setups)} == {
+        ("arena-1", model) for model in STRENGTH
+    }
