@@ -32,6 +32,10 @@ _EXCUSED = 0.01
 """Failing as many checks is left out where people who look would do so less often."""
 
 
+_PairOfModels = tuple[str | None, tuple[str, ...]]
+"""A prompt, and the two models that answered it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preferred:
     """One model."""
@@ -116,7 +120,7 @@ def count(votes: Sequence[Vote], records: Iterable[Record] = (), *, without: Col
         models=_lines_of_models(counting, models, found),
         raters=_lines_of_raters(votes, models, careless),
         votes=len(counting),
-        alpha=nominal_alpha(_answer_of_vote(vote) for vote in counting),
+        alpha=nominal_alpha(_answers_of_raters(counting)),
         metrics=_seen_by_metrics(counting, records),
     )
 
@@ -219,11 +223,14 @@ def _with_checks(odds: float | None, checks: int, failed: int) -> float | None:
     return odds * (0.5 / _MISSED_BY_CHANCE) ** failed * (0.5 / (1 - _MISSED_BY_CHANCE)) ** (checks - failed)
 
 
-def _answer_of_vote(vote: Vote) -> tuple[tuple[str | None, tuple[str, ...]], str]:
-    """The pair that was shown, in either order, and the model that was preferred, or a tie."""
-    pair = tuple(sorted((vote.left.model, vote.right.model)))
-    preferred = {"left": vote.left.model, "right": vote.right.model, "tie": ""}[vote.choice]
-    return (vote.left.prompt, pair), preferred
+def _answers_of_raters(votes: Iterable[Vote]) -> list[tuple[_PairOfModels, str]]:
+    """The pair that was shown, in either order, and the model that was preferred, or a tie: of each rater the first."""
+    found: dict[tuple[str, _PairOfModels], str] = {}
+    for vote in votes:
+        pair = vote.left.prompt, tuple(sorted((vote.left.model, vote.right.model)))
+        preferred = {"left": vote.left.model, "right": vote.right.model, "tie": ""}[vote.choice]
+        found.setdefault((vote.rater, pair), preferred)
+    return [(pair, preferred) for (_, pair), preferred in found.items()]
 
 
 def _seen_by_metrics(votes: Sequence[Vote], records: Iterable[Record]) -> tuple[Seen, ...]:

@@ -83,6 +83,13 @@ def test_raters_may_be_left_out_by_name():
     assert {rater.name: rater.remark for rater in found.raters if rater.is_left_out} == {"r3": "left out by name"}
 
 
+def test_who_answers_a_pair_again_agrees_with_nobody():
+    asked = [("good", "poor", "left"), ("good", "middling", "right")]
+    votes = [vote("a", *one) for one in asked]
+    assert count([*votes, *votes]).alpha is None
+    assert count([*votes, *votes, *(vote("b", *one) for one in asked)]).alpha == 1
+
+
 def test_no_vote_that_counts_is_no_strength():
     votes = [vote("a", "good", "poor", "left"), *[vote("a", "good", "good", "right", worse="right")] * 4]
     found = count(votes)
