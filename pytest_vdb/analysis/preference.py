@@ -218,9 +218,12 @@ def _lines_of_raters(votes: Sequence[Vote], models: Sequence[str], careless: Col
 
 def _with_checks(odds: float | None, checks: int, failed: int) -> float | None:
     """A coin fails half of the checks."""
+    from pytest_vdb.statistics.preferences import MOST_LOG_ODDS
+
     if odds is None:
         return None
-    return odds * (0.5 / _MISSED_BY_CHANCE) ** failed * (0.5 / (1 - _MISSED_BY_CHANCE)) ** (checks - failed)
+    failing, passing = math.log(0.5 / _MISSED_BY_CHANCE), math.log(0.5 / (1 - _MISSED_BY_CHANCE))
+    return math.exp(min(math.log(odds) + failed * failing + (checks - failed) * passing, MOST_LOG_ODDS))
 
 
 def _answers_of_raters(votes: Iterable[Vote]) -> list[tuple[_PairOfModels, str]]:

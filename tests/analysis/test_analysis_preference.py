@@ -83,6 +83,15 @@ def test_raters_may_be_left_out_by_name():
     assert {rater.name: rater.remark for rater in found.raters if rater.is_left_out} == {"r3": "left out by name"}
 
 
+def test_thousands_of_votes_that_nobody_shares_are_finite_odds():
+    votes = [vote(f"r{at % 8}", "good", "poor", "left" if at % 20 else "right") for at in range(3200)]
+    votes += [vote("bot", "good", "poor", "right" if at % 50 else "left") for at in range(2000)]
+    votes += [vote("bot", "good", "good", "right", worse="right")] * 400
+    odds = {rater.name: rater.coin_odds for rater in count(votes).raters}
+    assert 1e300 < odds.pop("bot") < float("inf")
+    assert all(0 < value < 1 for value in odds.values())
+
+
 def test_who_answers_a_pair_again_agrees_with_nobody():
     asked = [("good", "poor", "left"), ("good", "middling", "right")]
     votes = [vote("a", *one) for one in asked]
