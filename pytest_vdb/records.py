@@ -719,10 +719,10 @@ def _as_builtins(value: object) -> object:
     """What msgspec does not know, as what it knows."""
     if isinstance(value, Measured):
         return tuple(value)
-    raise NotImplementedError(f"no word for {type(value)}")
+    raise NotImplementedError(f"no word for {type(value)}")  # as msgspec asks of a hook for what it does not know
 
 
-def from_plain(value: object, kind: type[T]) -> T:
+def from_plain(value: object, kind: type[T], *, where: str | Path | None = None) -> T:
     """Read and check what `to_plain` made.
 
     Raises:
@@ -731,7 +731,7 @@ def from_plain(value: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise RecordError(f"not a {kind}: {_message_of(error)}") from None
+        raise RecordError(f"not a {kind.__name__}: {_message_of(error)}", where=where) from None
 
 
 def _message_of(error: Exception) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import compress
+from itertools import compress, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,7 @@ class Answer:
         """The pair; or what stands for it: a test that died before it had its seed, or a model before any prompt."""
         prompt, _, parameters = pair
         known = (one for one in (pair, (prompt, None, parameters), _ALL_AS_ONE) if one in self.places)
-        return [one for _, one in zip(range(1), known, strict=False)]
+        return list(islice(known, 1))
 
     def over(self, pairs: Iterable[PairKey]) -> Compared:
         """What stands behind a comparison of these pairs, each of which has a value."""

@@ -18,6 +18,7 @@ from pytest_vdb.analysis.identity import Maker, Setup, agree, latest, maker_of, 
 from pytest_vdb.analysis.ranking import rank
 from pytest_vdb.analysis.readings import definitions_in
 from pytest_vdb.analysis.standings import standings_of
+from pytest_vdb.analysis.swept import place_of_recipe
 from pytest_vdb.analysis.tables import Column, Leaderboard, Row, Table
 from pytest_vdb.records import Record, Run
 
@@ -202,13 +203,6 @@ def _intervals_of(
         yield bar, ((low, high) if reason is None else None), reason
 
 
-def _place_of_recipe(row: Row) -> tuple[tuple[str, float, str], ...]:
-    """By its settings, numbers in their order: so the points of a sweep stand as they were asked for."""
-    recipe = {"batch": 1, **row.recipe}
-    numbers = {name: value for name, value in recipe.items() if isinstance(value, int | float)}
-    return tuple((name, float(numbers.get(name, 0)), str(recipe[name])) for name in sorted(recipe))
-
-
 def _order(row: Row) -> tuple[object, ...]:
     """Trained models first, the better ones first; then what others published, yardsticks, random weights, tiny ones,
     and rows without any value."""
@@ -223,7 +217,7 @@ def _order(row: Row) -> tuple[object, ...]:
         mean_rank,
         row.model,
         tuple(row.parameters.items()),
-        _place_of_recipe(row),
+        place_of_recipe(row.recipe),
         row.recipe_digest or "",
         row.hardware or "",
         row.revision or "",

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.analysis.votes import Vote
-from pytest_vdb.records import Measurement, Record
+from pytest_vdb.records import Measurement, Record, from_plain
 from pytest_vdb.results.ledger import PREFERENCE
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ _MISSED_BY_CHANCE = 0.05
 """Checks that people miss who look."""
 _EXCUSED = 0.01
 """Failing as many checks is left out where people who look would do so less often."""
+
+
+_PairOfModels = tuple[str | None, tuple[str, ...]]
+"""A prompt, and the two models that answered it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +67,8 @@ class Rater:
     def remark(self) -> str | None:
         """What to know of these votes."""
         if self.is_left_out:
-            return f"left out: failed {self.failed} of {self.checks} checks"
+            failed = _is_careless(self.checks, self.failed)
+            return f"left out: failed {self.failed} of {self.checks} checks" if failed else "left out by name"
         if self.coin_odds is not None and self.coin_odds >= _INATTENTIVE_ODDS:
             return "votes like a coin"
         return None
@@ -77,7 +83,7 @@ class Seen:
     """Share of the votes in which it does, in [0, 1]; half of those where the metric sees no difference."""
     votes: int
     interval: tuple[float, float] | None
-    """95%, over prompts."""
+    """95%, over prompts; None: there are fewer than three, or they are all alike, which says nothing of others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +120,7 @@ def count(votes: Sequence[Vote], records: Iterable[Record] = (), *, without: Col
         models=_lines_of_models(counting, models, found),
         raters=_lines_of_raters(votes, models, careless),
         votes=len(counting),
-        alpha=nominal_alpha(_answer_of_vote(vote) for vote in counting),
+        alpha=nominal_alpha(_answers_of_raters(counting)),
         metrics=_seen_by_metrics(counting, records),
     )
 
@@ -131,11 +137,9 @@ def _checks(votes: Iterable[Vote]) -> dict[str, tuple[int, int]]:
 
 def _is_careless(checks: int, failed: int) -> bool:
     """Whether people who look would hardly ever fail so many."""
-    tail = sum(
-        math.comb(checks, k) * _MISSED_BY_CHANCE**k * (1 - _MISSED_BY_CHANCE) ** (checks - k)
-        for k in range(failed, checks + 1)
-    )
-    return tail < _EXCUSED
+    from scipy.special import bdtrc
+
+    return failed > 0 and bool(bdtrc(failed - 1, checks, _MISSED_BY_CHANCE) < _EXCUSED)
 
 
 def arrays_of(votes: Sequence[Vote], models: Sequence[str]) -> Votes:
@@ -214,16 +218,22 @@ def _lines_of_raters(votes: Sequence[Vote], models: Sequence[str], careless: Col
 
 def _with_checks(odds: float | None, checks: int, failed: int) -> float | None:
     """A coin fails half of the checks."""
+    from pytest_vdb.statistics.preferences import MOST_LOG_ODDS
+
     if odds is None:
         return None
-    return odds * (0.5 / _MISSED_BY_CHANCE) ** failed * (0.5 / (1 - _MISSED_BY_CHANCE)) ** (checks - failed)
+    failing, passing = math.log(0.5 / _MISSED_BY_CHANCE), math.log(0.5 / (1 - _MISSED_BY_CHANCE))
+    return math.exp(min(math.log(odds) + failed * failing + (checks - failed) * passing, MOST_LOG_ODDS))
 
 
-def _answer_of_vote(vote: Vote) -> tuple[tuple[str | None, tuple[str, ...]], str]:
-    """The pair that was shown, in either order, and the model that was preferred, or a tie."""
-    pair = tuple(sorted((vote.left.model, vote.right.model)))
-    preferred = {"left": vote.left.model, "right": vote.right.model, "tie": ""}[vote.choice]
-    return (vote.left.prompt, pair), preferred
+def _answers_of_raters(votes: Iterable[Vote]) -> list[tuple[_PairOfModels, str]]:
+    """The pair that was shown, in either order, and the model that was preferred, or a tie: of each rater the first."""
+    found: dict[tuple[str, _PairOfModels], str] = {}
+    for vote in votes:
+        pair = vote.left.prompt, tuple(sorted((vote.left.model, vote.right.model)))
+        preferred = {"left": vote.left.model, "right": vote.right.model, "tie": ""}[vote.choice]
+        found.setdefault((vote.rater, pair), preferred)
+    return [(pair, preferred) for (_, pair), preferred in found.items()]
 
 
 def _seen_by_metrics(votes: Sequence[Vote], records: Iterable[Record]) -> tuple[Seen, ...]:
@@ -272,29 +282,30 @@ def _share_with_interval(metric: str, by_prompt: Mapping[str, Sequence[float]]) 
 
         apart = math.fsum((math.fsum(values) - share * len(values)) ** 2 for values in by_prompt.values())
         reach = float(t.ppf(0.975, n - 1)) * math.sqrt(apart * n / (n - 1)) / votes
-        interval = max(0.0, share - reach), min(1.0, share + reach)
+        interval = (max(0.0, share - reach), min(1.0, share + reach)) if reach > 0 else None
     return Seen(metric=metric, agreeing=share, votes=votes, interval=interval)
 
 
-def records_of(found: Preferences, run: str, models: Mapping[str, Mapping[str, Any]]) -> list[Record]:
+def records_of(
+    found: Preferences, run: str, models: Mapping[str, Mapping[str, Any]], *, where: Path | None = None
+) -> list[Record]:
     """A record of each model, as if a test had measured what people prefer.
 
     Args:
         run: what the poll is called.
         models: model -> what tells its row of a leaderboard from others of it.
+        where: the file that says so.
+
+    Raises:
+        RecordError: what is said of a model is nothing that a record says.
     """
-    return [
-        Record(
-            run=run,
-            nodeid=f"{PREFERENCE}[{one.model}]",
-            benchmark=PREFERENCE,
-            model=one.model,
-            status="passed",
-            measurements=(_elo_of(one),),
-            **models.get(one.model, {}),
-        )
-        for one in found.models
-    ]
+    return [_record_of_model(one, run, models.get(one.model, {}), where) for one in found.models]
+
+
+def _record_of_model(one: Preferred, run: str, setup: Mapping[str, Any], where: Path | None) -> Record:
+    test = {"nodeid": f"{PREFERENCE}[{one.model}]", "benchmark": PREFERENCE, "status": "passed"}
+    record = from_plain({**setup, **test, "run": run, "model": one.model}, Record, where=where)
+    return replace(record, measurements=(_elo_of(one),))
 
 
 def _elo_of(one: Preferred) -> Measurement:

@@ -149,20 +149,20 @@ class _Contest:
         failed = self._failed_where_others_answered()
         behind = {at for at in places if failed[at]} if not all(failed[at] for at in places) else set()
         values = np.array([self._values(at, places) for at in places], dtype=np.float64)
-        found = zip(places, ranks_between(values).tolist(), strict=True)
+        found = ranks_between(values, np.array([at in behind for at in places]))
         return {
-            at: Place(lowest=max(lowest, 2) if at in behind else lowest, highest=highest, of=len(places))
-            for at, (lowest, highest) in found
+            at: Place(lowest=lowest, highest=highest, of=len(places))
+            for at, (lowest, highest) in zip(places, found.tolist(), strict=True)
         }
 
     def _values(self, at: int, places: Sequence[int]) -> Sequence[float]:
         """Of each prompt, higher is better, failed ones counted as the worst."""
         cell = self.candidates[at]
         if cell.answered.issuperset(self.prompts):
-            return [self.sign * value for value in cell.means_of(self.prompts)]
+            return [self._merit_of(value) for value in cell.means_of(self.prompts)]
         worst = self._worst(places)
         found = (cell.by_prompt.get(prompt) for prompt in self.prompts)
-        return [worst if value is None else self.sign * value for value in found]
+        return [worst if value is None else self._merit_of(value) for value in found]
 
     def ranks_on(self, prompts: Sequence[str], places: Sequence[int]) -> dict[int, float]:
         """The ranks of some rows over some prompts that each was asked."""

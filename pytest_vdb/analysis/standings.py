@@ -16,6 +16,7 @@ from pytest_vdb.analysis.bounds import KnownMetrics
 from pytest_vdb.analysis.identity import Maker, agree
 from pytest_vdb.analysis.ranking import only_task, places_in
 from pytest_vdb.analysis.readings import NOT_MEASURED
+from pytest_vdb.analysis.swept import place_of_recipe
 from pytest_vdb.analysis.tables import Cell, Column, Place, Row, Source, Standing, Standings, Table
 from pytest_vdb.records import Status, Task
 
@@ -247,6 +248,7 @@ def _order_of_line(line: Standing, lead: int | None) -> tuple[object, ...]:
         endless if row.mean_rank is None else row.mean_rank,
         row.model,
         tuple(row.parameters.items()),
+        place_of_recipe(row.recipe),
         row.recipe_digest or "",
         row.hardware or "",
         row.revision or "",

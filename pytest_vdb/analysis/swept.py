@@ -22,6 +22,13 @@ def varying(recipes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(name for name in _ORDER if len({str(recipe.get(name)) for recipe in every}) > 1)
 
 
+def place_of_recipe(recipe: Mapping[str, Any]) -> tuple[tuple[str, float, str], ...]:
+    """To sort by settings, numbers in their order: so the points of a sweep stand as they were asked for."""
+    known = {"batch": 1, **recipe}
+    numbers = {name: value for name, value in known.items() if isinstance(value, int | float)}
+    return tuple((name, float(numbers.get(name, 0)), str(known[name])) for name in sorted(known))
+
+
 def apart(first: Sequence[Record], second: Sequence[Record]) -> tuple[list[Record], list[Record]]:
     """The records of two sides; where one side ran a benchmark of a model by several recipes, each is one of its own.
 

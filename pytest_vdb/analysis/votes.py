@@ -143,14 +143,13 @@ class _Layout:
         choice = row.cells.get(self.choice)
         if choice is None or choice == "":
             return "no answer"
-        return "no vote but another event of the log" if choice in _NO_VOTES else None
+        return "no vote but another event of the log" if str(choice) in _NO_VOTES else None
 
     def vote(self, row: Line, path: Path, key: Mapping[str, Shown] | None) -> Vote:
-        prompt = None if self.prompt is None else str(row.cells.get(self.prompt) or "") or None
+        prompt = _said_in(row, self.prompt)
         left, right = self._names(row, path)
-        rater = None if self.rater is None else row.cells.get(self.rater)
         return Vote(
-            rater=str(rater) if rater not in {None, ""} else "unknown",
+            rater=_said_in(row, self.rater) or "unknown",
             left=_what_was_shown(left, prompt, key, row, path),
             right=_what_was_shown(right, prompt, key, row, path),
             choice=_side_chosen(row.cells[self.choice], left, right, row, path),
@@ -174,6 +173,12 @@ def _given(columns: Sequence[str], names: Sequence[str]) -> tuple[Any, ...]:
 
 def _first_of(columns: Sequence[str], names: Sequence[str]) -> str | None:
     return next((name for name in names if name in columns), None)
+
+
+def _said_in(row: Line, column: str | None) -> str | None:
+    """As text, whatever it is; None: nothing."""
+    value = None if column is None else row.cells.get(column)
+    return None if value is None or value == "" else str(value)
 
 
 def _what_was_shown(name: str, prompt: str | None, key: Mapping[str, Shown] | None, row: Line, path: Path) -> Shown:

@@ -280,7 +280,8 @@ def _print_preferences(found: Preferences) -> None:
         ),
     )
     alpha = MISSING if found.alpha is None else f"{found.alpha:.2f}"
-    show(f"{found.votes} votes of {len(found.raters)} raters count; Krippendorff's alpha {alpha}")
+    counting = sum(rater.votes > 0 and not rater.is_left_out for rater in found.raters)
+    show(f"{found.votes} votes of {counting} raters count; Krippendorff's alpha {alpha}")
     remarked = [rater for rater in found.raters if rater.remark is not None]
     for rater in remarked:
         show(f"  {rater.name}: {rater.remark} ({rater.votes} votes)")
@@ -306,8 +307,11 @@ def _write_records(path: Path, found: Preferences, arguments: CountArguments) ->
     from pytest_vdb.arena import folder
     from pytest_vdb.records import to_json
 
-    models = {} if arguments.arena is None else folder.read(arguments.arena).models
-    run = "votes" if arguments.arena is None else f"arena-{folder.read(arguments.arena).id}"
-    lines = [to_json(record) for record in records_of(found, run, models)]
+    if arguments.arena is None:
+        records = records_of(found, "votes", {})
+    else:
+        arena = folder.read(arguments.arena)
+        records = records_of(found, f"arena-{arena.id}", arena.models, where=arguments.arena / folder.KEY)
+    lines = [to_json(record) for record in records]
     files.write(path, "\n".join(lines) + "\n")
     warn(f"records: {path}")

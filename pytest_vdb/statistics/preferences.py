@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LEAST_RATERS = 3
 """Below, nobody knows how much raters differ."""
+MOST_LOG_ODDS = 700.0
+"""Beyond, a number holds no odds."""
 _ROUNDS = 100
 _MOST_CELLS = 2**20
 """Of raters' tables that are worked on at once."""
@@ -130,7 +132,8 @@ def odds_of_a_coin(votes: Votes, contenders: int) -> Iterator[tuple[int, float]]
         difference = apart[mine.first] - apart[mine.second]
         told = np.isfinite(difference) & (mine.won != 0.5)
         likely = chance(np.where(mine.won > 0.5, difference, -difference)[told])
-        yield int(votes.rater[own[0]]), float(np.exp(-np.log(2 * likely).sum()))
+        log_odds = -np.log(2 * likely).sum()
+        yield int(votes.rater[own[0]]), math.exp(min(max(log_odds, -MOST_LOG_ODDS), MOST_LOG_ODDS))
 
 
 def nominal_alpha(answers: Iterable[tuple[Hashable, Hashable]]) -> float | None:

@@ -34,17 +34,23 @@ _NO_SPREAD = 1e-12
 _EQUAL_LEADS = 1e-9
 
 
-def ranks_between(merits: NDArray[np.float64]) -> NDArray[np.int64]:
+def ranks_between(merits: NDArray[np.float64], never_first: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
     """The lowest and the highest rank that each model may have; null and assumptions as of `told_apart`.
 
     Args:
         merits: `(models, prompts)`: a mean per prompt, higher is better; every model on the same prompts.
+        never_first: `(models,)`: which stand behind the best of the others, at least, whatever their merits; not all.
 
     Returns:
         `(models, 2)`, from 1 to the number of models: 95 of 100 such tables hold every true rank.
     """
     ahead = told_apart(merits)
     ends: NDArray[np.int64] = np.stack([1 + ahead.sum(axis=0), len(ahead) - ahead.sum(axis=1)], axis=1)
+    if never_first is not None and never_first.any():
+        others = ~never_first
+        ends[others & ~ahead[others].any(axis=0), 0] = 1  # it may be the best of them
+        ends[never_first, 0] = np.maximum(ends[never_first, 0], 2)
+        ends[never_first & ahead[:, others].all(axis=1), 1] += 1
     return ends
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_vdb.analysis.preference import ELO_ON_AVERAGE, count, records_of
 from pytest_vdb.analysis.votes import Shown, Vote
+from pytest_vdb.errors import RecordError
 from pytest_vdb.records import Measurement, Record
 
 STRENGTH = {"good": 1.5, "middling": 0.0, "poor": -1.5}
@@ -70,10 +71,32 @@ def test_one_failed_check_is_excused():
     assert not any(rater.is_left_out for rater in count(votes).raters)
 
 
+def test_checks_by_the_thousand_are_counted():
+    votes = [vote("unknown", "good", "good", "left" if at % 20 else "right", worse="right") for at in range(1200)]
+    (rater,) = count([vote("unknown", "good", "poor", "left"), *votes]).raters
+    assert (rater.checks, rater.failed, rater.is_left_out) == (1200, 60, False)
+
+
 def test_raters_may_be_left_out_by_name():
     found = count(poll(6, 30), without=["r3"])
     assert found.votes == 150
-    assert [rater.name for rater in found.raters if rater.is_left_out] == ["r3"]
+    assert {rater.name: rater.remark for rater in found.raters if rater.is_left_out} == {"r3": "left out by name"}
+
+
+def test_thousands_of_votes_that_nobody_shares_are_finite_odds():
+    votes = [vote(f"r{at % 8}", "good", "poor", "left" if at % 20 else "right") for at in range(3200)]
+    votes += [vote("bot", "good", "poor", "right" if at % 50 else "left") for at in range(2000)]
+    votes += [vote("bot", "good", "good", "right", worse="right")] * 400
+    odds = {rater.name: rater.coin_odds for rater in count(votes).raters}
+    assert 1e300 < odds.pop("bot") < float("inf")
+    assert all(0 < value < 1 for value in odds.values())
+
+
+def test_who_answers_a_pair_again_agrees_with_nobody():
+    asked = [("good", "poor", "left"), ("good", "middling", "right")]
+    votes = [vote("a", *one) for one in asked]
+    assert count([*votes, *votes]).alpha is None
+    assert count([*votes, *votes, *(vote("b", *one) for one in asked)]).alpha == 1
 
 
 def test_no_vote_that_counts_is_no_strength():
@@ -119,6 +142,13 @@ def test_equal_values_are_half_an_agreement():
     assert (found.agreeing, found.interval) == (0.5, None)
 
 
+def test_prompts_that_all_agree_say_nothing_of_others():
+    records = [measured(model, f"p{at}", seen=STRENGTH[model]) for model in STRENGTH for at in range(3)]
+    votes = [vote("a", "good", "poor", "left", f"p{at}") for at in range(3)]
+    (found,) = count(votes, records).metrics
+    assert (found.agreeing, found.interval) == (1.0, None)
+
+
 def test_a_record_of_each_model_joins_what_was_measured_of_it():
     found = count(poll(20, 30))
     records = records_of(found, "arena-1", {"good": {"weights": "hub", "recipe_digest": "r1"}})
@@ -130,3 +160,19 @@ def test_a_record_of_each_model_joins_what_was_measured_of_it():
         found.models[0].elo,
         found.models[0].interval,
     )
+
+
+@pytest.mark.parametrize(
+    ("setup", "said"), [({"task": "none"}, "not a Record: Invalid enum value 'none'"), ({"recipe": 3}, "at `recipe")]
+)
+def test_what_no_record_says_of_a_model_is_refused_with_its_file(setup, said, tmp_path):
+    with pytest.raises(RecordError, match=said) as error:
+        records_of(count(poll(6, 30)), "arena-1", {"good": setup}, where=tmp_path / "key.json")
+    assert "key.json" in str(error.value)
+
+
+def test_what_is_said_of_a_model_is_not_what_its_record_is():
+    setups = {"good": {"run": "other", "model": "other", "later_version": 1}}
+    assert {(one.run, one.model) for one in records_of(count(poll(6, 30)), "arena-1", setups)} == {
+        ("arena-1", model) for model in STRENGTH
+    }

@@ -212,6 +212,14 @@ def test_few_prompts_tell_nobody_apart():
     assert standings.lead == 0
 
 
+def test_who_failed_stands_behind_the_best_of_the_others_however_good():
+    failed = [replace(one, status="failed") if at == 39 else one for at, one in enumerate(answers("a", 9, prompts=40))]
+    two = [*failed, *answers("bb", 1, prompts=40)]
+    assert places(only(build(RUN, two))) == {"bb": (1, 2), "a": (2, 2)}
+    three = places(only(build(RUN, [*two, *answers("ccc", -7, prompts=40)])))
+    assert three == {"bb": (1, 2), "a": (2, 2), "ccc": (3, 3)}
+
+
 def test_a_failed_prompt_counts_as_the_worst_and_who_failed_is_never_first():
     failed = [replace(one, status="failed") if at == 0 else one for at, one in enumerate(answers("a", 1.001))]
     standings = only(build(RUN, [*failed, *answers("b", 1)]))

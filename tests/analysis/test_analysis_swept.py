@@ -55,6 +55,13 @@ def test_rows_are_called_by_the_settings_in_which_they_differ():
     ]
 
 
+def test_lines_and_rows_stand_in_the_order_of_their_settings():
+    records = [record("wan", 1.0, steps=steps) for steps in (100, 9, 50, 20, 10)]
+    board = leaderboard.build(run("run-1"), records)
+    for table in (board.tables[0], board.standings[0].table):
+        assert [row.recipe["steps"] for row in table.rows] == [9, 10, 20, 50, 100]
+
+
 def test_a_row_with_nothing_to_be_told_from_has_its_models_name():
     assert names_of([record("wan", 1.0, steps=10), record("cog", 1.0, steps=20)]) in (["wan", "cog"], ["cog", "wan"])
 

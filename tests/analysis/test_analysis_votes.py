@@ -75,6 +75,10 @@ def test_prolific_beside_a_surveys_columns(tmp_path):
             ("unknown", "wan", "cog", "right", "a kite"),
         ),
         ({"model_a": "wan", "model_b": "cog", "winner": "model_b", "judge": "j1"}, ("j1", "wan", "cog", "right", None)),
+        (
+            {"left": "wan", "right": "cog", "choice": "left", "rater": ["a", 1], "prompt_id": 0},
+            ("['a', 1]", "wan", "cog", "left", "0"),
+        ),
         ({"model_a": "wan", "model_b": "cog", "winner": "tie (bothbad)"}, ("unknown", "wan", "cog", "tie", None)),
     ],
 )
@@ -92,6 +96,7 @@ def test_other_arenas(tmp_path, row, expected):
         ("v.csv", "left,right,choice\na,b,maybe\n", "the choice is 'maybe'"),
         ("v.csv", "left,right,choice\na,b,c,d\n", "more cells than the header"),
         ("v.jsonl", '{"models": "wan", "type": "leftvote"}\n', "models is 'wan'"),
+        ("v.jsonl", '{"left": "a", "right": "b", "choice": ["left"]}\n', "the choice is .'left'."),
         ("v.jsonl", "[1]\n", "no object"),
         ("v.csv", "left,right,choice\n", "it holds no rows"),
     ],

@@ -108,7 +108,9 @@ def test_a_rater_is_left_out_by_name_and_a_typo_is_told(run, capsys):
     main(["arena", "build", run, "-o", "arena"])
     path = str(voted(Path("arena")))
     assert main(["arena", "count", path, "--arena", "arena", "--without", "r1"]) == 0
-    assert "35 votes" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "35 votes of 5 raters count" in out
+    assert "r1: left out by name (7 votes)" in out
     assert main(["arena", "count", path, "--arena", "arena", "--without", "r11"]) == 1
     assert "unknown rater 'r11'" in capsys.readouterr().err
 
