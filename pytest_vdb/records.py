@@ -166,6 +166,18 @@ class Suite:
         )
 
 
+DTYPES: Mapping[str, str] = {
+    "float32": "float32",
+    "fp32": "float32",
+    "bfloat16": "bfloat16",
+    "bf16": "bfloat16",
+    "float16": "float16",
+    "fp16": "float16",
+    "half": "float16",
+}
+"""Every accepted spelling of a dtype and the one that is recorded."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Every setting that changes pixels or speed. `None` leaves it to the model's card."""
@@ -237,6 +249,10 @@ class Recipe:
     def over(self, defaults: Recipe) -> Recipe:
         """This recipe, with `defaults` wherever it says nothing."""
         return dataclasses.replace(defaults, **self.settings())
+
+    def spelt_as_recorded(self) -> Recipe:
+        """The same with the dtype's recorded spelling; a dtype that nobody knows stays as it is."""
+        return dataclasses.replace(self, dtype=DTYPES.get(self.dtype or "", self.dtype))
 
     def digest(self) -> str:
         """Names the recipe in every identity. Unset fields do not count, so a new switch changes no old digest."""

@@ -44,7 +44,7 @@ def parse(texts: Iterable[str], *, where: str) -> Sweep:
         OptionError: no values, a setting that no sweep can have, or one that is in another.
         UnknownName, RecipeError: no such setting, or a value that it cannot have.
     """
-    found: dict[str, dict[str, None]] = {}
+    found: dict[str, dict[Recipe, str]] = {}
     for text in texts:
         setting, equals, values = text.partition("=")
         setting = setting.strip().replace("-", "_")
@@ -53,12 +53,12 @@ def parse(texts: Iterable[str], *, where: str) -> Sweep:
             mend = "write SETTING=VALUE,VALUE, e.g. steps=10,20,50"
             raise OptionError(f"{text!r} has no values", where=where, mend=mend)
         _check_setting(setting, where)
-        for value in written:
-            _check_value(setting, value, where)
-        found.setdefault(setting, {}).update(dict.fromkeys(written))
+        values_of_setting = found.setdefault(setting, {})
+        for value in written:  # bf16 and bfloat16 are one: two points of one recipe would be told in one row
+            values_of_setting.setdefault(_meant_by(setting, value, where), value)
     if SIZE in found and found.keys() & {"height", "width"}:
         raise OptionError("size and height or width", where=where, mend="sweep the size, or height and width apart")
-    return tuple((setting, tuple(values)) for setting, values in found.items())
+    return tuple((setting, tuple(values.values())) for setting, values in found.items())
 
 
 def points(sweep: Sweep) -> tuple[Point, ...]:
@@ -107,9 +107,11 @@ def _check_setting(setting: str, where: str) -> None:
         raise OptionError("weights belong to a session", where=where, mend="give --vdb-weights, in a session of each")
 
 
-def _check_value(setting: str, value: str, where: str) -> None:
+def _meant_by(setting: str, value: str, where: str) -> Recipe:
+    """What a value asks for, the same for every spelling of it; nothing where it is native."""
+    asked = [f"{name}={one}" for name, one in _fields_of(setting, value) if one != NATIVE]
     try:
-        Recipe.parse([f"{name}={one}" for name, one in _fields_of(setting, value) if one != NATIVE], where=where)
+        return Recipe.parse(asked, where=where).spelt_as_recorded()
     except RecipeError as error:
         if setting != SIZE:
             raise

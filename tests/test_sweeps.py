@@ -36,6 +36,18 @@ def test_a_setting_that_is_given_twice_has_all_values_each_once():
     assert names("steps=10,20", "steps= 20 , 30") == ["steps=10", "steps=20", "steps=30"]
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("dtype=fp32,bf16,float32,bfloat16", ["dtype=fp32", "dtype=bf16"]),
+        ("size=256,256x256,256x128", ["size=256", "size=256x128"]),
+        ("guidance=7,7.0,native", ["guidance=7", "guidance=native"]),
+    ],
+)
+def test_two_spellings_of_a_value_are_one_point(text, kept):
+    assert names(text) == kept
+
+
 def test_a_size_is_a_square_or_height_and_width_and_native_is_the_models_own():
     recipe = Recipe(height=8, width=8, frames=9, steps=4)
     made = [point.over(recipe) for point in points(parse(["size=256,480x832,native"], where="ini"))]

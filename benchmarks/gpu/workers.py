@@ -5,7 +5,6 @@ A session of its own, in processes of their own: what this process did with CUDA
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest_vdb
 from pytest_vdb import files
@@ -117,7 +115,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _of_processes(seen: Path, cards: Sequence[str], wanted: int) -> Iterator[Row]:
-    workers = [_records_of_session(path)["cards"] for path in sorted(seen.glob("worker-*.json"))]
+    workers = [files.read_json(path, error=RecordError)["cards"] for path in sorted(seen.glob("worker-*.json"))]
     source = "GPUs that torch sees here" if cards else "those that were asked for"
     yield compare("workers", Told(len(workers)), Told(wanted), source=source)
     most = max((len(of_worker) for of_worker in workers), default=None)
@@ -131,7 +129,7 @@ def _of_processes(seen: Path, cards: Sequence[str], wanted: int) -> Iterator[Row
         source="torch here",
     )
     controller = seen / "controller.json"
-    awake = _records_of_session(controller)["awake"] if files.is_file(controller) else None
+    awake = files.read_json(controller, error=RecordError)["awake"] if files.is_file(controller) else None
     state = {True: Told("awake"), False: Told("asleep"), None: Told(None, "the controller did not end")}[awake]
     yield compare("CUDA in the controller", state, Told("asleep"), source="it only hands out tests")
 
@@ -151,10 +149,6 @@ def _of_records(reports: Path, card: Card, prompts: int) -> Iterator[Row]:
 def _records_in(reports: Path) -> list[Record]:
     runs = baselines.runs_in(reports)
     return journal.read(runs[0].folder)[1] if runs else []
-
-
-def _records_of_session(path: Path) -> Any:
-    return json.loads(files.read_text(path, error=RecordError))
 
 
 def _workers_in_words(names: Sequence[str]) -> str:

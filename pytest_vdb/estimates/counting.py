@@ -39,6 +39,8 @@ LARGE = 2**25
 """Values from which a result is one that pretends to be all: frames, which nobody writes into."""
 TILE = 256
 """Pixels of a tile's side, as most decoders of diffusers have it."""
+_OPERATION = re.compile(r"(?:\btorch\.|\baten::)(\w+)")
+"""As torch names one in its errors."""
 
 
 def count(card: ModelCard, recipe: Recipe) -> Counts | Uncounted:
@@ -60,11 +62,19 @@ def count(card: ModelCard, recipe: Recipe) -> Counts | Uncounted:
         tried = None if isinstance(error, CannotRunHere) else version
         return Uncounted(key=key, reason=error.what, diffusers=tried)
     except Exception as error:  # noqa: BLE001 - a network that looks at values which are not there raises anything
-        raised = f"{type(error).__name__}: {_first_sentence(error)}"
-        reason = f"it does not run on PyTorch's meta device, where tensors have no values: {raised}"
+        reason = f"it does not run on PyTorch's meta device, where tensors have no values: {hindrance(error)}"
         return Uncounted(key=key, reason=reason, diffusers=version)
     parts = {network.role: network.counted for network in networks}
     return Counts(key=key, steps=recipe.steps, diffusers=version, parts=parts, stages=tuple(stages))
+
+
+def hindrance(error: Exception) -> str:
+    """What an error says of a network; of an operation that needs values torch says at length how to register it."""
+    said = _first_sentence(error)
+    if not isinstance(error, NotImplementedError):
+        return f"{type(error).__name__}: {said}"
+    operation = _OPERATION.search(said)
+    return said if operation is None else f"{operation[1]} needs them"
 
 
 def _first_sentence(error: Exception) -> str:

@@ -12,7 +12,7 @@ from statistics import median
 
 from pytest_vdb.errors import VdbError
 from pytest_vdb.estimates.prediction import Reference
-from pytest_vdb.models import counts, recipes
+from pytest_vdb.models import counts
 from pytest_vdb.models.counts import Counts
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.profiling import hardware
@@ -64,7 +64,7 @@ def recipe_of(record: Record) -> Recipe:
     """The one it was made under, every dtype in its recorded spelling."""
     names = {field.name for field in dataclasses.fields(Recipe)}
     recipe = Recipe(**{name: value for name, value in record.recipe.items() if name in names})
-    return dataclasses.replace(recipe, dtype=recipes.DTYPES.get(recipe.dtype or "", recipe.dtype))
+    return recipe.spelt_as_recorded()
 
 
 def device_of(name: str, cache_dir: Path) -> Hardware | None:

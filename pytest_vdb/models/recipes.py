@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 from pytest_vdb.budget import budget, in_words
 from pytest_vdb.errors import DoesNotFit, RecipeError, near_misses
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.pipelines import quirks
 from pytest_vdb.models.pipelines.reasons import OFF
-from pytest_vdb.records import OF_THE_CALL, Recipe, WeightsMode
-
-DTYPES: Mapping[str, str] = {
-    "float32": "float32",
-    "fp32": "float32",
-    "bfloat16": "bfloat16",
-    "bf16": "bfloat16",
-    "float16": "float16",
-    "fp16": "float16",
-    "half": "float16",
-}
-"""Every accepted spelling of a dtype and the one that is recorded."""
+from pytest_vdb.records import DTYPES, OF_THE_CALL, Recipe, WeightsMode
 
 OF_THE_CARD = frozenset({"frames", "height", "width", "fps", "steps", "dtype", "weights", "batch"})
 """Settings that are checked against the card alone; every other one is a question to the pipeline class."""

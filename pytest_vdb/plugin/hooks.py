@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from xdist.scheduler.protocol import Scheduling
     from xdist.workermanage import WorkerController
 
+    from pytest_vdb.plugin.cases import Case
     from pytest_vdb.plugin.stopping import Stopping
+    from pytest_vdb.sweeps import Point
 
 RECORDER = "vdb-recorder"
 QUARANTINE = "vdb-quarantine"
@@ -229,7 +231,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     from pytest_vdb.plugin.session import options_of
 
     places = [place for place, item in enumerate(items) if _model_of(item) is not None]
-    at_points = grouped((items[place] for place in places), _setup_of_item)
+    at_points = grouped((items[place] for place in places), _model_and_point)
     benchmarks = sorted(at_points, key=_frees_model)
     for place, item in zip(places, grouped(benchmarks, _model_of), strict=True):
         items[place] = item
@@ -248,13 +250,12 @@ def _frees_model(item: pytest.Item) -> bool:
 
 
 def _model_of(item: pytest.Item) -> str | None:
-    case = item.callspec.params.get("vdb_case") if hasattr(item, "callspec") else None
-    return case.model if case is not None else None
+    return _model_and_point(item)[0]
 
 
-def _setup_of_item(item: pytest.Item) -> object:
-    case = item.callspec.params.get("vdb_case") if hasattr(item, "callspec") else None
-    return (case.model, case.point) if case is not None else None
+def _model_and_point(item: pytest.Item) -> tuple[str | None, Point | None]:
+    case: Case | None = item.callspec.params.get("vdb_case") if hasattr(item, "callspec") else None
+    return (None, None) if case is None else (case.model, case.point)
 
 
 @pytest.hookimpl(tryfirst=True)  # the controller hears of the benchmarks before it hands them out

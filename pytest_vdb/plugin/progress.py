@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from pytest_vdb.analysis.time_left import Test
     from pytest_vdb.bench.doing import Doing
     from pytest_vdb.plugin.collected import Collected
-    from pytest_vdb.plugin.collected import Test as CollectedTest
     from pytest_vdb.profiling.instruments import Instruments
     from pytest_vdb.profiling.sampling import Sampler
+    from pytest_vdb.records import Record
 
 TOPIC_OF_PROGRESS = "progress"
 """Under which a worker tells what it is doing."""
@@ -194,11 +194,15 @@ class Progress:
         from pytest_vdb.analysis.time_left import seconds_left
 
         ended = dict(self.recorder.records)
-        waiting = [_kind_of_test(test) for nodeid, test in collected.tests.items() if nodeid not in ended]
+        waiting = [
+            kind_of_test(test.benchmark, collected.models[test.setup])
+            for nodeid, test in collected.tests.items()
+            if nodeid not in ended
+        ]
         took = [
-            (_kind_of_test(collected.tests[nodeid]), record.duration_s)
-            for nodeid, record in ended.items()
-            if nodeid in collected.tests and record.status == "passed" and record.duration_s is not None
+            (kind_of_test(record.benchmark, record), record.duration_s)
+            for record in ended.values()
+            if record.status == "passed" and record.duration_s is not None
         ]
         left = seconds_left(waiting, took, self._those_of_the_last_run(), workers=self._workers)
         told = "" if left is None else f", about {told_seconds(left)} left"
@@ -214,7 +218,7 @@ class Progress:
                 runs = baselines.runs_in(self.recorder.output())[:1]
                 small = [run for run in runs if (run.folder / journal.RECORDS).stat().st_size < _LARGE]
                 self._earlier += [
-                    ((record.benchmark, record.model), record.duration_s)
+                    (kind_of_test(record.benchmark, record), record.duration_s)
                     for run in small
                     for record in journal.read(run.folder)[1]
                     if record.status == "passed" and record.duration_s is not None and record.reused_from is None
@@ -275,9 +279,9 @@ class Progress:
             self._lines = None
 
 
-def _kind_of_test(test: CollectedTest) -> Test:
-    """Of a sweep each point is a benchmark of its own: they take different times."""
-    return f"{test.benchmark} {test.point}".strip(), test.model
+def kind_of_test(benchmark: str, about: Record) -> Test:
+    """Of each recipe a benchmark is one of its own: they take different times."""
+    return f"{benchmark} {about.recipe_digest}", about.model
 
 
 def line_of(worker: str, doing: Mapping[str, Any]) -> str:

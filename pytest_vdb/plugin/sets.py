@@ -63,13 +63,22 @@ class SetMetrics:
         return finished
 
     def _groups(self) -> list[list[Record]]:
-        """The measured samples of each model and recipe in each benchmark with the same parameters, in fixed order."""
-        groups: dict[tuple[str, str, str, str | None], list[Record]] = defaultdict(list)
+        """The measured samples of each model in each benchmark with the same parameters, in fixed order.
+
+        Of a sweep each point is a set, also where two are of one recipe (`native`): their clips are the same.
+        """
+        groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
         for record in sorted(self.recorder.latest(), key=lambda record: record.nodeid):
             if record.status == "passed" and record.features is not None:
                 parameters = str(sorted(record.parameters.items()))
-                groups[record.benchmark, record.model, parameters, record.recipe_digest].append(record)
+                groups[record.benchmark, record.model, parameters, self._point_of_record(record)].append(record)
         return list(groups.values())
+
+    def _point_of_record(self, record: Record) -> str:
+        """What the point of the sweep is called; empty without one."""
+        collected = self.recorder.collected
+        test = collected.tests.get(record.nodeid) if collected is not None else None
+        return test.point if test is not None else ""
 
     def _record(self, of_model: list[Record]) -> Record:
         """What the set metrics make of one model; a file that cannot be read is a failure, not a missing sample."""
@@ -79,9 +88,7 @@ class SetMetrics:
 
         first = of_model[0]
         parameters = [f"{name}={value}" for name, value in sorted(first.parameters.items())]
-        collected = self.recorder.collected
-        if collected is not None and first.nodeid in collected.tests:
-            parameters += filter(None, [collected.tests[first.nodeid].point])
+        parameters += filter(None, [self._point_of_record(first)])
         blank = replace(
             first,
             nodeid=f"{SETS_PATH}::{first.benchmark}[{', '.join([first.model, *parameters])}]",

@@ -100,6 +100,22 @@ def test_a_model_without_an_architecture_says_so(tmp_path):
     assert "no pipeline" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            NotImplementedError("The register_meta function for torch.nonzero() raises unimplemented by default. More"),
+            "nonzero needs them",
+        ),
+        (NotImplementedError("Could not run 'aten::equal' from the 'Meta' backend.\nMore"), "equal needs them"),
+        (NotImplementedError("Cannot copy out of meta tensor; no data!"), "Cannot copy out of meta tensor; no data!"),
+        (RuntimeError("The KV cache is empty."), "RuntimeError: The KV cache is empty."),
+    ],
+)
+def test_what_hinders_counting_is_said_in_a_sentence(error, said):
+    assert counting.hindrance(error) == said
+
+
 def test_what_was_counted_here_is_found_again(tmp_path):
     card = REGISTRY.get("wan2.1-t2v-1.3b")
     recipe = recipes.resolve(card, Recipe(frames=5, height=64, width=64), "random")

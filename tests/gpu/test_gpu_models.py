@@ -12,6 +12,7 @@ from benchmarks.gpu.plan import ON_A_CARD, REHEARSAL
 from benchmarks.gpu.rows import MeasuredModel
 from pytest_vdb.backbones.contract import BackboneSource
 from pytest_vdb.backbones.registry import BackboneRegistry
+from pytest_vdb.estimates.limit import Limit
 
 WAN, LTX = "wan2.1-t2v-1.3b", "ltx-video"
 
@@ -54,6 +55,18 @@ def test_too_little_time_gives_seconds_per_step_and_no_latency_of_a_clip():
     assert row.step_s > 0
     assert (row.latency_s, row.joules) == (None, None)
     assert "of 5000 steps: no latency of a whole clip" in row.reason
+
+
+@pytest.mark.parametrize(
+    ("judged", "passed"),
+    [
+        (Limit(utilisation=0.4, reason=None, least_seconds=2.0), True),
+        (Limit(utilisation=None, reason="impossible", is_impossible=True, least_seconds=9.0), False),
+        (Limit(utilisation=None, reason="the peak is not known"), None),
+    ],
+)
+def test_a_call_is_held_against_its_device_where_its_peak_is_known(judged, passed):
+    assert models.beside_physics(WAN, 5.0, judged).passed is passed
 
 
 @pytest.mark.slow

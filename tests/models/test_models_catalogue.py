@@ -13,7 +13,6 @@ from pytest_vdb.models.classes import part_class, pipeline_class
 from pytest_vdb.models.pipelines import inventory, quirks, switches
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.models.weights import architectures, tiny
 from pytest_vdb.records import Prompt, Recipe
 
@@ -119,11 +118,6 @@ def test_the_full_size_architecture_has_what_the_class_needs(card):
     constructor = classes.components(class_of(card))
     needed = {name for name, parameter in constructor.items() if parameter.default is inspect.Parameter.empty}
     assert needed <= given
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    return WeightsSource(mode="tiny", device="cpu", cache_dir=tmp_path_factory.mktemp("weights"), offline=True)
 
 
 @pytest.mark.slow

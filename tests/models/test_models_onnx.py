@@ -9,39 +9,15 @@ import pytest
 from pytest_vdb.cli import main
 from pytest_vdb.errors import OutputError, RecipeError
 from pytest_vdb.models.onnx import backend, graphs
-from pytest_vdb.models.recipes import resolve
-from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.source import WeightsSource
-from pytest_vdb.records import Prompt, Recipe
+from pytest_vdb.records import Prompt
 
 pytestmark = pytest.mark.slow  # exports networks
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-REGISTRY = Registry.from_catalog()
 WAN = "wan2.1-t2v-1.3b"
 CAT = Prompt(id="p001", text="a red cat walks on grass")
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    return WeightsSource(mode="tiny", device="cpu", cache_dir=tmp_path_factory.mktemp("weights"), offline=True)
-
-
-@pytest.fixture
-def opened(source):
-    models = []
-
-    def open_(name, **settings):
-        card = REGISTRY.get(name)
-        recipe = resolve(card, Recipe(**settings), "tiny")
-        models.append(REGISTRY.open(card, recipe, source))
-        return models[-1], recipe
-
-    yield open_
-    for model in models:
-        model.close()
 
 
 @pytest.mark.slow

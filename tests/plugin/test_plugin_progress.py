@@ -11,11 +11,13 @@ import select
 import struct
 import sys
 import termios
+from dataclasses import replace
 
 import pytest
 
 from pytest_vdb.plugin.live_lines import LiveLines, PlainLines
-from pytest_vdb.plugin.progress import line_of, told_seconds
+from pytest_vdb.plugin.progress import kind_of_test, line_of, told_seconds
+from pytest_vdb.records import Recipe, Record
 
 pyte = pytest.importorskip("pyte")
 
@@ -209,3 +211,13 @@ def test_a_line_tells_what_is_known():
 
 def test_time_is_told_as_people_say_it():
     assert [told_seconds(seconds) for seconds in (40, 720, 12_600)] == ["40 s", "12 min", "3.5 h"]
+
+
+def test_what_a_recipe_took_before_says_nothing_of_another():
+    blank = Record(run="before", nodeid="", benchmark="b", model="m", status="passed")
+    few, same, many = (
+        replace(blank, run=run, recipe_digest=Recipe(steps=steps).digest())
+        for run, steps in (("before", 4), ("now", 4), ("now", 50))
+    )
+    assert kind_of_test("b", few) == kind_of_test("b", same)
+    assert len({kind_of_test("b", few), kind_of_test("b", many), kind_of_test("a", few)}) == 3

@@ -88,6 +88,16 @@ def test_set_metrics_are_of_each_point(sweeping):
     assert of_sets[2].measurement("variety").value != of_sets[100].measurement("variety").value
 
 
+def test_a_value_that_is_the_models_own_doubles_no_clip_of_a_set(sweeping):
+    options = ("test_generation.py", "--vdb-metrics=variety", "--vdb-sweep=steps=4,native")
+    outcome = sweeping.run("noise", *options)
+    outcome.assert_outcomes(passed=6)
+    of_sets = [record for record in sweeping.records() if record.prompt is None]
+    assert [record.nodeid.rpartition("[")[2] for record in of_sets] == ["noise, steps=4]", "noise, steps=native]"]
+    first, second = (record.measurement("variety").value for record in of_sets)
+    assert first == second
+
+
 def test_set_metrics_of_two_sweeps_are_compared_point_by_point(sweeping, capsys):
     sweep = ("test_generation.py", "--vdb-sweep=steps=2,100", "--vdb-cache=always")
     for _ in range(2):

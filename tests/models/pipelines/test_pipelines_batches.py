@@ -10,7 +10,6 @@ from pytest_vdb.models.pipelines import quirks
 from pytest_vdb.models.pipelines.outputs import clips_of
 from pytest_vdb.models.recipes import needed_to_load, resolve
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Prompt, Recipe
 
 CAT = Prompt(id="p001", text="a red cat walks on grass", negative="blurry")
@@ -31,32 +30,13 @@ EXAMPLES = ["wan2.1-t2v-1.3b", "wan2.1-v2v-1.3b", "svd-xt", "i2vgen-xl", "wan2.1
 """Of each way in which a pipeline is asked."""
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    return WeightsSource(mode="tiny", device="cpu", cache_dir=tmp_path_factory.mktemp("weights"), offline=True)
-
-
-@pytest.fixture
-def opened(source):
-    models = []
-
-    def open_(card, **settings):
-        recipe = resolve(card, Recipe(**settings), "tiny")
-        models.append(REGISTRY.open(card, recipe, source))
-        return models[-1], recipe
-
-    yield open_
-    for model in models:
-        model.close()
-
-
 def largest_difference(one, other):
     assert one.frames.shape == other.frames.shape
     return int(np.abs(one.frames.astype(int) - other.frames.astype(int)).max())
 
 
 def check_against_clips_made_alone(opened, card):
-    model, recipe = opened(card, batch=len(SEEDS))
+    model, recipe = opened(card.name, batch=len(SEEDS))
     clips = model.generate_batch([CAT] * len(SEEDS), recipe, SEEDS)
     notes = model.notes
     differences = [
@@ -83,7 +63,7 @@ def test_so_it_is_in_every_class_that_is_not_refused(opened, card):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["wan2.1-t2v-1.3b", "cogvideox-2b"])
 def test_each_clip_starts_from_the_noise_of_its_own_seed_bit_for_bit(opened, name):
-    model, recipe = opened(REGISTRY.get(name), batch=len(SEEDS))
+    model, recipe = opened(name, batch=len(SEEDS))
     prepare, drawn = model.pipeline.prepare_latents, []
 
     def watched(*arguments, **named):
@@ -101,7 +81,7 @@ def test_each_clip_starts_from_the_noise_of_its_own_seed_bit_for_bit(opened, nam
 
 @pytest.mark.slow
 def test_several_prompts_are_answered_each_with_its_own_words(opened):
-    model, recipe = opened(REGISTRY.get("wan2.1-t2v-1.3b"), batch=2)
+    model, recipe = opened("wan2.1-t2v-1.3b", batch=2)
     cat, dog = model.generate_batch([CAT, DOG], recipe, (7, 7))
     assert largest_difference(cat, model.generate(CAT, recipe, 7)) <= LEVELS
     assert largest_difference(dog, model.generate(DOG, recipe, 7)) <= LEVELS
@@ -110,7 +90,7 @@ def test_several_prompts_are_answered_each_with_its_own_words(opened):
 
 @pytest.mark.slow
 def test_a_class_that_takes_one_image_for_all_refuses_prompts_with_two(opened):
-    model, recipe = opened(REGISTRY.get("wan2.1-i2v-14b-480p"), batch=2)
+    model, recipe = opened("wan2.1-i2v-14b-480p", batch=2)
     with pytest.raises(RecipeError, match="ask it several seeds of one prompt"):
         model.generate_batch([CAT, DOG], recipe, (7, 7))
 

@@ -11,42 +11,13 @@ from PIL import Image
 
 from pytest_vdb.errors import BadClip, PromptError
 from pytest_vdb.models.pipelines.outputs import clip_of
-from pytest_vdb.models.recipes import resolve
-from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.source import WeightsSource
-from pytest_vdb.records import Prompt, Recipe
+from pytest_vdb.records import Prompt
 from pytest_vdb.shapes import moving_shapes
 
 pytestmark = pytest.mark.slow  # real pipelines
 
 CAT = Prompt(id="p001", text="a red cat walks on grass")
 DOG = Prompt(id="p001", text="two blue dogs swim in the sea")
-
-
-@pytest.fixture(scope="module")
-def registry():
-    return Registry.from_catalog()
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    return WeightsSource(mode="tiny", device="cpu", cache_dir=tmp_path_factory.mktemp("weights"), offline=True)
-
-
-@pytest.fixture
-def opened(registry, source):
-    models = []
-
-    def open_(name, **settings):
-        card = registry.get(name)
-        recipe = resolve(card, Recipe(**settings), "tiny")
-        model = registry.open(card, recipe, source)
-        models.append(model)
-        return model, recipe
-
-    yield open_
-    for model in models:
-        model.close()
 
 
 @pytest.mark.parametrize("name", ["wan2.1-t2v-1.3b", "wan2.1-v2v-1.3b", "svd-xt"])

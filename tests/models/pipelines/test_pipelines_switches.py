@@ -14,7 +14,6 @@ from pytest_vdb.models.pipelines import memory, schedulers, switches
 from pytest_vdb.models.pipelines.loading import load_pipeline
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Prompt, Recipe
 
 pytestmark = pytest.mark.slow  # real pipelines
@@ -22,11 +21,6 @@ pytestmark = pytest.mark.slow  # real pipelines
 REGISTRY = Registry.from_catalog()
 WAN = REGISTRY.get("wan2.1-t2v-1.3b")
 CAT = Prompt(id="p001", text="a red cat walks on grass")
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    return WeightsSource(mode="tiny", device="cpu", cache_dir=tmp_path_factory.mktemp("weights"), offline=True)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pytest_vdb.models.pipelines import memory
 from pytest_vdb.models.pipelines.loading import load_pipeline
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
-from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.models.weights import folders, modular, tiny
 from pytest_vdb.records import Prompt, Recipe
 
@@ -21,26 +20,6 @@ pytestmark = pytest.mark.slow  # builds pipelines
 REGISTRY = Registry.from_catalog()
 ECHO = REGISTRY.get("echo")
 CAT = Prompt(id="p001", text="a red cat walks on grass")
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    return WeightsSource(mode="tiny", device="cpu", cache_dir=tmp_path_factory.mktemp("weights"), offline=True)
-
-
-@pytest.fixture
-def opened(source):
-    models = []
-
-    def open_(name, **settings):
-        card = REGISTRY.get(name)
-        recipe = resolve(card, Recipe(**settings), "tiny")
-        models.append(REGISTRY.open(card, recipe, source))
-        return models[-1], recipe
-
-    yield open_
-    for model in models:
-        model.close()
 
 
 @pytest.fixture
