@@ -71,7 +71,7 @@ def test_features_are_those_of_the_reference_implementations(seeded_file):
         np.testing.assert_allclose(backbone.features(name, Subject(clip=clip)), expected, atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.timeout(900)
 def test_fvd_end_to_end_is_that_of_the_reference_implementations(seeded_file):
     backbone = I3D(BackboneSource(path=seeded_file))
