@@ -13,7 +13,7 @@ from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import MISSING, notation
 from pytest_vdb.reporters.charts import Dot, Turn, trend
 from pytest_vdb.reporters.history import apart_in_words, notes_of_series, run_in_words, standing, word_of_step
-from pytest_vdb.reporters.html import page_of_template, policy, source_of_template
+from pytest_vdb.reporters.pages import page_of_template, policy, source_of_template
 from pytest_vdb.reporters.text import LONGEST_NAME, counted
 
 _WORST_FIRST = ("worse", "changed", "better", "steady", "too few runs")
