@@ -128,10 +128,7 @@ def _section_of_page(key: str, standings: Standings, said: Sequence[Said], known
         "heading": heading_of_standings(standings),
         "task": standings.task or "",
         "answer": [(visible(piece.text), piece.name) for piece in said],
-        "notes": [
-            visible(note)
-            for note in _notes_of_section(standings, shared, left_out=len(standings.table.columns) - len(order))
-        ],
+        "notes": [visible(note) for note in _notes_of_section(standings, shared)],
         "plot": markup(plot.svg) if plot else None,
         "caption": visible(plot.caption) if plot else None,
         "axes": _axes_to_choose(standings, order) if plot else None,
