@@ -27,6 +27,7 @@ from pytest_vdb.reporters.pages import (
     policy,
     source_of_template,
 )
+from pytest_vdb.reporters.side_by_side import INDEX, PROMPTS, SideBySide
 from pytest_vdb.reporters.standings_page import standings_of_page
 from pytest_vdb.reporters.tables_page import WrittenTable, class_of_status, table_of_page, written
 from pytest_vdb.reporters.text import (
@@ -72,6 +73,8 @@ class Pages(Mapping[str, str]):
             return model_page.render(self._shelf, standings, at, self._names[of][at])
         if path in self._benchmarks:
             return self._page_of_benchmark(self._benchmarks[path])
+        if path != LEADERBOARD and path in self._compared.paths:
+            return self._compared.page(path)
         if path != LEADERBOARD:
             raise KeyError(path)
         return self._leaderboard()
@@ -79,15 +82,20 @@ class Pages(Mapping[str, str]):
     def __iter__(self) -> Iterator[str]:
         yield from self._lines
         yield from self._benchmarks
+        yield from self._compared.paths
         yield LEADERBOARD
 
     def __len__(self) -> int:
-        return len(self._lines) + len(self._benchmarks) + 1
+        return len(self._lines) + len(self._benchmarks) + len(self._compared.paths) + 1
 
     @property
     def _are_apart(self) -> bool:
         """Whether the tables of benchmarks are on pages of their own."""
         return sum(len(table.rows) * len(table.columns) for table in self.board.tables) > _MOST_CELLS
+
+    @cached_property
+    def _compared(self) -> SideBySide:
+        return SideBySide(self.board, Files(self._root, up=model_page.UP))
 
     @cached_property
     def _tables(self) -> tuple[WrittenTable, ...]:
@@ -126,6 +134,7 @@ class Pages(Mapping[str, str]):
             outcome=_outcome_of_page(board),
             stopped=self._running or stopped_line(board),
             reused=counted(board.reused, "clip") if board.reused else None,
+            compared=INDEX if self._compared.paths else None,
             standings=standings,
             tables=[table_of_page(one, f"t{at}", self._links_of_table(at, "")) for at, one in enumerate(tables)],
             apart=[_told_of_table(self._tables[at], path) for path, at in self._benchmarks.items()],
@@ -153,7 +162,7 @@ def render(board: Leaderboard, *, root: Path | None = None, running: str | None 
 
 
 FORMAT = Format(
-    name="html", files=lambda board, output: Pages(board, root=output), folders=(model_page.MODELS, BENCHMARKS)
+    name="html", files=lambda board, output: Pages(board, root=output), folders=(model_page.MODELS, BENCHMARKS, PROMPTS)
 )
 
 

@@ -493,7 +493,7 @@ def test_the_pages_that_a_report_replaces_are_gone(board, tmp_path):
     (tmp_path / "leaderboard-files" / "models").mkdir(parents=True)
     stale = tmp_path / "leaderboard-files" / "models" / "renamed.html"
     stale.write_text("of an earlier report")
-    other = tmp_path / "leaderboard-files" / "prompts" / "p1.html"
+    other = tmp_path / "leaderboard-files" / "others" / "p1.html"
     other.parent.mkdir()
     other.write_text("of another format")
     reporters.write_all(board, tmp_path, ["html"])
