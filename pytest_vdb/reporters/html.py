@@ -17,6 +17,7 @@ from pytest_vdb.escaping import file_names, shortened, visible
 from pytest_vdb.records import Run
 from pytest_vdb.reporters import model_page
 from pytest_vdb.reporters.formats import Format
+from pytest_vdb.reporters.overview import heading_of_standings
 from pytest_vdb.reporters.pages import (
     BESIDE,
     LEADERBOARD,
@@ -27,7 +28,8 @@ from pytest_vdb.reporters.pages import (
     policy,
     source_of_template,
 )
-from pytest_vdb.reporters.standings_page import standings_of_page
+from pytest_vdb.reporters.placed_plots import plots_of_standings
+from pytest_vdb.reporters.standings_page import is_roomy, standings_of_page
 from pytest_vdb.reporters.tables_page import WrittenTable, class_of_status, table_of_page, written
 from pytest_vdb.reporters.text import (
     LEGEND,
@@ -42,6 +44,8 @@ from pytest_vdb.reporters.text import (
 
 BENCHMARKS = f"{BESIDE}/benchmarks"
 """The folder in which the pages of benchmarks lie, whose tables are too large for the leaderboard's own."""
+PLOTS = f"{BESIDE}/plots"
+"""The folder of pages of plots, of standings that are too many lines to have them on the leaderboard's own."""
 _MOST_CELLS = 1_500
 """Of all benchmarks' tables on the leaderboard's page."""
 
@@ -64,14 +68,18 @@ class Pages(Mapping[str, str]):
         self._lines: Mapping[str, tuple[int, int]] = of_models
         names = file_names([table.name for table in board.tables]) if self._are_apart else []
         self._benchmarks = {f"{BENCHMARKS}/{name}.html": at for at, name in enumerate(names)}
+        large = [at for at, standings in enumerate(board.standings) if not is_roomy(standings)]
+        self._plots = {f"{PLOTS}/{at + 1}.html": at for at in large}
 
     def __getitem__(self, path: str) -> str:
         if path in self._lines:
             of, at = self._lines[path]
             standings = self.board.standings[of]
-            return model_page.render(self._shelf, standings, at, self._names[of][at])
+            return model_page.render(self._shelf, standings, at, self._names[of])
         if path in self._benchmarks:
             return self._page_of_benchmark(self._benchmarks[path])
+        if path in self._plots:
+            return self._page_of_plots(self._plots[path])
         if path != LEADERBOARD:
             raise KeyError(path)
         return self._leaderboard()
@@ -79,10 +87,11 @@ class Pages(Mapping[str, str]):
     def __iter__(self) -> Iterator[str]:
         yield from self._lines
         yield from self._benchmarks
+        yield from self._plots
         yield LEADERBOARD
 
     def __len__(self) -> int:
-        return len(self._lines) + len(self._benchmarks) + 1
+        return len(self._lines) + len(self._benchmarks) + len(self._plots) + 1
 
     @property
     def _are_apart(self) -> bool:
@@ -100,7 +109,8 @@ class Pages(Mapping[str, str]):
 
     @cached_property
     def _shelf(self) -> model_page.Shelf:
-        return model_page.Shelf(self.board, self._tables, Files(self._root, up=model_page.UP))
+        files = Files(self._root, up=model_page.UP)
+        return model_page.Shelf(self.board, self._tables, files, environment_of(self.board.run))
 
     def _links_of_table(self, table: int, up: str) -> dict[int, str]:
         """Row -> the page of its model."""
@@ -114,7 +124,9 @@ class Pages(Mapping[str, str]):
     def _leaderboard(self) -> str:
         board, script = self.board, source_of_template("leaderboard.js")
         standings = standings_of_page(board, self._models, self._names)
-        style = source_of_template("leaderboard.css") + "".join(map(_rule_of_section, standings))
+        sources = ("leaderboard.css", "plots.css") if any(one["plots"] for one in standings) else ("leaderboard.css",)
+        style = "".join((*map(source_of_template, sources), *map(_rule_of_section, standings)))
+        pages_of_plots = {f"s{at}": path for path, at in self._plots.items()}
         tables = () if self._are_apart else self._tables
         return page_of_template("leaderboard.html.j2").render(
             policy=policy(style, script),
@@ -127,12 +139,24 @@ class Pages(Mapping[str, str]):
             stopped=self._running or stopped_line(board),
             reused=counted(board.reused, "clip") if board.reused else None,
             standings=standings,
+            pages_of_plots=pages_of_plots,
             tables=[table_of_page(one, f"t{at}", self._links_of_table(at, "")) for at, one in enumerate(tables)],
             apart=[_told_of_table(self._tables[at], path) for path, at in self._benchmarks.items()],
             legend=LEGEND,
             environment=environment_of(board.run),
             command=visible(shortened(str(board.run.options.get("command") or ""), MOST_TEXT)),
             options=_own_options(board.run),
+        )
+
+    def _page_of_plots(self, at: int) -> str:
+        standings, style = self.board.standings[at], "".join(map(source_of_template, ("leaderboard.css", "plots.css")))
+        return page_of_template("plots.html.j2").render(
+            policy=policy(style),
+            style=markup(style),
+            script="",
+            back=f"{model_page.UP}{LEADERBOARD}",
+            heading=heading_of_standings(standings),
+            plots=plots_of_standings(standings, self._names[at]),
         )
 
     def _page_of_benchmark(self, at: int) -> str:
@@ -153,7 +177,7 @@ def render(board: Leaderboard, *, root: Path | None = None, running: str | None 
 
 
 FORMAT = Format(
-    name="html", files=lambda board, output: Pages(board, root=output), folders=(model_page.MODELS, BENCHMARKS)
+    name="html", files=lambda board, output: Pages(board, root=output), folders=(model_page.MODELS, BENCHMARKS, PLOTS)
 )
 
 
