@@ -97,9 +97,12 @@ def pareto(standings: Standings, names: Mapping[int, str], quality: int, cost: i
     )
     for at, x, y in sorted(points, key=lambda point: point[0] not in front):
         named = names[at] if len(points) <= _MOST_NAMES or at in front else None
-        parts += _point(names[at], named, (x, y), (x_scale, y_scale), beaten=at not in front, taken=taken)
+        barred = at in front or len(points) <= _MOST_BARRED
+        values = (x, y) if barred else (replace(x, interval=None), replace(y, interval=None))
+        parts += _point(names[at], named, values, (x_scale, y_scale), beaten=at not in front, taken=taken)
     label = f"{_axis_in_words(y_column)} against {_axis_in_words(x_column)}"
-    caption = "Filled: no other model is better in both. Bars are 95% intervals."
+    caption = "Filled: no other model is better in both. Bars are 95% intervals"
+    caption += "." if len(points) <= _MOST_BARRED else ", of these alone."
     if x_scale.logarithmic:
         caption += " The cost is drawn on a logarithmic scale."
     if elsewhere:
@@ -123,6 +126,8 @@ class _Taken:
 
 _MOST_NAMES = 14
 """Points of which each is named; of more only those on the front are."""
+_MOST_BARRED = 60
+"""Points of which each has its intervals; of more only those on the front: the others' would hide everything."""
 _LOGARITHMIC_FROM, _LOGARITHMIC_UP_TO = 4.0, 1e30
 """The largest over the smallest cost."""
 _NAME_WIDTH, _NAME_HEIGHT = 7.7, 15

@@ -17,18 +17,21 @@ from pytest_vdb.escaping import file_names, shortened, visible
 from pytest_vdb.records import Run
 from pytest_vdb.reporters import model_page
 from pytest_vdb.reporters.formats import Format
+from pytest_vdb.reporters.overview import heading_of_standings
 from pytest_vdb.reporters.pages import (
     BESIDE,
     LEADERBOARD,
     MOST_TEXT,
+    UP,
     Files,
     markup,
     page_of_template,
     policy,
     source_of_template,
 )
+from pytest_vdb.reporters.placed_plots import plots_of_standings
 from pytest_vdb.reporters.side_by_side import INDEX, PROMPTS, SideBySide
-from pytest_vdb.reporters.standings_page import standings_of_page
+from pytest_vdb.reporters.standings_page import is_roomy, standings_of_page
 from pytest_vdb.reporters.tables_page import WrittenTable, class_of_status, table_of_page, written
 from pytest_vdb.reporters.text import (
     LEGEND,
@@ -43,6 +46,8 @@ from pytest_vdb.reporters.text import (
 
 BENCHMARKS = f"{BESIDE}/benchmarks"
 """The folder in which the pages of benchmarks lie, whose tables are too large for the leaderboard's own."""
+PLOTS = f"{BESIDE}/plots"
+"""The folder of pages of plots, of standings that are too many lines to have them on the leaderboard's own."""
 _MOST_CELLS = 1_500
 """Of all benchmarks' tables on the leaderboard's page."""
 
@@ -65,14 +70,18 @@ class Pages(Mapping[str, str]):
         self._lines: Mapping[str, tuple[int, int]] = of_models
         names = file_names([table.name for table in board.tables]) if self._are_apart else []
         self._benchmarks = {f"{BENCHMARKS}/{name}.html": at for at, name in enumerate(names)}
+        large = [at for at, standings in enumerate(board.standings) if not is_roomy(standings)]
+        self._plots = {f"{PLOTS}/{at + 1}.html": at for at in large}
 
     def __getitem__(self, path: str) -> str:
         if path in self._lines:
             of, at = self._lines[path]
             standings = self.board.standings[of]
-            return model_page.render(self._shelf, standings, at, self._names[of][at])
+            return model_page.render(self._shelf, standings, at, self._names[of])
         if path in self._benchmarks:
             return self._page_of_benchmark(self._benchmarks[path])
+        if path in self._plots:
+            return self._page_of_plots(self._plots[path])
         if path != LEADERBOARD and path in self._compared.paths:
             return self._compared.page(path)
         if path != LEADERBOARD:
@@ -82,11 +91,12 @@ class Pages(Mapping[str, str]):
     def __iter__(self) -> Iterator[str]:
         yield from self._lines
         yield from self._benchmarks
+        yield from self._plots
         yield from self._compared.paths
         yield LEADERBOARD
 
     def __len__(self) -> int:
-        return len(self._lines) + len(self._benchmarks) + len(self._compared.paths) + 1
+        return len(self._lines) + len(self._benchmarks) + len(self._plots) + len(self._compared.paths) + 1
 
     @property
     def _are_apart(self) -> bool:
@@ -95,7 +105,7 @@ class Pages(Mapping[str, str]):
 
     @cached_property
     def _compared(self) -> SideBySide:
-        return SideBySide(self.board, Files(self._root, up=model_page.UP))
+        return SideBySide(self.board, Files(self._root, up=UP))
 
     @cached_property
     def _tables(self) -> tuple[WrittenTable, ...]:
@@ -108,7 +118,8 @@ class Pages(Mapping[str, str]):
 
     @cached_property
     def _shelf(self) -> model_page.Shelf:
-        return model_page.Shelf(self.board, self._tables, Files(self._root, up=model_page.UP))
+        files = Files(self._root, up=UP)
+        return model_page.Shelf(self.board, self._tables, files, environment_of(self.board.run))
 
     def _links_of_table(self, table: int, up: str) -> dict[int, str]:
         """Row -> the page of its model."""
@@ -122,7 +133,9 @@ class Pages(Mapping[str, str]):
     def _leaderboard(self) -> str:
         board, script = self.board, source_of_template("leaderboard.js")
         standings = standings_of_page(board, self._models, self._names)
-        style = source_of_template("leaderboard.css") + "".join(map(_rule_of_section, standings))
+        sources = ("leaderboard.css", "plots.css") if any(one["plots"] for one in standings) else ("leaderboard.css",)
+        style = "".join((*map(source_of_template, sources), *map(_rule_of_section, standings)))
+        pages_of_plots = {f"s{at}": path for path, at in self._plots.items()}
         tables = () if self._are_apart else self._tables
         return page_of_template("leaderboard.html.j2").render(
             policy=policy(style, script),
@@ -136,6 +149,7 @@ class Pages(Mapping[str, str]):
             reused=counted(board.reused, "clip") if board.reused else None,
             compared=INDEX if self._compared.paths else None,
             standings=standings,
+            pages_of_plots=pages_of_plots,
             tables=[table_of_page(one, f"t{at}", self._links_of_table(at, "")) for at, one in enumerate(tables)],
             apart=[_told_of_table(self._tables[at], path) for path, at in self._benchmarks.items()],
             legend=LEGEND,
@@ -144,14 +158,25 @@ class Pages(Mapping[str, str]):
             options=_own_options(board.run),
         )
 
+    def _page_of_plots(self, at: int) -> str:
+        standings, style = self.board.standings[at], "".join(map(source_of_template, ("leaderboard.css", "plots.css")))
+        return page_of_template("plots.html.j2").render(
+            policy=policy(style),
+            style=markup(style),
+            script="",
+            back=f"{UP}{LEADERBOARD}",
+            heading=heading_of_standings(standings),
+            plots=plots_of_standings(standings, self._names[at]),
+        )
+
     def _page_of_benchmark(self, at: int) -> str:
         style, script = (source_of_template(f"leaderboard.{kind}") for kind in ("css", "js"))
         return page_of_template("benchmark.html.j2").render(
             policy=policy(style, script),
             style=markup(style),
             script=markup(script),
-            back=f"{model_page.UP}{LEADERBOARD}",
-            tables=[table_of_page(self._tables[at], "t0", self._links_of_table(at, model_page.UP))],
+            back=f"{UP}{LEADERBOARD}",
+            tables=[table_of_page(self._tables[at], "t0", self._links_of_table(at, UP))],
             legend=LEGEND,
         )
 
@@ -162,7 +187,9 @@ def render(board: Leaderboard, *, root: Path | None = None, running: str | None 
 
 
 FORMAT = Format(
-    name="html", files=lambda board, output: Pages(board, root=output), folders=(model_page.MODELS, BENCHMARKS, PROMPTS)
+    name="html",
+    files=lambda board, output: Pages(board, root=output),
+    folders=(model_page.MODELS, BENCHMARKS, PLOTS, PROMPTS),
 )
 
 

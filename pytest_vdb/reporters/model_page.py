@@ -6,7 +6,7 @@ A line of the standings has one page, beside the leaderboard; clips and posters 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,14 @@ from pytest_vdb.reporters.pages import (
     BESIDE,
     LEADERBOARD,
     MOST_TEXT,
+    UP,
     Files,
     markup,
     page_of_template,
     policy,
     source_of_template,
 )
+from pytest_vdb.reporters.placed_plots import plots_of_model
 from pytest_vdb.reporters.prompts_table import tables_of_prompts
 from pytest_vdb.reporters.tables_page import (
     WrittenTable,
@@ -51,8 +53,6 @@ from pytest_vdb.reporters.text import (
 
 MODELS = f"{BESIDE}/models"
 """The folder in which the pages lie."""
-UP = "../../"
-"""From a page to the folder of the leaderboard."""
 _MOST_CARDS, _CARDS_OF_A_PAGE = 6_000, (12, 200)
 """Clips that are shown as cards, on all pages together and on one of them; a table has the others."""
 _MOST_TEXTS = 20_000
@@ -74,6 +74,8 @@ class Shelf:
     tables: Sequence[WrittenTable]
     files: Files
     """As seen from `MODELS`."""
+    environment: Sequence[tuple[str, str]]
+    """Where the board's run ran, as names and values."""
 
     @property
     def cards(self) -> int:
@@ -87,26 +89,26 @@ class Shelf:
         return sum(len(line.row.records) for one in self.board.standings for line in one.lines) <= _MOST_TEXTS
 
 
-def render(shelf: Shelf, standings: Standings, at: int, name: str) -> str:
+def render(shelf: Shelf, standings: Standings, at: int, names: Mapping[int, str]) -> str:
     """The page of a line.
 
     Args:
         shelf: what all pages share.
         standings: of which the line is one.
         at: its place.
-        name: what it is called there.
+        names: what the lines are called there.
     """
     line = standings.lines[at]
     row = line.row
     shown = _most_telling(row.records, shelf.cards)
-    style = source_of_template("leaderboard.css") + source_of_template("model.css")
+    style = "".join(map(source_of_template, ("leaderboard.css", "model.css", "plots.css")))
     script = source_of_template("model.js")
     tables = tables_of_prompts(row.records, shelf.files, texts=shelf.has_texts) if len(shown) < len(row.records) else []
     return page_of_template("model.html.j2").render(
         policy=policy(style, script),
         style=markup(style),
         script=markup(script),
-        name=visible(shortened(name, 2 * LONGEST_NAME)),
+        name=visible(shortened(names[at], 2 * LONGEST_NAME)),
         back=f"{UP}{LEADERBOARD}",
         section=heading_of_standings(standings),
         weights=weights_words(row),
@@ -117,10 +119,11 @@ def render(shelf: Shelf, standings: Standings, at: int, name: str) -> str:
         retried=row.retried,
         reused=row.reused,
         places=_places_in_words(standings, line),
-        facts=[(title, facts) for title, facts in _facts_of_row(row, shelf.board.run.models.get(row.model)) if facts],
+        facts=[(title, facts) for title, facts in _facts_of_row(row, shelf) if facts],
         runs=[_links_of_run(run, shelf.files) for run in row.runs],
         command=_command_of_row(row, shelf.board),
         benchmarks=[_benchmark_of_page(shelf.tables[table], index) for table, index in sorted(line.facets.items())],
+        plots=plots_of_model(standings, at, names),
         clips=[_card_of_record(record, shelf.files) for record in shown],
         several=len(line.facets) > 1,
         records=len(row.records),
@@ -140,9 +143,10 @@ def _places_in_words(standings: Standings, line: Standing) -> list[tuple[str, st
     ]
 
 
-def _facts_of_row(row: Row, card: CardFacts | None) -> list[tuple[str, list[tuple[str, str]]]]:
+def _facts_of_row(row: Row, shelf: Shelf) -> list[tuple[str, list[tuple[str, str]]]]:
     """What is known of the model, of its recipe and of its device, each under its title."""
-    known = card or CardFacts()
+    run = shelf.board.run
+    known = run.models.get(row.model, CardFacts())
     parameters = None if known.parameters is None else f"{known.parameters:g} billion"
     about: list[tuple[str, object]] = [
         ("model", row.model),
@@ -159,7 +163,9 @@ def _facts_of_row(row: Row, card: CardFacts | None) -> list[tuple[str, list[tupl
         ("published in", row.published),
     ]
     recipe = [*((key.replace("_", " "), value) for key, value in row.recipe.items()), ("digest", row.recipe_digest)]
-    told = (("Model", about), ("Recipe", recipe), ("Device", [("hardware", row.hardware)]))
+    ran_here = run.id in row.runs and row.hardware == run.environment.hardware
+    device = shelf.environment if ran_here else [("hardware", row.hardware)]
+    told = (("Model", about), ("Recipe", recipe), ("Device", device))
     return [
         (title, [(visible(key), visible(in_plain_words(value))) for key, value in facts if value is not None])
         for title, facts in told

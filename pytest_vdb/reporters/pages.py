@@ -27,6 +27,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 LEADERBOARD = "leaderboard.html"
 BESIDE = "leaderboard-files"
 """The folder beside the leaderboard in which its further pages lie, by kind."""
+UP = "../../"
+"""From these pages to the folder of the leaderboard."""
 POSTER_BYTES, POSTER_PIXELS = 2**20, 2**25
 """Of one poster at most: ours are a small part of it, and what is larger is none of ours."""
 MOST_TEXT = 2_000

@@ -23,6 +23,7 @@ from pytest_vdb.reporters.pages import (
     BESIDE,
     LEADERBOARD,
     MOST_TEXT,
+    UP,
     Files,
     markup,
     page_of_template,
@@ -35,8 +36,6 @@ PROMPTS = f"{BESIDE}/prompts"
 """The folder of the pages."""
 INDEX = f"{PROMPTS}/index.html"
 """The list of them."""
-UP = "../../"
-"""From a page to the folder of the leaderboard."""
 _STYLES = ("leaderboard.css", "prompt.css")
 
 _TEXT_IN_LIST = 200
@@ -127,7 +126,7 @@ class SideBySide:
             of=f"{len(self.prompts):,}",
             before=self._neighbour(at - 1),
             after=self._neighbour(at + 1),
-            shared=markup(_timing(*shared)),
+            shared=markup(_timing_in_html(*shared)),
             clips=markup("\n".join(_items(prompt.clips, shared))),
         )
 
@@ -202,7 +201,7 @@ def _items(clips: Sequence[_Clip], shared: _Timing) -> Iterator[str]:
     """A link for each clip, which is all that a reader without script needs; the script takes the list up."""
     for name, url, files in clips:
         timing = files.fps, files.frames
-        own = "" if timing == shared else _timing(*timing)
+        own = "" if timing == shared else _timing_in_html(*timing)
         yield f'<li{own}><a href="{url}">{_escaped_once(name)}</a></li>'
 
 
@@ -210,7 +209,7 @@ _escaped_once = lru_cache(maxsize=2**16)(escaped)
 """A model's name stands on every page."""
 
 
-def _timing(fps: float, frames: int) -> str:
+def _timing_in_html(fps: float, frames: int) -> str:
     """Of a clip, or of most of a page's: by which the script goes from frame to frame."""
     return f' data-fps="{fps:.9g}" data-frames="{frames}"'
 

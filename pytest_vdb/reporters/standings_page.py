@@ -32,6 +32,7 @@ from pytest_vdb.reporters.overview import (
     telling_columns,
 )
 from pytest_vdb.reporters.pages import markup
+from pytest_vdb.reporters.placed_plots import plots_of_standings
 from pytest_vdb.reporters.tables_page import KINDS, kind_of_weights, outcomes_besides_passed
 from pytest_vdb.reporters.text import (
     ARROWS,
@@ -146,7 +147,13 @@ def _section_of_page(key: str, standings: Standings, said: Sequence[Said], known
         "common": visible(" ".join(filter(None, (shared.weights, standings.task)))),
         "filters": shared.filters,
         "roomy": shared.roomy,
+        "plots": plots_of_standings(standings, known.names) if shared.roomy else [],
     }
+
+
+def is_roomy(standings: Standings) -> bool:
+    """Whether the section is small enough to say everything where it stands."""
+    return min(MOST_COLUMNS, len(standings.table.columns)) * len(standings.lines) <= ROOMY_CELLS
 
 
 def _shared_of_lines(standings: Standings, order: Sequence[int], known: _Lines) -> _Shared:
@@ -160,7 +167,7 @@ def _shared_of_lines(standings: Standings, order: Sequence[int], known: _Lines) 
         )
         for at in order
     ]
-    roomy = len(order) * len(rows) <= ROOMY_CELLS
+    roomy = is_roomy(standings)
     weights = {weights_words(row) for row in rows}
     return _Shared(
         columns=columns,

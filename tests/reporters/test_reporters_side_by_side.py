@@ -13,8 +13,8 @@ import pytest
 from pytest_vdb.analysis import build
 from pytest_vdb.records import ClipFiles, Record
 from pytest_vdb.reporters import write_all
-from pytest_vdb.reporters.pages import Files, policy
-from pytest_vdb.reporters.side_by_side import INDEX, PROMPTS, UP, SideBySide
+from pytest_vdb.reporters.pages import UP, Files, policy
+from pytest_vdb.reporters.side_by_side import INDEX, PROMPTS, SideBySide
 
 RUN = example.example_run()
 HOSTILE = "</title><script>alert(1)</script>\u202e../../x"

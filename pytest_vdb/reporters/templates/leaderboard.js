@@ -149,6 +149,7 @@
     for (const section of document.querySelectorAll("section.standing")) {
       section.hidden = only.value !== "" && !section.querySelector(`#${only.value}`);
     }
+    for (const plots of document.querySelectorAll("[data-beside]")) plots.hidden = !["", plots.dataset.beside].includes(only.value);
     say(`${only.selectedOptions[0].textContent} shown`);
   };
 
@@ -357,6 +358,7 @@
     made.remove();
   };
 
+  const MOST_BARRED = 60; // points of which each has its intervals; of more only those on the front
   const draw = (section) => {
     const table = document.getElementById(section.dataset.plot);
     const canvas = section.querySelector(".canvas");
@@ -394,9 +396,10 @@
     const ordered = [...points].sort((a, b) => leading.has(b) - leading.has(a));
     for (const point of ordered) {
       const [cx, cy] = [x.at(point.x.mean), y.at(point.y.mean)];
-      const [low, high] = point.y.ends;
+      const barred = points.length <= MOST_BARRED || leading.has(point);
+      const [low, high] = barred ? point.y.ends : [];
       if (high !== undefined) shape(svg, "line", { class: "range", x1: cx, x2: cx, y1: y.at(low), y2: y.at(high) });
-      const [least, most] = point.x.ends;
+      const [least, most] = barred ? point.x.ends : [];
       if (most !== undefined && !(x.logarithmic && least <= 0)) shape(svg, "line", { class: "range", x1: x.at(least), x2: x.at(most), y1: cy, y2: cy });
       const dot = shape(svg, "circle", { class: leading.has(point) ? "" : "beaten", cx, cy, r: 5 });
       shape(dot, "title", {}, point.name);
@@ -407,7 +410,7 @@
     for (const point of ordered) {
       if (points.length <= 14 || leading.has(point)) labelled(svg, point, x.at(point.x.mean), y.at(point.y.mean), box, taken);
     }
-    caption.textContent = "Filled: no other model is better in both. Bars are 95% intervals."
+    caption.textContent = `Filled: no other model is better in both. Bars are 95% intervals${points.length <= MOST_BARRED ? "." : ", of these alone."}`
       + (x.logarithmic ? " The cost is drawn on a logarithmic scale." : "")
       + (elsewhere ? ` Not drawn: ${elsewhere} ${elsewhere === 1 ? "model" : "models"} measured on another device.` : "");
     svg.setAttribute("aria-label", `${axisOf(upHead)} against ${axisOf(acrossHead)}. ${caption.textContent}`);
