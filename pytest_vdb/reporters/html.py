@@ -119,7 +119,7 @@ class Pages(Mapping[str, str]):
     @cached_property
     def _shelf(self) -> model_page.Shelf:
         files = Files(self._root, up=UP)
-        return model_page.Shelf(self.board, self._tables, files, environment_of(self.board.run))
+        return model_page.Shelf(self.board, self._tables, files, environment_of(self.board.run), self._compared)
 
     def _links_of_table(self, table: int, up: str) -> dict[int, str]:
         """Row -> the page of its model."""
@@ -147,7 +147,7 @@ class Pages(Mapping[str, str]):
             outcome=_outcome_of_page(board),
             stopped=self._running or stopped_line(board),
             reused=counted(board.reused, "clip") if board.reused else None,
-            compared=INDEX if self._compared.paths else None,
+            compared=INDEX if self._compared.are_there else None,
             standings=standings,
             pages_of_plots=pages_of_plots,
             tables=[table_of_page(one, f"t{at}", self._links_of_table(at, "")) for at, one in enumerate(tables)],

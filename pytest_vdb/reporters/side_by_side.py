@@ -78,12 +78,17 @@ class SideBySide:
     files: Files
 
     @cached_property
+    def lines(self) -> tuple[tuple[str, Row], ...]:
+        """Every line of the standings, by a name that no other has."""
+        return tuple(_named_lines(self.board))
+
+    @cached_property
     def prompts(self) -> tuple[ComparedPrompt, ...]:
         """In the order of their ids; none where nobody can look whether a clip is there."""
         if self.files.root is None:
             return ()
         with without_collections():  # of 300,000 clips nothing is garbage
-            return tuple(_compared_prompts(self.board, self.files))
+            return tuple(_compared_prompts(self.lines, self.files))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -104,9 +109,33 @@ class SideBySide:
     def _of_prompts(self) -> dict[_Prompt, str]:
         return {(one.id, one.text): path for one, path in zip(self.prompts, self.paths, strict=False)}
 
-    def path_of(self, record: Record) -> str | None:
-        """The page of a record's prompt, for links from elsewhere; None: it has none."""
-        return self._of_prompts.get((record.prompt or "", record.prompt_text or ""))
+    @cached_property
+    def are_there(self) -> bool:
+        """Whether there is any page: told as soon as one is found, for a page that is made again every few seconds."""
+        if self.files.root is None:
+            return False
+        seen: dict[_Prompt, str] = {}
+        every = ((name, record) for name, row in self.lines for record in row.records)
+        return any(
+            seen.setdefault((record.prompt, record.prompt_text or ""), name) != name
+            for name, record in every
+            if record.prompt is not None
+            and record.clip is not None
+            and self.files.link(record.run, record.clip.preview) is not None
+        )
+
+    def link_of(self, row: Row, record: Record) -> str | None:
+        """The way from a page beside the leaderboard to that of a record's prompt, on which its model is chosen.
+
+        Args:
+            row: of the model, one of the standings'.
+            record: of the row. None comes back where its prompt has no page, or it no clip.
+        """
+        page = self._of_prompts.get((record.prompt or "", record.prompt_text or ""))
+        name = next((name for name, one in self.lines if one is row), None)
+        if page is None or name is None or record.clip is None:
+            return None
+        return f"{UP}{quote(page)}#compare={quote(name, safe='')}"
 
     def page(self, path: str) -> str:
         """The text of one of `paths`."""
@@ -154,12 +183,12 @@ class SideBySide:
         )
 
 
-def _compared_prompts(board: Leaderboard, files: Files) -> Iterator[ComparedPrompt]:
+def _compared_prompts(lines: Iterable[tuple[str, Row]], files: Files) -> Iterator[ComparedPrompt]:
     """In the order of their ids, those of which two lines of the standings have clips that are there."""
     found: dict[_Prompt, list[_Clip]] = {}
     categories: dict[_Prompt, str] = {}
     link = files.link
-    for name, row in _named_lines(board):
+    for name, row in lines:
         for record in row.records:
             clip = record.clip
             if clip is None or record.prompt is None or (url := link(record.run, clip.preview)) is None:
@@ -187,7 +216,6 @@ def _numbered(clips: Iterable[_Clip]) -> Iterator[_Clip]:
 
 
 def _named_lines(board: Leaderboard) -> Iterator[tuple[str, Row]]:
-    """Every line of the standings, by a name that no other has."""
     taken: Counter[str] = Counter()
     for standings in board.standings:
         names = distinct_names(standings.table)

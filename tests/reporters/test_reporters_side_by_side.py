@@ -80,13 +80,17 @@ def test_a_prompt_has_a_page_where_two_models_have_clips_that_are_there(tmp_path
     assert set(links.clips) == {"a", "b"}
     for url in links.clips.values():
         assert (tmp_path / PROMPTS / url).resolve().is_file()
-    assert pages.path_of(both[0]) == f"{PROMPTS}/p1.html"
-    assert pages.path_of(alone) is None
+    assert pages.are_there
+    rows = dict(pages.lines)
+    assert pages.link_of(rows["b"], both[1]) == f"{UP}{PROMPTS}/p1.html#compare=b"
+    assert pages.link_of(rows["a"], alone) is None
 
 
 def test_without_clips_there_is_no_page(tmp_path):
-    assert not pages_of(tmp_path, *(example.answer(RUN, model, "p1", clip=None) for model in "ab")).paths
-    assert not pages_of(tmp_path).paths
+    without = (example.answer(RUN, model, "p1", clip=None) for model in "ab")
+    for pages in (pages_of(tmp_path, *without), pages_of(tmp_path), pages_of(tmp_path, answered(tmp_path, "a", "p1"))):
+        assert not pages.paths
+        assert not pages.are_there
 
 
 def test_the_page_of_the_leaderboard_leads_to_the_list_only_where_there_is_one(tmp_path):
