@@ -11,8 +11,9 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,15 @@ def is_folder(path: str | Path) -> bool:
 def is_there(path: str | Path) -> bool:
     """Whether anything is there; of a path that the system cannot even spell (`Path.exists` raises), no."""
     return _mode(path) != 0
+
+
+def plain_files(folder: str | Path) -> frozenset[str]:
+    """The names of the ordinary files in a folder; links are none. Of a folder that cannot be listed: none."""
+    try:
+        with os.scandir(folder) as found:
+            return frozenset(entry.name for entry in found if entry.is_file(follow_symlinks=False))
+    except (OSError, ValueError):
+        return frozenset()
 
 
 def _mode(path: str | Path) -> int:
@@ -266,6 +276,38 @@ def write_by(path: str | Path, fill: Callable[[Path], object]) -> Path:
         with contextlib.suppress(OSError, ValueError):  # already renamed, or never made
             part.unlink(missing_ok=True)
     return path
+
+
+def write_folder(folder: str | Path, contents: Iterable[tuple[str, str | bytes]]) -> Path:
+    """Write a folder that then holds these files and nothing else: what an earlier one held besides is gone.
+
+    The files are written beside its place; only when all of them are there the two folders change places.
+
+    Args:
+        folder: a folder of ours; no file of anybody else's may lie in it.
+        contents: path in the folder and content of each file; none at all: the folder goes.
+
+    Raises:
+        OutputError: it cannot be written; the earlier folder is as it was.
+    """
+    place = Path(folder)
+    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
+    part, old = (place.with_name(f".{place.name[:32]}.{mark}.{kind}") for kind in ("part", "old"))
+    try:
+        for path, content in contents:
+            write(part / path, content)
+        with contextlib.suppress(FileNotFoundError):
+            place.rename(old)
+        with contextlib.suppress(FileNotFoundError):  # there is nothing to put there
+            part.rename(place)
+    except OSError as problem:
+        with contextlib.suppress(OSError):
+            old.rename(place)
+        raise cannot_write(place, problem) from problem
+    finally:
+        for left in (part, old):
+            shutil.rmtree(left, ignore_errors=True)
+    return place
 
 
 def append(path: str | Path, line: bytes) -> None:

@@ -611,6 +611,21 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CardFacts:
+    """What a run keeps of a model's card: what people choose a model by besides its figures."""
+
+    family: str | None = None
+    licence: str | None = None
+    """Of the weights; None: nobody read one."""
+    repository: str | None = None
+    pipeline: str | None = None
+    """Class name in diffusers; None: it has none."""
+    parameters: float | None = None
+    """Of the denoiser, in billions."""
+    download_gb: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One session: `run.json`."""
 
@@ -629,6 +644,8 @@ class Run:
     order: tuple[str, ...] = ()
     """Prompts in the pinned random order in which every model answered them, where a gate was allowed to stop early:
     such a run is judged by tests that allow for it. Empty: in the suite's order, to the end."""
+    models: dict[str, CardFacts] = field(default_factory=dict)
+    """Model -> what its card says, as far as a card says any of it."""
     finished_at: str | None = None
     exit_status: int | None = None
     summary: dict[str, Any] = field(default_factory=dict)

@@ -113,3 +113,34 @@ def test_what_the_system_cannot_spell_is_not_there(name):
     assert not any((files.is_there(name), files.is_file(name), files.is_folder(name)))
     assert files.is_folder(".")
     assert files.is_file(__file__)
+
+
+def test_a_folder_that_is_written_holds_these_files_alone(tmp_path):
+    files.write_folder(tmp_path / "pages", [("a.html", "old"), ("inner/b.html", b"old")])
+    files.write_folder(tmp_path / "pages", [("c.html", "new")])
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["pages", "pages/c.html"]
+    files.write_folder(tmp_path / "pages", [])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_whole_stays_as_it_was(tmp_path):
+    files.write_folder(tmp_path / "pages", [("a.html", "old")])
+
+    def contents():
+        yield "a.html", "new"
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        files.write_folder(tmp_path / "pages", contents())
+    with pytest.raises(OutputError, match="no file can have this name"):
+        files.write_folder(tmp_path / "pages", [("b.html", "new"), ("\0", "new")])
+    assert [path.name for path in tmp_path.iterdir()] == ["pages"]
+    assert (tmp_path / "pages" / "a.html").read_text() == "old"
+
+
+def test_the_ordinary_files_of_a_folder_are_listed_and_links_are_not(tmp_path):
+    (tmp_path / "a").write_text("")
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "folder").mkdir()
+    assert files.plain_files(tmp_path) == {"a"}
+    assert files.plain_files(tmp_path / "nowhere") == files.plain_files("\0") == frozenset()

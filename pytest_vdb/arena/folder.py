@@ -21,7 +21,7 @@ from pytest_vdb.bench.previews import CLIPS
 from pytest_vdb.degradations import degraded
 from pytest_vdb.errors import OutputError, RecordError
 from pytest_vdb.escaping import shortened
-from pytest_vdb.reporters.html import MOST_TEXT, page_of_template, policy, source_of_template
+from pytest_vdb.reporters.pages import MOST_TEXT, page_of_template, policy, source_of_template
 
 PAGE, KEY, VOTES = "page", "key.json", "votes.jsonl"
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_vdb.models.registry import Registry
     from pytest_vdb.models.source import WeightsSource
     from pytest_vdb.profiling.profiler import Profiler
-    from pytest_vdb.records import Environment, Prompt, Recipe, Record, Suite
+    from pytest_vdb.records import CardFacts, Environment, Prompt, Recipe, Record, Suite
     from pytest_vdb.results.cache import ClipCache
     from pytest_vdb.sweeps import Point
 
@@ -280,6 +280,29 @@ class Session:
             return {}
         bounds = {name: spec.bounds for spec in self.metric_registry for name in spec.part_names()}
         return {name: bounds[name] for name in sorted(foreign & bounds.keys()) if bounds[name] != (None, None)}
+
+    def card_facts(self, models: Iterable[str]) -> dict[str, CardFacts]:
+        """What the cards of these models say; a model that has none, or whose card says nothing of it, is left out.
+
+        Whoever rebuilds a report may have other cards, or none: so the run keeps it.
+        """
+        from pytest_vdb.models.card import UNVERIFIED
+        from pytest_vdb.records import CardFacts
+
+        found = {}
+        for name in sorted(set(models) & set(self.registry.names())):
+            card = self.registry.get(name)
+            facts = CardFacts(
+                family=card.family,
+                licence=None if card.licence == UNVERIFIED else card.licence,
+                repository=card.repository,
+                pipeline=card.pipeline,
+                parameters=card.parameters,
+                download_gb=card.download_gb,
+            )
+            if (facts.licence, facts.repository, facts.pipeline) != (None, None, None):
+                found[name] = facts
+        return found
 
     @cached_property
     def metrics(self) -> tuple[MetricSpec, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,6 +116,8 @@ def _rebuild_reports(arguments: ReportArguments) -> int:
     for problem in (*problems, *(warning for source in sources for warning in source.warnings)):
         warn(problem)
     run = max((source.run for source in sources), key=lambda run: run.started_at)
+    cards = {name: facts for source in sources for name, facts in source.run.models.items()}
+    run = dataclasses.replace(run, models={**cards, **run.models})
     board = leaderboard.build(run, [record for source in sources for record in source.records])
     known = (source.output for source in sources if source.output is not None)
     output = files.make_folder(arguments.output or next(known, Path("reports")))

@@ -64,6 +64,7 @@ def _watch(arguments: WatchArguments) -> int:
 
 def _handler_of(page: LivePage) -> Any:
     """What answers for this page."""
+    from pytest_vdb.reporters.pages import BESIDE, LEADERBOARD
     from pytest_vdb.serving import Answering
 
     class Handler(Answering):
@@ -74,8 +75,10 @@ def _handler_of(page: LivePage) -> Any:
             path = unquote(self.url.path)
             if not self.is_called_rightly():
                 self.answer(HTTPStatus.MISDIRECTED_REQUEST)
-            elif path == "/":
+            elif path in {"/", f"/{LEADERBOARD}"}:
                 self._send_page()
+            elif path.startswith(f"/{BESIDE}/"):
+                self._send_page_beside(path.lstrip("/"))
             else:
                 self._send_file(path)
 
@@ -88,6 +91,17 @@ def _handler_of(page: LivePage) -> Any:
                 return
             text, has_ended = made if made is not None else (_WAITING, False)
             self.answer(HTTPStatus.OK, text.encode(), _PAGE, {} if has_ended else again)
+
+        def _send_page_beside(self, path: str) -> None:
+            try:
+                text = page.render_beside(path)
+            except VdbError as problem:
+                self.answer(HTTPStatus.OK, str(problem).encode(), "text/plain; charset=utf-8")
+                return
+            if text is None:
+                self.answer(HTTPStatus.NOT_FOUND)
+            else:
+                self.answer(HTTPStatus.OK, text.encode(), _PAGE)
 
         def _send_file(self, path: str) -> None:
             file = page.root / path.lstrip("/")

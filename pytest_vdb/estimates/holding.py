@@ -13,7 +13,7 @@ from pytest_vdb.models import counts
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.counts import Counts
 from pytest_vdb.profiling import hardware
-from pytest_vdb.profiling.latency import LATENCY, MFU, THROUGHPUT
+from pytest_vdb.profiling.latency import LATENCY, MFU, OPERATION_INTENSITY, THROUGHPUT
 from pytest_vdb.profiling.rounds import OF_ROUNDS, STEADY_LATENCY
 from pytest_vdb.records import Measurement, Recipe
 
@@ -26,7 +26,8 @@ class Held:
     """Readings after the check."""
 
     readings: tuple[Measurement, ...]
-    """With `mfu`, and without a time that cannot be true: None, and the reason."""
+    """With `mfu` and, where bytes were counted, `operation_intensity`; without a time that cannot be true: None, and
+    the reason."""
     error: FasterThanPhysics | None = None
     """For the test to fail with."""
 
@@ -50,14 +51,17 @@ def held(card: ModelCard, recipe: Recipe, device: str, readings: Sequence[Measur
         return Held(readings=(*readings, MFU.of(None, reason=found)))
     judged = limit(found, recipe, known, latency.value, clips=recipe.clips)
     share = MFU.of(judged.utilisation, reason=_remark(judged, known.title))
+    place = () if judged.intensity is None else (OPERATION_INTENSITY.of(judged.intensity),)
     if not judged.is_impossible:
-        return Held(readings=(*readings, share))
+        return Held(readings=(*readings, *place, share))
     times = TIMES[latency.name]
     refused = [
         replace(one, value=None, interval=None, reason=judged.reason) if one.name in times else one for one in readings
     ]
     mend = "was the device synchronised, is the card's architecture this model's, were calls left out?"
-    return Held(readings=(*refused, share), error=FasterThanPhysics(str(judged.reason), where=card.name, mend=mend))
+    return Held(
+        readings=(*refused, *place, share), error=FasterThanPhysics(str(judged.reason), where=card.name, mend=mend)
+    )
 
 
 def _counts_of(card: ModelCard, recipe: Recipe, cache_dir: Path) -> Counts | str:

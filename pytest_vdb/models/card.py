@@ -18,6 +18,8 @@ CALLABLE = Recipe(frames=16, height=256, width=256, fps=8.0)
 """What a model without a diffusers pipeline is asked for, unless it says otherwise."""
 
 ANY_FRAMES = FrameRule("any")
+UNVERIFIED = "unverified"
+"""The licence where nobody read one."""
 
 _TASKS = f"one of: {', '.join(get_args(Task))}"
 
@@ -67,7 +69,7 @@ class ModelCard:
     tags: tuple[str, ...] = ()
     parameters: float | None = None
     """Parameters of the denoiser (all of its experts), in billions."""
-    licence: str = "unverified"
+    licence: str = UNVERIFIED
     """Of the weights, as its source has it; `unverified` where nobody read one."""
     licence_source: str | None = None
     """Where the licence was read."""

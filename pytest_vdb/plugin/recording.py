@@ -13,7 +13,7 @@ import os
 import secrets
 import sys
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_vdb.plugin.collected import Collected
     from pytest_vdb.plugin.outcomes import Attempts
     from pytest_vdb.privacy import Privacy
-    from pytest_vdb.records import Failure, Record, Run, Status
+    from pytest_vdb.records import CardFacts, Failure, Record, Run, Status
     from pytest_vdb.results.journal import Journal
 
 SPARE_MIB = 200
@@ -278,6 +278,15 @@ class Recorder:
             )
         return self.run
 
+    def _card_facts(self, records: Iterable[Record]) -> dict[str, CardFacts]:
+        """A repository may be a folder of this machine."""
+        known = self.session().card_facts(record.model for record in records)
+        told = self.privacy().text
+        return {
+            name: dataclasses.replace(facts, repository=facts.repository and told(facts.repository))
+            for name, facts in known.items()
+        }
+
     def _collected(self) -> int:
         return len(self.collected.tests) if self.collected is not None else 0
 
@@ -293,6 +302,7 @@ class Recorder:
             recipes={record.recipe_digest: record.recipe for record in records if record.recipe_digest},
             suites={record.suite: record.suite_digest for record in records if record.suite and record.suite_digest},
             bounds=self.session().own_bounds(m.name for r in records for m in r.measurements if m.kind == "quality"),
+            models=self._card_facts(records),
             summary={
                 "tests": len(records),
                 "collected": self._collected(),

@@ -43,6 +43,14 @@ MFU = Reading(
     "recipe's dtype; the remark says what limits the call on the roofline",
     misses="attention that is sparse or cached counts as whole; clocks below those of the peak",
 )
+OPERATION_INTENSITY = Reading(
+    "operation_intensity",
+    "operations/byte",
+    better="neutral",
+    how="operations of the clip over the bytes that its tensors move, both counted on the meta device: with `mfu` and "
+    "the card's peak the point on the roofline",
+    misses="what kernels that are fused or compiled do not move",
+)
 
 
 def latency(window: Window) -> Measurement:

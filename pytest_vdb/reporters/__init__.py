@@ -13,7 +13,7 @@ from pytest_vdb.reporters import formats
 def write_all(board: Leaderboard, output: Path, names: Sequence[str] | None = None) -> list[Path]:
     """Write the leaderboard into `output` (where `runs/RUN` lies, which the page links to) in each of the formats.
 
-    Every file appears under its name only when it is complete.
+    Every file appears under its name only when it is complete, and those that it links to before it.
 
     Args:
         board: what to write.
@@ -26,6 +26,14 @@ def write_all(board: Leaderboard, output: Path, names: Sequence[str] | None = No
     """
     known = formats.formats()
     wanted = formats.chosen(formats.ALL) if names is None else formats.checked(names)
-    return [
-        files.write(output / path, text) for name in wanted for path, text in known[name].files(board, output).items()
-    ]
+    return [path for name in wanted for path in _write_format(known[name], board, output)]
+
+
+def _write_format(one: formats.Format, board: Leaderboard, output: Path) -> list[Path]:
+    """The files that a reader opens: what lies in folders of the format's own they lead to."""
+    contents = one.files(board, output)
+    for folder in one.folders:
+        inner = ((path, path.removeprefix(f"{folder}/")) for path in contents if path.startswith(f"{folder}/"))
+        files.write_folder(output / folder, ((within, contents[path]) for path, within in inner))
+    own = [path for path in contents if not any(path.startswith(f"{folder}/") for folder in one.folders)]
+    return [files.write(output / path, contents[path]) for path in own]

@@ -12,7 +12,8 @@ from statistics import median
 
 from pytest_vdb.analysis.tables import Cell, Column, Standings
 from pytest_vdb.escaping import shortened, visible
-from pytest_vdb.figures import Notation, notation
+from pytest_vdb.figures import notation
+from pytest_vdb.reporters.drawing import LARGEST_DRAWN, Scale, axes, picture, words_at
 from pytest_vdb.reporters.overview import metric_in_words
 from pytest_vdb.reporters.text import BETTER, counted, unit
 
@@ -23,31 +24,6 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 26, 50
 _LONGEST_NAME = 48
 TREND_HEIGHT = 150
 _TREND_TOP, _TREND_BOTTOM = 10, 26
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """From a column's values to pixels."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    logarithmic: bool = False
-
-    def at(self, value: float) -> float:
-        """Where `value` lies, in pixels."""
-        low, high, place = (
-            (math.log(v) for v in (self.low, self.high, value))
-            if self.logarithmic
-            else (
-                self.low,
-                self.high,
-                value,
-            )
-        )
-        share = 0.5 if high == low else (place - low) / (high - low)
-        return self.start + min(1.0, max(0.0, share)) * (self.end - self.start)
 
 
 def interval_bar(cell: Cell, among: Sequence[Cell]) -> str:
@@ -62,7 +38,7 @@ def interval_bar(cell: Cell, among: Sequence[Cell]) -> str:
         low, high = (scale.at(end) for end in cell.interval)
         parts.append(f'<line class="range" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>')
     parts.append(f'<circle cx="{x:.1f}" cy="{middle}" r="3"/>')
-    return _svg("bar", BAR_WIDTH, BAR_HEIGHT, parts)
+    return picture("bar", BAR_WIDTH, BAR_HEIGHT, parts)
 
 
 def sparkline(series: Sequence[float]) -> str:
@@ -72,7 +48,7 @@ def sparkline(series: Sequence[float]) -> str:
     step = (SPARK_WIDTH - 4) / (len(series) - 1)
     scale = Scale(min(series), max(series), SPARK_HEIGHT - 3, 3)
     points = " ".join(f"{2 + index * step:.1f},{scale.at(value):.1f}" for index, value in enumerate(series))
-    return _svg("spark", SPARK_WIDTH, SPARK_HEIGHT, [f'<polyline points="{points}"/>'])
+    return picture("spark", SPARK_WIDTH, SPARK_HEIGHT, [f'<polyline points="{points}"/>'])
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +78,16 @@ def pareto(standings: Standings, names: Mapping[int, str], quality: int, cost: i
     points, elsewhere = _points_of_models(standings, quality, cost)
     if len(points) < 2:
         return None
-    if max(map(abs, (*_ends([x for _, x, _ in points]), *_ends([y for _, _, y in points])))) > _LARGEST_DRAWN:
+    if max(map(abs, (*_ends([x for _, x, _ in points]), *_ends([y for _, _, y in points])))) > LARGEST_DRAWN:
         return None
     y_column, x_column = standings.table.columns[quality], standings.table.columns[cost]
     xs, ys = [x for _, x, _ in points], [y for _, _, y in points]
     x_scale, y_scale = _scale_across(xs), _scale_up(ys)
     costly = x_column.better == "higher"
     front = _front(points, costly=costly, better=y_column.better == "higher")
-    parts = _axes(x_scale, y_scale)
-    parts.append(_label(_LEFT, 14, _axis_in_words(y_column), "start", "axis"))
-    parts.append(_label(CHART_WIDTH - _RIGHT, CHART_HEIGHT - 8, _axis_in_words(x_column), "end", "axis"))
+    parts = axes(x_scale, y_scale)
+    parts.append(words_at(_LEFT, 14, _axis_in_words(y_column), "start", "axis"))
+    parts.append(words_at(CHART_WIDTH - _RIGHT, CHART_HEIGHT - 8, _axis_in_words(x_column), "end", "axis"))
     corners = _stairs([(x.mean or 0.0, y.mean or 0.0) for at, x, y in points if at in front], x_scale, y_scale, costly)
     parts.append(f'<polyline class="front" points="{corners}"/>')
     at_points = [(x_scale.at(x.mean or 0.0), y) for _, x, y in points]
@@ -121,14 +97,17 @@ def pareto(standings: Standings, names: Mapping[int, str], quality: int, cost: i
     )
     for at, x, y in sorted(points, key=lambda point: point[0] not in front):
         named = names[at] if len(points) <= _MOST_NAMES or at in front else None
-        parts += _point(names[at], named, (x, y), (x_scale, y_scale), beaten=at not in front, taken=taken)
+        barred = at in front or len(points) <= _MOST_BARRED
+        values = (x, y) if barred else (replace(x, interval=None), replace(y, interval=None))
+        parts += _point(names[at], named, values, (x_scale, y_scale), beaten=at not in front, taken=taken)
     label = f"{_axis_in_words(y_column)} against {_axis_in_words(x_column)}"
-    caption = "Filled: no other model is better in both. Bars are 95% intervals."
+    caption = "Filled: no other model is better in both. Bars are 95% intervals"
+    caption += "." if len(points) <= _MOST_BARRED else ", of these alone."
     if x_scale.logarithmic:
         caption += " The cost is drawn on a logarithmic scale."
     if elsewhere:
         caption += f" Not drawn: {counted(elsewhere, 'model')} measured on another device."
-    return Scatter(_svg("scatter", CHART_WIDTH, CHART_HEIGHT, parts, label=f"{label}. {caption}"), caption)
+    return Scatter(picture("scatter", CHART_WIDTH, CHART_HEIGHT, parts, label=f"{label}. {caption}"), caption)
 
 
 _Drawn = tuple[int, Cell, Cell]
@@ -147,15 +126,14 @@ class _Taken:
 
 _MOST_NAMES = 14
 """Points of which each is named; of more only those on the front are."""
+_MOST_BARRED = 60
+"""Points of which each has its intervals; of more only those on the front: the others' would hide everything."""
 _LOGARITHMIC_FROM, _LOGARITHMIC_UP_TO = 4.0, 1e30
 """The largest over the smallest cost."""
 _NAME_WIDTH, _NAME_HEIGHT = 7.7, 15
 """Pixels of a character of a name, nearly at most, and of a line."""
 _ROOM_FOR_NAMES = 0.22
 """Of what the points span: right of the last one."""
-_MOST_TICKS, _MOST_PLACES_OF_TICKS, _LARGEST_PLAIN_TICK = 7, 6, 1e7
-_LARGEST_DRAWN = 1e100
-"""What is larger has no place in a drawing: its margins would be no numbers."""
 
 
 def _points_of_models(standings: Standings, quality: int, cost: int) -> tuple[list[_Drawn], int]:
@@ -259,7 +237,7 @@ def trend(dots: Sequence[Dot], turns: Sequence[Turn], *, ends: tuple[str, str], 
     for value in (min(values), max(values)) if max(values) > min(values) else values[:1]:
         at = y.at(value)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{CHART_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(_label(_LEFT - 8, at + 4, write(value), "end"))
+        parts.append(words_at(_LEFT - 8, at + 4, write(value), "end"))
     starts = [0, *(turn.at for turn in turns)]
     for start, end in zip(starts, [*starts[1:], len(dots)], strict=True):
         parts += _level([dot.value for dot in dots[start:end] if dot.compared], x.at(start), x.at(end - 1), y)
@@ -272,8 +250,8 @@ def trend(dots: Sequence[Dot], turns: Sequence[Turn], *, ends: tuple[str, str], 
         kind = "" if dot.compared else ' class="other"'
         parts.append(f'<circle{kind} cx="{x.at(place):.1f}" cy="{y.at(dot.value):.1f}" r="3">{told}</circle>')
     for text, at, anchor in ((ends[0], _LEFT, "start"), (ends[1], CHART_WIDTH - _RIGHT, "end")):
-        parts.append(_label(at, TREND_HEIGHT - 4, text, anchor))
-    return _svg("trend", CHART_WIDTH, TREND_HEIGHT, parts, label=label)
+        parts.append(words_at(at, TREND_HEIGHT - 4, text, anchor))
+    return picture("trend", CHART_WIDTH, TREND_HEIGHT, parts, label=label)
 
 
 def _level(values: Sequence[float], left: float, right: float, y: Scale) -> list[str]:
@@ -289,40 +267,6 @@ def _level(values: Sequence[float], left: float, right: float, y: Scale) -> list
 def _ends(cells: Sequence[Cell]) -> tuple[float, float]:
     ends = [end for cell in cells for end in (cell.mean, *(cell.interval or ())) if end is not None]
     return min(ends), max(ends)
-
-
-def _axes(x: Scale, y: Scale) -> list[str]:
-    parts = []
-    for at, text in ((y.at(value), text) for value, text in _ticks(y)):
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{CHART_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(_label(_LEFT - 8, at + 4, text, "end"))
-    parts += [_label(x.at(value), CHART_HEIGHT - _BOTTOM + 18, text, "middle") for value, text in _ticks(x)]
-    return parts
-
-
-def _ticks(scale: Scale) -> list[tuple[float, str]]:
-    """Round values within the scale, with how they are written: 1, 2 and 5 of each power of ten, or equal steps."""
-    if scale.logarithmic:
-        powers = range(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1)
-        for digits in ((1, 2, 5), (1,)):
-            found = [digit * 10.0**power for power in powers for digit in digits]
-            found = [value for value in found if scale.low <= value <= scale.high]
-            if 2 <= len(found) <= _MOST_TICKS:
-                break
-    else:
-        power = 10.0 ** math.floor(math.log10((scale.high - scale.low) / 3))
-        steps = [step for digit in (1, 2, 5, 10) if (scale.high - scale.low) / (step := digit * power) <= _MOST_TICKS]
-        first = math.ceil(scale.low / steps[0])
-        found = [at * steps[0] for at in range(first, math.floor(scale.high / steps[0]) + 1)]
-    step = min((b - a for a, b in pairwise(found)), default=0.0)
-    return [(value, _tick_in_words(value, value if scale.logarithmic else step)) for value in found]
-
-
-def _tick_in_words(value: float, step: float) -> str:
-    """With as many decimals as the first digit of the step needs."""
-    places = 0 if step == 0 else max(0, -math.floor(math.log10(abs(step)) + 1e-9))
-    plain = places <= _MOST_PLACES_OF_TICKS and abs(value) < _LARGEST_PLAIN_TICK
-    return Notation(places if plain else 1, scientific=not plain).write(value)
 
 
 def _point(
@@ -363,7 +307,7 @@ def _label_of_point(text: str, x: float, y: float, taken: _Taken) -> list[str]:
             if inside and not any(_overlapping(box, other) for other in kept_free):
                 taken.boxes.append(box)
                 end, anchor = (left, "start") if left > x else (left + wide, "end")
-                return [_label(end, base, text, anchor, "name")]
+                return [words_at(end, base, text, anchor, "name")]
     return []
 
 
@@ -376,13 +320,3 @@ def _box_of_point(x: float, quality: Cell, y_scale: Scale) -> _Box:
 
 def _overlapping(one: _Box, other: _Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _label(x: float, y: float, text: str, anchor: str, kind: str = "tick") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(visible(text))}</text>'
-
-
-def _svg(kind: str, width: int, height: int, parts: Sequence[str], *, label: str | None = None) -> str:
-    named = 'aria-hidden="true"' if label is None else f'role="img" aria-label="{html.escape(visible(label))}"'
-    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-    return f'<svg class="{kind}" {size} {named}>{"".join(parts)}</svg>'

@@ -28,7 +28,14 @@ from pytest_vdb.reporters.comparison import (
     row_of_contrast,
     summary,
 )
-from pytest_vdb.reporters.html import MOST_TEXT, content_of_poster, page_of_template, policy, source_of_template, within
+from pytest_vdb.reporters.pages import (
+    MOST_TEXT,
+    content_of_poster,
+    page_of_template,
+    policy,
+    source_of_template,
+    within,
+)
 from pytest_vdb.reporters.text import LONGEST_NAME
 
 

@@ -26,6 +26,8 @@ class Format:
     """As `--vdb-report` takes it."""
     files: Callable[[Leaderboard, Path], Mapping[str, str | bytes]]
     """The content of each file, by its path relative to the output folder, which is given: pages link into it."""
+    folders: tuple[str, ...] = ()
+    """Of these paths those that are folders of its own: each is written whole, and holds nothing else afterwards."""
     on_request: bool = False
     """Whether it is none of `all`: what needs an extra, and takes seconds."""
 

@@ -57,6 +57,23 @@ class LivePage:
         Raises:
             RecordError: the run cannot be read.
         """
+        board = self._board()
+        if board is None:
+            return None
+        has_ended = board.run.finished_at is not None
+        return html.render(board, root=self.root, running=None if has_ended else running(board, now)), has_ended
+
+    def render_beside(self, path: str) -> str | None:
+        """A page that the first one leads to, by its path from there; None: there is no such page.
+
+        Raises:
+            RecordError: the run cannot be read.
+        """
+        board = self._board()
+        return None if board is None else html.Pages(board, root=self.root).get(path)
+
+    def _board(self) -> Leaderboard | None:
+        """Made again when its files have changed; None: there is no run yet."""
         with self._lock:
             folder = self.run_folder()
             if folder is None:
@@ -65,9 +82,7 @@ class LivePage:
             if self._made is None or self._made[0] != found:
                 run, records, _ = journal.read(folder)
                 self._made = found, build(run, records)
-            board = self._made[1]
-        has_ended = board.run.finished_at is not None
-        return html.render(board, root=self.root, running=None if has_ended else running(board, now)), has_ended
+            return self._made[1]
 
     @staticmethod
     def _is_run(path: Path) -> bool:

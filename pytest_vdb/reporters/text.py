@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -10,7 +11,8 @@ from pytest_vdb.analysis.row_names import distinct_names as distinct_names  # re
 from pytest_vdb.analysis.tables import Cell, Column, Leaderboard, Row, Table
 from pytest_vdb.escaping import shortened
 from pytest_vdb.figures import MISSING, Notation, notation
-from pytest_vdb.records import SCORED, Measurement, Status
+from pytest_vdb.privacy import name_of
+from pytest_vdb.records import SCORED, Definition, Measurement, Status
 
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
 BETTER = {"higher": "higher is better", "lower": "lower is better", "neutral": "neither high nor low is better"}
@@ -164,7 +166,7 @@ def notes_under(table: Table, most: int) -> list[str]:
     return notes
 
 
-def unit(column: Column | Measurement) -> str:
+def unit(column: Column | Measurement | Definition) -> str:
     """The unit, or nothing for a pure number and for a count whose name says it already."""
     return "" if column.unit in {"", "1", column.name} else column.unit
 
@@ -273,6 +275,17 @@ def retries_line(rows: Iterable[Row]) -> str | None:
     named = ", ".join(f"{shortened(model, LONGEST_NAME)} ({n})" for model, n in models.most_common(8))
     more = f" and {counted(len(models) - 8, 'more model')}" if len(models) > 8 else ""
     return f"{again:,} of {counted(sum(row.tests for row in rows), 'test')} needed {tries}: {named}{more}"
+
+
+def in_plain_words(value: object) -> str:
+    """A setting or an option; of a path its name alone."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={in_plain_words(one)}" for key, one in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return " ".join(in_plain_words(one) for one in value) or "none"
+    if isinstance(value, str) and re.match(r"/|~|\\\\|[A-Za-z]:[\\/]", value):
+        return name_of(value)
+    return "none" if value is None else str(value)
 
 
 def recipe_words(row: Row) -> str:

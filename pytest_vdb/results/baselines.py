@@ -44,7 +44,7 @@ def save(records: Iterable[Record], run: Run, path: Path) -> None:
     head = {
         "format": FORMAT,
         "schema": SCHEMA_IN_FULL,
-        "run": msgspec.to_builtins(dataclasses.replace(run, recipes={}, summary={})),
+        "run": msgspec.to_builtins(dataclasses.replace(run, recipes={}, models={}, summary={})),
         "recipes": {record.recipe_digest: record.recipe for record in records if record.recipe_digest},
         "metrics": metrics,
         "shared": {name: value for name, value in shared.items() if value is not None},

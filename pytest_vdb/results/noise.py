@@ -79,7 +79,7 @@ def save_noise(noise: Noise, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    run = dataclasses.replace(noise.run, recipes={}, summary={}, bounds={})
+    run = dataclasses.replace(noise.run, recipes={}, models={}, summary={}, bounds={})
     head = {
         "format": FORMAT_OF_NOISE,
         "schema": noise.schema,

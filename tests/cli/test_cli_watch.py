@@ -131,6 +131,18 @@ def test_files_of_the_run_are_sent_and_no_others(asked):
     assert asked(folder, "/", Host="evil.example")[0] == 421
 
 
+def test_the_pages_of_models_are_sent_as_they_are_now(asked):
+    folder = going_on(1, 1)
+    (model,) = {record.model for record in journal.read(folder)[1]}
+    status, page, headers = asked(folder, f"/leaderboard-files/models/{model}.html")
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert f"<h1>{model}</h1>".encode() in page
+    assert b'href="../../leaderboard.html"' in page
+    assert b"running: 1 of 10 tests" in asked(folder, "/leaderboard.html")[1]
+    for path in ("models/nobody.html", "models/../../runs/x.html", "", "../secret.json"):
+        assert asked(folder, f"/leaderboard-files/{path}")[0] == 404, path
+
+
 def test_a_run_that_is_being_written_is_asked_for_again(asked):
     folder = going_on(1, 1)
     (folder / journal.RUN).write_text("{")

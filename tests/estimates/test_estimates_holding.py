@@ -12,7 +12,7 @@ from pytest_vdb.models import counts, recipes
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.profiling.latency import LATENCY, THROUGHPUT
 from pytest_vdb.profiling.probe import Reading
-from pytest_vdb.profiling.rounds import OF_ROUNDS, of_rounds
+from pytest_vdb.profiling.rounds import of_rounds
 from pytest_vdb.records import Recipe
 
 CARD = Registry.from_catalog().get("wan2.1-t2v-1.3b")
@@ -26,9 +26,10 @@ def readings(seconds: float):
 
 
 def test_a_latency_that_can_be_true_stays_and_says_how_near_the_peak_it_came(tmp_path):
-    *others, share = held(CARD, RECIPE, H100, readings(95.4), tmp_path).readings
+    *others, intensity, share = held(CARD, RECIPE, H100, readings(95.4), tmp_path).readings
     assert tuple(others) == readings(95.4)
     assert share.value == pytest.approx(0.30, abs=0.005)
+    assert f"{intensity.value:,.0f} operations per byte" in share.reason
     assert share.reason.startswith("of NVIDIA H100 SXM, limited by compute: ")
     assert "published" not in share.reason
     assert "more than any published run" in held(CARD, RECIPE, H100, readings(35.0), tmp_path).readings[-1].reason
@@ -36,8 +37,9 @@ def test_a_latency_that_can_be_true_stays_and_says_how_near_the_peak_it_came(tmp
 
 def test_one_that_cannot_be_true_is_none_with_the_reason_and_fails(tmp_path):
     found = held(CARD, RECIPE, H100, readings(95.4 / 4), tmp_path)
-    latency, throughput, memory, share = found.readings
+    latency, throughput, memory, intensity, share = found.readings
     assert (latency.value, throughput.value, memory.value, share.value) == (None, None, 9000.0, None)
+    assert intensity.value is not None  # a count, whatever the clock says
     assert latency.reason == share.reason
     assert latency.reason.startswith("impossible: 1.21 of the peak")
     with pytest.raises(FasterThanPhysics, match="was the device synchronised"):
@@ -48,7 +50,7 @@ def test_the_median_of_several_calls_is_held_in_the_same_way(tmp_path):
     possible = held(CARD, RECIPE, H100, of_rounds([95.4, 95.3, 95.5], frames=81, fps=16), tmp_path)
     assert possible.readings[-1].value == pytest.approx(0.30, abs=0.005)
     found = held(CARD, RECIPE, H100, of_rounds([20.0, 21.0, 22.0], frames=81, fps=16), tmp_path)
-    assert [one.value for one in found.readings] == [None] * (len(OF_ROUNDS) + 1)
+    assert [one.name for one in found.readings if one.value is not None] == ["operation_intensity"]
     assert found.error is not None
 
 
@@ -68,8 +70,9 @@ def test_a_call_of_several_clips_is_held_against_all_of_their_operations(tmp_pat
     assert held(CARD, RECIPE, H100, timed, tmp_path).error is None
     found = held(CARD, dataclasses.replace(RECIPE, batch=4), H100, timed, tmp_path)
     assert found.error is not None
-    assert [one.value for one in found.readings] == [None] * (len(timed) + 1)
-    assert all(one.reason.startswith("impossible") for one in found.readings)
+    refused = [one for one in found.readings if one.name != "operation_intensity"]
+    assert [one.value for one in refused] == [None] * (len(timed) + 1)
+    assert all(one.reason.startswith("impossible") for one in refused)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.records import (
     Clip,
     ClipFiles,
@@ -22,6 +23,7 @@ from pytest_vdb.records import (
     Status,
     digest,
 )
+from pytest_vdb.reporters import html, model_page
 from pytest_vdb.shapes import moving_shapes
 from pytest_vdb.video import write_poster, write_preview
 
@@ -189,6 +191,12 @@ def lost(run: Run, model: str, prompt: str, status: Status, kind: str, message: 
     )
     lacking = {"measurements": (), "clip": None, "failure": failure, "status": status}
     return answer(run, model, prompt, **lacking | more)
+
+
+def pages_of_models(board: Leaderboard, root: Path | None = None) -> str:
+    """The pages that the leaderboard leads to, of all its models."""
+    pages = html.Pages(board, root=root)
+    return "\n".join(pages[path] for path in pages if path.startswith(model_page.MODELS))
 
 
 CALIBRATION = ("calibration-shapes", "calibration-blurred", "calibration-noisy")

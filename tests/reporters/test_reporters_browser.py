@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +11,19 @@ import example_run as example
 import numpy as np
 import pytest
 
+from pytest_vdb import reporters
 from pytest_vdb.analysis import build
-from pytest_vdb.records import Measurement, Record
-from pytest_vdb.reporters import html
+from pytest_vdb.records import CardFacts, Measurement, Record
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.slow
-RUN = example.example_run()
+RUN = dataclasses.replace(
+    example.example_run(),
+    models={
+        "swift": CardFacts(family="Wan", licence="apache-2.0", repository="wan/swift"),
+        "large": CardFacts(family="Hunyuan", licence="tencent"),
+    },
+)
 LEVELS = {"swift": (0.20, 12.0, 16.0), "middling": (0.24, 90.0, 24.0), "large": (0.31, 400.0, 80.0)}
 """Of each model: clip similarity, seconds, GB."""
 
@@ -54,8 +61,8 @@ def browser() -> Iterator[object]:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> str:
-    file: Path = tmp_path_factory.mktemp("page") / "leaderboard.html"
-    file.write_text(html.render(build(RUN, records())), encoding="utf-8")
+    folder: Path = tmp_path_factory.mktemp("page")
+    (file,) = reporters.write_all(build(RUN, records()), folder, ["html"])
     return file.as_uri()
 
 
@@ -67,7 +74,12 @@ def page(browser, address, request):
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda asked: None if asked.url.startswith(address) else wrong.append(asked.url))
+    page.on(
+        "request",
+        lambda asked: (
+            None if asked.url.startswith(address.removesuffix("leaderboard.html")) else wrong.append(asked.url)
+        ),
+    )
     page.goto(address)
     yield page
     assert wrong == []
@@ -75,11 +87,11 @@ def page(browser, address, request):
 
 
 def names(page) -> list[str]:
-    return page.eval_on_selector_all("#s0 tbody:not([hidden]) th.model", "all => all.map((one) => one.dataset.value)")
+    return page.eval_on_selector_all("#s0 tbody tr:not([hidden]) th a", "all => all.map((one) => one.textContent)")
 
 
 def column(page, at: int) -> list[str]:
-    return page.eval_on_selector_all("#s0 tbody", f"all => all.map((one) => one.rows[0].cells[{at}].innerText.trim())")
+    return page.eval_on_selector_all("#s0 tbody tr", f"all => all.map((one) => one.cells[{at}].innerText.trim())")
 
 
 def test_the_first_screen_says_which_model_and_shows_why(page):
@@ -120,12 +132,52 @@ def test_lines_are_narrowed_by_card_and_outcome_and_words_together(page):
     assert page.locator("#said").inner_text() == "0 of 3 rows"
 
 
-def test_a_line_leads_to_what_its_benchmark_said_with_the_keyboard_alone(page):
-    page.locator("#s0 a.name").first.focus()
+def test_lines_are_narrowed_by_family_and_licence(page):
+    page.get_by_label("Family of the model").select_option(label="not known")
+    assert names(page) == ["middling"]
+    page.get_by_label("Family of the model").select_option(label="Any family")
+    page.get_by_label("Licence of the weights").select_option(label="apache-2.0")
+    assert names(page) == ["swift"]
+
+
+def test_what_was_chosen_stands_in_the_address_and_comes_back_with_it(page):
+    page.get_by_label("Licence of the weights").select_option(label="tencent")
+    page.get_by_label("Filter the models of Text to video").fill("l")
+    page.get_by_role("button", name="Model", exact=True).first.click()
+    address = page.evaluate("location.href")
+    assert address.endswith("#q=l&licence=tencent&sort=model%3Aascending")
+    page.goto("about:blank")
+    page.goto(address)
+    assert names(page) == ["large"]
+    assert page.locator("#s0 th[aria-sort]").get_attribute("aria-sort") == "ascending"
+    page.evaluate("location.hash = 'sort=latency%3Aascending'")
+    page.wait_for_function("document.querySelectorAll('#s0 tbody tr:not([hidden])').length === 3")
+    assert names(page) == ["swift", "middling", "large"]
+
+
+def test_a_line_leads_to_the_page_of_its_model_with_the_keyboard_alone(page):
+    page.locator("#s0 tbody a").first.focus()
     page.keyboard.press("Enter")
-    opened = page.locator("button.open[aria-expanded=true]")
-    assert opened.inner_text().strip() == "large"
-    assert opened.evaluate("one => one === document.activeElement")
+    page.wait_for_url("**/leaderboard-files/models/large.html")
+    assert page.get_by_role("heading", level=1).inner_text() == "large"
+    assert "1 of 3" in page.locator(".places").inner_text()
+    page.get_by_role("link", name="Leaderboard").press("Enter")
+    page.wait_for_url("**/leaderboard.html")
+
+
+def test_a_figure_says_its_interval_rank_and_count_where_the_focus_is(page):
+    page.locator("#s0 tbody a").first.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    told = page.locator("#tip").inner_text().splitlines()
+    assert told[0] == "clip similarity"
+    shown = page.locator("#s0 tbody tr").first.locator("td i").first.inner_text()
+    assert told[2] == f"95% interval {shown[1:-1].replace(', ', ' to ')}"
+    assert told[3:] == ["rank 1", "8 prompts"]
+    page.keyboard.press("ArrowDown")
+    assert page.locator("#tip").inner_text().splitlines()[3] == "rank 2"
+    page.keyboard.press("Escape")
+    assert not page.locator("#tip").is_visible()
 
 
 def test_columns_and_kinds_are_shown_and_hidden(page):

@@ -6,6 +6,8 @@ import csv as stdlib_csv
 import dataclasses
 import io
 import json as stdlib_json
+import posixpath
+import random
 import re
 import shutil
 import subprocess
@@ -24,7 +26,7 @@ from pytest_vdb.analysis.rules import parse_rules
 from pytest_vdb.errors import OutputError, UnknownName
 from pytest_vdb.escaping import visible
 from pytest_vdb.records import Baseline, Failure, Measurement, Record, to_json
-from pytest_vdb.reporters import csv, formats, gate, html, json, latex, markdown, terminal
+from pytest_vdb.reporters import csv, formats, gate, html, json, latex, markdown, pages, terminal
 
 HOSTILE = [
     "../../x",
@@ -109,7 +111,7 @@ def _record(value: float, model: str) -> Record:
 
 def _rows_of(page: str) -> list[str]:
     """What each of the page's tables says, a line a row."""
-    tables = [re.findall(r'<tr class="row">(.*?)</tr>', table, re.DOTALL) for table in page.split("<table ")[1:]]
+    tables = [re.findall(r"<tr(?: [^>]*)?>(.*?)</tr>", table, re.DOTALL)[1:] for table in page.split("<table ")[1:]]
     assert len(tables) == 2  # the standings, and the benchmark
     return ["\n".join(" ".join(re.sub(r"<[^>]+>", " ", body).split()) for body in bodies) for bodies in tables]
 
@@ -369,6 +371,7 @@ class Page(HTMLParser):
 
 def test_the_page_shows_every_model_failure_and_reason(board):
     page = Page(html.render(board))
+    assert "every pixel is (0, 0, 0): one constant colour" in Page(example.pages_of_models(board)).text
     for row in board.rows:
         assert row.model in page.text
     assert "35 passed" in page.text
@@ -412,7 +415,7 @@ def test_the_page_asks_nothing_of_anyone(board):
 def test_the_policy_allows_exactly_the_pages_own_style_and_script(board):
     page = Page(html.render(board))
     (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
-    assert policy == html.policy(page.raw["style"], page.raw["script"])
+    assert policy == pages.policy(page.raw["style"], page.raw["script"])
     assert "unsafe" not in policy
     assert len(page.all("script")) == len(page.all("style")) == 1
     assert not [
@@ -421,16 +424,24 @@ def test_the_policy_allows_exactly_the_pages_own_style_and_script(board):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_no_name_is_markup_on_the_page(name, board):
-    page = Page(html.render(hostile_board(name)))
-    assert len(page.all("script")) == 1
-    plain = Page(html.render(hostile_board("plain")))
-    assert _without_links(page) == _without_links(plain)
-    assert " ".join(visible(name).split()) in page.text
-    for attributes in page.all("a") + page.all("video") + page.all("img"):
-        for link in (attributes.get("href"), attributes.get("src"), attributes.get("poster")):
-            below = link is None or (link.startswith("runs/") and ".." not in link.split("/") and ":" not in link)
-            assert below or re.fullmatch(r"#t\d+r\d+", link)
+def test_no_name_is_markup_on_a_page(name):
+    made, plain = (html.Pages(hostile_board(one)) for one in (name, "plain"))
+    assert len(made) == len(plain) == 3  # two models, and the leaderboard
+    for path, of_plain in zip(made, plain, strict=True):
+        page = Page(made[path])
+        assert len(page.all("script")) == 1
+        assert _without_links(page) == _without_links(Page(plain[of_plain]))
+        assert " ".join(visible(name).split()) in page.text
+        for attributes in page.all("a") + page.all("video") + page.all("img"):
+            for link in (attributes.get("href"), attributes.get("src"), attributes.get("poster")):
+                assert link is None or _leads_to_ours(link, path)
+
+
+def _leads_to_ours(link: str, page: str) -> bool:
+    if link.startswith("#"):
+        return True
+    place = posixpath.normpath(posixpath.join(posixpath.dirname(page), link))
+    return ":" not in link and re.fullmatch(r"leaderboard\.html|(runs|leaderboard-files)/[^.].*", place) is not None
 
 
 def _without_links(page: Page) -> list[str]:
@@ -439,22 +450,57 @@ def _without_links(page: Page) -> list[str]:
 
 
 @pytest.mark.slow
-def test_rows_link_to_their_run_and_clips_that_are_there(tmp_path):
+def test_a_models_page_links_to_its_run_and_to_clips_that_are_there(tmp_path):
     run = example.example_run()
     folder = tmp_path / "runs" / run.id
     records = example.example_records(run, folder=folder)
     (folder / "run.json").write_text(to_json(run))
     (folder / "clips" / "wan2.1-t2v-1.3b-style-01.mp4").unlink()
-    page = Page(html.render(build(run, records), root=tmp_path))
-    within_page = {f"#t0r{at}" for at in range(7)}
-    links = {link["href"] for link in page.all("a")}
-    assert links >= within_page
-    assert links - within_page == {f"runs/{run.id}/run.json"}  # there is no records.jsonl in the folder
+    page = Page(example.pages_of_models(build(run, records), root=tmp_path))
+    up = "../../"
+    assert {link["href"] for link in page.all("a")} == {  # there is no records.jsonl in the folder
+        f"{up}leaderboard.html",
+        f"{up}runs/{run.id}/run.json",
+    }
     videos = page.all("video")
     assert len(videos) == 34
-    assert all((tmp_path / str(video["src"])).is_file() for video in videos)
-    assert all(str(video["poster"]).startswith("data:image/jpeg;base64,") for video in videos)
+    for video in videos:
+        assert all((tmp_path / str(video[name]).removeprefix(up)).is_file() for name in ("src", "poster"))
     assert all(video["preload"] == "none" for video in videos)
+
+
+def test_each_line_and_row_leads_to_the_page_of_its_model(board):
+    made = html.Pages(board)
+    links = [str(link["href"]) for link in Page(made["leaderboard.html"]).all("a")]
+    assert set(links) == set(made) - {"leaderboard.html"}
+    assert len(links) == 2 * len(board.rows)  # in the standings, and in the benchmark's table
+    for standings in board.standings:
+        for line in standings.lines:
+            text = made[f"leaderboard-files/models/{line.row.model}.html"]
+            assert f"<h1>{line.row.model}</h1>" in text
+
+
+def test_models_that_no_file_can_be_called_by_have_pages_of_their_own():
+    run = example.example_run()
+    names = ["../../up", "a/b", "a:b", "con", "x" * 300, "Wan", "wan", ".hidden"]
+    board = build(run, [example.answer(run, name, "style-01") for name in names])
+    paths = [path for path in html.Pages(board) if path != "leaderboard.html"]
+    assert len({path.lower() for path in paths}) == len(names)
+    assert all(re.fullmatch(r"leaderboard-files/models/[\w+~-][\w.+~-]*\.html", path) for path in paths)
+
+
+def test_the_pages_that_a_report_replaces_are_gone(board, tmp_path):
+    (tmp_path / "leaderboard-files" / "models").mkdir(parents=True)
+    stale = tmp_path / "leaderboard-files" / "models" / "renamed.html"
+    stale.write_text("of an earlier report")
+    other = tmp_path / "leaderboard-files" / "others" / "p1.html"
+    other.parent.mkdir()
+    other.write_text("of another format")
+    reporters.write_all(board, tmp_path, ["html"])
+    assert not stale.exists()
+    assert other.exists()
+    models = {path.stem for path in stale.parent.iterdir()}
+    assert models == {row.model for row in board.rows}
 
 
 @pytest.mark.parametrize(
@@ -470,17 +516,16 @@ def test_rows_link_to_their_run_and_clips_that_are_there(tmp_path):
 )
 def test_no_link_leads_out_of_the_reports_folder(run, relative, tmp_path):
     (tmp_path / "secret").write_text("secret")
-    assert html.Files(None).link(run, relative) is None
-    assert html.Files(tmp_path / "reports").poster(run, relative) is None
+    assert pages.Files(None).link(run, relative) is None
+    assert pages.Files(tmp_path / "reports").link(run, relative) is None
 
 
 def test_sorting_has_what_it_needs(board):
-    page = Page(html.render(board))
+    page = Page(html.render(board).partition('<table id="t0"')[2])
     cells = [a for a in page.all("td") if "data-group" in a]
     assert {a["data-group"] for a in cells} == {"0", "1", "2"}
     assert all(("data-value" in a) or a["data-group"] == "2" for a in cells)
-    of_benchmark = Page(html.render(board).partition('<table id="t0"')[2])
-    buttons = [a for a in of_benchmark.all("button") if "data-first" in a]
+    buttons = [a for a in page.all("button") if "data-first" in a]
     assert [a["data-first"] for a in buttons[2:]] == [
         "ascending",
         "descending",
@@ -505,28 +550,64 @@ def test_quality_against_latency_is_drawn_when_trained_models_have_both(board):
 
 
 @pytest.mark.slow
-def test_a_page_of_many_models_stays_small_and_says_what_it_left_out():
+def test_a_page_of_three_hundred_models_is_small_and_each_models_page_has_every_prompt():
     run = example.example_run()
-    measurement = (Measurement(name="m", value=1.0, unit="1", better="higher"),)
+    chance = random.Random(0)
     records = [
         Record(
             run=run.id,
             nodeid=f"{m}-{p}",
             benchmark="b",
-            model=f"m{m:03}",
+            model=f"model-{m:03}",
             status="passed",
-            prompt=f"p{p}",
+            task="t2v",
+            prompt=f"p{p:03}",
             weights="hub",
             recipe_digest="r",
-            hardware="h",
-            measurements=measurement,
+            hardware="NVIDIA H100 80GB HBM3",
+            measurements=tuple(
+                Measurement(name=f"metric_{n}", value=0.5 + m / 1000 + chance.gauss(0, 0.05), unit="1", better="higher")
+                for n in range(20)
+            ),
         )
         for m in range(300)
-        for p in range(20)
+        for p in range(3)
     ]
-    text = html.render(build(run, records))
-    assert len(text) < 3_000_000
-    assert "and 16 more in records.jsonl" in text
+    board = build(run, records)
+    made = html.Pages(board)
+    text = made["leaderboard.html"]
+    assert len(text.encode()) < 300_000
+    assert "p001" not in text
+    assert len(re.findall(r"<td[ >]", text)) == 300 * 22  # rank, passed, and every metric
+    assert "300 rows, 20 metrics" in text
+    assert made["leaderboard-files/models/model-007.html"].count('<li class="clip passed">') == 3
+
+
+def test_of_more_prompts_than_cards_a_table_has_all_with_their_figures_and_failures():
+    run = example.example_run()
+    figures = [(0.25, 2_000.0), (0.5, None), (-0.0001, 3.0)]
+    records = [
+        example.answer(run, "wan", f"p{at:03}", clip=None, measurements=_two_figures(*figures[at % 3]))
+        for at in range(250)
+    ]
+    records += [example.lost(run, "wan", "p900", "failed", "BadClip", "black"), records.pop(0)]
+    page = example.pages_of_models(build(run, records))
+    cards, _, table = page.partition('id="all"')
+    assert "200 of 251 tests, those that did not pass first" in page
+    assert cards.count('<li class="clip ') == 200
+    assert cards.index("p900") < cards.index("p001")
+    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr.*?</tr>", table)[1:]]
+    assert len(rows) == 251
+    told = {row[0]: row[-2:] for row in rows}
+    assert (told["p003"], told["p004"], told["p005"]) == (["0.2500", "2,000.0"], ["0.5000", "–"], ["-0.0001", "3.0"])
+    assert told["p900"] == ["BadClip:", "black"]
+
+
+def _two_figures(quality: float, seconds: float | None) -> tuple[Measurement, ...]:
+    return (
+        Measurement(name="m", value=quality, unit="1", better="higher"),
+        Measurement(name="latency", value=seconds, unit="s", better="lower", kind="performance", reason="not timed"),
+    )
 
 
 # all of them
@@ -553,7 +634,7 @@ def test_write_all_writes_each_format_and_leaves_nothing_else(board, tmp_path):
         "leaderboard.json",
     ]
     assert [path.name for path in written] == names
-    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == sorted(names)
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == sorted([*names, "leaderboard-files"])
     assert reporters.write_all(board, tmp_path / "reports", []) == []
 
 
@@ -581,7 +662,8 @@ def test_a_report_that_cannot_be_written_says_where(board, tmp_path):
 
 def test_the_same_records_give_the_same_bytes(board):
     again = build(board.run, [record for row in reversed(board.rows) for record in row.records])
-    for module in (html, latex, csv, json, markdown, terminal):
+    assert dict(html.Pages(board)) == dict(html.Pages(again))
+    for module in (latex, csv, json, markdown, terminal):
         assert module.render(board) == module.render(again)
     assert csv.render_standings(board) == csv.render_standings(again)
 
@@ -641,7 +723,7 @@ def test_the_reporters_import_neither_torch_nor_pytest():
 
 
 def test_the_templates_are_part_of_the_package():
-    assert {path.name for path in html.TEMPLATES.iterdir()} >= {
+    assert {path.name for path in pages.TEMPLATES.iterdir()} >= {
         "leaderboard.css",
         "leaderboard.js",
         "leaderboard.html.j2",

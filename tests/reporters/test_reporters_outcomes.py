@@ -75,7 +75,7 @@ def test_a_session_that_was_stopped_says_how_many_tests_left_no_record(render):
 def test_more_tries_than_two_are_counted():
     tried = [example.answer(RUN, "wan", prompt, attempts=n) for prompt, n in (("style-01", 3), ("physics-01", 2))]
     assert "needed up to 3 tries: wan (2)" in FORMATS["terminal"](board_with(*tried))
-    assert "tried 3 times" in html.render(board_with(*tried))
+    assert "tried 3 times" in example.pages_of_models(board_with(*tried))
 
 
 @every_format

@@ -96,15 +96,16 @@ TAKES_LONG = {"500 metrics"}
 )
 def test_a_strange_record_gives_a_correct_page(record):
     for board in boards(record):
-        texts = page, values, report, shown, tex, _ = [
+        texts = page, of_models, values, report, shown, tex, _ = [
             html.render(board),
+            example.pages_of_models(board),
             csv.render(board),
             markdown.render(board),
             terminal.render(board),
             latex.render(board),
             json.render(board),
         ]
-        assert Structure(page).open == []
+        assert Structure(page).open == Structure(of_models).open == []
         assert len(board.rows) in {1, 2}
         rows = list(stdlib_csv.reader(io.StringIO(values)))
         assert len(rows) == 1 + len(board.rows)
@@ -132,7 +133,7 @@ def test_no_metric_takes_a_columns_name():
 
 def test_no_figure_of_a_clip_is_rounded_to_nothing():
     record = example.answer(RUN, "m", "p", measurements=(measured("a", 2e-6), measured("b", 34.1234)))
-    page = html.render(build(RUN, [record]))
+    page = example.pages_of_models(build(RUN, [record]))
     assert "2.000e-6</dd>" in page
     assert "34.12</dd>" in page
 

@@ -3,86 +3,130 @@
   const said = document.getElementById("said");
   const say = (text) => { said.textContent = text; };
 
-  // A row and what it opens to are one tbody, so sorting moves them together.
-  const keyOf = (body, index, kind) => {
-    const cell = body.rows[0].cells[index];
-    const value = cell.dataset.value;
-    return { group: Number(cell.dataset.group || 0), value: kind === "number" ? Number(value) : (value || "") };
+  // Cells: the figure, and what the line's attributes say of it ---------------------------------------------------------
+
+  const figureOf = (cell) => (cell.querySelector(".figure") || cell).firstChild?.nodeValue.trim() ?? "";
+  const plain = (text) => Number(text.replaceAll(",", ""));
+  const nameOf = (cell) => cell.querySelector("a, .name").textContent;
+
+  const valueOf = (cell) => {
+    if ("value" in cell.dataset) return Number(cell.dataset.value);
+    const text = figureOf(cell);
+    const [of, all] = text.split("/");
+    return all === undefined ? parseFloat(text.replaceAll(",", "")) : of / all;
   };
+
+  // 0 is ranked, 1 is not, 2 is missing.
+  const groupOf = (cell) => {
+    if ("group" in cell.dataset) return Number(cell.dataset.group);
+    return !Number.isFinite(valueOf(cell)) ? 2 : cell.classList.contains("unranked") ? 1 : 0;
+  };
+
+  const columnOf = (cell) => cell.cellIndex - Number(cell.closest("table").dataset.before);
+  const partsOf = ({ dataset }, name) => (dataset[name] || "").split(",");
+  const partOf = (cell, name) => partsOf(cell.parentElement, name)[columnOf(cell)] || "";
+  const placeIn = (row, column) => (partsOf(row, "p")[column] || "").replace("-", "–");
+
+  // `18_17` is how far the interval reaches below and above, counted in the figure's last digit.
+  const endsOf = (cell) => {
+    const told = partOf(cell, "e");
+    if (!told) return [];
+    if (told.includes("~")) return told.split("~");
+    const text = figureOf(cell).replaceAll(",", "");
+    const places = (text.split(".")[1] || "").length;
+    const [below, above] = told.split("_").map(Number);
+    const write = (digits) => (digits / 10 ** places)
+      .toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places });
+    const digits = Math.round(Number(text) * 10 ** places);
+    return [write(digits - below), write(digits + above)];
+  };
+
+  const textsOf = (cell) => {
+    const texts = JSON.parse(cell.closest("table").dataset.texts), column = String(columnOf(cell));
+    return (cell.parentElement.dataset.t || "").split(";").filter(Boolean).flatMap((one) => {
+      const [text, columns] = one.split(":");
+      return columns === "*" || columns.split(".").includes(column) ? [texts[Number(text)]] : [];
+    });
+  };
+
+  const wordsOf = (cell) => {
+    const head = cell.closest("table").tHead.rows[0].cells[cell.cellIndex].dataset;
+    const texts = textsOf(cell), ends = endsOf(cell), place = placeIn(cell.parentElement, columnOf(cell));
+    if (groupOf(cell) === 2) return [head.name, ...(texts.length ? texts : ["missing"])];
+    const own = texts.find((text) => text.startsWith("="));
+    return [
+      head.name, `${figureOf(cell)} ${head.unit}`.trim(),
+      ...(ends.length ? [`95% interval ${ends.join(" to ")}`] : []),
+      ...(place ? [`rank ${place}`] : []),
+      own ? own.slice(1) : head.count,
+      ...texts.filter((text) => text !== own),
+    ].filter(Boolean);
+  };
+
+  // Sorting -------------------------------------------------------------------------------------------------------------
 
   const compare = (kind, descending) => (a, b) => {
     // What is not ranked stays below what is, and what is missing at the end, whichever way the column is sorted.
-    if (a.key.group !== b.key.group) return a.key.group - b.key.group;
-    if (a.key.group === 2) return a.place - b.place;
-    const order = kind === "number"
-      ? a.key.value - b.key.value
-      : a.key.value.localeCompare(b.key.value, undefined, { numeric: true });
+    if (a.group !== b.group) return a.group - b.group;
+    if (a.group === 2) return a.place - b.place;
+    const order = kind === "number" ? a.value - b.value : a.value.localeCompare(b.value, undefined, { numeric: true });
     return (descending ? -order : order) || a.place - b.place;
   };
 
-  const sort = (head) => {
-    const table = head.closest("table");
+  const sort = (head, wanted) => {
+    const table = head.closest("table"), [body] = table.tBodies;
     const button = head.querySelector("button");
     const other = { ascending: "descending", descending: "ascending" };
     const current = head.getAttribute("aria-sort");
-    const order = current ? other[current] : button.dataset.first;
-    const kind = head.dataset.kind;
-    const rows = [...table.tBodies].map((body, place) => ({ body, place, key: keyOf(body, head.cellIndex, kind) }));
+    const order = wanted || (current ? other[current] : button.dataset.first);
+    const { kind } = head.dataset;
+    const rows = [...body.rows].map((row, place) => {
+      const cell = row.cells[head.cellIndex];
+      return kind === "text" ? { row, place, group: 0, value: nameOf(cell) } : { row, place, group: groupOf(cell), value: valueOf(cell) };
+    });
     rows.sort(compare(kind, order === "descending"));
-    table.append(...rows.map((row) => row.body));
+    body.append(...rows.map(({ row }) => row));
     for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", order);
-    say(`Sorted by ${head.dataset.name || button.textContent}, ${order}`);
+    say(`Sorted by ${headName(head)}, ${order}`);
   };
+  const headName = (head) => head.dataset.name || head.textContent.trim().toLowerCase();
 
-  const open = (button) => {
-    const detail = document.getElementById(button.getAttribute("aria-controls"));
-    detail.hidden = !detail.hidden;
-    button.setAttribute("aria-expanded", String(!detail.hidden));
-  };
+  // Narrowing -----------------------------------------------------------------------------------------------------------
 
-  // The browser's own controls would cover most of a small clip: they come when it plays.
-  const play = (button) => {
-    const video = button.previousElementSibling;
-    button.hidden = true;
-    video.controls = true;
-    video.focus();
-    video.play().catch(() => say(`${video.getAttribute("aria-label")}: the clip cannot be played`));
+  const searched = new WeakMap(); // what each row says to the search box
+  const textOf = (row) => {
+    if (!searched.has(row)) {
+      const { dataset } = row.closest("table");
+      const device = dataset.devices ? JSON.parse(dataset.devices)[row.dataset.d || 0] : "";
+      searched.set(row, [row.cells[0].textContent, device, row.dataset.more, dataset.common].join(" ").toLowerCase());
+    }
+    return searched.get(row);
   };
 
   const filter = (id) => {
-    const input = document.querySelector(`input[data-filter="${id}"]`);
-    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = document.querySelector(`input[data-filter="${id}"]`).value.toLowerCase().split(/\s+/).filter(Boolean);
     const chosen = [...document.querySelectorAll(`select[data-narrow="${id}"]`)].filter((select) => select.value !== "");
-    const fits = ({ dataset }, select) => select.dataset.by === "size"
-      ? Number(dataset.size) <= Number(select.value) // of what was not measured nobody knows whether it fits
-      : dataset.whole === select.value;
+    const fits = ({ dataset }, { dataset: { by }, value }) => by === "g"
+      ? Number(dataset.g) <= Number(value) // of what was not measured nobody knows whether it fits
+      : dataset[by] === value;
     let shown = 0;
-    const bodies = document.getElementById(id).tBodies;
-    for (const body of bodies) {
-      body.hidden = !(words.every((word) => body.dataset.search.includes(word)) && chosen.every((one) => fits(body, one)));
-      shown += !body.hidden;
+    const { rows } = document.getElementById(id).tBodies[0];
+    for (const row of rows) {
+      row.hidden = !(words.every((word) => textOf(row).includes(word)) && chosen.every((one) => fits(row, one)));
+      shown += !row.hidden;
     }
-    say(`${shown} of ${bodies.length} rows`);
+    say(`${shown} of ${rows.length} rows`);
   };
 
-  // What a link to a row of a benchmark leads to is opened when it is followed.
-  const follow = () => {
-    const body = location.hash.length > 1 && document.getElementById(`${location.hash.slice(1)}b`);
-    const button = body && body.querySelector("button.open");
-    if (!button) return;
-    if (button.getAttribute("aria-expanded") === "false") open(button);
-    body.hidden = false;
-    body.scrollIntoView({ block: "start" });
-    button.focus({ preventScroll: true });
-  };
+  // Which columns are shown ---------------------------------------------------------------------------------------------
 
   const show = (box, shown) => {
     const table = document.getElementById(box.dataset.of);
     const index = Number(box.dataset.column) + Number(table.dataset.before);
     box.checked = shown;
     table.tHead.rows[0].cells[index].hidden = !shown;
-    for (const body of table.tBodies) body.rows[0].cells[index].hidden = !shown;
+    for (const row of table.tBodies[0].rows) row.cells[index].hidden = !shown;
   };
 
   const choose = (box) => {
@@ -98,6 +142,123 @@
       show(box, !("empty" in box.dataset) && [box.dataset.kind, ""].includes(button.dataset.kind));
     }
     say(`${button.textContent} shown`);
+  };
+
+  const only = document.querySelector("select[data-section]");
+  const chooseSection = () => {
+    for (const section of document.querySelectorAll("section.standing")) {
+      section.hidden = only.value !== "" && !section.querySelector(`#${only.value}`);
+    }
+    for (const plots of document.querySelectorAll("[data-beside]")) plots.hidden = !["", plots.dataset.beside].includes(only.value);
+    say(`${only.selectedOptions[0].textContent} shown`);
+  };
+
+  // What was chosen stands behind the address's #, so that it can be sent to others -------------------------------------
+
+  const CALLED = { k: "task", f: "family", l: "licence", g: "fits", o: "outcome" };
+  const keyOf = (id, name) => (id === "s0" ? name : `${id}.${name}`);
+  const controls = [...document.querySelectorAll("input[data-filter], select[data-narrow]")].map((control) => {
+    const { filter: searches, narrow, by } = control.dataset;
+    return { control, id: searches || narrow, key: keyOf(searches || narrow, searches ? "q" : CALLED[by]) };
+  });
+  const heads = [...document.querySelectorAll("thead th")].filter((head) => head.querySelector("button"))
+    .map((head) => ({ head, key: keyOf(head.closest("table").id, "sort") }));
+  const wordOf = ({ value, selectedOptions }) => (selectedOptions && value ? selectedOptions[0].textContent : value);
+
+  const remember = () => {
+    const told = new URLSearchParams();
+    if (only?.value) told.set("show", wordOf(only));
+    for (const { control, key } of controls) if (control.value) told.set(key, wordOf(control));
+    for (const { head, key } of heads) {
+      const order = head.getAttribute("aria-sort");
+      if (order && !told.has(key)) told.set(key, `${headName(head)}:${order}`);
+    }
+    const [here] = location.href.split("#");
+    history.replaceState(null, "", told.size ? `${here}#${told}` : here);
+  };
+
+  const choice = (control, word) => {
+    if (control.options) control.value = [...control.options].find((one) => one.value && one.textContent === word)?.value ?? "";
+    else control.value = word;
+  };
+
+  const recall = () => {
+    const told = new URLSearchParams(location.hash.slice(1));
+    if (only) {
+      const before = only.value;
+      choice(only, told.get("show") || "");
+      if (only.value !== before) chooseSection();
+    }
+    const changed = new Set();
+    for (const { control, id, key } of controls) {
+      const before = control.value;
+      choice(control, told.get(key) || "");
+      if (control.value !== before) changed.add(id);
+    }
+    for (const id of changed) filter(id);
+    for (const { head, key } of heads) {
+      const [name, order] = (told.get(key) || "").split(/:(?=[a-z]+$)/);
+      const known = ["ascending", "descending"].includes(order);
+      if (known && name === headName(head) && head.getAttribute("aria-sort") !== order) sort(head, order);
+    }
+  };
+
+  // What a cell has to say, where the pointer or the focus is -----------------------------------------------------------
+
+  const tip = document.getElementById("tip");
+  const tell = (cell) => {
+    if (!tip) return;
+    const [name, ...words] = wordsOf(cell);
+    const title = document.createElement("b");
+    title.textContent = name;
+    tip.replaceChildren(title, ...words.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
+    tip.hidden = false;
+    const box = cell.getBoundingClientRect(), own = tip.getBoundingClientRect();
+    const below = box.bottom + 6 + own.height < innerHeight;
+    tip.style.left = `${Math.max(8, Math.min(innerWidth - own.width - 8, box.right - own.width))}px`;
+    tip.style.top = `${below ? box.bottom + 6 : box.top - own.height - 6}px`;
+    cell.setAttribute("aria-describedby", "tip");
+  };
+  const hush = () => {
+    if (!tip || tip.hidden) return;
+    tip.hidden = true;
+    document.querySelector('[aria-describedby="tip"]')?.removeAttribute("aria-describedby");
+  };
+  const figureAt = (target) => {
+    const cell = target.closest?.("table.joined tbody td");
+    return cell && columnOf(cell) >= 0 ? cell : null;
+  };
+  const follow = ({ target }) => {
+    const cell = figureAt(target);
+    hush();
+    if (cell) tell(cell);
+  };
+  document.addEventListener("pointerover", follow);
+  document.addEventListener("focusin", follow);
+  const moved = () => { // focus may have scrolled to its cell
+    const cell = figureAt(document.activeElement);
+    if (cell && !tip.hidden) tell(cell);
+    else hush();
+  };
+  document.addEventListener("scroll", moved, { capture: true, passive: true });
+
+  // Arrows go from cell to cell of the standings; the tabulator goes from model to model.
+  const step = (event) => {
+    const cell = event.target.closest("table.joined tbody :is(td, th)");
+    const [across, down] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] || [0, 0];
+    if (!cell || event.altKey || event.ctrlKey || event.metaKey || !(across || down)) return;
+    const next = (from, way) => {
+      let found = from;
+      do found = found && found[way]; while (found && found.hidden);
+      return found;
+    };
+    const row = down ? next(cell.parentElement, down > 0 ? "nextElementSibling" : "previousElementSibling") : cell.parentElement;
+    const found = across ? next(cell, across > 0 ? "nextElementSibling" : "previousElementSibling") : row?.cells[cell.cellIndex];
+    if (!found) return;
+    event.preventDefault();
+    const focused = found.querySelector("a") || found;
+    if (focused === found) found.tabIndex = -1;
+    focused.focus();
   };
 
   // The plot of quality against cost, drawn again for other axes and for the width that there is.
@@ -116,23 +277,17 @@
       : value.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places });
   };
 
-  const valuesOf = (cell) => {
-    const half = cell.querySelector(".half");
-    const ends = half ? half.textContent.slice(1, -1).split(", ").map((end) => Number(end.replaceAll(",", ""))) : [];
-    return { mean: Number(cell.dataset.value), ends: ends.every(Number.isFinite) ? ends : [] };
-  };
+  const valuesOf = (cell) => ({ mean: valueOf(cell), ends: endsOf(cell).map(plain) });
 
   const pointsOf = (table, across, up) => {
-    const bodies = [...table.tBodies].filter(({ dataset, rows: [row] }) => "device" in dataset
-      && "value" in row.cells[across].dataset && !row.cells[up].dataset.group);
+    const rows = [...table.tBodies[0].rows].filter(({ dataset, cells }) => !("u" in dataset)
+      && groupOf(cells[across]) < 2 && !groupOf(cells[up]));
     const devices = new Map();
-    for (const { dataset } of bodies) devices.set(dataset.device, (devices.get(dataset.device) || 0) + 1);
+    for (const { dataset } of rows) devices.set(dataset.d, (devices.get(dataset.d) || 0) + 1);
     const [most] = [...devices].sort((a, b) => b[1] - a[1])[0] || [""];
-    const here = bodies.filter(({ dataset }) => dataset.device === most);
-    const points = here.map(({ rows: [row] }) => ({
-      name: row.cells[0].dataset.value, x: valuesOf(row.cells[across]), y: valuesOf(row.cells[up]),
-    }));
-    return { points, elsewhere: bodies.length - here.length };
+    const here = rows.filter(({ dataset }) => dataset.d === most);
+    const points = here.map(({ cells }) => ({ name: nameOf(cells[0]), x: valuesOf(cells[across]), y: valuesOf(cells[up]) }));
+    return { points, elsewhere: rows.length - here.length };
   };
 
   const scaleOf = (values, start, end, mayBeLogarithmic) => {
@@ -203,6 +358,7 @@
     made.remove();
   };
 
+  const MOST_BARRED = 60; // points of which each has its intervals; of more only those on the front
   const draw = (section) => {
     const table = document.getElementById(section.dataset.plot);
     const canvas = section.querySelector(".canvas");
@@ -240,9 +396,10 @@
     const ordered = [...points].sort((a, b) => leading.has(b) - leading.has(a));
     for (const point of ordered) {
       const [cx, cy] = [x.at(point.x.mean), y.at(point.y.mean)];
-      const [low, high] = point.y.ends;
+      const barred = points.length <= MOST_BARRED || leading.has(point);
+      const [low, high] = barred ? point.y.ends : [];
       if (high !== undefined) shape(svg, "line", { class: "range", x1: cx, x2: cx, y1: y.at(low), y2: y.at(high) });
-      const [least, most] = point.x.ends;
+      const [least, most] = barred ? point.x.ends : [];
       if (most !== undefined && !(x.logarithmic && least <= 0)) shape(svg, "line", { class: "range", x1: x.at(least), x2: x.at(most), y1: cy, y2: cy });
       const dot = shape(svg, "circle", { class: leading.has(point) ? "" : "beaten", cx, cy, r: 5 });
       shape(dot, "title", {}, point.name);
@@ -253,7 +410,7 @@
     for (const point of ordered) {
       if (points.length <= 14 || leading.has(point)) labelled(svg, point, x.at(point.x.mean), y.at(point.y.mean), box, taken);
     }
-    caption.textContent = "Filled: no other model is better in both. Bars are 95% intervals."
+    caption.textContent = `Filled: no other model is better in both. Bars are 95% intervals${points.length <= MOST_BARRED ? "." : ", of these alone."}`
       + (x.logarithmic ? " The cost is drawn on a logarithmic scale." : "")
       + (elsewhere ? ` Not drawn: ${elsewhere} ${elsewhere === 1 ? "model" : "models"} measured on another device.` : "");
     svg.setAttribute("aria-label", `${axisOf(upHead)} against ${axisOf(acrossHead)}. ${caption.textContent}`);
@@ -263,13 +420,9 @@
   const rankBy = (section) => {
     const table = document.getElementById(section.dataset.plot);
     const heads = table.tHead.rows[0].cells;
-    const up = Number(section.querySelector('[data-axis="up"]').value) + Number(table.dataset.before);
-    for (const { rows: [{ cells }] } of table.tBodies) {
-      const place = cells[up].dataset.place || "";
-      cells[1].textContent = place;
-      cells[1].dataset.group = place ? 0 : 2;
-      cells[1].dataset.value = parseInt(place, 10) || "";
-    }
+    const at = Number(section.querySelector('[data-axis="up"]').value);
+    const up = at + Number(table.dataset.before);
+    for (const row of table.tBodies[0].rows) row.cells[1].textContent = placeIn(row, at);
     heads[1].querySelector(".by").textContent = heads[up].dataset.name;
     for (const head of [heads[up], heads[1]]) {
       head.removeAttribute("aria-sort");
@@ -294,34 +447,39 @@
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
-    if (button && button.closest("thead")) sort(button.closest("th"));
+    if (button && button.closest("thead")) { sort(button.closest("th")); remember(); }
     else if (button && button.closest(".kinds")) chooseKind(button);
-    else if (button && button.classList.contains("open")) open(button);
-    else if (button && button.classList.contains("play")) play(button);
     for (const menu of document.querySelectorAll("details.menu[open]")) {
       if (!menu.contains(event.target)) menu.open = false;
     }
   });
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") hush();
     const menu = event.key === "Escape" && event.target.closest("details.menu[open]");
     if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
+    step(event);
   });
-  document.addEventListener("input", (event) => {
-    if (event.target.dataset.filter) filter(event.target.dataset.filter);
-    else if (event.target.dataset.narrow) filter(event.target.dataset.narrow);
-    else if (event.target.dataset.axis) {
-      const section = event.target.closest("section");
-      if (event.target.dataset.axis === "up") rankBy(section);
+  document.addEventListener("input", ({ target }) => {
+    const { filter: searches, narrow, axis, column } = target.dataset;
+    if (searches || narrow) filter(searches || narrow);
+    else if (axis) {
+      const section = target.closest("section");
+      if (axis === "up") rankBy(section);
       draw(section);
     }
-    else if (event.target.dataset.column) choose(event.target);
+    else if (column) choose(target);
+    else if (target === only) chooseSection();
+    if (!column) remember();
   });
-  for (const button of document.querySelectorAll("button.play")) {
-    button.hidden = false;
-    button.previousElementSibling.controls = false;
-  }
-  window.addEventListener("hashchange", follow);
-  for (const each of document.querySelectorAll(".kinds, .narrow, .axes")) each.hidden = false;
+  // `#compare=a,b&prompt=p003`: which page that prompt has is known to the list of prompts, which leads there.
+  const leadToClips = () => {
+    const list = document.querySelector("a[data-compared]");
+    if (list && /[#&]compare=/.test(location.hash)) location.replace(list.href + location.hash);
+  };
+  window.addEventListener("hashchange", leadToClips);
+  leadToClips();
+  window.addEventListener("hashchange", recall);
+  for (const each of document.querySelectorAll(".kinds, .narrow, .axes, .tasks")) each.hidden = false;
   for (const box of document.querySelectorAll("input[data-column]")) show(box, !("empty" in box.dataset));
-  follow();
+  recall();
 })();
