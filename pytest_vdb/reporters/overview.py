@@ -15,6 +15,7 @@ from pytest_vdb.reporters.text import (
     LONGEST_NAME,
     count_in_words,
     counted,
+    counted_models,
     distinct_names,
     interval_in_brackets,
     notation_of,
@@ -113,17 +114,18 @@ def _answer_in_words(standings: Standings) -> list[Said]:
         return [*_without_ranks(standings, models, names)]
     ranked = [at for at in models if standings.lines[at].places[lead] is not None]
     first = [at for at in ranked if _place(standings, at, lead).lowest == 1]
+    rows = [standings.table.rows[at] for at in ranked]
     metric = metric_in_words(standings.table.columns[lead].name)
-    over = f" over {count_in_words(standings.table.rows[ranked[0]].cells[lead])}"
+    over = f" over {count_in_words(rows[0].cells[lead])}"
     if len(first) == len(ranked):
         which = (
-            "Neither of 2 models is told apart from the other"
-            if len(ranked) == 2
-            else (f"None of {len(ranked)} models is told apart from the others")
+            f"Neither of {counted_models(rows)} is told apart from the other"
+            if len(rows) == 2
+            else f"None of {counted_models(rows)} is told apart from the others"
         )
         return [Said(f"{which} in {metric}{over}"), *_cheapest(standings, first, names)]
     best = first[0]
-    opening = [Said(f"Of {len(ranked)} models "), Said(names[best], name=True)]
+    opening = [Said(f"Of {counted_models(rows)} "), Said(names[best], name=True)]
     value = f"{metric} ({_figure_of_line(standings, best, lead, interval=False)}{over})"
     if len(first) > 1:
         tied = _enumerated([names[at] for at in first[1:]])
@@ -161,7 +163,8 @@ def _enumerated(names: Sequence[str]) -> Iterator[Said]:
 def _without_ranks(standings: Standings, models: Sequence[int], names: dict[int, str]) -> Iterator[Said]:
     """Of one model, or of several of which no two were measured alike."""
     if len(models) > 1:
-        yield Said(f"None of {len(models)} models can be ranked: no two have a metric of quality on the same prompts.")
+        named = counted_models([standings.table.rows[at] for at in models])
+        yield Said(f"None of {named} can be ranked: no two have a metric of quality on the same prompts.")
         return
     only = models[0]
     yield Said("One model, and nothing to rank it against: ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pytest_vdb.analysis.readings import failure_line, is_of_set
 from pytest_vdb.analysis.row_names import distinct_names as distinct_names  # reporters and exports call rows alike
@@ -231,6 +231,15 @@ def weights_note(table: Table) -> list[str]:
 def counted(n: int, noun: str) -> str:
     """`1 row`, `2 rows`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def counted_models(rows: Sequence[Row]) -> str:
+    """`3 models`; where a model has several rows `6 settings of 2 models`, or `lines` where not their recipes differ."""
+    models = {row.model for row in rows}
+    if len(models) == len(rows):
+        return counted(len(rows), "model")
+    by_recipe = len({(row.model, row.recipe_digest) for row in rows}) == len(rows)
+    return f"{counted(len(rows), 'setting' if by_recipe else 'line')} of {counted(len(models), 'model')}"
 
 
 def outcomes(counts: Mapping[Status, int]) -> list[tuple[Status, str, int]]:
