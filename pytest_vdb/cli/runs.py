@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
 from pytest_vdb.cli.arguments import Command, Nothing
+from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import show, warn
 from pytest_vdb.cli.projects import shipped
+from pytest_vdb.errors import OptionError
 from pytest_vdb.files import expanded
 from pytest_vdb.options import FLAGS
 
 if TYPE_CHECKING:
     import pytest
+
+    from pytest_vdb.analysis.tables import Leaderboard
+    from pytest_vdb.reporters.formats import Format
 
 
 def run(arguments: list[str], *plugins: object) -> int:
@@ -92,6 +97,15 @@ def _add_report(commands: Any) -> None:
     report.add_argument("-o", "--output", type=expanded, help=where)
     formats = "formats of reports, comma-separated, as --vdb-report takes them (default: all)"
     report.add_argument("--formats", default="all", help=formats)
+    latex = report.add_argument_group("LaTeX", "what a paper takes of leaderboard.tex")
+    what = "columns of the standings, in this order, and no table of a benchmark: names or globs, comma-separated"
+    latex.add_argument("--latex-columns", default="", metavar="NAMES", help=f"{what} (default: those that tell most)")
+    what = "models or rows: names or globs, comma-separated (default: all)"
+    latex.add_argument("--latex-rows", default="", metavar="NAMES", help=what)
+    what = "of a line, in points: a wider table is split into several (default: 345, an article's)"
+    latex.add_argument("--latex-width", type=whole("--latex-width", 1), metavar="POINTS", help=what)
+    what = "a document of its own: methods, figures, tables and bibliography"
+    latex.add_argument("--latex-standalone", action="store_true", help=what)
     report.set_defaults(command=Command(ReportArguments, _rebuild_reports))
 
 
@@ -102,6 +116,10 @@ class ReportArguments:
     runs: tuple[str, ...]
     output: Path | None
     formats: str
+    latex_columns: str
+    latex_rows: str
+    latex_width: int | None
+    latex_standalone: bool
 
 
 def _rebuild_reports(arguments: ReportArguments) -> int:
@@ -118,8 +136,32 @@ def _rebuild_reports(arguments: ReportArguments) -> int:
     board = leaderboard.build(run, [record for source in sources for record in source.records])
     known = (source.output for source in sources if source.output is not None)
     output = files.make_folder(arguments.output or next(known, Path("reports")))
-    written = reporters.write_all(board, output, wanted)
+    written = reporters.write_all(board, output, wanted, instead=_as_a_paper_wants(board, arguments, wanted))
     width = shutil.get_terminal_size((120, 24)).columns
     show("\n\n".join(filter(None, (terminal.render(board, width=width), scores.render(board, width=width)))))
     show("\n".join(str(path) for path in written))
     return 0
+
+
+def _as_a_paper_wants(board: Leaderboard, arguments: ReportArguments, wanted: Sequence[str]) -> list[Format]:
+    """LaTeX, where something was asked of it.
+
+    Raises:
+        OptionError: it is none of the formats that are wanted.
+        UnknownName: a column or a row that is not there.
+    """
+    from pytest_vdb.reporters import latex
+
+    paper = latex.paper_for(
+        board,
+        columns=arguments.latex_columns,
+        rows=arguments.latex_rows,
+        width=arguments.latex_width,
+        standalone=arguments.latex_standalone,
+    )
+    if paper == latex.Paper():
+        return []
+    if latex.FORMAT.name not in wanted:
+        mend = f"add {latex.FORMAT.name} to --formats, or leave the options of LaTeX away"
+        raise OptionError("LaTeX is none of the formats", where="--formats", mend=mend)
+    return [latex.format_for(paper)]

@@ -314,25 +314,39 @@ class Front:
         return self.notations[row.yardstick][column]
 
 
-def fronts(board: Leaderboard, most: int) -> list[Front]:
-    """Of each of the board's standings, with at most so many columns."""
+def fronts(board: Leaderboard, most: int, columns: Sequence[str] = ()) -> list[Front]:
+    """Of each of the board's standings, with at most so many columns.
+
+    Args:
+        columns: the names of those that are wanted, in this order; of others than these none is told of. Empty: those
+            that tell most, quality before costs.
+    """
     said = answers(board)
-    return [_front_of(standings, plain_text(said[at]), most) for at, standings in enumerate(board.standings)]
+    found = []
+    for at, standings in enumerate(board.standings):
+        if columns:
+            places = {column.name: place for place, column in enumerate(standings.table.columns)}
+            found.append(_front_of(standings, plain_text(said[at]), [places[one] for one in columns if one in places]))
+        else:
+            shown = sorted(
+                telling_columns(standings, most), key=lambda place: standings.table.columns[place].kind != "quality"
+            )
+            front = _front_of(standings, plain_text(said[at]), shown)
+            more = len(standings.table.columns) - len(shown)
+            rest = (f"{counted(more, 'more metric')}: see the tables of the benchmarks.",) if more else ()
+            found.append(replace(front, notes=(*front.notes, *rest)))
+    return found
 
 
-def _front_of(standings: Standings, answer: str, most: int) -> Front:
+def _front_of(standings: Standings, answer: str, shown: Sequence[int]) -> Front:
     whole, lead = standings.table, standings.lead
-    shown = sorted(telling_columns(standings, most), key=lambda at: whole.columns[at].kind != "quality")
     rows = tuple(replace(row, cells=tuple(row.cells[at] for at in shown)) for row in whole.rows)
     kinds = {row.yardstick: row for row in whole.rows}
-    notes = notes_on_standings(standings)
-    if left_out := len(whole.columns) - len(shown):
-        notes.append(f"{counted(left_out, 'more metric')}: see the tables of the benchmarks.")
     return Front(
         heading=heading_of_standings(standings),
         answer=answer,
         table=replace(whole, columns=tuple(whole.columns[at] for at in shown), rows=rows),
         ranks=None if lead is None else tuple(place_in_words(line.places[lead]) for line in standings.lines),
-        notes=tuple(notes),
+        notes=tuple(notes_on_standings(standings)),
         notations={yard: tuple(notation_beside(standings, row, at) for at in shown) for yard, row in kinds.items()},
     )

@@ -11,6 +11,7 @@ from pytest_vdb.analysis.tables import Cell, Column, Leaderboard, Row, Table
 from pytest_vdb.escaping import shortened
 from pytest_vdb.figures import MISSING, Notation, notation
 from pytest_vdb.records import SCORED, Measurement, Status
+from pytest_vdb.results.ledger import STRENGTHS
 
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
 BETTER = {"higher": "higher is better", "lower": "lower is better", "neutral": "neither high nor low is better"}
@@ -175,6 +176,13 @@ def heading(column: Column, columns: Iterable[Column]) -> str:
     return column.name if len(alike) < 2 else f"{column.name} v{column.version}"
 
 
+def group_of(column: Column) -> str:
+    """Under which heading a column stands: what people prefer, what it costs, or what the clips are worth."""
+    if column.kind == "performance":
+        return "costs"
+    return "preference" if column.version == STRENGTHS else "quality"
+
+
 def weights_words(row: Row) -> str:
     """What the weights are, in words that cannot be misread."""
     if row.published is not None:
@@ -234,7 +242,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def counted_models(rows: Sequence[Row]) -> str:
-    """`3 models`; where a model has several rows `6 settings of 2 models`, or `lines` where not their recipes differ."""
+    """`3 models`; of models with several rows `6 settings of 2 models`, or `6 lines` where not all recipes differ."""
     models = {row.model for row in rows}
     if len(models) == len(rows):
         return counted(len(rows), "model")

@@ -24,7 +24,7 @@ from pytest_vdb.analysis.rules import parse_rules
 from pytest_vdb.errors import OutputError, UnknownName
 from pytest_vdb.escaping import visible
 from pytest_vdb.records import Baseline, Failure, Measurement, Record, to_json
-from pytest_vdb.reporters import csv, formats, gate, html, json, latex, markdown, terminal
+from pytest_vdb.reporters import csv, formats, gate, html, json, latex, markdown, terminal, tex
 
 HOSTILE = [
     "../../x",
@@ -282,11 +282,11 @@ def test_no_name_is_markup_in_markdown(name):
 
 def test_latex_marks_the_best_the_second_and_the_unranked(board):
     text = latex.render(board)
-    assert r"\textbf{" in text.split(r"\midrule")[1]
+    assert r"\vdbbest{" in text.split(r"\midrule")[1]
     assert r"\underline{" in text.split(r"\midrule")[1]
     tiny = [line for line in text.splitlines() if line.strip().startswith("wan2.1")]
     assert r"\vdbunranked{" in tiny[0]
-    assert r"\textbf" not in tiny[0]
+    assert r"\vdbbest" not in tiny[0]
     assert r"$\downarrow$" in text
 
 
@@ -300,8 +300,8 @@ def test_latex_decimals_align_because_a_column_has_as_many_everywhere(board):
 
 def test_latex_has_no_command_that_a_name_brought():
     assert r"\input{" not in latex.render(hostile_board("\\input{/etc/passwd}"))
-    assert latex.escape("a_b%$&#{}~^\\") == (r"a\_b\%\$\&\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}")
-    assert latex.escape("模") == r"\texttt{U+6A21}"
+    assert tex.escape("a_b%$&#{}~^\\") == (r"a\_b\%\$\&\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}")
+    assert tex.escape("模") == r"\texttt{U+6A21}"
 
 
 @pytest.fixture(scope="session")
@@ -547,6 +547,8 @@ def test_write_all_writes_each_format_and_leaves_nothing_else(board, tmp_path):
     names = [
         "leaderboard.html",
         "leaderboard.tex",
+        "leaderboard.bib",
+        "leaderboard-methods.tex",
         "leaderboard.csv",
         "standings.csv",
         "leaderboard.md",
