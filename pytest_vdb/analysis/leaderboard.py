@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pytest_vdb.analysis.benchmarks import shown_names
 from pytest_vdb.analysis.bounds import KnownMetrics, without_rounding
 from pytest_vdb.analysis.identity import Maker, Setup, agree, latest, maker_of, place_of, setup_of
+from pytest_vdb.analysis.overall import OPTION, overall_of
 from pytest_vdb.analysis.ranking import rank
 from pytest_vdb.analysis.readings import definitions_in
 from pytest_vdb.analysis.standings import standings_of
@@ -35,9 +36,12 @@ def build(run: Run, records: Iterable[Record], registry: MetricRegistry | None =
     records of one test, the later one counts.
 
     Args:
-        run: what the page is about.
+        run: what the page is about; its options say whether there is an overall score.
         records: of this run, and of others beside it.
         registry: which knows what metrics can be; None: of those that come with us, and what the run kept of others.
+
+    Raises:
+        UnknownName, OptionError: the overall score is none that can be made.
     """
     known = KnownMetrics(registry, [run])
     by_benchmark: dict[str, list[Record]] = defaultdict(list)
@@ -48,7 +52,9 @@ def build(run: Run, records: Iterable[Record], registry: MetricRegistry | None =
         _table_of_benchmark(benchmark, names[benchmark], run, part, known) for benchmark, part in by_benchmark.items()
     ]
     ordered = tuple(sorted(tables, key=_without_quality))
-    return Leaderboard(run=run, tables=ordered, standings=standings_of(ordered, known))
+    asked = run.options.get(OPTION)
+    aggregate = overall_of(asked, where=f"{OPTION} of run {run.id}") if isinstance(asked, str) else None
+    return Leaderboard(run=run, tables=ordered, standings=standings_of(ordered, known, aggregate))
 
 
 def _without_quality(table: Table) -> bool:

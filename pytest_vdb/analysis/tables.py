@@ -271,14 +271,16 @@ class Standings:
     """The lines as rows of one table, which no test of its own has."""
     lines: tuple[Standing, ...]
     """In the order of the rows."""
-    sources: tuple[Source, ...]
-    """In the order of the columns."""
+    sources: tuple[Source | None, ...]
+    """In the order of the columns; None: it is made of others, and stands in no table of a benchmark."""
     lead: int | None
     """The column by which models are ranked first; None: no two are ranked in any."""
     cost: int | None
     """The column that says how long a clip takes, or else another cost; None: none was measured."""
     timed: tuple[str, ...] = ()
     """Costs that several benchmarks measured, of which those of the benchmark that times a warm model are shown."""
+    overall: str | None = None
+    """How the first column is made of others, or why it is not there; None: nobody asked for such a score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

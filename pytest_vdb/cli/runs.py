@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +97,8 @@ def _add_report(commands: Any) -> None:
     report.add_argument("-o", "--output", type=expanded, help=where)
     formats = "formats of reports, comma-separated, as --vdb-report takes them (default: all)"
     report.add_argument("--formats", default="all", help=formats)
+    what = "an overall score, as --vdb-overall takes it (default: the newest run's own)"
+    report.add_argument("--overall", metavar="SCORE", help=what)
     latex = report.add_argument_group("LaTeX", "what a paper takes of leaderboard.tex")
     what = "columns of the standings, in this order, and no table of a benchmark: names or globs, comma-separated"
     latex.add_argument("--latex-columns", default="", metavar="NAMES", help=f"{what} (default: those that tell most)")
@@ -116,6 +118,7 @@ class ReportArguments:
     runs: tuple[str, ...]
     output: Path | None
     formats: str
+    overall: str | None
     latex_columns: str
     latex_rows: str
     latex_width: int | None
@@ -125,14 +128,19 @@ class ReportArguments:
 def _rebuild_reports(arguments: ReportArguments) -> int:
     from pytest_vdb import reporters
     from pytest_vdb.analysis import leaderboard
+    from pytest_vdb.analysis.overall import OPTION, overall_of
     from pytest_vdb.reporters import formats, scores, terminal
     from pytest_vdb.results import reported
 
     wanted = formats.chosen(arguments.formats, where="--formats")
+    if arguments.overall is not None:
+        overall_of(arguments.overall, where="--overall")
     sources, problems = reported.read(arguments.runs)
     for problem in (*problems, *(warning for source in sources for warning in source.warnings)):
         warn(problem)
     run = max((source.run for source in sources), key=lambda run: run.started_at)
+    if arguments.overall is not None:
+        run = replace(run, options={**run.options, OPTION: arguments.overall})
     board = leaderboard.build(run, [record for source in sources for record in source.records])
     known = (source.output for source in sources if source.output is not None)
     output = files.make_folder(arguments.output or next(known, Path("reports")))

@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from pytest_vdb.analysis.overall import OVERALL
 from pytest_vdb.analysis.tables import Cell, Leaderboard, Place, Row, Standing, Standings, Table
 from pytest_vdb.escaping import spreadsheet
 from pytest_vdb.reporters.formats import Format
@@ -110,7 +111,8 @@ def _row_of_line(standings: Standings, line: Standing, statuses: Sequence[str], 
             continue
         cell, place = by_name[name]
         written += [cell.mean, *(cell.interval or (None, None)), count_of(cell), cell.missing, *_ends_of_place(place)]
-        written += [_reasons_cell(cell), cell.unranked, "; ".join(cell.remarks)]
+        of_overall = [standings.overall] if standings.overall is not None and name == OVERALL else []
+        written += [_reasons_cell(cell), cell.unranked, "; ".join((*of_overall, *cell.remarks))]
     return written
 
 

@@ -181,7 +181,8 @@ def render_methods(board: Leaderboard) -> str:
     said = "".join(
         escape(one.text) + (rf"~\cite{{{','.join(one.papers)}}}" if one.papers else "") for one in methods(board)
     )
-    return f"% pytest-vdb methods, {_comment(board)}\n{{\\emergencystretch=2em {said}\\par}}\n"
+    lines = (f"% pytest-vdb methods, {_comment(board)}", rf"{{\emergencystretch=2em {said}\par}}")
+    return "\n".join(lines) + "\n"
 
 
 def _comment(board: Leaderboard) -> str:

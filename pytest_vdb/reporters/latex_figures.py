@@ -42,7 +42,8 @@ def files(board: Leaderboard) -> Mapping[str, str]:
 def _guarded(figures: str) -> str:
     """Drawn only where pgfplots is loaded."""
     needs = r"\par\noindent This figure needs \texttt{\string\usepackage\{pgfplots\}} in the preamble.\par"
-    return f"\\ifx\\pgfplotsset\\undefined\n{needs}\n\\else\n{figures}\n\\fi\n"
+    lines = (r"\ifx\pgfplotsset\undefined", needs, r"\else", figures, r"\fi")
+    return "\n".join(lines) + "\n"
 
 
 def _captioned(standings: Standings, drawing: Sequence[str], caption: str) -> str:
@@ -68,7 +69,7 @@ def _pareto_figure(standings: Standings) -> str | None:
     names = distinct_names(standings.table)
     drawing = [
         rf"\begin{{tikzpicture}}\begin{{{'semilogxaxis' if logarithmic else 'axis'}}}[",
-        "  width=0.9\\linewidth, height=0.6\\linewidth, grid=major, clip=false, enlargelimits=0.12,",
+        r"  width=0.9\linewidth, height=0.6\linewidth, grid=major, clip=false, enlargelimits=0.12,",
         f"  xlabel={{{_axis_label(cost, power_x)}}}, ylabel={{{_axis_label(quality, power_y)}}},",
         *(["  log ticks with fixed point,"] if logarithmic else []),
         "]",
@@ -166,7 +167,7 @@ def _radar_figure(standings: Standings) -> str | None:
             for place, axis in enumerate(axes)
         )
         drawing.append(rf"\draw[vdb{at}, thick, {_LINES[at]}] {corners} -- cycle;")
-        key = f"\\draw[vdb{at}, thick, {_LINES[at]}] ({-_RADIUS},{-_RADIUS - 0.9 - 0.4 * at:.2f}) -- ++(0.7,0)"
+        key = rf"\draw[vdb{at}, thick, {_LINES[at]}] ({-_RADIUS},{-_RADIUS - 0.9 - 0.4 * at:.2f}) -- ++(0.7,0)"
         name = escape(shortened(names[line], _LONGEST_NAME))
         drawing.append(rf"{key} node[anchor=west, black, font=\scriptsize] {{{name}}};")
     drawing.append(r"\end{tikzpicture}")

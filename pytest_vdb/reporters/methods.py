@@ -181,6 +181,9 @@ def _statistics_sentences(board: Leaderboard) -> Iterator[_Sentence]:
             "A rank is 1 and the number of models that are significantly better; all pairs of models are asked at "
             "once, by turning whole prompts round, at a level of 5%."
         )
+    for standings in board.standings:
+        if standings.overall is not None:
+            yield _Sentence(f"{standings.overall[0].upper()}{standings.overall[1:]}.")
     if any(_weighs_failures(cell) for cell in cells):
         yield _Sentence(FAILED_PROMPTS)
 

@@ -277,6 +277,8 @@ def notes_on_standings(standings: Standings) -> list[str]:
     notes = []
     if (recipe := recipe_of_all(standings)) is not None:
         notes.append(f"All models: {recipe}.")
+    if standings.overall is not None:
+        notes.append(f"{standings.overall[0].upper()}{standings.overall[1:]}.")
     if standings.lead is not None:
         metric = metric_in_words(standings.table.columns[standings.lead].name)
         notes.append(

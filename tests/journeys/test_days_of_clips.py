@@ -93,6 +93,9 @@ def test_two_models_answered_the_same_prompts_through_their_apis(user):
     user.types(paper).ends(0)
     assert r"\documentclass[10pt]{article}" in user.reads("paper/leaderboard.tex")
     user.types(paper.replace("sharpness", "sharpnes")).ends(1).shows("did you mean 'sharpness'")
+    scored = "vdb report veo.jsonl sora.jsonl -o scored --formats=markdown --overall"
+    user.types(f"{scored}=sharpness:2").ends(0).shows("Overall is the weighted mean of sharpness (weight 2)")
+    user.types(f"{scored}=sharpness").ends(1).shows("unknown score 'sharpness'", "NAME:WEIGHT")
     user.types(paper.replace("=latex", "=csv")).ends(1).shows("LaTeX is none of the formats")
 
 
