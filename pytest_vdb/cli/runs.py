@@ -16,6 +16,7 @@ from pytest_vdb.cli.printing import show, warn
 from pytest_vdb.cli.projects import shipped
 from pytest_vdb.errors import OptionError
 from pytest_vdb.files import expanded
+from pytest_vdb.garbage import setting_aside
 from pytest_vdb.options import FLAGS
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def _rebuild_reports(arguments: ReportArguments) -> int:
     wanted = formats.chosen(arguments.formats, where="--formats")
     if arguments.overall is not None:
         overall_of(arguments.overall, where="--overall")
-    sources, problems = reported.read(arguments.runs)
+    with setting_aside():
+        sources, problems = reported.read(arguments.runs)
     for problem in (*problems, *(warning for source in sources for warning in source.warnings)):
         warn(problem)
     run = max((source.run for source in sources), key=lambda run: run.started_at)

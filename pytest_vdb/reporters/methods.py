@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_vdb.analysis.readings import is_of_set
 from pytest_vdb.analysis.tables import Cell, Leaderboard, Row
 from pytest_vdb.escaping import few, shortened
 from pytest_vdb.metrics.papers import papers
-from pytest_vdb.records import SCORED, Record
+from pytest_vdb.records import SCORED
 from pytest_vdb.reporters.bibliography import cited
 from pytest_vdb.reporters.text import (
     FAILED_PROMPTS,
@@ -85,18 +83,16 @@ def _models_sentence(board: Leaderboard) -> _Sentence:
 
 def _prompts_sentences(board: Leaderboard) -> Iterator[_Sentence]:
     """How many prompts, of which suites, how many samples each, and where the seeds are from."""
-    asked = [record for row in board.rows for record in row.records if record.prompt is not None]
-    prompts = {(record.prompt, record.prompt_text) for record in asked}
-    if not prompts:
+    if not board.asked:
         return
-    suites = sorted({record.suite for record in asked if record.suite is not None})
+    suites = sorted({r.suite for row in board.rows for r in row.records if r.suite is not None})
     of = f" of {few(suites, _MOST_NAMED)}" if suites else ""
-    yield _Sentence(f"They were asked {counted(len(prompts), 'prompt')}{of}.")
+    yield _Sentence(f"They were asked {counted(len(board.asked), 'prompt')}{of}.")
     if (samples := _samples_in_words(board.rows)) is not None:
         yield _Sentence(samples)
     seed = board.run.options.get("seed")
-    generated = [record for record in asked if record.seed is not None]
-    if isinstance(seed, int) and generated and all(record.run == board.run.id for record in generated):
+    generated = [row for row in board.rows if row.seeds is not None]
+    if isinstance(seed, int) and generated and all(row.runs == (board.run.id,) for row in generated):
         yield _Sentence(
             f"The seed of a clip follows from the base seed {seed}, its prompt and the number of the sample alone."
         )
@@ -104,15 +100,10 @@ def _prompts_sentences(board: Leaderboard) -> Iterator[_Sentence]:
 
 def _samples_in_words(rows: Sequence[Row]) -> str | None:
     """Seeds with which each row answered a prompt; None where no seed is known."""
-    seeds: dict[tuple[int, str | None, str | None], set[int]] = {}
-    for at, row in enumerate(rows):
-        for record in row.records:
-            if record.prompt is not None and record.seed is not None:
-                seeds.setdefault((at, record.prompt, record.prompt_text), set()).add(record.seed)
-    counts = sorted({len(found) for found in seeds.values()})
+    counts = [n for row in rows if row.seeds is not None for n in row.seeds]
     if not counts:
         return None
-    told = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    told = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     return f"Each model was asked each of its prompts with {told} {'seed' if told == '1' else 'seeds'}."
 
 
@@ -199,17 +190,11 @@ def _versions_sentence(board: Leaderboard) -> Iterator[_Sentence]:
     told = [f"{name} {known[name]}" for name in _LIBRARIES if name in known]
     told += [f"Python {about.python}"] if about.python else []
     told += [f"{name} {value}" for name, value in (("CUDA", about.cuda), ("driver", about.driver)) if value]
-    whose = Counter(record.run for record in _generated_records(board))
+    whose = {run for row in board.rows if row.published is None for run in row.runs if not run.startswith(SCORED)}
     if not told or board.run.id not in whose:
         return
     which = "It ran" if len(whose) == 1 else f"Run {board.run.id}, one of {len(whose)}, ran"
     yield _Sentence(f"{which} on {shortened(about.hardware, LONGEST_NAME)} with {', '.join(told)}.")
-
-
-def _generated_records(board: Leaderboard) -> Iterator[Record]:
-    for row in board.rows:
-        if row.published is None and not all(run.startswith(SCORED) for run in row.runs):
-            yield from (record for record in row.records if not is_of_set(record))
 
 
 def _some_names(names: Iterable[str]) -> str:

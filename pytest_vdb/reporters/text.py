@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pytest_vdb.analysis.readings import failure_line, is_of_set
+from pytest_vdb.analysis.readings import failure_line
 from pytest_vdb.analysis.row_names import distinct_names as distinct_names  # reporters and exports call rows alike
 from pytest_vdb.analysis.tables import Cell, Column, Leaderboard, Row, Table
 from pytest_vdb.escaping import shortened
@@ -334,17 +334,16 @@ def _some(columns: list[str]) -> str:
 def title(board: Leaderboard) -> str:
     """What the report is about, in one line."""
     models = len({row.model for row in board.rows})
-    prompts = len({(r.prompt, r.prompt_text) for row in board.rows for r in row.records if r.prompt is not None})
-    return f"{counted(models, 'model')}, {counted(prompts, 'prompt')}, {counted(sum(board.counts.values()), 'test')}"
+    tests = sum(board.counts.values())
+    return f"{counted(models, 'model')}, {counted(len(board.asked), 'prompt')}, {counted(tests, 'test')}"
 
 
 def stopped_line(board: Leaderboard) -> str | None:
     """`the session was stopped: 18 of 60 tests left no record`, or None where all did, or nobody knows."""
     collected = board.run.collected
-    tests = {r.nodeid for row in board.rows for r in row.records if r.run == board.run.id and not is_of_set(r)}
-    if collected is None or len(tests) >= collected:
+    if collected is None or board.recorded >= collected:
         return None
-    return f"the session was stopped: {collected - len(tests):,} of {counted(collected, 'test')} left no record"
+    return f"the session was stopped: {collected - board.recorded:,} of {counted(collected, 'test')} left no record"
 
 
 FAILED_PROMPTS = (
