@@ -129,7 +129,7 @@ def check_reports(folder: Path) -> None:
     """Every format obeys nothing; the page is a browser's affair."""
     for path in folder.glob("leaderboard*.tex"):
         _check_latex(path.read_text(encoding="utf-8"))
-    for name in ("leaderboard.csv", "standings.csv"):
+    for name in ("leaderboard.csv", "standings.csv", "values.csv"):
         _check_csv(folder / name)
     _check_markdown((folder / "leaderboard.md").read_text(encoding="utf-8"))
 
