@@ -114,6 +114,12 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag("report", "FORMATS", "formats of reports, comma-separated, e.g. html,csv; or all, or none; all,pdf", "all"),
     Flag(
+        "overall",
+        "SCORE",
+        "an overall score in the standings: vbench.total and its like, or a weighted mean, NAME:WEIGHT,NAME:WEIGHT; "
+        "what counts as 0 and as 1, where that is not 0 and 1: NAME:WEIGHT:WORST..BEST (default: none)",
+    ),
+    Flag(
         "baseline",
         "WHAT",
         "what to compare with after the tests: a run, the JSON of `vdb baseline save`, latest, branch:NAME (its latest "
@@ -172,6 +178,8 @@ class Options:
     cache_dir: Path
     report: str
     """Formats of reports as they were named: `pytest_vdb.reporters.formats` knows which there are."""
+    overall: str | None
+    """A score over several metrics as it was asked for: `pytest_vdb.analysis.overall` knows what can be."""
     baseline: str | None
     """An absolute path, `latest`, `branch:NAME` or `history:N`."""
     fail_on: str | None
@@ -220,6 +228,7 @@ class Options:
             "device": self.device,
             "cache": self.cache,
             "report": self.report,
+            "overall": self.overall,
             "baseline": self.baseline if of_runs(self.baseline or "") else _path_told(self.baseline, privacy),
             "fail_on": self.fail_on,
             "noise": self.noise and privacy.path(self.noise),
@@ -319,6 +328,7 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         cache=cast(CacheMode, _choice(text["cache"], given["cache"], get_args(CacheMode))),
         cache_dir=given["cache-dir"].path() or cache_folder(),
         report=str(text["report"]),
+        overall=text["overall"],
         baseline=text["baseline"] if of_runs(text["baseline"] or "") else _as_text(given["baseline"].path()),
         fail_on=text["fail-on"] or project_gate(root / "pyproject.toml"),
         noise=given["noise"].path(),

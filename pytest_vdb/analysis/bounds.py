@@ -58,6 +58,11 @@ class KnownMetrics:
             return False
         return not {"prompt", "prompts"}.isdisjoint(spec.inputs) or any(one.of == "prompt" for one, _ in spec.looks_at)
 
+    def papers(self, metric: str) -> tuple[str, ...]:
+        """Who defined it, as keys of the bibliography; none where nobody here knows."""
+        spec = self._spec(metric)
+        return () if spec is None else spec.papers
+
     def _spec(self, metric: str) -> MetricSpec | None:
         if self._specs is None:
             from pytest_vdb.metrics.registry import MetricRegistry

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 from pytest_vdb.analysis.benchmarks import shown_names
 from pytest_vdb.analysis.bounds import KnownMetrics, without_rounding
 from pytest_vdb.analysis.identity import Maker, Setup, agree, latest, maker_of, place_of, setup_of
+from pytest_vdb.analysis.overall import OPTION, overall_of
 from pytest_vdb.analysis.ranking import rank
 from pytest_vdb.analysis.readings import definitions_in
 from pytest_vdb.analysis.standings import standings_of
 from pytest_vdb.analysis.swept import place_of_recipe
 from pytest_vdb.analysis.tables import Column, Leaderboard, Row, Table
+from pytest_vdb.garbage import without_collections
 from pytest_vdb.records import Record, Run
 
 if TYPE_CHECKING:
@@ -35,11 +37,18 @@ def build(run: Run, records: Iterable[Record], registry: MetricRegistry | None =
     records of one test, the later one counts.
 
     Args:
-        run: what the page is about.
+        run: what the page is about; its options say whether there is an overall score.
         records: of this run, and of others beside it.
         registry: which knows what metrics can be; None: of those that come with us, and what the run kept of others.
+
+    Raises:
+        UnknownName, OptionError: the overall score is none that can be made.
     """
-    known = KnownMetrics(registry, [run])
+    with without_collections():  # nothing of it is garbage before it is whole
+        return _board_of(run, records, KnownMetrics(registry, [run]))
+
+
+def _board_of(run: Run, records: Iterable[Record], known: KnownMetrics) -> Leaderboard:
     by_benchmark: dict[str, list[Record]] = defaultdict(list)
     for record in sorted(latest(records), key=place_of):
         by_benchmark[record.benchmark].append(record)
@@ -48,7 +57,9 @@ def build(run: Run, records: Iterable[Record], registry: MetricRegistry | None =
         _table_of_benchmark(benchmark, names[benchmark], run, part, known) for benchmark, part in by_benchmark.items()
     ]
     ordered = tuple(sorted(tables, key=_without_quality))
-    return Leaderboard(run=run, tables=ordered, standings=standings_of(ordered, known))
+    asked = run.options.get(OPTION)
+    aggregate = overall_of(asked, where=f"{OPTION} of run {run.id}") if isinstance(asked, str) else None
+    return Leaderboard(run=run, tables=ordered, standings=standings_of(ordered, known, aggregate))
 
 
 def _without_quality(table: Table) -> bool:
@@ -75,15 +86,21 @@ def _groups(records: Sequence[Record]) -> list[tuple[Setup, list[Record]]]:
     """The records of each row. One that never learnt all of its setup joins the first row that it agrees with.
 
     Tests that measure nothing only pass or fail: whatever their parameters, they count in one row of their model.
+
+    Args:
+        records: in the order of their places, in which they stand in their rows as well.
     """
     measuring = any(record.measurements for record in records)
-    groups: dict[tuple[Maker, Setup], list[Record]] = {}
-    for record in sorted(records, key=lambda record: setup_of(record).count(None)):
-        key = maker_of(record if measuring else replace(record, parameters={})), setup_of(record)
+    setups = [setup_of(record) for record in records]
+    lacking = [setup.count(None) for setup in setups]
+    groups: dict[tuple[Maker, Setup], list[int]] = {}
+    for at in sorted(range(len(records)), key=lacking.__getitem__):
+        record = records[at]
+        key = maker_of(record if measuring else replace(record, parameters={})), setups[at]
         if key not in groups and None in key[1]:
             key = next((k for k in groups if k[0] == key[0] and agree(key[1], k[1])), key)
-        groups.setdefault(key, []).append(record)
-    return [(setup, sorted(group, key=place_of)) for (_, setup), group in groups.items()]
+        groups.setdefault(key, []).append(at)
+    return [(setup, [records[at] for at in sorted(group)]) for (_, setup), group in groups.items()]
 
 
 def _names_of_prompts(records: Sequence[Record]) -> dict[Prompt, str]:
@@ -141,7 +158,12 @@ def _row_of_setup(
 
 
 def _common_parameters(records: Sequence[Record]) -> set[tuple[str, str]]:
-    return set.intersection(*(set(record.parameters.items()) for record in records))
+    common = set(records[0].parameters.items())
+    for record in records:
+        if not common:
+            break
+        common &= record.parameters.items()
+    return common
 
 
 ABOVE_NOTHING: Bounds = (0.0, None)

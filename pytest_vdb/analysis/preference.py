@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.analysis.votes import Vote
 from pytest_vdb.records import Measurement, Record, from_plain
-from pytest_vdb.results.ledger import PREFERENCE
+from pytest_vdb.results.ledger import PREFERENCE, STRENGTHS
 
 if TYPE_CHECKING:
     from pytest_vdb.statistics.preferences import Strengths, Votes
@@ -317,5 +317,5 @@ def _elo_of(one: Preferred) -> Measurement:
         reason=one.reason,
         n=max(1, one.votes),
         interval=one.interval,
-        version="bradley-terry",
+        version=STRENGTHS,
     )

@@ -22,6 +22,9 @@ from pytest_vdb.records import Task
 from pytest_vdb.statistics.families import SIGNIFICANCE
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pytest_vdb.statistics.intervals import Bounds
 
 OF_THE_SET = ""
@@ -148,18 +151,22 @@ class _Contest:
             return {}
         failed = self._failed_where_others_answered()
         behind = {at for at in places if failed[at]} if not all(failed[at] for at in places) else set()
-        values = np.array([self._values(at, places) for at in places], dtype=np.float64)
+        asked = frozenset(self.prompts)
+        values = np.array([self._values(at, places, asked) for at in places], dtype=np.float64)
         found = ranks_between(values, np.array([at in behind for at in places]))
         return {
             at: Place(lowest=lowest, highest=highest, of=len(places))
             for at, (lowest, highest) in zip(places, found.tolist(), strict=True)
         }
 
-    def _values(self, at: int, places: Sequence[int]) -> Sequence[float]:
+    def _values(self, at: int, places: Sequence[int], asked: frozenset[str]) -> Sequence[float] | NDArray[np.float64]:
         """Of each prompt, higher is better, failed ones counted as the worst."""
+        import numpy as np
+
         cell = self.candidates[at]
-        if cell.answered.issuperset(self.prompts):
-            return [self._merit_of(value) for value in cell.means_of(self.prompts)]
+        if cell.answered >= asked:
+            values = np.array(cell.means_of(self.prompts), dtype=np.float64)
+            return -self.sign / values if self._by_time else self.sign * values
         worst = self._worst(places)
         found = (cell.by_prompt.get(prompt) for prompt in self.prompts)
         return [worst if value is None else self._merit_of(value) for value in found]
@@ -177,7 +184,8 @@ class _Contest:
         if self.prompts == [OF_THE_SET]:
             everyone = frozenset.intersection(*(cell.failed for cell in self.candidates.values()))
             return {at: cell.failed - everyone for at, cell in self.candidates.items()}
-        return {at: cell.failed & frozenset(self.prompts) for at, cell in self.candidates.items()}
+        asked = frozenset(self.prompts)
+        return {at: cell.failed and cell.failed & asked for at, cell in self.candidates.items()}
 
     def _asked(self) -> int:
         if self.prompts != [OF_THE_SET]:

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
+from pytest_vdb.analysis.aggregates import Aggregate
 from pytest_vdb.analysis.bounds import KnownMetrics
 from pytest_vdb.analysis.identity import Maker, agree
+from pytest_vdb.analysis.overall import OVERALL, overall_among
 from pytest_vdb.analysis.ranking import only_task, places_in
 from pytest_vdb.analysis.readings import NOT_MEASURED
 from pytest_vdb.analysis.swept import place_of_recipe
@@ -35,12 +37,15 @@ Section = tuple[bool, Task | None]
 """Whether the weights were trained, and the task."""
 
 
-def standings_of(tables: Sequence[Table], known: KnownMetrics) -> tuple[Standings, ...]:
+def standings_of(
+    tables: Sequence[Table], known: KnownMetrics, aggregate: Aggregate | None = None
+) -> tuple[Standings, ...]:
     """Of trained models those of each task, then those whose weights were never trained.
 
     Args:
         tables: of the benchmarks.
         known: what metrics can be, and whether they look at the prompt.
+        aggregate: an overall score of trained models, if one is asked for; they are ranked by it first.
     """
     joined = [_joined_row(tables, facets) for facets in _lines(tables)]
     tasks: tuple[Task, ...] = get_args(Task)
@@ -50,7 +55,11 @@ def standings_of(tables: Sequence[Table], known: KnownMetrics) -> tuple[Standing
         untrained = row.weights in _UNTRAINED
         sections[not untrained, None if untrained else row.task or alone].append((row, facets))
     order: list[Section] = [*((True, task) for task in (*tasks, None)), (False, None)]
-    return tuple(_standings_of_section(key, tables, sections[key], known) for key in order if key in sections)
+    return tuple(
+        _standings_of_section(key, tables, sections[key], known, aggregate if key[0] else None)
+        for key in order
+        if key in sections
+    )
 
 
 def _lines(tables: Sequence[Table]) -> list[Facets]:
@@ -126,18 +135,28 @@ def _device_of_costs(tables: Sequence[Table], facets: Facets) -> str | None:
 
 
 def _standings_of_section(
-    key: Section, tables: Sequence[Table], joined: Sequence[tuple[Row, Facets]], known: KnownMetrics
+    key: Section,
+    tables: Sequence[Table],
+    joined: Sequence[tuple[Row, Facets]],
+    known: KnownMetrics,
+    aggregate: Aggregate | None,
 ) -> Standings:
-    sources, timed = _sources_of_columns(tables, [facets for _, facets in joined])
-    columns = _named_columns(tables, sources)
+    found, timed = _sources_of_columns(tables, [facets for _, facets in joined])
+    sources: tuple[Source | None, ...] = tuple(found)
+    columns = _named_columns(tables, found)
     rows = [
-        (replace(row, cells=tuple(_cell_in(tables, facets, source) for source in sources)), facets)
+        (replace(row, cells=tuple(_cell_in(tables, facets, source) for source in found)), facets)
         for row, facets in joined
     ]
-    metrics = [tables[source.table].columns[source.column].name for source in sources]
+    metrics = [tables[source.table].columns[source.column].name for source in found]
     only_rows = [row for row, _ in rows]
+    score = None if aggregate is None else overall_among(aggregate, columns, metrics, only_rows, known)
+    if score is not None and score.column is not None:
+        sources, columns, metrics = (None, *sources), (score.column, *columns), [OVERALL, *metrics]
+        only_rows = [replace(row, cells=(cell, *row.cells)) for row, cell in zip(only_rows, score.cells, strict=True)]
+        rows = [(row, facets) for row, (_, facets) in zip(only_rows, rows, strict=True)]
     places = [_places_of_column(at, columns[at], metrics[at], only_rows, known) for at in range(len(columns))]
-    lead = _lead(metrics, places, known)
+    lead = 0 if sources and sources[0] is None and len(places[0]) > 1 else _lead(metrics, places, known)
     lines = [
         Standing(row=row, facets=facets, places=tuple(of_column.get(at) for of_column in places))
         for at, (row, facets) in enumerate(rows)
@@ -149,10 +168,11 @@ def _standings_of_section(
         trained=trained,
         table=Table(benchmark=NO_BENCHMARK, name=NO_BENCHMARK, columns=columns, rows=tuple(line.row for line in lines)),
         lines=tuple(lines),
-        sources=tuple(sources),
+        sources=sources,
         lead=lead,
         cost=_first_cost(columns),
         timed=timed,
+        overall=None if score is None else score.about,
     )
 
 

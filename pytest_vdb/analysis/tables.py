@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from pytest_vdb.analysis.readings import is_yardstick
+from pytest_vdb.analysis.readings import is_of_set, is_yardstick
 from pytest_vdb.records import REAL_WEIGHTS, Better, Kind, Record, Run, Status, Task, WeightsMode
 
 Mark = Literal["best", "second", "tied"]
@@ -141,7 +141,7 @@ class Cell:
         return [means[prompt] for prompt in prompts]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One model under one recipe with one kind of weights on one device, in one benchmark with the same parameters."""
 
@@ -178,15 +178,27 @@ class Row:
         """Tests that passed."""
         return self.counts.get("passed", 0)
 
-    @property
+    @cached_property
     def retried(self) -> int:
         """Tests that were tried more than once."""
         return sum(record.attempts > 1 for record in self.records)
 
+    @cached_property
+    def asked(self) -> frozenset[tuple[str, str | None]]:
+        """Different prompts that were asked, each with its text."""
+        return frozenset((r.prompt, r.prompt_text) for r in self.records if r.prompt is not None)
+
     @property
     def prompts(self) -> int:
-        """Different prompts that were asked."""
-        return len({(record.prompt, record.prompt_text) for record in self.records if record.prompt is not None})
+        """How many these are."""
+        return len(self.asked)
+
+    @cached_property
+    def seeds(self) -> tuple[int, int] | None:
+        """The fewest and the most seeds with which one prompt was asked; None: none is known."""
+        asked = {(r.prompt, r.prompt_text, r.seed) for r in self.records if r.prompt is not None and r.seed is not None}
+        counts = Counter((prompt, text) for prompt, text, _ in asked).values()
+        return (min(counts), max(counts)) if counts else None
 
     @property
     def yardstick(self) -> bool:
@@ -271,17 +283,19 @@ class Standings:
     """The lines as rows of one table, which no test of its own has."""
     lines: tuple[Standing, ...]
     """In the order of the rows."""
-    sources: tuple[Source, ...]
-    """In the order of the columns."""
+    sources: tuple[Source | None, ...]
+    """In the order of the columns; None: it is made of others, and stands in no table of a benchmark."""
     lead: int | None
     """The column by which models are ranked first; None: no two are ranked in any."""
     cost: int | None
     """The column that says how long a clip takes, or else another cost; None: none was measured."""
     timed: tuple[str, ...] = ()
     """Costs that several benchmarks measured, of which those of the benchmark that times a warm model are shown."""
+    overall: str | None = None
+    """How the first column is made of others, or why it is not there; None: nobody asked for such a score."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Leaderboard:
     """Everything a reporter shows."""
 
@@ -290,12 +304,23 @@ class Leaderboard:
     standings: tuple[Standings, ...] = ()
     """What was measured of trained models, a task each; then tiny and random weights."""
 
-    @property
+    @cached_property
     def rows(self) -> tuple[Row, ...]:
         """The rows of all tables."""
         return tuple(row for table in self.tables for row in table.rows)
 
-    @property
+    @cached_property
+    def asked(self) -> frozenset[tuple[str, str | None]]:
+        """Different prompts that were asked of any row."""
+        return frozenset().union(*(row.asked for row in self.rows))
+
+    @cached_property
+    def recorded(self) -> int:
+        """Tests of this run that left a record."""
+        ours = self.run.id
+        return len({r.nodeid for row in self.rows for r in row.records if r.run == ours and not is_of_set(r)})
+
+    @cached_property
     def counts(self) -> dict[Status, int]:
         """Tests by status over all rows."""
         total = Counter(dict.fromkeys(STATUSES, 0))

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files
 from pytest_vdb.cli.arguments import Command, Nothing
+from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import show, warn
 from pytest_vdb.cli.projects import shipped
+from pytest_vdb.errors import OptionError
 from pytest_vdb.files import expanded
+from pytest_vdb.garbage import setting_aside
 from pytest_vdb.options import FLAGS
 
 if TYPE_CHECKING:
     import pytest
+
+    from pytest_vdb.analysis.tables import Leaderboard
+    from pytest_vdb.reporters.formats import Format
 
 
 def run(arguments: list[str], *plugins: object) -> int:
@@ -93,6 +98,17 @@ def _add_report(commands: Any) -> None:
     report.add_argument("-o", "--output", type=expanded, help=where)
     formats = "formats of reports, comma-separated, as --vdb-report takes them (default: all)"
     report.add_argument("--formats", default="all", help=formats)
+    what = "an overall score, as --vdb-overall takes it (default: the newest run's own)"
+    report.add_argument("--overall", metavar="SCORE", help=what)
+    latex = report.add_argument_group("LaTeX", "what a paper takes of leaderboard.tex")
+    what = "columns of the standings, in this order, and no table of a benchmark: names or globs, comma-separated"
+    latex.add_argument("--latex-columns", default="", metavar="NAMES", help=f"{what} (default: those that tell most)")
+    what = "models or rows: names or globs, comma-separated (default: all)"
+    latex.add_argument("--latex-rows", default="", metavar="NAMES", help=what)
+    what = "of a line, in points: a wider table is split into several (default: 345, an article's)"
+    latex.add_argument("--latex-width", type=whole("--latex-width", 1), metavar="POINTS", help=what)
+    what = "a document of its own: methods, figures, tables and bibliography"
+    latex.add_argument("--latex-standalone", action="store_true", help=what)
     report.set_defaults(command=Command(ReportArguments, _rebuild_reports))
 
 
@@ -103,26 +119,61 @@ class ReportArguments:
     runs: tuple[str, ...]
     output: Path | None
     formats: str
+    overall: str | None
+    latex_columns: str
+    latex_rows: str
+    latex_width: int | None
+    latex_standalone: bool
 
 
 def _rebuild_reports(arguments: ReportArguments) -> int:
     from pytest_vdb import reporters
     from pytest_vdb.analysis import leaderboard
+    from pytest_vdb.analysis.overall import OPTION, overall_of
     from pytest_vdb.reporters import formats, scores, terminal
     from pytest_vdb.results import reported
 
     wanted = formats.chosen(arguments.formats, where="--formats")
-    sources, problems = reported.read(arguments.runs)
+    if arguments.overall is not None:
+        overall_of(arguments.overall, where="--overall")
+    with setting_aside():
+        sources, problems = reported.read(arguments.runs)
     for problem in (*problems, *(warning for source in sources for warning in source.warnings)):
         warn(problem)
     run = max((source.run for source in sources), key=lambda run: run.started_at)
     cards = {name: facts for source in sources for name, facts in source.run.models.items()}
-    run = dataclasses.replace(run, models={**cards, **run.models})
+    run = replace(run, models={**cards, **run.models})
+    if arguments.overall is not None:
+        run = replace(run, options={**run.options, OPTION: arguments.overall})
     board = leaderboard.build(run, [record for source in sources for record in source.records])
     known = (source.output for source in sources if source.output is not None)
     output = files.make_folder(arguments.output or next(known, Path("reports")))
-    written = reporters.write_all(board, output, wanted)
+    written = reporters.write_all(board, output, wanted, instead=_as_a_paper_wants(board, arguments, wanted))
     width = shutil.get_terminal_size((120, 24)).columns
     show("\n\n".join(filter(None, (terminal.render(board, width=width), scores.render(board, width=width)))))
     show("\n".join(str(path) for path in written))
     return 0
+
+
+def _as_a_paper_wants(board: Leaderboard, arguments: ReportArguments, wanted: Sequence[str]) -> list[Format]:
+    """LaTeX, where something was asked of it.
+
+    Raises:
+        OptionError: it is none of the formats that are wanted.
+        UnknownName: a column or a row that is not there.
+    """
+    from pytest_vdb.reporters import latex
+
+    paper = latex.paper_for(
+        board,
+        columns=arguments.latex_columns,
+        rows=arguments.latex_rows,
+        width=arguments.latex_width,
+        standalone=arguments.latex_standalone,
+    )
+    if paper == latex.Paper():
+        return []
+    if latex.FORMAT.name not in wanted:
+        mend = f"add {latex.FORMAT.name} to --formats, or leave the options of LaTeX away"
+        raise OptionError("LaTeX is none of the formats", where="--formats", mend=mend)
+    return [latex.format_for(paper)]

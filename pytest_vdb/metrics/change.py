@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@metric("temporal_flicker", unit="1", better="lower", bounds=(0, 1), frames=2, orders=("noise", "shuffled", "dropped"))
+@metric(
+    "temporal_flicker",
+    unit="1",
+    better="lower",
+    bounds=(0, 1),
+    frames=2,
+    orders=("noise", "shuffled", "dropped"),
+    papers=("huang2024vbench",),
+)
 def temporal_flicker(clip: Clip) -> Score:
     """Mean absolute change between neighbouring frames.
 
@@ -65,7 +73,14 @@ def frozen_frames(clip: Clip) -> Score:
 MOTION_CELL = 4
 
 
-@metric("motion_amount", unit="px/frame", better="neutral", bounds=(0, None), frames=2)
+@metric(
+    "motion_amount",
+    unit="px/frame",
+    better="neutral",
+    bounds=(0, None),
+    frames=2,
+    papers=("horn1981flow",),
+)
 def motion_amount(clip: Clip) -> Score:
     """How far the picture moves per frame, estimated without optical flow.
 

@@ -123,6 +123,8 @@ class MetricSpec:
     """Of a set metric of one feature: a quick test between two models; None: the function is called for every swap."""
     bounds: Bounds = (None, None)
     """The lowest and the highest value that there can be; None where there is none, or it is not known."""
+    papers: tuple[str, ...] = ()
+    """Who defined it: keys of `papers.bib`."""
 
     @property
     def scope(self) -> Scope:
@@ -189,6 +191,7 @@ def metric(
     frames: int = 1,
     default: bool = True,
     swaps: SwapTester | None = None,
+    papers: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     """Tag a function as a metric. It stays a plain function: call it, import it, test it.
 
@@ -205,6 +208,7 @@ def metric(
         default: whether it is measured when nobody chose metrics.
         swaps: of a set metric of one feature, a quicker test between two models than calling the function for every
             swap.
+        papers: who defined it, as keys of `papers.bib`, which reports cite; of a paper that is not there, none.
 
     Raises:
         MetricError: a tag that makes no sense.
@@ -223,6 +227,7 @@ def metric(
             frames=frames,
             default=default,
             swaps=swaps,
+            papers=papers,
         )
         function.__vdb_metric__ = looking_through(BackboneRegistry.builtin(), spec)  # type: ignore[attr-defined]
         return function

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@metric("diversity", unit="1", better="higher", bounds=(0, 2), default=False)
+@metric(
+    "diversity",
+    unit="1",
+    better="higher",
+    bounds=(0, 2),
+    default=False,
+    papers=("zhu2017bicyclegan",),
+)
 def diversity(clip_image_set: Sequence[NDArray[np.float32]], prompts: Sequence[Prompt]) -> Score:
     """Mean distance (1 - cosine) between the clips that answer the same prompt with different seeds, over prompts.
 

@@ -57,6 +57,7 @@ YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.31
     version="zhang",
     default=False,
     orders=("blur", "noise", "jpeg"),
+    papers=("zhang2011fsim",),
 )
 def fsim(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Feature similarity of brightness to a reference, mean over frames.
@@ -83,6 +84,7 @@ def fsim(clip: Clip, reference: Clip) -> dict[str, Score]:
     version="zhang",
     default=False,
     orders=("blur", "noise", "jpeg"),
+    papers=("zhang2011fsim",),
 )
 def fsimc(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Feature similarity with colour: as `fsim`, each pixel weighted by how alike its I and Q of YIQ are.

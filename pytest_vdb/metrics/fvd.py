@@ -72,6 +72,7 @@ def infinity_swaps(first: NDArray[Any], second: NDArray[Any], reference: Referen
     default=False,
     orders=("blur", "noise", "frozen", "shuffled"),
     swaps=frechet_swaps(ddof=1),
+    papers=("unterthiner2018fvd", "skorokhodov2022styleganv"),
 )
 def fvd(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures) -> Score:
     """Fréchet video distance as StyleGAN-V computes it (covariance over N-1).
@@ -93,7 +94,14 @@ def fvd(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures
 
 
 @metric(
-    "fvd_cd", unit="1", better="lower", bounds=(0, None), version="cd-fvd", default=False, swaps=frechet_swaps(ddof=0)
+    "fvd_cd",
+    unit="1",
+    better="lower",
+    bounds=(0, None),
+    version="cd-fvd",
+    default=False,
+    swaps=frechet_swaps(ddof=0),
+    papers=("ge2024content",),
 )
 def fvd_cd(i3d_cd_set: Sequence[NDArray[np.float32]], i3d_cd_reference: ReferenceFeatures) -> Score:
     """Fréchet video distance as cd-fvd computes it (squashed frames, covariance over N).
@@ -113,6 +121,7 @@ def fvd_cd(i3d_cd_set: Sequence[NDArray[np.float32]], i3d_cd_reference: Referenc
     version="cd-fvd",
     default=False,
     swaps=frechet_swaps(ddof=0),
+    papers=("ge2024content",),
 )
 def fvd_videomae(videomae_set: Sequence[NDArray[np.float32]], videomae_reference: ReferenceFeatures) -> Score:
     """Fréchet video distance through VideoMAE, cd-fvd's default: it weighs motion more and single frames less than I3D.
@@ -136,7 +145,15 @@ def fvd_videomae(videomae_set: Sequence[NDArray[np.float32]], videomae_reference
     return scored(videomae_set, videomae_reference, ddof=0)
 
 
-@metric("fvd_infinity", unit="1", better="lower", version="blocks-1-to-4", default=False, swaps=infinity_swaps)
+@metric(
+    "fvd_infinity",
+    unit="1",
+    better="lower",
+    version="blocks-1-to-4",
+    default=False,
+    swaps=infinity_swaps,
+    papers=("chong2020infinity",),
+)
 def fvd_infinity(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures) -> Score:
     """Fréchet video distance extrapolated to infinitely many clips: the bias falls as 1/N, so a line in 1/N finds it.
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     version="raft-second-difference",
     default=False,
     swaps=frechet_swaps(ddof=1),
+    papers=("liu2024fvmd",),
 )
 def fvmd(motion_histogram_set: Sequence[NDArray[np.float32]], motion_histogram_reference: ReferenceFeatures) -> Score:
     """Fréchet video motion distance: the distance of two sets' motion histograms (covariance over N-1).

@@ -49,6 +49,7 @@ def inception_swaps(first: NDArray[Any], second: NDArray[Any], _reference: None,
     version="i3d-styleganv",
     default=False,
     swaps=inception_swaps,
+    papers=("salimans2016inception", "saito2017tgan", "skorokhodov2022styleganv"),
 )
 def inception_score(i3d_set: Sequence[NDArray[np.float32]]) -> Score:
     """Inception Score from I3D's 400 classes: 10 shuffled splits; the series holds each split's score.

@@ -91,7 +91,15 @@ def kernel_swaps(kernel: Polynomial, *, unbiased: bool = True, scale: float = 1.
     return test
 
 
-@metric("kvd", unit="1", better="lower", version="cubic-unbiased", default=False, swaps=kernel_swaps(KVD_KERNEL))
+@metric(
+    "kvd",
+    unit="1",
+    better="lower",
+    version="cubic-unbiased",
+    default=False,
+    swaps=kernel_swaps(KVD_KERNEL),
+    papers=("unterthiner2018fvd", "binkowski2018kid"),
+)
 def kvd(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures) -> Score:
     """Kernel video distance: unbiased cubic-kernel MMD^2 of I3D logits.
 
@@ -118,6 +126,7 @@ def kvd(i3d_set: Sequence[NDArray[np.float32]], i3d_reference: ReferenceFeatures
     version="v-statistic",
     default=False,
     swaps=kernel_swaps(JEDI_KERNEL, unbiased=False, scale=JEDI_SCALE),
+    papers=("luo2024jedi",),
 )
 def jedi(vjepa_set: Sequence[NDArray[np.float32]], vjepa_reference: ReferenceFeatures) -> Score:
     """JEDi: 100 times the quadratic-kernel MMD^2 of V-JEPA features, biased as its authors report it.
@@ -144,6 +153,7 @@ def jedi(vjepa_set: Sequence[NDArray[np.float32]], vjepa_reference: ReferenceFea
     version="u-statistic",
     default=False,
     swaps=kernel_swaps(JEDI_KERNEL, scale=JEDI_SCALE),
+    papers=("luo2024jedi",),
 )
 def jedi_unbiased(vjepa_set: Sequence[NDArray[np.float32]], vjepa_reference: ReferenceFeatures) -> Score:
     """JEDi without its bias: 100 times the unbiased quadratic-kernel MMD^2 of V-JEPA features.

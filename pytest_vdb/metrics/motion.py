@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@metric("dynamic_degree", unit="px/frame", better="neutral", bounds=(0, None), default=False)
+@metric(
+    "dynamic_degree",
+    unit="px/frame",
+    better="neutral",
+    bounds=(0, None),
+    default=False,
+    papers=("huang2024vbench",),
+)
 def dynamic_degree(flow_pairs: NDArray[np.float32]) -> Score:
     """How fast the fastest things move: mean of the largest 5% of the flow, mean over pairs.
 
@@ -25,7 +32,14 @@ def dynamic_degree(flow_pairs: NDArray[np.float32]) -> Score:
     return _column(flow_pairs, "fastest")
 
 
-@metric("flow_speed", unit="px/frame", better="neutral", bounds=(0, None), default=False)
+@metric(
+    "flow_speed",
+    unit="px/frame",
+    better="neutral",
+    bounds=(0, None),
+    default=False,
+    papers=("liu2024evalcrafter",),
+)
 def flow_speed(flow_pairs: NDArray[np.float32]) -> Score:
     """How fast the picture moves on average: mean length of the flow.
 
@@ -37,7 +51,14 @@ def flow_speed(flow_pairs: NDArray[np.float32]) -> Score:
     return _column(flow_pairs, "speed")
 
 
-@metric("warping_error", unit="1", better="lower", bounds=(0, 1), default=False)
+@metric(
+    "warping_error",
+    unit="1",
+    better="lower",
+    bounds=(0, 1),
+    default=False,
+    papers=("lai2018consistency", "ruder2016style"),
+)
 def warping_error(flow_pairs: NDArray[np.float32]) -> Score:
     """How badly each frame is explained by moving the next one back along the flow.
 

@@ -26,7 +26,15 @@ DISTS_BOUNDS: Bounds = (0, 2)
 """1 less a weighted mean of similarities, of which that of structure can be as low as -1."""
 
 
-@metric("lpips", unit="1", better="lower", bounds=LPIPS_BOUNDS, version=LPIPS_VERSION, orders=ORDERS)
+@metric(
+    "lpips",
+    unit="1",
+    better="lower",
+    bounds=LPIPS_BOUNDS,
+    version=LPIPS_VERSION,
+    orders=ORDERS,
+    papers=("zhang2018lpips",),
+)
 def lpips(lpips_frames: NDArray[np.float32]) -> Score:
     """Learned perceptual distance to a reference (AlexNet, version 0.1), mean over frames.
 
@@ -41,7 +49,15 @@ def lpips(lpips_frames: NDArray[np.float32]) -> Score:
     return Score.mean_of(lpips_frames)
 
 
-@metric("dists", unit="1", better="lower", bounds=DISTS_BOUNDS, version=DISTS_VERSION, orders=ORDERS)
+@metric(
+    "dists",
+    unit="1",
+    better="lower",
+    bounds=DISTS_BOUNDS,
+    version=DISTS_VERSION,
+    orders=ORDERS,
+    papers=("ding2022dists",),
+)
 def dists(dists_frames: NDArray[np.float32]) -> Score:
     """Difference in structure and texture from a reference (VGG16), mean over frames; published values are at 256.
 

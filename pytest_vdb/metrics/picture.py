@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@metric("sharpness", unit="1", better="higher", bounds=(0, None), orders=("blur",))
+@metric(
+    "sharpness",
+    unit="1",
+    better="higher",
+    bounds=(0, None),
+    orders=("blur",),
+    papers=("pech2000autofocusing",),
+)
 def sharpness(clip: Clip) -> Score:
     """Variance of the Laplacian of the brightness less what noise adds to it, mean over frames.
 
@@ -79,7 +86,14 @@ def clipped_pixels(clip: Clip) -> Score:
     return Score.mean_of(series)
 
 
-@metric("colourfulness", unit="levels", better="neutral", bounds=(0, None), default=False)
+@metric(
+    "colourfulness",
+    unit="levels",
+    better="neutral",
+    bounds=(0, None),
+    default=False,
+    papers=("hasler2003colorfulness",),
+)
 def colourfulness(clip: Clip) -> Score:
     """How colourful the frames are: 0 for grey, about 15 slightly, 45 fairly, 80 and more highly colourful.
 
@@ -114,6 +128,7 @@ def _colourfulness(frame: NDArray[np.uint8]) -> float:
     version="matlab-2",
     default=False,
     orders=("blur", "noise", "jpeg"),
+    papers=("mittal2013niqe",),
 )
 def niqe(niqe_frames: NDArray[np.float32]) -> Score:
     """How unlike a pristine photograph the frames are, without any reference.
@@ -138,6 +153,7 @@ def niqe(niqe_frames: NDArray[np.float32]) -> Score:
     version="basicsr-1",
     default=False,
     orders=("blur", "noise", "jpeg"),
+    papers=("mittal2013niqe",),
 )
 def niqe_basicsr(niqe_basicsr_frames: NDArray[np.float32]) -> Score:
     """How unlike a pristine photograph the frames are, as BasicSR has it: the value that papers on restoration print.

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@metric("clip_similarity", unit="cosine", better="higher", bounds=(-1, 1), orders=("blur", "noise"))
+@metric(
+    "clip_similarity",
+    unit="cosine",
+    better="higher",
+    bounds=(-1, 1),
+    orders=("blur", "noise"),
+    papers=("hessel2021clipscore", "liu2024evalcrafter"),
+)
 def clip_similarity(clip_image: NDArray[np.float32], clip_text: NDArray[np.float32]) -> Score:
     """How well the frames fit the prompt: cosine of CLIP's image and text features, mean over frames.
 
@@ -29,7 +36,15 @@ def clip_similarity(clip_image: NDArray[np.float32], clip_text: NDArray[np.float
     return Score.mean_of(clip_image @ clip_text)
 
 
-@metric("clip_consistency", unit="cosine", better="higher", bounds=(-1, 1), frames=2, orders=("shuffled",))
+@metric(
+    "clip_consistency",
+    unit="cosine",
+    better="higher",
+    bounds=(-1, 1),
+    frames=2,
+    orders=("shuffled",),
+    papers=("esser2023gen1",),
+)
 def clip_consistency(clip_image: NDArray[np.float32]) -> Score:
     """How alike neighbouring frames are to CLIP: mean cosine of their image features.
 
@@ -49,7 +64,14 @@ def clip_consistency(clip_image: NDArray[np.float32]) -> Score:
 
 
 @metric(
-    "dino_consistency", unit="cosine", better="higher", bounds=(-1, 1), frames=2, orders=("shuffled",), default=False
+    "dino_consistency",
+    unit="cosine",
+    better="higher",
+    bounds=(-1, 1),
+    frames=2,
+    orders=("shuffled",),
+    default=False,
+    papers=("huang2024vbench",),
 )
 def dino_consistency(dino: NDArray[np.float32]) -> Score:
     """How alike neighbouring frames are to DINOv2: mean cosine of their class tokens.

@@ -47,6 +47,7 @@ MIDDLE = 128
     parts=PARTS,
     version="wang-valid",
     orders=("blur", "noise", "jpeg"),
+    papers=("wang2004ssim",),
 )
 def ssim(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Structural similarity to a reference, mean over frames and colours.
@@ -75,6 +76,7 @@ def ssim(clip: Clip, reference: Clip) -> dict[str, Score]:
     parts=PARTS,
     version="wang-valid",
     orders=("blur", "noise", "jpeg"),
+    papers=("wang2003msssim",),
 )
 def ms_ssim(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Structural similarity over five scales: contrast and structure at each, luminance at the coarsest.

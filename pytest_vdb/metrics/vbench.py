@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@metric("vbench.temporal_flickering", unit="1", better="higher", bounds=(0, 1), frames=2, default=False)
+@metric(
+    "vbench.temporal_flickering",
+    unit="1",
+    better="higher",
+    bounds=(0, 1),
+    frames=2,
+    default=False,
+    papers=("huang2024vbench",),
+)
 def temporal_flickering(clip: Clip) -> Score:
     """How little the clip changes from frame to frame: (255 - mean absolute difference) / 255.
 
@@ -34,7 +42,15 @@ def temporal_flickering(clip: Clip) -> Score:
     return Score(float(np.mean(series)), series)
 
 
-@metric("vbench.subject_consistency", unit="1", better="higher", bounds=(0, 1), frames=2, default=False)
+@metric(
+    "vbench.subject_consistency",
+    unit="1",
+    better="higher",
+    bounds=(0, 1),
+    frames=2,
+    default=False,
+    papers=("huang2024vbench",),
+)
 def subject_consistency(vbench_dino: NDArray[np.float32]) -> Score:
     """How well the subject stays itself: DINO's cosine with the previous and with the first frame, cut at 0.
 
@@ -50,7 +66,15 @@ def subject_consistency(vbench_dino: NDArray[np.float32]) -> Score:
     return _to_previous_and_first(vbench_dino)
 
 
-@metric("vbench.background_consistency", unit="1", better="higher", bounds=(0, 1), frames=2, default=False)
+@metric(
+    "vbench.background_consistency",
+    unit="1",
+    better="higher",
+    bounds=(0, 1),
+    frames=2,
+    default=False,
+    papers=("huang2024vbench",),
+)
 def background_consistency(vbench_clip: NDArray[np.float32]) -> Score:
     """How well the scene stays itself: CLIP's cosine with the previous and with the first frame, cut at 0.
 
@@ -66,7 +90,14 @@ def background_consistency(vbench_clip: NDArray[np.float32]) -> Score:
     return _to_previous_and_first(vbench_clip)
 
 
-@metric("vbench.motion_smoothness", unit="1", better="higher", bounds=(0, 1), default=False)
+@metric(
+    "vbench.motion_smoothness",
+    unit="1",
+    better="higher",
+    bounds=(0, 1),
+    default=False,
+    papers=("huang2024vbench",),
+)
 def motion_smoothness(vbench_amt: NDArray[np.float32]) -> Score:
     """How well every second frame can be guessed from its neighbours, by AMT-S: (255 - mean absolute difference) / 255.
 
@@ -83,7 +114,14 @@ DYNAMIC_PX = 6.0
 """At a short side of 256."""
 
 
-@metric("vbench.dynamic_degree", unit="1", better="higher", bounds=(0, 1), default=False)
+@metric(
+    "vbench.dynamic_degree",
+    unit="1",
+    better="higher",
+    bounds=(0, 1),
+    default=False,
+    papers=("huang2024vbench",),
+)
 def dynamic_degree(vbench_flow: NDArray[np.float32]) -> Score:
     """Whether the clip moves: 1 where enough pairs of frames have fast enough flow, else 0.
 
@@ -98,7 +136,13 @@ def dynamic_degree(vbench_flow: NDArray[np.float32]) -> Score:
     return Score(float(fast >= enough), vbench_flow.tolist())
 
 
-@metric("vbench.aesthetic_quality", unit="1", better="higher", default=False)
+@metric(
+    "vbench.aesthetic_quality",
+    unit="1",
+    better="higher",
+    default=False,
+    papers=("huang2024vbench",),
+)
 def aesthetic_quality(vbench_aesthetic: NDArray[np.float32]) -> Score:
     """How beautiful people would find the frames, by LAION's predictor: its rating of 1 to 10, divided by 10.
 
@@ -108,7 +152,13 @@ def aesthetic_quality(vbench_aesthetic: NDArray[np.float32]) -> Score:
     return _mean(vbench_aesthetic / 10)
 
 
-@metric("vbench.imaging_quality", unit="1", better="higher", default=False)
+@metric(
+    "vbench.imaging_quality",
+    unit="1",
+    better="higher",
+    default=False,
+    papers=("huang2024vbench",),
+)
 def imaging_quality(vbench_musiq: NDArray[np.float32]) -> Score:
     """How free the frames are of blur, noise and bad exposure, by MUSIQ: its rating of 0 to 100, divided by 100.
 
@@ -154,7 +204,9 @@ def _by_the_package(dimension: str, what: str) -> Callable[..., Score]:
 
     measured.__doc__ = f"{what}, by the `vbench` package."
     bounds = (-1, 1) if dimension in COSINES else (0, 1)
-    return metric(f"vbench.{dimension}", unit="1", better="higher", bounds=bounds, default=False)(measured)
+    return metric(
+        f"vbench.{dimension}", unit="1", better="higher", bounds=bounds, default=False, papers=("huang2024vbench",)
+    )(measured)
 
 
 BY_THE_PACKAGE = tuple(_by_the_package(dimension, what) for dimension, what in DELEGATED.items())

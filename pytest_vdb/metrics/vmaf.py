@@ -41,6 +41,7 @@ TO_YUV = "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"
     version="v0.6.1",
     default=False,
     orders=("blur", "jpeg"),
+    papers=("li2016vmaf",),
 )
 def vmaf(clip: Clip, reference: Clip) -> dict[str, Score]:
     """Netflix's VMAF against a reference, mean over frames.

@@ -43,6 +43,10 @@ def options_of(config: pytest.Config) -> Options:
         try:
             options = options_module.read(lambda flag: given(config, flag.name), root=project_of(config))
             formats.chosen(options.report, where=given(config, "report").where)
+            if options.overall is not None:
+                from pytest_vdb.analysis.overall import overall_of
+
+                overall_of(options.overall, where=given(config, "overall").where)
         except VdbError as error:
             raise pytest.UsageError(str(error)) from None
         if options.budget is not None:

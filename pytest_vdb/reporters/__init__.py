@@ -8,9 +8,12 @@ from pathlib import Path
 from pytest_vdb import files
 from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.reporters import formats
+from pytest_vdb.reporters.formats import Format
 
 
-def write_all(board: Leaderboard, output: Path, names: Sequence[str] | None = None) -> list[Path]:
+def write_all(
+    board: Leaderboard, output: Path, names: Sequence[str] | None = None, *, instead: Sequence[Format] = ()
+) -> list[Path]:
     """Write the leaderboard into `output` (where `runs/RUN` lies, which the page links to) in each of the formats.
 
     Every file appears under its name only when it is complete, and those that it links to before it.
@@ -19,12 +22,13 @@ def write_all(board: Leaderboard, output: Path, names: Sequence[str] | None = No
         board: what to write.
         output: the folder.
         names: of the formats; None: the usual ones.
+        instead: formats that are not written as they usually are, in the place of those of their names.
 
     Raises:
         UnknownName: no such format; nothing is written.
         OutputError: a file cannot be written.
     """
-    known = formats.formats()
+    known = {**formats.formats(), **{one.name: one for one in instead}}
     wanted = formats.chosen(formats.ALL) if names is None else formats.checked(names)
     return [path for name in wanted for path in _write_format(known[name], board, output)]
 

@@ -66,6 +66,17 @@ def of_standings(standings: Standings, names: Mapping[int, str]) -> Scatter | No
     return pareto(standings, names, standings.lead, standings.cost)
 
 
+def drawn_models(
+    standings: Standings, quality: int, cost: int
+) -> tuple[list[tuple[int, Cell, Cell]], frozenset[int], int]:
+    """Of the plot of quality over cost: each line with its cost and its quality; the lines that no other beats in both;
+    and how many were measured on another device than most and are not drawn."""
+    columns = standings.table.columns
+    points, elsewhere = _points_of_models(standings, quality, cost)
+    front = _front(points, costly=columns[cost].better == "higher", better=columns[quality].better == "higher")
+    return points, front, elsewhere
+
+
 def pareto(standings: Standings, names: Mapping[int, str], quality: int, cost: int) -> Scatter | None:
     """A column of quality over a cost, and who is beaten by nobody in both; None where fewer than two models have both.
 

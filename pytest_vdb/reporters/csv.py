@@ -1,4 +1,5 @@
-"""Comma-separated values for a spreadsheet: one row per model and benchmark, and one per model over all of them.
+"""Comma-separated values for a spreadsheet: one row per model and benchmark, and one per model over all of them; for a
+program that plots also one row per value.
 
 As RFC 4180 has it, and in a file with the byte order mark by which Excel knows UTF-8. No field is a formula.
 """
@@ -9,7 +10,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from pytest_vdb.analysis.tables import Cell, Leaderboard, Place, Row, Standing, Standings, Table
+from pytest_vdb.analysis.overall import OVERALL
+from pytest_vdb.analysis.tables import Cell, Column, Leaderboard, Place, Row, Standing, Standings, Table
 from pytest_vdb.escaping import spreadsheet
 from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.text import STATUS_WORDS, count_of, heading
@@ -33,6 +35,11 @@ _PER_METRIC = (
     "_p_as_good_as_best", "_why_unranked", "_remarks",
 )
 # fmt: on
+_ABOUT_VALUES = (
+    *_ABOUT[: _ABOUT.index("mean_rank")],
+    *("metric", "version", "kind", "unit", "better", "mean"),
+    *(suffix.removeprefix("_") for suffix in _PER_METRIC if suffix),
+)
 
 
 def render(board: Leaderboard) -> str:
@@ -69,11 +76,23 @@ def render_standings(board: Leaderboard) -> str:
     return _written(header, (_row_of_line(one, line, statuses, names) for one, line in lines))
 
 
+def render_tidy(board: Leaderboard) -> str:
+    """One row per model, benchmark and metric: what `render` has in its columns, in as many rows."""
+    lines = (
+        [*_facts_of_row(table, row), *_facts_of_column(column), *_figures_of_cell(cell)]
+        for table in board.tables
+        for row in table.rows
+        for column, cell in zip(table.columns, row.cells, strict=True)
+    )
+    return _written(_ABOUT_VALUES, lines)
+
+
 FORMAT = Format(
     name="csv",
     files=lambda board, _: {
         "leaderboard.csv": as_file(render(board)),
         "standings.csv": as_file(render_standings(board)),
+        "values.csv": as_file(render_tidy(board)),
     },
 )
 
@@ -110,7 +129,8 @@ def _row_of_line(standings: Standings, line: Standing, statuses: Sequence[str], 
             continue
         cell, place = by_name[name]
         written += [cell.mean, *(cell.interval or (None, None)), count_of(cell), cell.missing, *_ends_of_place(place)]
-        written += [_reasons_cell(cell), cell.unranked, "; ".join(cell.remarks)]
+        of_overall = [standings.overall] if standings.overall is not None and name == OVERALL else []
+        written += [_reasons_cell(cell), cell.unranked, "; ".join((*of_overall, *cell.remarks))]
     return written
 
 
@@ -127,15 +147,7 @@ def _weights_cell(row: Row) -> str | None:
 
 
 def _row_of_model(table: Table, row: Row, statuses: Sequence[str], names: Sequence[str]) -> list[object]:
-    line: list[object] = [
-        table.name,
-        row.model,
-        _parameters_cell(row.parameters.items()),
-        row.task,
-        _weights_cell(row),
-        row.revision,
-    ]
-    line += [row.recipe_digest, row.hardware, " ".join(row.runs), row.mean_rank, row.prompts, row.tests]
+    line = [*_facts_of_row(table, row), row.mean_rank, row.prompts, row.tests]
     counts = {str(status): n for status, n in row.counts.items()}
     line += [*(counts.get(status, 0) for status in statuses), row.retried, row.reused]
     by_name = {heading(c, table.columns): cell for c, cell in zip(table.columns, row.cells, strict=True)}
@@ -144,10 +156,26 @@ def _row_of_model(table: Table, row: Row, statuses: Sequence[str], names: Sequen
         if cell is None:
             line += [None] * len(_PER_METRIC)
             continue
-        line += [cell.mean, *(cell.interval or (None, None)), cell.no_interval, count_of(cell), cell.n, cell.missing]
-        line += [_reasons_cell(cell)]
-        line += [cell.rank, cell.p, cell.unranked, "; ".join(cell.remarks)]
+        line += _figures_of_cell(cell)
     return line
+
+
+def _facts_of_row(table: Table, row: Row) -> list[object]:
+    """As `_ABOUT` and `_ABOUT_VALUES` begin."""
+    parameters = _parameters_cell(row.parameters.items())
+    made = [row.task, _weights_cell(row), row.revision, row.recipe_digest, row.hardware, " ".join(row.runs)]
+    return [table.name, row.model, parameters, *made]
+
+
+def _facts_of_column(column: Column) -> list[object]:
+    return [column.name, column.version, column.kind, column.unit, column.better]
+
+
+def _figures_of_cell(cell: Cell) -> list[object]:
+    """As `_PER_METRIC` names them."""
+    ends = cell.interval or (None, None)
+    figures = [cell.mean, *ends, cell.no_interval, count_of(cell), cell.n, cell.missing, _reasons_cell(cell)]
+    return [*figures, cell.rank, cell.p, cell.unranked, "; ".join(cell.remarks)]
 
 
 def _parameters_cell(parameters: Iterable[tuple[str, str]]) -> str:

@@ -44,9 +44,10 @@ def _standings_as_json(standings: Standings, board: Leaderboard, answer: str) ->
         "task": standings.task,
         "trained": standings.trained,
         "answer": answer or None,
+        "overall": standings.overall,
         "ranked_by": None if standings.lead is None else standings.table.columns[standings.lead].name,
         "columns": [
-            {**_column_as_json(column), "benchmark": board.tables[source.table].benchmark}
+            {**_column_as_json(column), "benchmark": None if source is None else board.tables[source.table].benchmark}
             for column, source in zip(standings.table.columns, standings.sources, strict=True)
         ],
         "lines": [

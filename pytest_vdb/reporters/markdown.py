@@ -10,6 +10,7 @@ from pytest_vdb.analysis.tables import Cell, Leaderboard, Row, Table, dimmed
 from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import MISSING, Notation
 from pytest_vdb.reporters.formats import Format
+from pytest_vdb.reporters.methods import plain_methods
 from pytest_vdb.reporters.overview import Front, fronts
 from pytest_vdb.reporters.text import (
     ARROWS,
@@ -53,6 +54,7 @@ def render(board: Leaderboard) -> str:
             "",
             *_notes_below_table(table),
         ]
+    lines += ["## How it was measured", "", plain(plain_methods(board))]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -15,6 +15,7 @@ from pytest_vdb.reporters.text import (
     LONGEST_NAME,
     count_in_words,
     counted,
+    counted_models,
     distinct_names,
     interval_in_brackets,
     notation_of,
@@ -113,17 +114,18 @@ def _answer_in_words(standings: Standings) -> list[Said]:
         return [*_without_ranks(standings, models, names)]
     ranked = [at for at in models if standings.lines[at].places[lead] is not None]
     first = [at for at in ranked if _place(standings, at, lead).lowest == 1]
+    rows = [standings.table.rows[at] for at in ranked]
     metric = metric_in_words(standings.table.columns[lead].name)
-    over = f" over {count_in_words(standings.table.rows[ranked[0]].cells[lead])}"
+    over = f" over {count_in_words(rows[0].cells[lead])}"
     if len(first) == len(ranked):
         which = (
-            "Neither of 2 models is told apart from the other"
-            if len(ranked) == 2
-            else (f"None of {len(ranked)} models is told apart from the others")
+            f"Neither of {counted_models(rows)} is told apart from the other"
+            if len(rows) == 2
+            else f"None of {counted_models(rows)} is told apart from the others"
         )
         return [Said(f"{which} in {metric}{over}"), *_cheapest(standings, first, names)]
     best = first[0]
-    opening = [Said(f"Of {len(ranked)} models "), Said(names[best], name=True)]
+    opening = [Said(f"Of {counted_models(rows)} "), Said(names[best], name=True)]
     value = f"{metric} ({_figure_of_line(standings, best, lead, interval=False)}{over})"
     if len(first) > 1:
         tied = _enumerated([names[at] for at in first[1:]])
@@ -161,7 +163,8 @@ def _enumerated(names: Sequence[str]) -> Iterator[Said]:
 def _without_ranks(standings: Standings, models: Sequence[int], names: dict[int, str]) -> Iterator[Said]:
     """Of one model, or of several of which no two were measured alike."""
     if len(models) > 1:
-        yield Said(f"None of {len(models)} models can be ranked: no two have a metric of quality on the same prompts.")
+        named = counted_models([standings.table.rows[at] for at in models])
+        yield Said(f"None of {named} can be ranked: no two have a metric of quality on the same prompts.")
         return
     only = models[0]
     yield Said("One model, and nothing to rank it against: ")
@@ -274,6 +277,8 @@ def notes_on_standings(standings: Standings) -> list[str]:
     notes = []
     if (recipe := recipe_of_all(standings)) is not None:
         notes.append(f"All models: {recipe}.")
+    if standings.overall is not None:
+        notes.append(f"{standings.overall[0].upper()}{standings.overall[1:]}.")
     if standings.lead is not None:
         metric = metric_in_words(standings.table.columns[standings.lead].name)
         notes.append(
@@ -311,25 +316,39 @@ class Front:
         return self.notations[row.yardstick][column]
 
 
-def fronts(board: Leaderboard, most: int) -> list[Front]:
-    """Of each of the board's standings, with at most so many columns."""
+def fronts(board: Leaderboard, most: int, columns: Sequence[str] = ()) -> list[Front]:
+    """Of each of the board's standings, with at most so many columns.
+
+    Args:
+        columns: the names of those that are wanted, in this order; of others than these none is told of. Empty: those
+            that tell most, quality before costs.
+    """
     said = answers(board)
-    return [_front_of(standings, plain_text(said[at]), most) for at, standings in enumerate(board.standings)]
+    found = []
+    for at, standings in enumerate(board.standings):
+        if columns:
+            places = {column.name: place for place, column in enumerate(standings.table.columns)}
+            found.append(_front_of(standings, plain_text(said[at]), [places[one] for one in columns if one in places]))
+        else:
+            shown = sorted(
+                telling_columns(standings, most), key=lambda place: standings.table.columns[place].kind != "quality"
+            )
+            front = _front_of(standings, plain_text(said[at]), shown)
+            more = len(standings.table.columns) - len(shown)
+            rest = (f"{counted(more, 'more metric')}: see the tables of the benchmarks.",) if more else ()
+            found.append(replace(front, notes=(*front.notes, *rest)))
+    return found
 
 
-def _front_of(standings: Standings, answer: str, most: int) -> Front:
+def _front_of(standings: Standings, answer: str, shown: Sequence[int]) -> Front:
     whole, lead = standings.table, standings.lead
-    shown = sorted(telling_columns(standings, most), key=lambda at: whole.columns[at].kind != "quality")
     rows = tuple(replace(row, cells=tuple(row.cells[at] for at in shown)) for row in whole.rows)
     kinds = {row.yardstick: row for row in whole.rows}
-    notes = notes_on_standings(standings)
-    if left_out := len(whole.columns) - len(shown):
-        notes.append(f"{counted(left_out, 'more metric')}: see the tables of the benchmarks.")
     return Front(
         heading=heading_of_standings(standings),
         answer=answer,
         table=replace(whole, columns=tuple(whole.columns[at] for at in shown), rows=rows),
         ranks=None if lead is None else tuple(place_in_words(line.places[lead]) for line in standings.lines),
-        notes=tuple(notes),
+        notes=tuple(notes_on_standings(standings)),
         notations={yard: tuple(notation_beside(standings, row, at) for at in shown) for yard, row in kinds.items()},
     )

@@ -17,6 +17,7 @@ from pytest_vdb.figures import MISSING, Notation
 from pytest_vdb.reporters import charts
 from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.html import environment_of, when
+from pytest_vdb.reporters.methods import plain_methods
 from pytest_vdb.reporters.overview import Front, fronts
 from pytest_vdb.reporters.pages import source_of_template
 from pytest_vdb.reporters.text import (
@@ -78,7 +79,7 @@ def _told_to_typst(board: Leaderboard) -> dict[str, Any]:
             *map(_section_of_front, fronts(board, _PER_TABLE), plots),
             *(_section_of_table(table) for table in board.tables),
         ],
-        "methods": LEGEND,
+        "methods": [visible(plain_methods(board)), LEGEND],
         "environment": [[visible(name), visible(value)] for name, value in environment_of(run)],
     }
 

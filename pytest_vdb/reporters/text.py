@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pytest_vdb.analysis.readings import failure_line, is_of_set
+from pytest_vdb.analysis.readings import failure_line
 from pytest_vdb.analysis.row_names import distinct_names as distinct_names  # reporters and exports call rows alike
 from pytest_vdb.analysis.tables import Cell, Column, Leaderboard, Row, Table
 from pytest_vdb.escaping import shortened
 from pytest_vdb.figures import MISSING, Notation, notation
 from pytest_vdb.privacy import name_of
 from pytest_vdb.records import SCORED, Definition, Measurement, Status
+from pytest_vdb.results.ledger import STRENGTHS
 
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
 BETTER = {"higher": "higher is better", "lower": "lower is better", "neutral": "neither high nor low is better"}
@@ -177,6 +178,13 @@ def heading(column: Column, columns: Iterable[Column]) -> str:
     return column.name if len(alike) < 2 else f"{column.name} v{column.version}"
 
 
+def group_of(column: Column) -> str:
+    """Under which heading a column stands: what people prefer, what it costs, or what the clips are worth."""
+    if column.kind == "performance":
+        return "costs"
+    return "preference" if column.version == STRENGTHS else "quality"
+
+
 def weights_words(row: Row) -> str:
     """What the weights are, in words that cannot be misread."""
     if row.published is not None:
@@ -233,6 +241,15 @@ def weights_note(table: Table) -> list[str]:
 def counted(n: int, noun: str) -> str:
     """`1 row`, `2 rows`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def counted_models(rows: Sequence[Row]) -> str:
+    """`3 models`; of models with several rows `6 settings of 2 models`, or `6 lines` where not all recipes differ."""
+    models = {row.model for row in rows}
+    if len(models) == len(rows):
+        return counted(len(rows), "model")
+    by_recipe = len({(row.model, row.recipe_digest) for row in rows}) == len(rows)
+    return f"{counted(len(rows), 'setting' if by_recipe else 'line')} of {counted(len(models), 'model')}"
 
 
 def outcomes(counts: Mapping[Status, int]) -> list[tuple[Status, str, int]]:
@@ -330,17 +347,16 @@ def _some(columns: list[str]) -> str:
 def title(board: Leaderboard) -> str:
     """What the report is about, in one line."""
     models = len({row.model for row in board.rows})
-    prompts = len({(r.prompt, r.prompt_text) for row in board.rows for r in row.records if r.prompt is not None})
-    return f"{counted(models, 'model')}, {counted(prompts, 'prompt')}, {counted(sum(board.counts.values()), 'test')}"
+    tests = sum(board.counts.values())
+    return f"{counted(models, 'model')}, {counted(len(board.asked), 'prompt')}, {counted(tests, 'test')}"
 
 
 def stopped_line(board: Leaderboard) -> str | None:
     """`the session was stopped: 18 of 60 tests left no record`, or None where all did, or nobody knows."""
     collected = board.run.collected
-    tests = {r.nodeid for row in board.rows for r in row.records if r.run == board.run.id and not is_of_set(r)}
-    if collected is None or len(tests) >= collected:
+    if collected is None or board.recorded >= collected:
         return None
-    return f"the session was stopped: {collected - len(tests):,} of {counted(collected, 'test')} left no record"
+    return f"the session was stopped: {collected - board.recorded:,} of {counted(collected, 'test')} left no record"
 
 
 FAILED_PROMPTS = (

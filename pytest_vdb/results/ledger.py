@@ -21,6 +21,8 @@ SCORE, SCORE_SET = "score", "score-set"
 """The benchmarks of `vdb score`'s records: of each clip, and of all clips together."""
 PREFERENCE = "arena-preference"
 """The benchmark of `vdb arena count`'s records, of each model one."""
+STRENGTHS = "bradley-terry"
+"""The version of their measurement."""
 SCORES = "scores"
 """The folder of an output folder in which ledgers are kept, unless the user names another place."""
 

@@ -96,7 +96,7 @@ def _commands(text: str) -> set[str]:
 def _own_commands() -> set[str]:
     """The LaTeX commands that the reporter itself writes."""
     room = Path(pytest_vdb.__file__).parent / "reporters"
-    sources = (room / "latex.py", room / "templates" / "leaderboard.tex.j2")
+    sources = (*room.glob("*tex*.py"), room / "templates" / "leaderboard.tex.j2")
     return set().union(*(_commands(path.read_text(encoding="utf-8")) for path in sources))
 
 
@@ -127,8 +127,9 @@ def _check_markdown(text: str) -> None:
 
 def check_reports(folder: Path) -> None:
     """Every format obeys nothing; the page is a browser's affair."""
-    _check_latex((folder / "leaderboard.tex").read_text(encoding="utf-8"))
-    for name in ("leaderboard.csv", "standings.csv"):
+    for path in folder.glob("leaderboard*.tex"):
+        _check_latex(path.read_text(encoding="utf-8"))
+    for name in ("leaderboard.csv", "standings.csv", "values.csv"):
         _check_csv(folder / name)
     _check_markdown((folder / "leaderboard.md").read_text(encoding="utf-8"))
 

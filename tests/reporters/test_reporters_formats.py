@@ -26,7 +26,7 @@ from pytest_vdb.analysis.rules import parse_rules
 from pytest_vdb.errors import OutputError, UnknownName
 from pytest_vdb.escaping import visible
 from pytest_vdb.records import Baseline, Failure, Measurement, Record, to_json
-from pytest_vdb.reporters import csv, formats, gate, html, json, latex, markdown, pages, terminal
+from pytest_vdb.reporters import csv, formats, gate, html, json, latex, markdown, pages, terminal, tex
 
 HOSTILE = [
     "../../x",
@@ -186,10 +186,22 @@ def test_the_csv_has_one_row_per_model_with_unrounded_figures(board):
     assert skipped["sharpness"] == ""
 
 
+def test_the_tidy_csv_has_a_row_per_value_with_what_the_wide_one_has_in_columns(board):
+    wide = {(row["benchmark"], row["model"]): row for row in stdlib_csv.DictReader(io.StringIO(csv.render(board)))}
+    tidy = list(stdlib_csv.DictReader(io.StringIO(csv.render_tidy(board))))
+    assert len(tidy) == sum(len(table.rows) * len(table.columns) for table in board.tables)
+    for row in tidy:
+        beside, metric = wide[row["benchmark"], row["model"]], row["metric"]
+        assert row["mean"] == beside[metric]
+        for name in ("low", "high", "n", "missing", "rank", "why_missing", "remarks"):
+            assert row[name] == beside[f"{metric}_{name}"]
+        assert row["unit"] == {"latency": "s", "throughput": "frames/s", "peak_rss": "MiB"}.get(metric, "1")
+
+
 def test_a_file_of_csv_opens_in_excel_with_its_names(board, tmp_path):
     """Excel takes a file without the mark for one in the machine's own code page; lines end as RFC 4180 says."""
     board = hostile_board("模型")
-    path, of_standings = reporters.write_all(board, tmp_path, ["csv"])
+    path, of_standings, _ = reporters.write_all(board, tmp_path, ["csv"])
     assert of_standings.read_bytes().startswith(b"\xef\xbb\xbftask,trained,model,")
     content = path.read_bytes()
     assert content.startswith(b"\xef\xbb\xbfbenchmark,model,")
@@ -284,11 +296,11 @@ def test_no_name_is_markup_in_markdown(name):
 
 def test_latex_marks_the_best_the_second_and_the_unranked(board):
     text = latex.render(board)
-    assert r"\textbf{" in text.split(r"\midrule")[1]
+    assert r"\vdbbest{" in text.split(r"\midrule")[1]
     assert r"\underline{" in text.split(r"\midrule")[1]
     tiny = [line for line in text.splitlines() if line.strip().startswith("wan2.1")]
     assert r"\vdbunranked{" in tiny[0]
-    assert r"\textbf" not in tiny[0]
+    assert r"\vdbbest" not in tiny[0]
     assert r"$\downarrow$" in text
 
 
@@ -302,8 +314,8 @@ def test_latex_decimals_align_because_a_column_has_as_many_everywhere(board):
 
 def test_latex_has_no_command_that_a_name_brought():
     assert r"\input{" not in latex.render(hostile_board("\\input{/etc/passwd}"))
-    assert latex.escape("a_b%$&#{}~^\\") == (r"a\_b\%\$\&\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}")
-    assert latex.escape("模") == r"\texttt{U+6A21}"
+    assert tex.escape("a_b%$&#{}~^\\") == (r"a\_b\%\$\&\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}")
+    assert tex.escape("模") == r"\texttt{U+6A21}"
 
 
 @pytest.fixture(scope="session")
@@ -620,6 +632,7 @@ def test_nothing_to_show_is_said_in_every_format(empty):
     assert "nothing" in markdown.render(empty)
     assert csv.render(empty).startswith("benchmark,model")
     assert csv.render_standings(empty).startswith("task,trained,model")
+    assert csv.render_tidy(empty).startswith("benchmark,model,parameters")
     assert stdlib_json.loads(json.render(empty))["standings"] == []
 
 
@@ -628,8 +641,11 @@ def test_write_all_writes_each_format_and_leaves_nothing_else(board, tmp_path):
     names = [
         "leaderboard.html",
         "leaderboard.tex",
+        "leaderboard.bib",
+        "leaderboard-methods.tex",
         "leaderboard.csv",
         "standings.csv",
+        "values.csv",
         "leaderboard.md",
         "leaderboard.json",
     ]

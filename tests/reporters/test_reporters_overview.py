@@ -70,6 +70,17 @@ def test_few_prompts_tell_no_model_apart():
     assert said(*alike[:2]) == "Neither of 2 models is told apart from the other in clip similarity over 4 prompts."
 
 
+def test_points_of_a_sweep_are_counted_as_settings_and_not_as_models():
+    fast, slow = ({"recipe": {"steps": steps}, "recipe_digest": str(steps)} for steps in (10, 50))
+    points = [*model("a", 0.2, **fast), *model("a", 0.4, **slow)]
+    assert said(points).startswith("Of 2 settings of 1 model a (steps=50) is best")
+    assert said(points, model("bb", 0.3)).startswith("Of 3 settings of 2 models a (steps=50) is best")
+    few = [record for record in points if record.prompt in {"p0", "p1", "p2", "p3"}]
+    assert said(few).startswith("Neither of 2 settings of 1 model is told apart from the other")
+    revisions = [*model("a", 0.2, revision="x" * 40), *model("a", 0.4, revision="y" * 40)]
+    assert said(revisions).startswith("Of 2 lines of 1 model ")
+
+
 def test_a_leader_whose_rivals_failed_is_said_to_lead_and_not_to_be_best():
     failing = [*model("a", 0.4)[:7], example.lost(RUN, "a", "p7", "failed", "BadClip", "black", **MORE)]
     found = said(failing, model("bb", 0.4), model("ccc", 0.2))
