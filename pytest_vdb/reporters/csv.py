@@ -79,7 +79,7 @@ def render_standings(board: Leaderboard) -> str:
 def render_tidy(board: Leaderboard) -> str:
     """One row per model, benchmark and metric: what `render` has in its columns, in as many rows."""
     lines = (
-        [*_facts_of_row(table, row), *_facts_of_column(column), *_figures_of_cell(cell)]
+        [*_cells_before_values(table, row), *_facts_of_column(column), *_figures_of_cell(cell)]
         for table in board.tables
         for row in table.rows
         for column, cell in zip(table.columns, row.cells, strict=True)
@@ -147,7 +147,7 @@ def _weights_cell(row: Row) -> str | None:
 
 
 def _row_of_model(table: Table, row: Row, statuses: Sequence[str], names: Sequence[str]) -> list[object]:
-    line = [*_facts_of_row(table, row), row.mean_rank, row.prompts, row.tests]
+    line = [*_cells_before_values(table, row), row.mean_rank, row.prompts, row.tests]
     counts = {str(status): n for status, n in row.counts.items()}
     line += [*(counts.get(status, 0) for status in statuses), row.retried, row.reused]
     by_name = {heading(c, table.columns): cell for c, cell in zip(table.columns, row.cells, strict=True)}
@@ -160,7 +160,7 @@ def _row_of_model(table: Table, row: Row, statuses: Sequence[str], names: Sequen
     return line
 
 
-def _facts_of_row(table: Table, row: Row) -> list[object]:
+def _cells_before_values(table: Table, row: Row) -> list[object]:
     """As `_ABOUT` and `_ABOUT_VALUES` begin."""
     parameters = _parameters_cell(row.parameters.items())
     made = [row.task, _weights_cell(row), row.revision, row.recipe_digest, row.hardware, " ".join(row.runs)]
