@@ -22,6 +22,7 @@ from pytest_vdb.reporters.pages import (
     BESIDE,
     LEADERBOARD,
     MOST_TEXT,
+    UP,
     Files,
     markup,
     page_of_template,
@@ -29,6 +30,7 @@ from pytest_vdb.reporters.pages import (
     source_of_template,
 )
 from pytest_vdb.reporters.placed_plots import plots_of_standings
+from pytest_vdb.reporters.side_by_side import INDEX, PROMPTS, SideBySide
 from pytest_vdb.reporters.standings_page import is_roomy, standings_of_page
 from pytest_vdb.reporters.tables_page import WrittenTable, class_of_status, table_of_page, written
 from pytest_vdb.reporters.text import (
@@ -80,6 +82,8 @@ class Pages(Mapping[str, str]):
             return self._page_of_benchmark(self._benchmarks[path])
         if path in self._plots:
             return self._page_of_plots(self._plots[path])
+        if path != LEADERBOARD and path in self._compared.paths:
+            return self._compared.page(path)
         if path != LEADERBOARD:
             raise KeyError(path)
         return self._leaderboard()
@@ -88,15 +92,20 @@ class Pages(Mapping[str, str]):
         yield from self._lines
         yield from self._benchmarks
         yield from self._plots
+        yield from self._compared.paths
         yield LEADERBOARD
 
     def __len__(self) -> int:
-        return len(self._lines) + len(self._benchmarks) + len(self._plots) + 1
+        return len(self._lines) + len(self._benchmarks) + len(self._plots) + len(self._compared.paths) + 1
 
     @property
     def _are_apart(self) -> bool:
         """Whether the tables of benchmarks are on pages of their own."""
         return sum(len(table.rows) * len(table.columns) for table in self.board.tables) > _MOST_CELLS
+
+    @cached_property
+    def _compared(self) -> SideBySide:
+        return SideBySide(self.board, Files(self._root, up=UP))
 
     @cached_property
     def _tables(self) -> tuple[WrittenTable, ...]:
@@ -109,8 +118,8 @@ class Pages(Mapping[str, str]):
 
     @cached_property
     def _shelf(self) -> model_page.Shelf:
-        files = Files(self._root, up=model_page.UP)
-        return model_page.Shelf(self.board, self._tables, files, environment_of(self.board.run))
+        files = Files(self._root, up=UP)
+        return model_page.Shelf(self.board, self._tables, files, environment_of(self.board.run), self._compared)
 
     def _links_of_table(self, table: int, up: str) -> dict[int, str]:
         """Row -> the page of its model."""
@@ -138,6 +147,7 @@ class Pages(Mapping[str, str]):
             outcome=_outcome_of_page(board),
             stopped=self._running or stopped_line(board),
             reused=counted(board.reused, "clip") if board.reused else None,
+            compared=INDEX if self._compared.are_there else None,
             standings=standings,
             pages_of_plots=pages_of_plots,
             tables=[table_of_page(one, f"t{at}", self._links_of_table(at, "")) for at, one in enumerate(tables)],
@@ -154,7 +164,7 @@ class Pages(Mapping[str, str]):
             policy=policy(style),
             style=markup(style),
             script="",
-            back=f"{model_page.UP}{LEADERBOARD}",
+            back=f"{UP}{LEADERBOARD}",
             heading=heading_of_standings(standings),
             plots=plots_of_standings(standings, self._names[at]),
         )
@@ -165,8 +175,8 @@ class Pages(Mapping[str, str]):
             policy=policy(style, script),
             style=markup(style),
             script=markup(script),
-            back=f"{model_page.UP}{LEADERBOARD}",
-            tables=[table_of_page(self._tables[at], "t0", self._links_of_table(at, model_page.UP))],
+            back=f"{UP}{LEADERBOARD}",
+            tables=[table_of_page(self._tables[at], "t0", self._links_of_table(at, UP))],
             legend=LEGEND,
         )
 
@@ -177,7 +187,9 @@ def render(board: Leaderboard, *, root: Path | None = None, running: str | None 
 
 
 FORMAT = Format(
-    name="html", files=lambda board, output: Pages(board, root=output), folders=(model_page.MODELS, BENCHMARKS, PLOTS)
+    name="html",
+    files=lambda board, output: Pages(board, root=output),
+    folders=(model_page.MODELS, BENCHMARKS, PLOTS, PROMPTS),
 )
 
 

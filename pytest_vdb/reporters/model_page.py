@@ -21,6 +21,7 @@ from pytest_vdb.reporters.pages import (
     BESIDE,
     LEADERBOARD,
     MOST_TEXT,
+    UP,
     Files,
     markup,
     page_of_template,
@@ -29,6 +30,7 @@ from pytest_vdb.reporters.pages import (
 )
 from pytest_vdb.reporters.placed_plots import plots_of_model
 from pytest_vdb.reporters.prompts_table import tables_of_prompts
+from pytest_vdb.reporters.side_by_side import SideBySide
 from pytest_vdb.reporters.tables_page import (
     WrittenTable,
     cell_of_page,
@@ -52,8 +54,6 @@ from pytest_vdb.reporters.text import (
 
 MODELS = f"{BESIDE}/models"
 """The folder in which the pages lie."""
-UP = "../../"
-"""From a page to the folder of the leaderboard."""
 _MOST_CARDS, _CARDS_OF_A_PAGE = 2_000, (6, 200)
 """Clips that are shown as cards, on all pages together and on one of them; a table has the others."""
 _MOST_TEXTS = 20_000
@@ -77,6 +77,8 @@ class Shelf:
     """As seen from `MODELS`."""
     environment: Sequence[tuple[str, str]]
     """Where the board's run ran, as names and values."""
+    compared: SideBySide
+    """The pages of prompts, to which clips lead."""
 
     @property
     def cards(self) -> int:
@@ -125,7 +127,7 @@ def render(shelf: Shelf, standings: Standings, at: int, names: Mapping[int, str]
         command=_command_of_row(row, shelf.board),
         benchmarks=[_benchmark_of_page(shelf.tables[table], index) for table, index in sorted(line.facets.items())],
         plots=plots_of_model(standings, at, names),
-        clips=[_card_of_record(record, shelf.files) for record in shown],
+        clips=[_card_of_record(record, shelf.files, shelf.compared.link_of(row, record)) for record in shown],
         several=len(line.facets) > 1,
         records=len(row.records),
         tables=tables,
@@ -229,7 +231,7 @@ def _most_telling(records: Sequence[Record], most: int) -> list[Record]:
     return sorted(records, key=lambda record: record.status == "passed")[:most]
 
 
-def _card_of_record(record: Record, files: Files) -> dict[str, Any]:
+def _card_of_record(record: Record, files: Files, beside: str | None) -> dict[str, Any]:
     clip = record.clip
     return {
         "prompt": visible(shortened(record.prompt or "no prompt", 2 * LONGEST_NAME)),
@@ -246,6 +248,7 @@ def _card_of_record(record: Record, files: Files) -> dict[str, Any]:
         "preview": files.link(record.run, clip.preview) if clip else None,
         "poster": files.link(record.run, clip.poster) if clip else None,
         "no_clip": _no_clip(record),
+        "beside": beside,
         "size": f"{clip.frames} frames, {clip.width}×{clip.height}, {clip.fps:g} fps" if clip else None,
         "width": clip.width if clip else 16,
         "height": clip.height if clip else 9,

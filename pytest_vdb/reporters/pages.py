@@ -11,14 +11,13 @@ import hashlib
 import io
 import posixpath
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_vdb.escaping import visible
-from pytest_vdb.files import is_file, is_folder, is_there, plain_files
+from pytest_vdb.files import is_file, plain_files
 from pytest_vdb.results.journal import RUNS
 
 if TYPE_CHECKING:
@@ -28,14 +27,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 LEADERBOARD = "leaderboard.html"
 BESIDE = "leaderboard-files"
 """The folder beside the leaderboard in which its further pages lie, by kind."""
+UP = "../../"
+"""From these pages to the folder of the leaderboard."""
 POSTER_BYTES, POSTER_PIXELS = 2**20, 2**25
 """Of one poster at most: ours are a small part of it, and what is larger is none of ours."""
 MOST_TEXT = 2_000
 """Characters of a prompt on a clip's card: the whole of it is in records.jsonl."""
-
-
-_ELSEWHERE = re.compile(r"[\\:\x00]")
-"""What leads to another folder or drive on some system."""
 
 
 @cache
@@ -85,65 +82,46 @@ class Files:
     def __init__(self, root: Path | None, *, up: str = "") -> None:
         self.root = root
         self.up = up
-        self._folders: dict[tuple[str, str], _Folder | None] = {}
+        self._listed: dict[tuple[str, str], frozenset[str]] = {}
+        self._urls: dict[tuple[str, str], str] = {}
 
     def link(self, run: str, relative: str | None) -> str | None:
         """URL of a file in a run's folder; None when there is no such file or it would lie outside of that folder."""
-        if not relative:
+        folder, _, name = (relative or "").rpartition("/")
+        url = self._urls.get((run, folder))
+        if url is not None and _needs_no_quotes(name) and (self.root is None or name in self._listed[run, folder]):
+            return url + name  # of hundreds of thousands of clips almost every one
+        path = within(run, relative) if relative else None
+        if path is None or (self.root is not None and not self._is_there(self.root / RUNS / run, path)):
             return None
-        folder, _, name = relative.rpartition("/")
-        listed = self._folder_of(run, folder)
-        if listed is not None and name in listed.files:  # thousands of clips of a run lie in one folder
-            return listed.address + quote(name, safe="")
-        path = within(run, relative)
-        if path is None or (
-            self.root is not None and (listed is None or not _is_file_in(self.root / RUNS / run, path))
-        ):
-            return None
-        return self._address(run, path)
+        link = self.up + "/".join(quote(part, safe="") for part in (RUNS, run, *path.split("/")))
+        if path == relative:
+            self._urls[run, folder] = link[: len(link) - len(quote(name, safe=""))]
+        return link
 
-    def _address(self, run: str, path: str) -> str:
-        return self.up + "/".join(quote(part, safe="") for part in (RUNS, run, *path.split("/")))
-
-    def _folder_of(self, run: str, folder: str) -> _Folder | None:
-        """What lies there, listed once; None: no such folder in the run, or nobody knows."""
-        key = run, folder
-        if key not in self._folders:
-            path = within(run, f"{folder}/_" if folder else "_")
-            found = None
-            if path is not None and self.root is not None:
-                inner = path.rpartition("/")[0]
-                files = _plain_files_in_run(self.root / RUNS / run, inner)
-                found = None if files is None else _Folder(self._address(run, path).removesuffix("_"), files)
-            self._folders[key] = found
-        return self._folders[key]
+    def _is_there(self, run: Path, path: str) -> bool:
+        """Of thousands of clips in a folder each is looked up in one list of it; only links are followed."""
+        folder, _, name = path.rpartition("/")
+        key = run.name, folder
+        if key not in self._listed:
+            self._listed[key] = _plain_files_in(run, folder)
+        return name in self._listed[key] or (is_file(run / path) and _is_file_in(run, path))
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    """A folder of a run."""
-
-    address: str
-    """With the slash at its end."""
-    files: frozenset[str]
-    """Its ordinary files that links may lead to on every system."""
+_needs_no_quotes = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*").fullmatch
+"""Nor can it mean a folder."""
 
 
-def _plain_files_in_run(run: Path, folder: str) -> frozenset[str] | None:
-    """The ordinary files of a folder in a run, wherever links lead; None: it does not lie in it."""
+def _plain_files_in(run: Path, folder: str) -> frozenset[str]:
+    """The ordinary files of a run's folder, if it lies in the run, wherever links lead."""
     try:
         inner = (run / folder).resolve()
-        if not inner.is_relative_to(run.resolve()) or not is_folder(inner):
-            return None
+        return plain_files(inner) if inner.is_relative_to(run.resolve()) else frozenset()
     except (OSError, ValueError, RuntimeError):  # a name that no system has, a link that leads to itself
-        return None
-    return frozenset(name for name in plain_files(inner) if not _ELSEWHERE.search(name))
+        return frozenset()
 
 
 def _is_file_in(run: Path, path: str) -> bool:
-    """Whether a file lies there, and in the run, wherever links lead."""
-    if not is_there(run / path):  # asked first: to follow links takes ten times as long
-        return False
     try:
         file = (run / path).resolve()
         return file.is_relative_to(run.resolve()) and is_file(file)
@@ -154,7 +132,7 @@ def _is_file_in(run: Path, path: str) -> bool:
 def within(run: str, relative: str) -> str | None:
     """The path of a file below its run's folder, or None where it could lead elsewhere on some system."""
     parts = posixpath.normpath(relative).split("/")
-    if run in {"", ".", ".."} or re.search(r"[/\\\x00]", run) or _ELSEWHERE.search(relative):
+    if run in {"", ".", ".."} or re.search(r"[/\\\x00]", run) or re.search(r"[\\:\x00]", relative):
         return None
     return None if parts[0] in {"", ".", ".."} else "/".join(parts)
 

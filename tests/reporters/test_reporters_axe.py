@@ -18,6 +18,7 @@ from pytest_vdb.analysis.history import trends
 from pytest_vdb.arena import folder
 from pytest_vdb.arena.pairing import Candidate, pairs_of
 from pytest_vdb.reporters import comparison_page, history_page, html
+from pytest_vdb.reporters.side_by_side import INDEX, PROMPTS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
@@ -49,6 +50,8 @@ def written_pages(place: Path) -> dict[str, Path]:
         "leaderboard": place / "leaderboard.html",
         "model": place / "leaderboard-files" / "models" / "cogvideox-2b.html",
         "model that is ranked": place / "trained" / "leaderboard-files" / "models" / "middling.html",
+        "clips side by side": place / PROMPTS / "style-01.html",
+        "prompts": place / INDEX,
         "arena": place / "arena" / "page" / "index.html",
         **{name: place / f"{name}.html" for name in made},
     }

@@ -48,7 +48,7 @@ class _Line:
 def frame_series(metric: str, records: Sequence[Record], names: Sequence[str]) -> Drawn:
     """What a metric says of each frame, a line for each clip.
 
-    Belongs on the card of a clip (one record), and on a prompt's page (the clips of several models beside each other).
+    Belongs on a model's page (the samples of a prompt), and wherever clips of one prompt stand beside each other.
 
     Args:
         metric: its name.

@@ -471,6 +471,13 @@
     else if (target === only) chooseSection();
     if (!column) remember();
   });
+  // `#compare=a,b&prompt=p003`: which page that prompt has is known to the list of prompts, which leads there.
+  const leadToClips = () => {
+    const list = document.querySelector("a[data-compared]");
+    if (list && /[#&]compare=/.test(location.hash)) location.replace(list.href + location.hash);
+  };
+  window.addEventListener("hashchange", leadToClips);
+  leadToClips();
   window.addEventListener("hashchange", recall);
   for (const each of document.querySelectorAll(".kinds, .narrow, .axes, .tasks")) each.hidden = false;
   for (const box of document.querySelectorAll("input[data-column]")) show(box, !("empty" in box.dataset));
