@@ -140,6 +140,24 @@ def test_a_link_to_the_leaderboard_leads_to_the_page_of_its_prompt(page, site):
     assert "no prompt of this name" in page.locator("#said").inner_text()
 
 
+def test_a_clip_that_cannot_be_played_is_named_and_stops_no_other(page, site):
+    file = next((site / "runs" / RUN.id / "clips").glob("fou0.mp4"))
+    whole = file.read_bytes()
+    file.write_bytes(b"no video")
+    try:
+        opened(page, site, "a_b.html#compare=four,one")
+        page.locator(".broken").wait_for()
+        assert page.locator(".broken").inner_text() == "four: the clip cannot be played"
+        page.keyboard.press("Space")
+        page.wait_for_function("document.querySelectorAll('#stage video')[1].currentTime > 0.1")
+        page.locator("#back").click()
+        page.get_by_role("checkbox", name="one").uncheck()
+        page.keyboard.press("Space")
+        page.wait_for_function("document.getElementById('play').textContent === 'Play'")
+    finally:
+        file.write_bytes(whole)
+
+
 def test_without_script_every_clip_is_a_link(browser, site):
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(f"{(site / PROMPTS).as_uri()}/p2.html")
