@@ -24,7 +24,7 @@ FRAMES, FPS = 48, 24.0
 MOST_DRIFT_S = 0.02
 DRIFTS = """async () => {
     const videos = [...document.querySelectorAll('#stage video')], found = [];
-    const until = performance.now() + 1200;
+    const until = performance.now() + 900;
     while (performance.now() < until) {
         await new Promise((next) => requestAnimationFrame(next));
         if (videos.some((one) => one.paused || one.ended)) continue;
