@@ -142,5 +142,5 @@ def test_the_ordinary_files_of_a_folder_are_told_from_links_and_folders(tmp_path
     (tmp_path / "a").write_text("")
     (tmp_path / "link").symlink_to("a")
     (tmp_path / "folder").mkdir()
-    assert files.plain_files(tmp_path) == {"a"}
-    assert files.plain_files(tmp_path / "nowhere") == files.plain_files("\0") == frozenset()
+    assert files.names_in(tmp_path) == ({"a"}, {"link", "folder"})
+    assert files.names_in(tmp_path / "nowhere") is files.names_in("\0") is None

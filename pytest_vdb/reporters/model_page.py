@@ -62,7 +62,7 @@ _MOST_TEXTS = 20_000
 
 def paths_of_models(board: Leaderboard) -> tuple[tuple[str, ...], ...]:
     """Of each line of each of the board's standings the path of its page, from the leaderboard's folder."""
-    names = [[distinct_names(one.table)[at] for at in range(len(one.lines))] for one in board.standings]
+    names = [list(distinct_names(one.table).values()) for one in board.standings]
     found = iter(file_names([name for of_one in names for name in of_one]))
     return tuple(tuple(f"{MODELS}/{next(found, '')}.html" for _ in of_one) for of_one in names)
 
