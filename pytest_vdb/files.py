@@ -83,13 +83,18 @@ def is_there(path: str | Path) -> bool:
     return _mode(path) != 0
 
 
-def plain_files(folder: str | Path) -> frozenset[str]:
-    """The names of the ordinary files in a folder; links are none. Of a folder that cannot be listed: none."""
+def names_in(folder: str | Path) -> tuple[frozenset[str], frozenset[str]] | None:
+    """The names of the ordinary files in a folder, and of all else there: folders, and links wherever they lead.
+
+    None: it cannot be listed.
+    """
     try:
         with os.scandir(folder) as found:
-            return frozenset(entry.name for entry in found if entry.is_file(follow_symlinks=False))
+            kinds = {entry.name: entry.is_file(follow_symlinks=False) for entry in found}
     except (OSError, ValueError):
-        return frozenset()
+        return None
+    plain = frozenset(name for name, is_plain in kinds.items() if is_plain)
+    return plain, frozenset(kinds) - plain
 
 
 def _mode(path: str | Path) -> int:

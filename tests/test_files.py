@@ -138,9 +138,9 @@ def test_a_folder_that_cannot_be_written_whole_stays_as_it_was(tmp_path):
     assert (tmp_path / "pages" / "a.html").read_text() == "old"
 
 
-def test_the_ordinary_files_of_a_folder_are_listed_and_links_are_not(tmp_path):
+def test_the_ordinary_files_of_a_folder_are_told_from_links_and_folders(tmp_path):
     (tmp_path / "a").write_text("")
     (tmp_path / "link").symlink_to("a")
     (tmp_path / "folder").mkdir()
-    assert files.plain_files(tmp_path) == {"a"}
-    assert files.plain_files(tmp_path / "nowhere") == files.plain_files("\0") == frozenset()
+    assert files.names_in(tmp_path) == ({"a"}, {"link", "folder"})
+    assert files.names_in(tmp_path / "nowhere") is files.names_in("\0") is None

@@ -54,7 +54,7 @@ from pytest_vdb.reporters.text import (
 
 MODELS = f"{BESIDE}/models"
 """The folder in which the pages lie."""
-_MOST_CARDS, _CARDS_OF_A_PAGE = 6_000, (12, 200)
+_MOST_CARDS, _CARDS_OF_A_PAGE = 2_000, (6, 200)
 """Clips that are shown as cards, on all pages together and on one of them; a table has the others."""
 _MOST_TEXTS = 20_000
 """Records on all pages together of which each has its prompt's text in that table."""
@@ -62,7 +62,7 @@ _MOST_TEXTS = 20_000
 
 def paths_of_models(board: Leaderboard) -> tuple[tuple[str, ...], ...]:
     """Of each line of each of the board's standings the path of its page, from the leaderboard's folder."""
-    names = [[distinct_names(one.table)[at] for at in range(len(one.lines))] for one in board.standings]
+    names = [list(distinct_names(one.table).values()) for one in board.standings]
     found = iter(file_names([name for of_one in names for name in of_one]))
     return tuple(tuple(f"{MODELS}/{next(found, '')}.html" for _ in of_one) for of_one in names)
 

@@ -11,13 +11,14 @@ import hashlib
 import io
 import posixpath
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_vdb.escaping import visible
-from pytest_vdb.files import is_file, plain_files
+from pytest_vdb.files import is_file, names_in
 from pytest_vdb.results.journal import RUNS
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ POSTER_BYTES, POSTER_PIXELS = 2**20, 2**25
 """Of one poster at most: ours are a small part of it, and what is larger is none of ours."""
 MOST_TEXT = 2_000
 """Characters of a prompt on a clip's card: the whole of it is in records.jsonl."""
+
+
+_ELSEWHERE = re.compile(r"[\\:\x00]")
+"""What leads to another folder or drive on some system."""
 
 
 @cache
@@ -82,48 +87,67 @@ class Files:
     def __init__(self, root: Path | None, *, up: str = "") -> None:
         self.root = root
         self.up = up
-        self._listed: dict[tuple[str, str], frozenset[str]] = {}
-        self._urls: dict[tuple[str, str], str] = {}
+        self._folders: dict[tuple[str, str], _Folder | None] = {}
 
     def link(self, run: str, relative: str | None) -> str | None:
         """URL of a file in a run's folder; None when there is no such file or it would lie outside of that folder."""
         folder, _, name = (relative or "").rpartition("/")
-        url = self._urls.get((run, folder))
-        if url is not None and _needs_no_quotes(name) and (self.root is None or name in self._listed[run, folder]):
-            return url + name  # of hundreds of thousands of clips almost every one
-        path = within(run, relative) if relative else None
-        if path is None or (self.root is not None and not self._is_there(self.root / RUNS / run, path)):
+        if (run, folder) not in self._folders:  # listed once: hundreds of thousands of clips lie in a few folders
+            self._folders[run, folder] = self._folder_of(run, folder)
+        listed = self._folders[run, folder]
+        if listed is None or not name:
             return None
-        link = self.up + "/".join(quote(part, safe="") for part in (RUNS, run, *path.split("/")))
-        if path == relative:
-            self._urls[run, folder] = link[: len(link) - len(quote(name, safe=""))]
-        return link
+        if self.root is None:
+            is_there = within(run, name) is not None
+        else:
+            run_folder = self.root / RUNS / run if name in listed.others else None
+            is_there = name in listed.files or (run_folder is not None and _is_file_in(run_folder, listed, name))
+        return f"{listed.address}{quote(name, safe='')}" if is_there else None
 
-    def _is_there(self, run: Path, path: str) -> bool:
-        """Of thousands of clips in a folder each is looked up in one list of it; only links are followed."""
-        folder, _, name = path.rpartition("/")
-        key = run.name, folder
-        if key not in self._listed:
-            self._listed[key] = _plain_files_in(run, folder)
-        return name in self._listed[key] or (is_file(run / path) and _is_file_in(run, path))
+    def _folder_of(self, run: str, folder: str) -> _Folder | None:
+        """What lies there; None: there is no such folder in the run."""
+        path = within(run, f"{folder}/_" if folder else "_")
+        if path is None:
+            return None
+        inner = path.split("/")[:-1]
+        address = self.up + "".join(f"{quote(part, safe='')}/" for part in (RUNS, run, *inner))
+        if self.root is None:
+            return _Folder(address, "/".join(inner))
+        names = _names_in_run(self.root / RUNS / run, "/".join(inner))
+        return None if names is None else _Folder(address, "/".join(inner), *names)
 
 
-_needs_no_quotes = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*").fullmatch
-"""Nor can it mean a folder."""
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder of a run."""
+
+    address: str
+    """URL, with the slash at its end."""
+    path: str
+    """From the run's folder."""
+    files: frozenset[str] = frozenset()
+    """Names of its ordinary files that mean the same on every system."""
+    others: frozenset[str] = frozenset()
+    """Names of its links and folders."""
 
 
-def _plain_files_in(run: Path, folder: str) -> frozenset[str]:
-    """The ordinary files of a run's folder, if it lies in the run, wherever links lead."""
+def _names_in_run(run: Path, folder: str) -> tuple[frozenset[str], frozenset[str]] | None:
+    """The ordinary files of a folder, and what else lies there; None: the folder is not in the run."""
     try:
         inner = (run / folder).resolve()
-        return plain_files(inner) if inner.is_relative_to(run.resolve()) else frozenset()
+        names = names_in(inner) if inner.is_relative_to(run.resolve()) else None
     except (OSError, ValueError, RuntimeError):  # a name that no system has, a link that leads to itself
-        return frozenset()
+        return None
+    if names is None:
+        return None
+    files, others = (frozenset(one for one in of if not _ELSEWHERE.search(one)) for of in names)
+    return files, others
 
 
-def _is_file_in(run: Path, path: str) -> bool:
+def _is_file_in(run: Path, folder: _Folder, name: str) -> bool:
+    """Whether it is a file, and in the run, wherever links lead."""
     try:
-        file = (run / path).resolve()
+        file = (run / folder.path / name).resolve()
         return file.is_relative_to(run.resolve()) and is_file(file)
     except (OSError, ValueError, RuntimeError):
         return False
@@ -132,7 +156,7 @@ def _is_file_in(run: Path, path: str) -> bool:
 def within(run: str, relative: str) -> str | None:
     """The path of a file below its run's folder, or None where it could lead elsewhere on some system."""
     parts = posixpath.normpath(relative).split("/")
-    if run in {"", ".", ".."} or re.search(r"[/\\\x00]", run) or re.search(r"[\\:\x00]", relative):
+    if run in {"", ".", ".."} or re.search(r"[/\\\x00]", run) or _ELSEWHERE.search(relative):
         return None
     return None if parts[0] in {"", ".", ".."} else "/".join(parts)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_vdb.analysis.tables import Standings
-from pytest_vdb.records import Record
+from pytest_vdb.records import Measured, Record
 from pytest_vdb.reporters.pages import markup
 from pytest_vdb.reporters.plots.categories import heatmap_by_category
 from pytest_vdb.reporters.plots.contract import Absent, Drawn, figure
@@ -56,7 +56,8 @@ def _first_timeline(records: Sequence[Record]) -> Drawn:
 def _series_of_first_clip(records: Sequence[Record]) -> list[Drawn]:
     """Metric by metric what it says of each frame, of the first prompt that has any such values, all of its samples."""
     for record in records:
-        metrics = [one.name for one in record.measurements if one.series and one.kind == "quality"]
+        special = Measured.of(record.measurements).special
+        metrics = [one.name for _, one in sorted(special.items()) if one.series and one.kind == "quality"]
         if metrics:
             alike = [one for one in records if (one.prompt, one.benchmark) == (record.prompt, record.benchmark)]
             names = [_name_of_sample(one) for one in alike]

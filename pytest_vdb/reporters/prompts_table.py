@@ -113,10 +113,10 @@ def _colspan(columns: int) -> str:
 
 
 def _start_of_line(record: Record, files: Files, escape: Callable[[str], str], *, texts: bool) -> str:
-    """Prompt, clip and outcome."""
+    """Prompt, clip and outcome. A link is quoted already."""
     name = escape(visible(shortened(record.prompt or "no prompt", LONGEST_NAME)))
     link = files.link(record.run, record.clip.preview) if record.clip is not None else None
-    shown = name if link is None else f'<a href="{escape(link)}">{name}</a>'
+    shown = name if link is None else f'<a href="{link}">{name}</a>'
     sample = f" <small>sample {record.sample_index}</small>" if record.sample_index else ""
     text = escape(visible(shortened(record.prompt_text or "", _LONGEST_TEXT))) if texts else ""
     about = f"<small>{text}</small>" if text else ""

@@ -118,3 +118,14 @@ def test_who_asks_decides_what_becomes_of_a_model_that_cannot_run(tmp_path):
 def test_an_unknown_model_is_said_with_the_near_misses(tmp_path):
     with pytest.raises(UnknownName, match="did you mean 'noise'"):
         answered(session(tmp_path), "nois", PROMPT)
+
+
+def test_what_cards_say_of_models_is_kept_and_of_a_function_they_say_nothing(tmp_path):
+    here = session(tmp_path)
+    found = here.card_facts(["cogvideox-2b", "noise", "whoever it was", "cogvideox-2b"])
+    card = here.registry.get("cogvideox-2b")
+    assert list(found) == ["cogvideox-2b"]
+    kept = found["cogvideox-2b"]
+    assert (kept.family, kept.licence) == (card.family, card.licence)
+    assert (kept.repository, kept.pipeline) == (card.repository, card.pipeline)
+    assert (kept.parameters, kept.download_gb) == (card.parameters, card.download_gb)

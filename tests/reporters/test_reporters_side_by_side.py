@@ -11,7 +11,7 @@ import example_run as example
 import pytest
 
 from pytest_vdb.analysis import build
-from pytest_vdb.records import ClipFiles, Record
+from pytest_vdb.records import ClipFiles, Record, digest
 from pytest_vdb.reporters import write_all
 from pytest_vdb.reporters.pages import UP, Files, policy
 from pytest_vdb.reporters.side_by_side import INDEX, PROMPTS, SideBySide
@@ -56,7 +56,7 @@ class Links(HTMLParser):
 
 def answered(root: Path, model: str, prompt: str, *, clip: str | None = "", **more) -> Record:
     """With a clip that lies in the run's folder."""
-    name = f"clips/{abs(hash((model, prompt)))}.mp4" if clip == "" else clip
+    name = f"clips/{digest([model, prompt])}.mp4" if clip == "" else clip
     if name is not None:
         (root / "runs" / RUN.id / "clips").mkdir(parents=True, exist_ok=True)
         (root / "runs" / RUN.id / name).write_bytes(b"a clip")

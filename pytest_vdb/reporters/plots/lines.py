@@ -70,7 +70,7 @@ def frame_series(metric: str, records: Sequence[Record], names: Sequence[str]) -
     lines = [_Line(name, one.series or ()) for name, _, one in shown]
     place = _what_is_counted([(len(one.series or ()), record) for _, record, one in shown])
     up = f"{metric_in_words(metric)}{_in_unit(first)}, {BETTER[first.better]}"
-    caption = f"Across: {place}."
+    caption = f"Across: each {place}."
     missing = [name for name, _, one in measured if one is None or not one.series]
     caption += f" Without such values: {', '.join(map(short_name, missing[:MOST_LINES]))}." if missing else ""
     caption += left_out(len(drawn) - len(shown), "clip")

@@ -73,6 +73,7 @@
     await Promise.all(shown.map(({ video }) => ready(video)));
     if (mine !== asked || !playing) return;
     const able = shown.filter(({ video }) => !video.error && video.currentTime < video.duration - 1e-3);
+    if (!able.length) { stop(); return; }
     for (const { video } of able) video.playbackRate = speed;
     await Promise.all(able.map(({ video }) => video.play().catch(() => {})));
     if (mine === asked) requestAnimationFrame(() => keepInStep(mine));
