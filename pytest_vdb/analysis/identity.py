@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from pytest_vdb.analysis.benchmarks import placed
@@ -66,6 +67,13 @@ def place_of(record: Record) -> tuple[object, ...]:
         record.prompt or "",
         seed,
     )
+
+
+def in_order(records: Sequence[Record]) -> list[Record]:
+    """By their places."""
+    if len({record.nodeid for record in records}) == len(records):
+        return sorted(records, key=attrgetter("benchmark", "nodeid"))  # no two of which have the same place so far
+    return sorted(records, key=place_of)
 
 
 def _sorted_parameters(record: Record) -> tuple[tuple[str, str], ...]:

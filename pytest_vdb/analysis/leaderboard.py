@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pytest_vdb.analysis.benchmarks import shown_names
 from pytest_vdb.analysis.bounds import KnownMetrics, without_rounding
-from pytest_vdb.analysis.identity import Maker, Setup, agree, latest, maker_of, place_of, setup_of
+from pytest_vdb.analysis.identity import Maker, Setup, agree, in_order, latest, maker_of, setup_of
 from pytest_vdb.analysis.overall import OPTION, overall_of
 from pytest_vdb.analysis.ranking import rank
 from pytest_vdb.analysis.readings import definitions_in
@@ -50,7 +50,7 @@ def build(run: Run, records: Iterable[Record], registry: MetricRegistry | None =
 
 def _board_of(run: Run, records: Iterable[Record], known: KnownMetrics) -> Leaderboard:
     by_benchmark: dict[str, list[Record]] = defaultdict(list)
-    for record in sorted(latest(records), key=place_of):
+    for record in in_order(latest(records)):
         by_benchmark[record.benchmark].append(record)
     names = shown_names(by_benchmark)
     tables = [

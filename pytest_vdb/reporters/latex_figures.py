@@ -19,8 +19,10 @@ from pytest_vdb.reporters.text import BETTER, counted, distinct_names, unit
 
 _MOST_NAMES, _LONGEST_NAME = 14, 26
 """Points of which each is named, of more only those that no other beats; characters of a name."""
-_LOGARITHMIC_FROM, _LARGEST = 4.0, 1e4
-"""The largest over the smallest cost; the largest size that TeX counts with without losing digits is 16,383."""
+_LEAST_RATIO, _LARGEST_RATIO = 4.0, 1e12
+"""Of the largest to the smallest cost, where these are drawn on a logarithmic scale."""
+_LARGEST = 1e4
+"""TeX counts no further than to 16,383."""
 _MOST_MODELS, _FEWEST_AXES, _MOST_AXES = 5, 3, 8
 """Of a radar."""
 _RADIUS, _INNER = 2.2, 0.15
@@ -65,7 +67,7 @@ def _pareto_figure(standings: Standings) -> str | None:
     quality, cost = (standings.table.columns[at] for at in (standings.lead, standings.cost))
     xs = [x.mean or 0.0 for _, x, _ in points]
     power_x, power_y = _power_of_ten(xs), _power_of_ten([y.mean or 0.0 for _, _, y in points])
-    logarithmic = min(xs) > 0 and max(xs) / min(xs) >= _LOGARITHMIC_FROM
+    logarithmic = min(xs) > 0 and _LEAST_RATIO <= max(xs) / min(xs) <= _LARGEST_RATIO
     names = distinct_names(standings.table)
     drawing = [
         rf"\begin{{tikzpicture}}\begin{{{'semilogxaxis' if logarithmic else 'axis'}}}[",
@@ -129,7 +131,7 @@ def _power_of_ten(values: Sequence[float]) -> int:
 
 
 def _scaled(value: float | None, power: int) -> str:
-    return f"{(value or 0.0) / 10.0**power:.6f}"
+    return f"{(value or 0.0) / 10.0**power:.7g}"
 
 
 def _axis_label(column: Column, power: int) -> str:

@@ -86,7 +86,7 @@ def _prompts_sentences(board: Leaderboard) -> Iterator[_Sentence]:
     if not board.asked:
         return
     suites = sorted({r.suite for row in board.rows for r in row.records if r.suite is not None})
-    of = f" of {few(suites, _MOST_NAMED)}" if suites else ""
+    of = f" of {_some_names(suites)}" if suites else ""
     yield _Sentence(f"They were asked {counted(len(board.asked), 'prompt')}{of}.")
     if (samples := _samples_in_words(board.rows)) is not None:
         yield _Sentence(samples)
@@ -110,9 +110,12 @@ def _samples_in_words(rows: Sequence[Row]) -> str | None:
 def _settings_sentence(rows: Iterable[Row]) -> Iterator[_Sentence]:
     recipes = list(dict.fromkeys(words for row in rows if row.published is None and (words := recipe_words(row))))
     if len(recipes) == 1:
-        yield _Sentence(f"The recipe of all was {recipes[0]}.")
+        yield _Sentence(f"The recipe of all was {_some_names(recipes)}.")
     elif recipes:
-        yield _Sentence(f"The recipes were {few(recipes, _MOST_NAMED).replace(', …', '; …')}.")
+        more = "; …" if len(recipes) > _MOST_NAMED else ""
+        yield _Sentence(
+            f"The recipes were {'; '.join(map(_some_names, ([one] for one in recipes[:_MOST_NAMED])))}{more}."
+        )
 
 
 def _outcomes_sentences(board: Leaderboard) -> Iterator[_Sentence]:
@@ -149,8 +152,8 @@ def _costs_sentence(board: Leaderboard) -> Iterator[_Sentence]:
                     if row.hardware is not None and row.published is None:
                         devices.setdefault(row.hardware)
     if costs and devices:
-        told = [f"{name}{f' in {measured}' if measured else ''}" for name, measured in costs.items()]
-        yield _Sentence(f"Costs ({few(told, _MOST_NAMED)}) were measured on {_some_names(devices)}.")
+        told = [f"{name} in {measured}" if measured else name for name, measured in costs.items()]
+        yield _Sentence(f"Costs ({_some_names(told)}) were measured on {_some_names(devices)}.")
 
 
 def _statistics_sentences(board: Leaderboard) -> Iterator[_Sentence]:
@@ -194,7 +197,7 @@ def _versions_sentence(board: Leaderboard) -> Iterator[_Sentence]:
     if not told or board.run.id not in whose:
         return
     which = "It ran" if len(whose) == 1 else f"Run {board.run.id}, one of {len(whose)}, ran"
-    yield _Sentence(f"{which} on {shortened(about.hardware, LONGEST_NAME)} with {', '.join(told)}.")
+    yield _Sentence(f"{which} on {shortened(about.hardware, LONGEST_NAME)} with {_some_names(told)}.")
 
 
 def _some_names(names: Iterable[str]) -> str:

@@ -60,6 +60,21 @@ def test_scored_clips_get_the_same_leaderboard(place, capsys):
     assert [video["video_path"] for video in written["temporal_flickering"][1]] == ["p0.npy", "p1.npy", "p2.npy"]
 
 
+def test_what_a_paper_cannot_have_is_said_before_anything_is_written(place, capsys):
+    score("veo", "--metrics", "sharpness")
+    capsys.readouterr()
+    asked = ["report", "reports/scores/veo.jsonl", "-o", "paper", "--formats"]
+    for more, said in (
+        (["csv", "--latex-standalone"], "--formats: LaTeX is none of the formats"),
+        (["latex", "--latex-width", "50"], "--latex-width: 50 points"),
+        (["latex", "--latex-rows", "sora"], "--latex-rows: unknown row 'sora'"),
+        (["latex", "--overall", "sharpness"], "--overall: unknown score 'sharpness'"),
+    ):
+        assert main([*asked, *more]) == 1
+        assert said in capsys.readouterr().err
+        assert not list((place / "paper").glob("*"))
+
+
 def test_several_sessions_over_the_same_clips_are_one_row(place):
     score("veo")
     score("veo", "--metrics", "psnr", "--reference", "worse")

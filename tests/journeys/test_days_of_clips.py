@@ -89,14 +89,11 @@ def test_two_models_answered_the_same_prompts_through_their_apis(user):
     user.types("vdb compare veo.jsonl sora.jsonl").ends(0).shows("sharpness", "4 prompts")
     user.types("vdb report veo.jsonl sora.jsonl -o merged --formats=csv,latex").ends(0)
     assert "veo" in user.reads("merged/leaderboard.tex")
-    paper = "vdb report veo.jsonl sora.jsonl -o paper --formats=latex --latex-columns=sharpness --latex-standalone"
-    user.types(paper).ends(0)
+    paper = "vdb report veo.jsonl sora.jsonl -o paper --formats=latex --latex-standalone --overall=sharpness:2"
+    scored = user.types(f"{paper} --latex-columns=overall,sharpness").ends(0)
+    scored.shows("Overall is the weighted mean of sharpness (weight 2)")
     assert r"\documentclass[10pt]{article}" in user.reads("paper/leaderboard.tex")
-    user.types(paper.replace("sharpness", "sharpnes")).ends(1).shows("did you mean 'sharpness'")
-    scored = "vdb report veo.jsonl sora.jsonl -o scored --formats=markdown --overall"
-    user.types(f"{scored}=sharpness:2").ends(0).shows("Overall is the weighted mean of sharpness (weight 2)")
-    user.types(f"{scored}=sharpness").ends(1).shows("unknown score 'sharpness'", "NAME:WEIGHT")
-    user.types(paper.replace("=latex", "=csv")).ends(1).shows("LaTeX is none of the formats")
+    user.types(f"{paper} --latex-columns=sharpnes").ends(1).shows("did you mean 'sharpness'")
 
 
 def test_a_score_that_is_stopped_goes_on(user):

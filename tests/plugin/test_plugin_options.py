@@ -26,6 +26,10 @@ pytestmark = pytest.mark.slow  # whole sessions
         ("--vdb-memory-rate=0", ["*--vdb-memory-rate: '0'*", "*above 0, at most 1000*"]),
         ("--vdb-price-gpu-hour=cheap", ["*--vdb-price-gpu-hour: 'cheap' is no price*", "*2.5USD*"]),
         ("--vdb-grid-intensity=-3", ["*--vdb-grid-intensity: '-3'*"]),
+        (
+            "--vdb-overall=vbench.totl",
+            ["*--vdb-overall: unknown score 'vbench.totl'*", "*did you mean 'vbench.total'*"],
+        ),
         ("--vdb-report=htlm", ["*--vdb-report: unknown value 'htlm'*", "*did you mean 'html'*"]),
     ],
 )
