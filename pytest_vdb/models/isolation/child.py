@@ -23,9 +23,9 @@ import msgspec
 
 from pytest_vdb.budget import budget
 from pytest_vdb.errors import ModelOutOfMemory, ModelProcessError
-from pytest_vdb.escaping import lines, visible
+from pytest_vdb.escaping import lines
 from pytest_vdb.models.isolation.limits import grouped, launcher
-from pytest_vdb.models.isolation.serve import VERSION
+from pytest_vdb.models.isolation.serve import MOST_CHARACTERS, VERSION
 from pytest_vdb.models.isolation.settings import Isolation
 from pytest_vdb.models.isolation.walls import Walled
 
@@ -35,7 +35,8 @@ MOST_OF_ANSWER = 2**20
 _READ_AT_ONCE = 2**16
 _KEPT_OF_STDERR = 2**14
 """Bytes: its end is what tells why."""
-_SHOWN_OF_STDERR = 1500
+_SHOWN_OF_STDERR = 4000
+_IN_MESSAGE = 600
 _HEADER = 2**12
 """Bytes that a file of a clip has beside its frames, and some to spare."""
 _SECONDS_TO_END = 2.0
@@ -248,7 +249,8 @@ class Child:
         if said.fatal:
             self.kill()
         kind = ModelOutOfMemory if said.type in _OUT_OF_MEMORY else ModelProcessError
-        return self._error(f"{said.type or 'error'}: {(said.message or 'without a word')[:2000]}", kind=kind)
+        what = f"{said.type or 'error'}: {said.message or 'without a word'}"
+        return self._error(what[:MOST_CHARACTERS], kind=kind, tail=False)
 
     def _ended(self) -> ModelProcessError:
         """The error of a process that closed its end: how it ended, and the last that it wrote."""
@@ -263,9 +265,20 @@ class Child:
             return self._error(f"its process was ended for its memory: the limit{limit}", kind=ModelOutOfMemory)
         return self._error(f"its process ended with {_status_in_words(status)}")
 
-    def _error(self, what: str, *, kind: Callable[..., ModelProcessError] = ModelProcessError) -> ModelProcessError:
-        tail = b"".join(self._stderr)[-_SHOWN_OF_STDERR:].decode(errors="replace").strip()
-        return kind(visible(what), where=self._where, mend=f"its stderr ends with: {lines(tail)}" if tail else None)
+    def _error(
+        self, what: str, *, kind: Callable[..., ModelProcessError] = ModelProcessError, tail: bool = True
+    ) -> ModelProcessError:
+        """An error whose note is the end of stderr.
+
+        Args:
+            tail: whether its last words belong into the message, too: nothing else says what happened.
+        """
+        written = b"".join(self._stderr)[-_SHOWN_OF_STDERR:].decode(errors="replace").strip()
+        last = written[-_IN_MESSAGE:] if tail else ""
+        error = kind(what, where=self._where, mend=f"its stderr ends with: {last}" if last else None)
+        if written:
+            error.add_note(f"the end of its stderr:\n{lines(written)}")
+        return error
 
 
 def _wait_for(pipe: int, event: int, until: float) -> None:

@@ -50,7 +50,7 @@ class Served:
             said = {"hello": self._hello, "load": self._load, "generate": self._generate}[request["do"]](request)
             return dict(said, ok=True, id=request["id"])
         except Exception as error:  # noqa: BLE001 - whatever the model raises is an answer
-            traceback.print_exc()
+            sys.stderr.write("".join(traceback.format_exception(type(error), error, error.__traceback__)[1:]))
             return {
                 "ok": False,
                 "id": request["id"],
@@ -99,7 +99,8 @@ def main(named: str) -> None:
     sys.stdout = sys.stderr
     _end_with_parent()
     sys.path[0] = str(pathlib.Path.cwd())  # this file's folder holds other modules than the model's
-    if importlib.util.find_spec("pytest_vdb") is None:
+    found = importlib.util.find_spec("pytest_vdb")
+    if found is None or found.origin is None:  # a folder of that name is no package
         sys.modules["pytest_vdb"] = _stand_in()
     served = Served(named)
     for line in sys.stdin:
