@@ -39,6 +39,7 @@ CARD = "isolated.toml"
 _FAST = Path("/dev/shm")
 _TOLD_PACKAGES = ("numpy", "torch", "diffusers", "transformers")
 """Those that a record names; the fingerprint has them all."""
+_FOR_ALL = 0o777
 _MOST_NOTES = 8
 _LONGEST_NOTE = 300
 
@@ -142,13 +143,16 @@ class _Exchange:
     """The one folder that both sides write to; nobody but the two reaches it."""
 
     CLIP = "clip.npy"
+    NAME = "vdb-exchange-"
 
     def __init__(self) -> None:
-        place = _FAST if os.access(_FAST, os.W_OK) else None
-        self._kept = tempfile.TemporaryDirectory(prefix="vdb-exchange-", dir=place, ignore_cleanup_errors=True)
+        place = _FAST if os.access(_FAST, os.W_OK) else Path(tempfile.gettempdir())
+        _sweep(place, self.NAME)
+        self._kept = tempfile.TemporaryDirectory(prefix=self.NAME, dir=place, ignore_cleanup_errors=True)
+        self._lock = _locked(Path(self._kept.name))
         self.folder = Path(self._kept.name) / "shared"
         self.folder.mkdir()
-        self.folder.chmod(0o777)  # a container's user is another one; the folder around it is ours alone
+        self.folder.chmod(_FOR_ALL)  # a container's user is another one; the folder around it is ours alone
 
     def frames(self, said: Answer, *, where: str) -> NDArray[np.uint8]:
         """What the process wrote: a plain file, of the shape and type that it said.
@@ -188,11 +192,14 @@ class _Exchange:
 
     def clear(self) -> None:
         """Remove all that lies in it, whatever it is; never what a link names."""
+        self.folder.chmod(_FOR_ALL)  # the process may have shut us out
         _emptied(self.folder)
 
     def close(self) -> None:
         """Remove it."""
         self._kept.cleanup()
+        if self._lock is not None:
+            os.close(self._lock)
 
 
 _MEND = "write the frames as uint8 (T, H, W, 3) by numpy.save to the path that was asked for"
@@ -292,6 +299,31 @@ def _notes_of_clip(said: Answer) -> tuple[str, ...]:
 
 def _short(text: str) -> str:
     return shortened(visible(text), _LONGEST_NOTE)
+
+
+def _locked(folder: Path) -> int | None:
+    """A lock on a folder for as long as this process lives; None: somebody has it, or there are no locks here."""
+    try:
+        import fcntl
+
+        number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(number)
+        return None
+    return number
+
+
+def _sweep(place: Path, name: str) -> None:
+    """Remove the folders of sessions that were killed: what lies in them is memory."""
+    for folder in place.glob(f"{name}*"):
+        number = _locked(folder)
+        if number is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(number)
 
 
 def _emptied(folder: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -50,6 +52,28 @@ def opened():
 
 def left_in_shared_memory() -> set[str]:
     return {path.name for path in Path("/dev/shm").glob("vdb-exchange-*")}
+
+
+KILLED = """
+import os, sys
+from pytest_vdb.models.isolated import IsolatedModel
+from pytest_vdb.models.isolation.settings import Isolation
+from pytest_vdb.records import Prompt, Recipe
+model = IsolatedModel("x", Isolation(serve="isolated_models.py:noise", beside=sys.argv[1], wall="venv"), "cpu")
+model.load(Recipe())
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_session_that_was_killed_leaves_no_process_and_its_folder_goes_with_the_next(opened, tmp_path):
+    shutil.copy(HERE / "isolated_models.py", tmp_path)
+    before = left_in_shared_memory()
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    left = left_in_shared_memory() - before
+    opened("noise", wall="venv").load(RECIPE)
+    assert not left & left_in_shared_memory()
+    commands = [" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands if f"{tmp_path}/isolated_models.py" in command]
 
 
 @pytest.mark.parametrize("wall", WALLS)

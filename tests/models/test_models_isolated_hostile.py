@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from pytest_vdb.errors import BadClip, ModelProcessError, TooLarge
 from pytest_vdb.models.isolated import IsolatedModel
+from pytest_vdb.models.isolation.limits import NO_GROUP
 from pytest_vdb.models.isolation.settings import read_settings
 from pytest_vdb.models.isolation.walls import why_no_bwrap
 from pytest_vdb.records import Clip, Prompt, Recipe
@@ -99,6 +102,19 @@ def test_the_environment_and_other_processes_are_not_seen(monkeypatch):
         assert "FOUND [1, 2]" in found(model, "processes")
     finally:
         model.close()
+
+
+def test_processes_beyond_the_limit_are_refused_and_none_is_left(tmp_path):
+    shutil.copy(HERE / "isolated_models.py", tmp_path / "forking.py")
+    model = started("Obedient", serve=f"{tmp_path}/forking.py:Obedient", pids=20)
+    said = found(model, "forks 100")
+    notes = " ".join(model.notes)
+    model.close()
+    if NO_GROUP in notes:
+        pytest.skip(NO_GROUP)
+    assert int(said.partition("FOUND ")[2].split()[0]) < 20
+    commands = [" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands if "forking.py:Obedient" in command]
 
 
 def test_a_flood_on_stderr_is_read_and_its_end_kept(jailed):

@@ -138,6 +138,9 @@ class Child:
         except TimeoutError:
             self.kill()
             raise self._error(f"no answer to `{request['do']}` within {seconds:g} s: ended") from None
+        except BaseException:  # Ctrl-C, a test's own time-out: what it still answers would be taken for another clip
+            self.kill()
+            raise
         try:
             said = msgspec.json.decode(line, type=Answer)
         except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
@@ -221,6 +224,8 @@ class Child:
     def _is_open(self) -> bool:
         """Whether its stdout can still bring an answer; what lies in it is kept as unread."""
         assert self._process.stdout is not None
+        if self._process.stdout.closed:
+            return False
         try:
             data = os.read(self._process.stdout.fileno(), _READ_AT_ONCE)
         except BlockingIOError:  # nothing lies in it
