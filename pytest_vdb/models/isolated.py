@@ -55,6 +55,7 @@ class IsolatedModel:
 
     revision: str | None = None
     pipeline: Any = None
+    runs_elsewhere = True
 
     def __init__(self, name: str, isolation: Isolation, device: str) -> None:
         self._name = name
@@ -294,7 +295,7 @@ def _notes_of_clip(said: Answer) -> tuple[str, ...]:
     own = tuple(_short(note) for note in said.notes[:_MOST_NOTES])
     if said.peak_memory_mib is None:
         return own
-    return (*own, f"its process has held {said.peak_memory_mib:.0f} MiB at most; readings of memory are of the session")
+    return (*own, f"its process has held {said.peak_memory_mib:.0f} MiB at most since it began")
 
 
 def _short(text: str) -> str:

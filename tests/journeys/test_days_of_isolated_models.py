@@ -42,7 +42,10 @@ def test_an_isolated_model_has_the_values_of_the_same_one_in_process_twice_and_u
         assert found["noise"] == found["noise-bwrap"]
         assert len(found["noise"]) == 6
     assert any(note.startswith("in a process of its own (bwrap): Python") for note in notes)
-    first, second, _ = project.runs()
+    first, second, last = project.runs()
+    records, _ = read_records(project.folder / last / "records.jsonl")
+    rss = {(one.model, m.value is None) for one in records for m in one.measurements if m.name == "peak_rss"}
+    assert rss == {("noise", False), ("noise-bwrap", True)}, "the session's memory is not the model's"
     project.types(f"vdb compare {first} {second}").ends(0).shows("the same to the pixel")
 
 

@@ -6,6 +6,7 @@ a real one holds is unverified.
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -154,3 +155,13 @@ def test_a_container_that_died_is_asked_whether_memory_ended_it(engine):
     kinds = [asked[0] for asked in asked_of(engine)]
     assert kinds[:3] == ["run", "inspect", "rm"]
     model.close()
+
+
+# The server -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_server_is_python_3_8_and_needs_the_standard_library_and_numpy_alone():
+    tree = ast.parse(Path(serve.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
+    named = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    named += [str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert {name.partition(".")[0] for name in named} <= {*sys.stdlib_module_names, "numpy"}
