@@ -6,6 +6,7 @@ No pickles: an array of objects is refused. An `.npz` is a zip, and a zip of a f
 from __future__ import annotations
 
 import math
+import os
 import zipfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -27,12 +28,28 @@ def read_npy(path: str | Path, *, error: type[VdbError], mend: str = CHECK_THE_P
     """
     path = regular(path, error=error, mend=mend)
     try:
-        with path.open("rb") as file:
-            return _array(file, path.stat().st_size, path)
+        file = path.open("rb")
+    except OSError as problem:
+        raise error(f"no array can be read: {problem}", where=path, mend=mend) from None
+    with file:
+        return read_open_npy(file, where=path, error=error, mend=mend)
+
+
+def read_open_npy(
+    file: IO[bytes], *, where: str | Path, error: type[VdbError], mend: str = CHECK_THE_PATH
+) -> NDArray[Any]:
+    """The array of an `.npy` file that is open already: of one that another process may exchange meanwhile.
+
+    Raises:
+        VdbError: of the kind `error`; see `read_npy`.
+        TooLarge: more than the budget.
+    """
+    try:
+        return _array(file, os.fstat(file.fileno()).st_size, where)
     except VdbError:
         raise
     except Exception as problem:  # noqa: BLE001 - numpy raises half a dozen kinds on a torn file
-        raise error(f"no array can be read: {problem}", where=path, mend=mend) from None
+        raise error(f"no array can be read: {problem}", where=where, mend=mend) from None
 
 
 def read_npz(path: str | Path, *, error: type[VdbError], mend: str = CHECK_THE_PATH) -> dict[str, NDArray[Any]]:

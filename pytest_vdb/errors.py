@@ -70,6 +70,18 @@ class LibraryMissing(WeightsMissing):
     """A library that only this model needs is not installed."""
 
 
+class WallMissing(CannotRunHere):
+    """What an isolated model's wall is built by is not installed, or may not build one here."""
+
+
+class ModelProcessError(VdbError):
+    """What the process of an isolated model said in the place of a clip, or how it ended."""
+
+
+class ModelOutOfMemory(ModelProcessError, MemoryError):
+    """The process of an isolated model had no memory left."""
+
+
 class WeightsBroken(VdbError):
     """The weights are here but cannot be trusted or read: corrupt, pickled, or of another architecture."""
 

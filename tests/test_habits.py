@@ -76,6 +76,7 @@ def written(source: str) -> Iterator[int]:
 
 WRITERS = {
     "files.py": "the one way",
+    "models/isolation/limits.py": "switches of the kernel's, no files",
     "profiling/process_memory.py": "a switch of the kernel's, no file",
     "results/journal.py": "the one file that is appended to, for as long as the run lasts",
 }

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from pytest_vdb.bench.shelf import answers
 from pytest_vdb.errors import NotCached
 from pytest_vdb.estimates.holding import held
+from pytest_vdb.models.contract import runs_elsewhere
 from pytest_vdb.profiling.costs import EMISSIONS, ENERGY_COST, HARDWARE_COST
-from pytest_vdb.profiling.gpus import throttling_told
+from pytest_vdb.profiling.gpus import MEMORY_CHANGE, throttling_told
 from pytest_vdb.profiling.latency import FIRST_CALL, LOAD_TIME, MFU
 from pytest_vdb.records import Clip, Measurement, Prompt, Recipe, Sample, from_plain, to_plain
 
@@ -30,6 +31,8 @@ class Made:
     key: str
     """In the clip cache."""
 
+
+ELSEWHERE = "not measured: the model is in a process of its own, and this probe sees the session's"
 
 Keep = Callable[..., object]
 """Takes measurements at once: they are kept whatever happens next."""
@@ -61,6 +64,21 @@ def withheld(session: Session, readings: tuple[Measurement, ...]) -> tuple[Measu
         replace(m, value=None, reason=reason, interval=None, series=None) if _depends_on_others(m) else m
         for m in readings
     )
+
+
+def of_the_model(model: Model, readings: tuple[Measurement, ...]) -> tuple[Measurement, ...]:
+    """Readings without those of this process's memory, where the model is in another one."""
+    if not runs_elsewhere(model):
+        return readings
+    return tuple(
+        replace(m, value=None, reason=ELSEWHERE, interval=None, series=None) if _is_of_this_process(m) else m
+        for m in readings
+    )
+
+
+def _is_of_this_process(measured: Measurement) -> bool:
+    """Whether it tells of memory, and not of the whole card's."""
+    return measured.unit in {"MiB", "GB"} and measured.name != MEMORY_CHANGE.name
 
 
 def _depends_on_others(measured: Measurement) -> bool:
@@ -143,6 +161,6 @@ def _call_watched(
             clips = answers(model, prompts, recipe, seeds)
             readings.frames = sum(len(clip.frames) for clip in clips)
     except Exception:
-        keep(*readings.memory)  # how much it had taken when it ran out, say
+        keep(*of_the_model(model, readings.memory))  # how much it had taken when it ran out, say
         raise
-    return clips, readings.measurements
+    return clips, of_the_model(model, readings.measurements)

@@ -412,12 +412,20 @@ class Session:
     # What a number depends on ---------------------------------------------------------------------------------------
 
     def clip_identity(self, handle: ModelHandle, prompt: Prompt, seed: int) -> dict[str, object]:
-        """Everything that can change the pixels: two clips with the same identity are the same clip."""
+        """Everything that can change the pixels: two clips with the same identity are the same clip.
+
+        Raises:
+            Exception: what `cannot_run` raises, where an isolated model has no wall here.
+        """
         from pytest_vdb.records import digest
 
+        try:
+            source = self.registry.fingerprint(handle.card)
+        except CannotRunHere as error:
+            self.cannot_run(error)
         return {
             "model": handle.name,
-            "source": self.registry.fingerprint(handle.card),
+            "source": source,
             "weights_dir": str(self.options.weights_dir) if handle.recipe.weights == "local" else None,
             "prompt": [prompt.id, prompt.text, prompt.negative, *map(_file_digest, (prompt.image, prompt.video))],
             "seed": seed,

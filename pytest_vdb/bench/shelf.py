@@ -11,7 +11,7 @@ from pytest_vdb.models import recipes
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.classes import pipeline_class
 from pytest_vdb.models.conformance import Examination, Finding
-from pytest_vdb.models.contract import Model
+from pytest_vdb.models.contract import Model, has_ended
 from pytest_vdb.models.recipes import require_memory
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
@@ -71,6 +71,8 @@ class Shelf:
                 before; else what loading it raised.
         """
         needed = recipes.needed_to_load(recipe)
+        if self._model is not None and has_ended(self._model):
+            self.clear()
         if self._model is not None and self._name == card.name and self._loaded_for == needed:
             return self._model, self._warmed_again(self._model, card, recipe)
         if card.broken:
@@ -85,7 +87,7 @@ class Shelf:
 
     def is_warm(self, card: ModelCard, recipe: Recipe) -> bool:
         """Whether this model is open and was called last by this recipe, or needs no such call."""
-        is_open = self._model is not None and self._name == card.name
+        is_open = self._model is not None and self._name == card.name and not has_ended(self._model)
         return is_open and (self._warm == recipe or not card.warm_up)
 
     def note_first_call(self, recipe: Recipe, measured: Iterable[Measurement]) -> tuple[Measurement, ...]:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.bench.generation import Keep, warm_up, withheld
+from pytest_vdb.bench.generation import Keep, of_the_model, warm_up, withheld
 from pytest_vdb.estimates.holding import held
 from pytest_vdb.profiling.costs import EMISSIONS, ENERGY_COST
 from pytest_vdb.profiling.energy import TOO_SHORT, calls_to_fill
@@ -86,18 +86,18 @@ def _timed_rounds(session: Session, handle: ModelHandle, call: Call, benchmark: 
     except Exception:
         end()
         for readings in watched[-1:]:
-            keep(*readings.memory)  # how much it had taken when it ran out, say
+            keep(*of_the_model(model, readings.memory))  # how much it had taken when it ran out, say
         raise
     end()  # with --benchmark-disable there is one call and no teardown
     one = clips[0]
     found = rates(session, benchmark, frames=len(one.frames), fps=one.fps, clips=len(clips))
     checked = held(handle.card, handle.recipe, session.environment.hardware, found, session.options.cache_dir)
-    costs = withheld(session, _costs(watched))
+    costs = withheld(session, of_the_model(model, _costs(watched)))
     keep(*checked.readings, *costs)
     if checked.error is not None:
         raise checked.error
     if session.profiler.reads_memory_apart:
-        keep(*_memory_apart(session, pipeline, call))
+        keep(*of_the_model(model, _memory_apart(session, pipeline, call)))
     if _lacks_energy(watched):
         keep(*withheld(session, _of_filled_window(session, call, watched)))
     return Timed(clips, (*model.notes, *throttling_told(costs)))

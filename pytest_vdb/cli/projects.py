@@ -49,12 +49,12 @@ def _init(arguments: InitArguments) -> int:
     pyproject = project / "pyproject.toml"
     extended = _extended(pyproject)  # refused before anything is written
     for source in sorted(shipped("benchmarks").glob("test_*.py")):
-        _place_file(source.read_text(encoding="utf-8"), project / "benchmarks" / source.name)
+        place_file(source.read_text(encoding="utf-8"), project / "benchmarks" / source.name)
     for name, place in (("conftest.py", "benchmarks/conftest.py"), _WORKFLOWS[arguments.ci]):
         text = shipped("templates").joinpath(name).read_text(encoding="utf-8")
         taken = _tagged_already(text, project / "conftest.py") if name == "conftest.py" else None
         if taken is None:
-            _place_file(text, project / place)
+            place_file(text, project / place)
         else:
             show(f"left out {project / place} ({taken})")
     if extended is None:
@@ -88,7 +88,7 @@ def _extended(pyproject: Path) -> str | None:
     return text
 
 
-def _place_file(text: str, target: Path) -> None:
+def place_file(text: str, target: Path) -> None:
     """Write a file that is not there yet; never over one that is, be it a link to nowhere."""
     if files.is_there(target) or target.is_symlink():
         show(f"kept     {target} (exists)")

@@ -213,6 +213,16 @@ class CallableModel:
             close()
 
 
+def has_ended(opened: Model) -> bool:
+    """Whether a model that was opened is of no more use: its process is gone."""
+    return bool(getattr(opened, "has_ended", False))
+
+
+def runs_elsewhere(opened: Model) -> bool:
+    """Whether what it takes is taken by another process: this one's memory is not its own."""
+    return bool(getattr(opened, "runs_elsewhere", False))
+
+
 def described(value: object) -> str:
     """A value in a few words, for a sentence that says what was returned: its type, and how much of what it is."""
     name = type(value).__name__

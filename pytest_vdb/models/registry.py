@@ -10,10 +10,11 @@ from types import ModuleType
 from typing import Any, Self
 
 from pytest_vdb.errors import CardError, OptionError, UnknownName
-from pytest_vdb.models import calibration, fitting, recorded
+from pytest_vdb.models import calibration, fitting, isolated, recorded
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.catalog import catalog
 from pytest_vdb.models.contract import CallableModel, Model, tagged
+from pytest_vdb.models.isolation.settings import Isolation, isolation_of
 from pytest_vdb.models.own_code import OwnCode
 from pytest_vdb.models.source import WeightsSource
 from pytest_vdb.records import Recipe, digest
@@ -37,6 +38,9 @@ class Registry:
         self._own_code = OwnCode()
         self._cards: dict[str, ModelCard] = {}
         self._targets: dict[str, Callable[..., Any] | recorded.RecordedModel] = {}
+        self._isolated: dict[str, Isolation] = {}
+        self._fingerprints: dict[str, str] = {}
+        """Of isolated models: each starts a process."""
 
     @classmethod
     def from_catalog(cls, *, base_seed: int = 0) -> Self:
@@ -55,6 +59,8 @@ class Registry:
         """
         for card, target in tagged(source):
             self._add(card, target)
+            if (isolation := isolation_of(target)) is not None:
+                self._isolated[card.name] = isolation
 
     def add_entry_points(self) -> None:
         """Add the models of installed packages: entry points of the group `pytest_vdb.models`.
@@ -89,7 +95,8 @@ class Registry:
         """Models by name, glob (`wan*`), tag (`tag:i2v`, also families and tasks) or `all`; comma-separated, each once.
 
         `fits:24GB` are those that fit into so much memory at their default recipe.
-        `recordings:FOLDER` and `recordings:NAME=FOLDER` are models too: the clips of that folder.
+        `recordings:FOLDER` and `recordings:NAME=FOLDER` are models too: the clips of that folder. So is
+        `isolated:FOLDER`: what its `isolated.toml` starts in a process of its own.
 
         Args:
             folder: what a relative FOLDER is relative to; the working folder if not given.
@@ -114,19 +121,31 @@ class Registry:
 
         Raises:
             WeightsMissing, WeightsBroken, RecipeError: see `pytest_vdb.models.pipelines.loading`.
+            WallMissing, ModelProcessError: see `pytest_vdb.models.isolated`.
         """
         if card.pipeline is not None:
             from pytest_vdb.models.pipelines.diffusers import DiffusersModel
 
             return DiffusersModel.load(card, recipe, source)
+        if card.name in self._isolated:
+            outside = isolated.IsolatedModel(card.name, self._isolated[card.name], source.device)
+            outside.load(recipe)
+            return outside
         return CallableModel(card.name, self._targets[card.name])
 
     def fingerprint(self, card: ModelCard) -> str:
         """Changes with the model's source: its code, or the repositories and revisions that its weights come from.
 
         A callable is fingerprinted by the text of the file that defines it and of all that this imports of the user's
-        own, so an edit makes new clips.
+        own, so an edit makes new clips. An isolated one by its files and its packages: its process is asked once.
+
+        Raises:
+            WallMissing, ModelProcessError: see `pytest_vdb.models.isolated`.
         """
+        if card.name in self._isolated:
+            if card.name not in self._fingerprints:
+                self._fingerprints[card.name] = isolated.fingerprint(card.name, self._isolated[card.name])
+            return self._fingerprints[card.name]
         target = self._targets.get(card.name)
         if target is None:
             parts = [str(part) for part in card.parts]
@@ -140,6 +159,8 @@ class Registry:
             return tuple(self._cards.values())
         if term.startswith(recorded.PREFIX):
             return (self._recorded(term, folder),)
+        if term.startswith(isolated.PREFIX):
+            return (self._isolated_in(term, folder),)
         if term.startswith(FITS):
             return self._fitting(term.removeprefix(FITS))
         if term.startswith("tag:"):
@@ -168,6 +189,14 @@ class Registry:
         if known is not None and known == card:
             return known
         self._add(card, recorded.RecordedModel(Path(card.where or ""), base_seed=self._base_seed))
+        return card
+
+    def _isolated_in(self, term: str, folder: Path | None) -> ModelCard:
+        """The card of a folder of an isolated model, added when it is first selected."""
+        card, isolation = isolated.card_of_folder(term, folder)
+        if self._cards.get(card.name) != card:
+            self._add(card)
+        self._isolated[card.name] = isolation
         return card
 
     def _add(self, card: ModelCard, target: Callable[..., Any] | recorded.RecordedModel | None = None) -> None:

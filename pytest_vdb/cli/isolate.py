@@ -1,0 +1,220 @@
+"""`vdb isolate`: what a model of your own needs to run in a process of its own, as a folder with a card."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from pytest_vdb import files
+from pytest_vdb.cli.arguments import Command
+from pytest_vdb.cli.printing import show, warn
+from pytest_vdb.cli.projects import place_file
+from pytest_vdb.errors import OptionError, UnknownName
+from pytest_vdb.escaping import file_name
+from pytest_vdb.files import expanded
+from pytest_vdb.models.isolation.settings import CONTAINERS, Wall
+
+if TYPE_CHECKING:
+    from pytest_vdb.models.card import ModelCard
+
+MODULE = "model"
+"""Of the copy of the model's file."""
+
+_STANDS_IN = frozenset({"Clip", "backbone", "isolated", "metric", "model"})
+"""Names of pytest-vdb that the server has where it is not installed."""
+
+
+def add_to(commands: Any) -> None:
+    """Register the subcommand."""
+    isolate = commands.add_parser(
+        "isolate",
+        help="write what a model needs to run in a process of its own, behind a wall",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  vdb isolate noise --from conftest.py                behind bubblewrap\n"
+        "  vdb isolate noise --from models.py --as docker      with a Dockerfile\n\n"
+        "The folder has a copy of the file, the packages that it imports, pinned, and the card; nothing is installed\n"
+        "or built. docker and podman are written from documents and were never tried.",
+    )
+    isolate.add_argument("model", metavar="MODEL", help="the name of a model that the file tags")
+    tagged = "the Python file or module that tags it with @model"
+    isolate.add_argument("--from", dest="source", required=True, metavar="FILE", help=tagged)
+    isolate.add_argument(
+        "--as", dest="wall", choices=get_args(Wall), default="bwrap", help="the wall (default: %(default)s)"
+    )
+    where = "where to write (default: isolated/MODEL)"
+    isolate.add_argument("--output", "-o", type=expanded, metavar="FOLDER", help=where)
+    isolate.set_defaults(command=Command(IsolateArguments, _isolate))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsolateArguments:
+    """What `vdb isolate` was asked."""
+
+    model: str
+    source: str
+    wall: Wall
+    output: Path | None
+
+
+def _isolate(arguments: IsolateArguments) -> int:
+    from pytest_vdb.models.isolated import CARD, PREFIX
+    from pytest_vdb.models.isolation import serve
+
+    card, target = _tagged_model(arguments.model, arguments.source)
+    text = files.read_text(_source_of(target), error=OptionError)
+    folder = arguments.output or Path("isolated") / file_name(card.name)
+    pinned, unknown = _pinned(text)
+    place_file(text, folder / f"{MODULE}.py")
+    place_file("".join(f"{one}\n" for one in pinned), folder / "requirements.txt")
+    place_file(_card_as_toml(card, arguments.wall, target.__qualname__), folder / CARD)
+    if arguments.wall in CONTAINERS:
+        place_file(Path(serve.__file__).read_text(encoding="utf-8"), folder / "serve.py")
+        place_file(_dockerfile(card, target.__qualname__, pinned), folder / "Dockerfile")
+    for name in unknown:
+        warn(f"{MODULE}.py imports {name}, which no package brings: copy it into {folder}")
+    for command in _next_commands(card, arguments.wall, folder):
+        show(command)
+    show(f"then:     pytest benchmarks/ --vdb-models={PREFIX}{folder}")
+    return 0
+
+
+def _tagged_model(name: str, source: str) -> tuple[ModelCard, Callable[..., Any]]:
+    """The model that a file tags by this name.
+
+    Raises:
+        UnknownName: it tags none of that name.
+    """
+    from pytest_vdb.cli.sources import imported
+    from pytest_vdb.models.contract import tagged
+
+    found = {card.name: (card, target) for card, target in tagged(imported(source))}
+    if name not in found:
+        mend = f"it tags: {', '.join(found) or 'none'}; a model of the catalogue needs a model.py of your own"
+        raise UnknownName("model", name, found, where=source, mend=mend)
+    return found[name]
+
+
+def _source_of(target: Callable[..., Any]) -> Path:
+    """The file in which it stands.
+
+    Raises:
+        OptionError: it is made of no file.
+    """
+    from pytest_vdb.places import file_of
+
+    path = file_of(target)
+    if path is None:
+        what = f"{target.__qualname__} has no code of its own in a file"
+        raise OptionError(what, where="--from", mend="name the file that its `generate` stands in")
+    return Path(path)
+
+
+def _pinned(text: str) -> tuple[list[str], list[str]]:
+    """The packages that a source imports, at the versions that are here; and the modules that no package brings."""
+    from importlib.metadata import packages_distributions, version
+
+    brought = packages_distributions()
+    modules = sorted({"numpy", *_imported_modules(text)} - set(sys.stdlib_module_names))
+    packages = sorted({brought[module][0] for module in modules if module in brought}, key=str.lower)
+    pinned = [f"{package}=={version(package).partition('+')[0]}" for package in packages]
+    return pinned, [module for module in modules if module not in brought and module != "pytest_vdb"]
+
+
+def _imported_modules(text: str) -> Iterator[str]:
+    """The top of each; of pytest-vdb only where more is asked for than the server stands in for."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            stood_in = node.module == "pytest_vdb" and {alias.name for alias in node.names} <= _STANDS_IN
+            if node.module and not stood_in:
+                yield node.module.partition(".")[0]
+
+
+def _card_as_toml(card: ModelCard, wall: Wall, name: str) -> str:
+    """The card to read, and to go on with by hand."""
+    defaults = ", ".join(f"{key} = {_toml_value(value)}" for key, value in card.defaults.settings().items())
+    lines = [
+        "# What this can say: docs/isolated.md of pytest-vdb.",
+        "[model]",
+        f"name = {_toml_value(f'{card.name}-{wall}')}",
+        f"task = {_toml_value(card.task)}",
+        f"tags = {_toml_value(list(card.tags))}",
+        f"frame_rule = {_toml_value(card.frame_rule.text)}",
+        f"size_multiple = {card.size_multiple}",
+        f"warm_up = {_toml_value(card.warm_up)}",
+        f"notes = {_toml_value(card.notes)}",
+        f"defaults = {{{defaults}}}",
+        "",
+        "[isolated]",
+        f"wall = {_toml_value(wall)}",
+    ]
+    if wall in CONTAINERS:
+        lines += [f"image = {_toml_value(_image_of(card))}"]
+    else:
+        lines += [
+            f"serve = {_toml_value(f'{MODULE}:{name}')}",
+            '# python = ".venv/bin/python"  # without this line: the Python of the session, with its packages',
+        ]
+    lines += ["# memory_gib = 8", "# seconds = 3600"]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: str | bool | float | Sequence[str]) -> str:
+    """As TOML has it, which of texts, numbers, booleans and lists of texts is what JSON has."""
+    return json.dumps(value)
+
+
+def _image_of(card: ModelCard) -> str:
+    """A name that an engine takes: lower case, and few signs."""
+    return f"vdb-{re.sub(r'[^a-z0-9]+', '-', card.name.lower()).strip('-') or 'model'}"
+
+
+def _dockerfile(card: ModelCard, name: str, pinned: Sequence[str]) -> str:
+    from pytest_vdb.models.isolation.serve import VERSION
+
+    labels = {
+        "org.opencontainers.image.title": card.name,
+        "org.pytest-vdb.protocol": str(VERSION),
+        "org.pytest-vdb.packages": " ".join(pinned),
+    }
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    entry = json.dumps(["python", "/vdb/serve.py", f"{MODULE}:{name}"])
+    return "\n".join(
+        [
+            "# Written by vdb isolate; never tried on a machine with an engine.",
+            f"FROM python:{python}-slim",
+            *(f"LABEL {key}={_docker_quoted(value)}" for key, value in labels.items()),
+            "WORKDIR /vdb",
+            "COPY requirements.txt ./",
+            "RUN pip install --no-cache-dir -r requirements.txt",
+            f"COPY serve.py {MODULE}.py ./",
+            "USER 65534:65534",
+            f"ENTRYPOINT {entry}",
+            "",
+        ]
+    )
+
+
+def _docker_quoted(text: str) -> str:
+    """In double quotes, where a dollar would be a variable."""
+    return json.dumps(text, ensure_ascii=False).replace("$", "\\$")
+
+
+def _next_commands(card: ModelCard, wall: Wall, folder: Path) -> Iterator[str]:
+    if wall in CONTAINERS:
+        yield f"next:     {wall} build -t {_image_of(card)} {folder}"
+        return
+    python = folder / ".venv" / "bin" / "python"
+    yield f"versions: python -m venv {folder / '.venv'} && {python} -m pip install -r {folder / 'requirements.txt'}"
+    yield "          with other versions in requirements.txt, if need be; then take the # from `python` in the card"
+    if wall == "venv":
+        yield "          a venv is no wall: the model reads, writes and sends what the session can"
