@@ -39,9 +39,13 @@ def brought_home(storage: Storage, known: Known, run_folder: Path, run_id: str) 
     made_in = {id(record): told.name.removesuffix(LINES) for told in known.attempts for record in told.records}
     for record in known.records.values():
         missing = {name for name in files_of(record) if not _fetched(storage, made_in[id(record)], name, run_folder)}
-        kept = without_files(record, missing) if missing else record
-        notes = (*kept.notes, *(_NOT_HERE.format(name) for name in sorted(missing)))
-        yield replace(kept, run=run_id, notes=notes)
+        if missing:
+            notes = (*record.notes, *(_NOT_HERE.format(name) for name in sorted(missing)))
+            record = replace(without_files(record, missing), notes=notes)
+        object.__setattr__(
+            record, "run", run_id
+        )  # read for this run alone; a copy takes a fifth of the time of a merge
+        yield record
 
 
 def _fetched(storage: Storage, attempt: str, name: str, run_folder: Path) -> bool:
@@ -154,8 +158,7 @@ def merge(storage: Storage, output: Path, run_id: str) -> tuple[Path, Account]:
                 collected=job.tests,
             )
             kept = journal.Journal.create(output, run)
-        for record in found.seen(brought_home(storage, known, kept.folder, run_id)):
-            kept.append(record)
+        kept.append_all(found.seen(brought_home(storage, known, kept.folder, run_id)))
     if kept is None or run is None or account.environment is None:
         mend = "wait for the first one: vdb jobs JOB"
         raise RecordError("no test of the job has ended yet", where=storage.address, mend=mend)
