@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 
@@ -126,3 +127,11 @@ def test_a_session_does_not_outlive_who_started_it():
     if orphan is not None:
         orphan.wait(10)
     assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.parametrize(("name", "library"), [("ray", "ray"), ("slurm", "submitit")])
+def test_an_engine_without_its_library_is_one_sentence_with_the_pip_command(name, library):
+    if importlib.util.find_spec(library) is not None:
+        pytest.skip(f"{library} is installed here")
+    with pytest.raises(EngineError, match=rf"pip install 'pytest-vdb\[{name}\]'"):
+        engines()[name].workers(Machines(workers=None if name == "ray" else 2))
