@@ -166,7 +166,9 @@ def merge(storage: Storage, output: Path, run_id: str) -> tuple[Path, Account]:
         replace(
             run,
             started_at=found.began or run.started_at,
-            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            finished_at=datetime.now(UTC).isoformat(timespec="seconds")
+            if found.statuses.total() >= job.tests
+            else None,
             environment=account.environment,
             recipes=found.recipes,
             suites=found.suites,

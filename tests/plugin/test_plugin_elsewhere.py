@@ -82,27 +82,20 @@ def test_a_job_with_a_session_killed_half_way_is_the_run_of_one_machine(project)
 
 
 @pytest.mark.slow
-def test_the_same_command_again_runs_nothing_and_gives_the_same_run(project):
-    project.run("good", *HERE).assert_outcomes(passed=3)
-    job_of(project).put(CANCEL, b"")  # whoever types the command again has changed their mind
-    first, before = project.records(), len(sessions_in(job_of(project)))
-    result = project.run("good", *HERE)
-    result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["*goes on*"])
-    assert len(sessions_in(job_of(project))) == before
-    assert quality(project.records()) == quality(first)
-    assert len(project.runs()) == 2
-    assert not job_of(project).has(CANCEL)
-
-
-@pytest.mark.slow
-def test_gates_and_junit_see_an_ordinary_run(project):
+def test_the_same_command_again_runs_nothing_and_judges_the_same_run(project):
     project.run("good")
     baseline, junit = project.runs()[-1], project.path / "junit.xml"
     gate = (f"--vdb-baseline={baseline}", "--vdb-fail-on=brightness:-0.0001", f"--junitxml={junit}")
+    project.run("good", *HERE, *gate).assert_outcomes(passed=4)
+    assert "brightness" in junit.read_text()
+    first, before = project.records(), len(sessions_in(job_of(project)))
+    job_of(project).put(CANCEL, b"")  # whoever types the command again has changed their mind
     result = project.run("good", *HERE, *gate)
     result.assert_outcomes(passed=4)
-    assert "brightness" in junit.read_text()
+    result.stdout.fnmatch_lines(["*goes on*"])
+    assert len(sessions_in(job_of(project))) == before
+    assert quality(project.records()) == quality(first)
+    assert not job_of(project).has(CANCEL)
 
 
 def test_a_plan_says_what_is_not_known_and_makes_nothing(project):
