@@ -180,6 +180,18 @@ class OutputError(VdbError):
     """The output folder cannot take what the run will write."""
 
 
+class StorageError(VdbError):
+    """What machines share cannot be reached, or has not what it should have."""
+
+
+class EngineError(VdbError):
+    """What should run shards is not there, or cannot."""
+
+
+class ShardDied(VdbError):
+    """The session of a shard ended otherwise than a session of tests does: whoever runs it shall try again."""
+
+
 class ServiceError(VdbError):
     """A service on the network that cannot be reached, or did not do what it was asked."""
 

@@ -37,6 +37,8 @@ NOT_ASKED_RIGHTLY = 2
 BLOCKS = 12
 """Of either side, where two versions run in turns: what catches 5% at a noise of 2% in nine of ten
 (docs/statistics.md)."""
+OF_JOBS = ("on", "job", "workers", "machines", "plan")
+"""Options of a session that hands its tests out."""
 IN_A_BLOCK = "VDB_IN_A_BLOCK"
 """Set in the sessions of blocks, which are not made of blocks themselves."""
 
@@ -144,6 +146,19 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag("ab-blocks", "N", "with --vdb-ab: blocks of either side", str(BLOCKS)),
     Flag(
+        "on",
+        "ENGINE",
+        "where the tests run: local, slurm or ray; this session hands them out as shards of a job and brings their "
+        "records together (default: here)",
+    ),
+    Flag(
+        "job", "URL", "with --vdb-on: the job's folder or address, e.g. s3://bucket/job (default: OUTPUT/jobs/DIGEST)"
+    ),
+    Flag("workers", "N", "with --vdb-on: shards that run at a time (default: a GPU each, else one)"),
+    Flag("machines", "FILE", "with --vdb-on: TOML with a table of settings for each engine"),
+    Flag("plan", "", "with --vdb-on: say what the job would be, and run nothing", "no", switch=True),
+    Flag("shard", "URL", "run this shard of a job alone, go on where others stopped, and store what it does"),
+    Flag(
         "progress",
         "WHEN",
         "what runs now, its step, memory and watts, and the time that is left, below pytest's own lines: auto: on a "
@@ -188,6 +203,14 @@ class Options:
     strict: bool
     stop_when_decided: bool
     """As given; see `may_stop`."""
+    on: str | None
+    """Which engine runs the tests; None: they run here."""
+    job: str | None
+    """An absolute folder, or an address; None: in the output folder."""
+    workers: int | None
+    machines: Path | None
+    plan: bool
+    shard: str | None
     progress: ProgressMode
     memory_rate_hz: float | None
     """Looks at memory per second; None: no timeline."""
@@ -234,6 +257,7 @@ class Options:
             "noise": self.noise and privacy.path(self.noise),
             "strict": self.strict,
             "stop_when_decided": self.stop_when_decided,
+            "on": self.on,
             "memory_rate": _number_told(self.memory_rate_hz),
             "price_gpu_hour": _price_told(self.price_gpu_hour),
             "price_kwh": _price_told(self.price_kwh),
@@ -334,6 +358,12 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         noise=given["noise"].path(),
         strict=_is_on(given["strict"]),
         stop_when_decided=_is_on(given["stop-when-decided"]),
+        on=text["on"],
+        job=address(given["job"]),
+        workers=_workers(given["workers"]),
+        machines=given["machines"].path(),
+        plan=_is_on(given["plan"]),
+        shard=address(given["shard"]),
         progress=cast(ProgressMode, _choice(text["progress"], given["progress"], get_args(ProgressMode))),
         memory_rate_hz=_positive(given["memory-rate"], most=1000),
         price_gpu_hour=_price_given(given["price-gpu-hour"]),
@@ -384,6 +414,17 @@ def price(text: str, *, where: str) -> tuple[float, str]:
 def _price_given(given: Given) -> tuple[float, str] | None:
     text = given.text()
     return None if text is None else price(text, where=given.where)
+
+
+def address(given: Given) -> str | None:
+    """A folder or file as an absolute path; an address as it is."""
+    text = given.text()
+    return text if text is None or "://" in text else _as_text(given.path())
+
+
+def _workers(given: Given) -> int | None:
+    text = given.text()
+    return None if text is None else _whole_number(text, given, least=1)
 
 
 def _positive(given: Given, *, most: float = float("inf")) -> float | None:

@@ -16,6 +16,7 @@ import pytest_vdb
 from pytest_vdb import profiling
 from pytest_vdb.backbones.registry import BackboneRegistry
 from pytest_vdb.cli import _parser
+from pytest_vdb.cluster.engines.registry import engines
 from pytest_vdb.exports.targets import targets
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.models.pipelines import quirks
@@ -152,8 +153,8 @@ def test_every_command_is_documented_and_none_that_is_gone():
 
 @pytest.mark.parametrize("command", commands())
 def test_every_command_says_what_it_does(command, capsys):
-    if command == "run":
-        pytest.skip("everything behind `vdb run` is pytest's, also --help")
+    if command in {"run", "plan"}:
+        pytest.skip("everything behind it is pytest's, also --help")
     with pytest.raises(SystemExit):
         _parser().parse_args([command, "--help"])
     assert "usage: vdb" in capsys.readouterr().out
@@ -205,6 +206,13 @@ def test_every_export_has_its_row_with_place_and_extra(target):
 
 def test_the_table_of_exports_has_none_that_is_gone():
     assert set(rows("exports", 5)) == set(targets())
+
+
+def test_every_engine_has_its_row_with_its_extra():
+    told = {name: row[-1] for name, row in rows("cluster", 3).items()}
+    for engine in engines().values():
+        assert engine.name in told, f"docs/cluster.md has no row for {engine.name}"
+        assert engine.extra is None or f"pytest-vdb[{engine.extra}]" in told[engine.name]
 
 
 def test_every_report_format_is_in_the_table_of_options():

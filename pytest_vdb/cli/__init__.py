@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given[:1] == ["run"]:  # everything behind `run` is pytest's, also --help and signals
             return runs.run(given[1:])
+        if given[:1] == ["plan"]:
+            return runs.plan(given[1:])
         options = _options(given)
         refused = options.command.refused
         with contextlib.nullcontext() if options.command.hears_signals else stopping.signals_that_stop():

@@ -1,4 +1,4 @@
-"""`vdb run`, `vdb report`: make a run, show it again."""
+"""`vdb run`, `vdb plan`, `vdb report`: make a run, say what it would be, show it again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_vdb.cli.projects import shipped
 from pytest_vdb.errors import OptionError
 from pytest_vdb.files import expanded
 from pytest_vdb.garbage import setting_aside
-from pytest_vdb.options import FLAGS
+from pytest_vdb.options import FLAGS, OF_JOBS
 
 if TYPE_CHECKING:
     import pytest
@@ -42,6 +42,16 @@ def run(arguments: list[str], *plugins: object) -> int:
     return int(pytest.main(_joined(arguments), plugins=[_Suite(suite), *plugins]))
 
 
+def plan(arguments: list[str]) -> int:
+    """`vdb plan` = `vdb run` that says what the job would be: where no engine is named, on this machine.
+
+    Args:
+        arguments: pytest's.
+    """
+    named = any(argument.partition("=")[0] in {"--on", "--vdb-on"} for argument in arguments)
+    return run([*arguments, "--vdb-plan", *([] if named else ["--vdb-on=local"])])
+
+
 class _Suite:
     """The tests of a command line that names none: only pytest's own parser, with every plugin's options, knows which.
 
@@ -61,13 +71,16 @@ class _Suite:
 
 def _joined(arguments: Sequence[str]) -> list[str]:
     """`--vdb-output out` as `--vdb-output=out`: pytest looks for its root before it knows our options, and takes their
-    values for tests."""
+    values for tests. And `--on` as `--vdb-on`: pytest has no such options."""
     flags = {flag.flag for flag in FLAGS if not flag.switch}
+    short = {f"--{name}": f"--vdb-{name}" for name in OF_JOBS}
     joined: list[str] = []
     given = iter(arguments)
     for argument in given:
         if argument == "--":
             return [*joined, argument, *given]
+        name, equals, rest = argument.partition("=")
+        argument = f"{short.get(name, name)}{equals}{rest}"
         value = next(given, None) if argument in flags else None
         joined.append(argument if value is None else f"{argument}={value}")
     return joined
@@ -77,6 +90,9 @@ def add_to(commands: Any) -> None:
     """Register the subcommands."""
     listed = commands.add_parser("run", help="run the benchmark suite; takes pytest's arguments", add_help=False)
     listed.set_defaults(command=Command(Nothing, lambda _: run([])))
+    foreseen = "what `vdb run --on` would be: shards, hours, cost; runs nothing; takes pytest's arguments"
+    planned = commands.add_parser("plan", help=foreseen, add_help=False)
+    planned.set_defaults(command=Command(Nothing, lambda _: plan([])))
     _add_report(commands)
 
 

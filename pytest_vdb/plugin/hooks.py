@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_vdb.options import FLAGS, IN_A_BLOCK
+from pytest_vdb.options import FLAGS, IN_A_BLOCK, OF_JOBS
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
     from pytest_vdb.plugin.cases import Case
+    from pytest_vdb.plugin.recording import Recorder
     from pytest_vdb.plugin.stopping import Stopping
     from pytest_vdb.sweeps import Point
 
@@ -71,9 +72,10 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_vdb.plugin import failures, fixtures, timing
     from pytest_vdb.plugin.deciding import Deciding, Sparing
     from pytest_vdb.plugin.progress import Progress, Watching
-    from pytest_vdb.plugin.recording import Recorder, RecordSender, new_run_id
+    from pytest_vdb.plugin.recording import Recorder, RecordSender
     from pytest_vdb.plugin.session import RUN_ID
     from pytest_vdb.plugin.stopping import Stopping
+    from pytest_vdb.results.run_ids import new_run_id
 
     config.addinivalue_line("markers", f"{FREES_MODEL}: frees the model, so it runs after the model's other tests")
     is_worker = timing.is_worker(config)
@@ -83,7 +85,8 @@ def pytest_configure(config: pytest.Config) -> None:
     register(failures, "vdb-failures")
     register(RecordSender(), "vdb-record-sender")
     register(SettleNames(), "vdb-names")
-    register(Stopping(config), STOPPING)
+    stopping = Stopping(config)
+    register(stopping, STOPPING)
     sparing = Sparing(config)
     register(sparing, "vdb-sparing")
     if is_worker or timing.is_xdist_controller(config):
@@ -91,6 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
         register(timing.BenchmarkBridge(config), "vdb-timing")
     if is_worker:
         register(Watching(config), "vdb-watching")
+        _take_part_in_a_job(config, None, stopping)
         return
     from pytest_vdb.plugin.gates import Gates
     from pytest_vdb.plugin.sets import SetMetrics
@@ -111,6 +115,21 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_vdb.plugin.scheduling import Quarantine
 
         register(Quarantine(config, recorder.model_of), QUARANTINE)
+    _take_part_in_a_job(config, recorder, stopping)
+
+
+def _take_part_in_a_job(config: pytest.Config, recorder: Recorder | None, stopping: Stopping) -> None:
+    """Run a shard, or hand shards out: what is imported for it no other session pays for."""
+    from pytest_vdb.plugin.session import given
+
+    if given(config, "shard").text() is not None:
+        from pytest_vdb.plugin import shard
+
+        shard.take(config, recorder, stopping)
+    elif recorder is not None and any(given(config, name).text("no") != "no" for name in OF_JOBS):
+        from pytest_vdb.plugin import elsewhere
+
+        elsewhere.hand_out(config, recorder)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import secrets
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,17 +28,11 @@ if TYPE_CHECKING:
     from pytest_vdb.plugin.collected import Collected
     from pytest_vdb.plugin.outcomes import Attempts
     from pytest_vdb.privacy import Privacy
-    from pytest_vdb.records import CardFacts, Failure, Record, Run, Status
+    from pytest_vdb.records import CardFacts, Environment, Failure, Record, Run, Status
     from pytest_vdb.results.journal import Journal
 
 SPARE_MIB = 200
 """What must be free: the records and previews of a small run, and a few lossless clips."""
-
-
-def new_run_id() -> str:
-    """Sorts by time, to the microsecond; two runs of the same one differ by chance."""
-    now = datetime.now(UTC)
-    return f"{now:%Y%m%d-%H%M%S}-{now.microsecond:05x}{secrets.token_hex(1)}"
 
 
 class RecordSender:
@@ -104,6 +97,8 @@ class Recorder:
         """Why records could not be written, once that happened."""
         self._journal: Journal | None = None
         self._privacy: Privacy | None = None
+        self._about: dict[str, Any] = {}
+        """What else `run.json` says of how it ended."""
         self._running: dict[str, Attempts] = {}
         self._foreseen: dict[str, Record] = {}
         """Records that were written although their tests are not over, as they were written."""
@@ -188,6 +183,24 @@ class Recorder:
                 worker=worker.id if worker is not None else known.worker,
             )
         )
+
+    def take(self, record: Record) -> bool:
+        """Write the record of a test that ended elsewhere.
+
+        Returns:
+            Whether it was written.
+        """
+        return self._keep(record)
+
+    def ran_in(self, environment: Environment, **about: Any) -> None:
+        """The tests ran elsewhere: there, and not here, is the run's environment.
+
+        Args:
+            environment: of those that ran most of it.
+            about: what else `run.json` says in its summary.
+        """
+        self.run = dataclasses.replace(self.started_run(), environment=environment)
+        self._about |= about
 
     def settle(self) -> None:
         """Write the records of benchmarks that were running when the session was stopped."""
@@ -309,6 +322,7 @@ class Recorder:
                 "statuses": dict(sorted(statuses.items())),
                 "reused_clips": sum(record.reused_from is not None for record in records),
                 "models": sorted({record.model for record in records}),
+                **self._about,
             },
         )
         self._journal.finish(self.run)

@@ -78,12 +78,14 @@ def given(config: pytest.Config, name: str) -> Given:
 def session_of(config: pytest.Config) -> Session:
     """What the benchmarks of this process share; built when the first one is collected."""
     if SESSION not in config.stash:
+        from pytest_vdb.cluster.jobs import SHARERS
+
         given = getattr(config, "workerinput", {})
         config.stash[SESSION] = Session(
             options_of(config),
             run_id=config.stash[RUN_ID],
             tagged=lambda: tagged_in(config),
-            workers=given.get("vdb_workers", 1),
+            workers=given.get("vdb_workers", 1) * int(os.environ.get(SHARERS, 1)),
             gpus=given.get("vdb_gpus", 0),
             cannot_run=skip,
         )

@@ -6,7 +6,7 @@ Only one process writes it. Killed at any moment, it loses at most the line that
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -59,9 +59,26 @@ class Journal:
                 is not in its place any more, so that nobody would find them.
         """
         told = self._teller.told(record)
-        try:
-            files.append_to(self._file.fileno(), told.whole)
+        self._write(told.whole)
+        self._teller.kept(told)
+
+    def append_all(self, records: Iterable[Record]) -> None:
+        """Write several records in one go, all of them or none; after an error the journal takes no more.
+
+        Raises:
+            OutputError: see `append`.
+        """
+        lines = []
+        for record in records:
+            told = self._teller.told(record)
             self._teller.kept(told)
+            lines.append(told.whole)
+        if lines:
+            self._write(b"\n".join(lines))
+
+    def _write(self, lines: bytes) -> None:
+        try:
+            files.append_to(self._file.fileno(), lines)
             gone = not self._is_in_place()
         except OSError as problem:
             raise files.cannot_write(self._path, problem) from problem

@@ -180,6 +180,8 @@ class Teller:
         self._names: dict[bytes, str] = {}
         """Content -> name, of what was told."""
         self._taken: set[str] = set()
+        self._plain: dict[Metrics, bytes] = {}
+        """Content of each definition of metrics, which is by far the longest, and one object for many records."""
 
     def told(self, record: Record) -> Told:
         """The lines of a record; its new definitions are new until they are `kept`."""
@@ -202,16 +204,22 @@ class Teller:
             schema=SCHEMA_VERSION,
             setup=self._name_of(new, setup=setup),
             question=self._name_of(new, question=question),
-            metrics=self._name_of(new, metrics=measured.metrics.definitions),
-            values=[_as_value(number, measured.special.get(at)) for at, number in enumerate(measured.numbers)],
+            metrics=self._name_of(new, self._content_of(measured.metrics), metrics=measured.metrics.definitions),
+            values=_as_values(measured),
             clip=None if record.clip is None else _as_files(record.clip),
             **{name: getattr(record, name) for name in _OWN},
         )
         return Told(new, msgspec.json.encode(line))
 
-    def _name_of(self, new: dict[bytes, tuple[str, bytes]], **content: Any) -> str:
+    def _content_of(self, metrics: Metrics) -> bytes:
+        plain = self._plain.get(metrics)
+        if plain is None:
+            plain = self._plain[metrics] = msgspec.json.encode({"metrics": metrics.definitions})
+        return plain
+
+    def _name_of(self, new: dict[bytes, tuple[str, bytes]], plain: bytes | None = None, **content: Any) -> str:
         """Of a definition, which is put to the new ones if nobody has been told it."""
-        plain = msgspec.json.encode(content)
+        plain = plain or msgspec.json.encode(content)
         if (known := self._names.get(plain)) is not None:
             return known
         beside = {name for name, _ in new.values()}
@@ -222,9 +230,14 @@ class Teller:
         return name
 
 
-def _as_value(number: float, special: Measurement | None) -> float | str | _Special:
-    if special is None:
-        return number
+def _as_values(measured: Measured) -> list[float | str | _Special]:
+    values: list[float | str | _Special] = [*measured.numbers]
+    for at, special in measured.special.items():
+        values[at] = _as_value(special)
+    return values
+
+
+def _as_value(special: Measurement) -> str | _Special:
     own = _Special(special.value, special.reason, special.n, special.interval, special.series)
     return special.reason if special.reason is not None and own == _Special(reason=special.reason) else own
 

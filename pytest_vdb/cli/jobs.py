@@ -1,0 +1,164 @@
+"""`vdb jobs`: what became of shards on other machines, from the storage alone, from any machine."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_vdb import files
+from pytest_vdb.cli.arguments import Command
+from pytest_vdb.cli.printing import print_json, print_table, show, warn
+from pytest_vdb.errors import OptionError
+from pytest_vdb.files import expanded
+
+if TYPE_CHECKING:
+    from pytest_vdb.cluster.storage import Storage
+    from pytest_vdb.cluster.watching import ShardState
+
+
+def add_to(commands: Any) -> None:
+    """Register the subcommand."""
+    jobs = commands.add_parser(
+        "jobs",
+        help="the jobs of `vdb run --on`: shards waiting, running, done, lost; cancel; bring records together",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  vdb jobs                          the jobs of this output folder\n"
+        "  vdb jobs s3://bucket/job          its shards\n"
+        "  vdb jobs reports/jobs/4f0c --json\n"
+        "  vdb jobs reports/jobs/4f0c --cancel\n"
+        "  vdb jobs s3://bucket/job --merge  one run of what is there by now; metrics of sets and gates are computed\n"
+        "                                    when the command of the job is typed again",
+    )
+    what = "its folder or address (default: all below --output)"
+    jobs.add_argument("job", nargs="?", metavar="JOB", help=what)
+    stops = "no session begins another test; the command of the job, typed again, goes on"
+    jobs.add_argument("--cancel", action="store_true", help=stops)
+    jobs.add_argument("--merge", action="store_true", help="make a run and its reports of what is there by now")
+    where = "in whose jobs/ they lie, and where --merge writes (default: %(default)s)"
+    jobs.add_argument("--output", "-o", type=expanded, default=Path("reports"), metavar="DIR", help=where)
+    jobs.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    jobs.set_defaults(command=Command(JobsArguments, _jobs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsArguments:
+    """What `vdb jobs` was asked."""
+
+    job: str | None
+    cancel: bool
+    merge: bool
+    output: Path
+    json: bool
+
+
+def _jobs(arguments: JobsArguments) -> int:
+    from pytest_vdb.cluster import jobs
+    from pytest_vdb.cluster.storage import storage_at
+
+    if arguments.job is None:
+        if arguments.cancel or arguments.merge:
+            raise OptionError("no job", where="vdb jobs", mend="name it: vdb jobs JOB")
+        return _list_jobs(arguments)
+    storage = storage_at(arguments.job)
+    jobs.job_in(storage)  # said before anything is done to it
+    if arguments.cancel:
+        jobs.cancel(storage)
+        show("cancelled: sessions end with the test that they run; type the job's command again to go on")
+        return 0
+    if arguments.merge:
+        return _merge(storage, arguments)
+    return _tell_shards(storage, arguments)
+
+
+def _list_jobs(arguments: JobsArguments) -> int:
+    from pytest_vdb.cluster.jobs import JOBS
+    from pytest_vdb.cluster.storage import storage_at
+    from pytest_vdb.cluster.watching import summed_up, watched
+
+    folder = arguments.output / JOBS
+    places = files.entries(folder, error=OptionError)[0] if files.is_folder(folder) else []
+    found = [(str(place), summed_up(watched(storage_at(str(place)), time.time()))) for place in places]
+    if arguments.json:
+        print_json([{"job": place, **asdict(state)} for place, state in found])
+    elif not found:
+        show(f"no job lies in {folder}: vdb run --on local makes one")
+    else:
+        header = ("job", "shards", "done", "running", "waiting", "lost", "tests", "left", "hours of workers")
+        print_table(
+            header,
+            (
+                (place, s.shards, s.done, s.running, s.waiting, s.lost, s.tests, s.left, f"{s.worker_hours:.2f}")
+                for place, s in found
+            ),
+        )
+    return 0
+
+
+def _tell_shards(storage: Storage, arguments: JobsArguments) -> int:
+    from pytest_vdb.cluster.jobs import is_cancelled
+    from pytest_vdb.cluster.watching import summed_up, watched
+
+    states = watched(storage, time.time())
+    together = summed_up(states, cancelled=is_cancelled(storage))
+    if arguments.json:
+        print_json({"job": storage.address, **asdict(together), "shard": [asdict(state) for state in states]})
+        return 0
+    header = ("shard", "state", "tests", "attempts", "retried", "quarantined", "hours", "ends in", "on")
+    print_table(header, (_row_of_shard(state) for state in states))
+    left = "" if together.left_s is None else f", about {_time_told(together.left_s)} left"
+    show(
+        f"{together.done} of {together.shards} shards are done, {together.running} run, {together.waiting} wait, "
+        f"{together.lost} were lost{left}; {together.worker_hours:.2f} hours of workers"
+        + (", cancelled" if together.cancelled else "")
+    )
+    return 0
+
+
+def _row_of_shard(state: ShardState) -> Sequence[object]:
+    return (
+        state.id,
+        state.state,
+        f"{state.done_tests}/{state.tests}",
+        state.attempts,
+        state.retried or None,
+        state.quarantined or None,
+        f"{state.worker_hours:.2f}",
+        None if state.left_s is None else _time_told(state.left_s),
+        ", ".join(state.workers) or None,
+    )
+
+
+def _time_told(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+def _merge(storage: Storage, arguments: JobsArguments) -> int:
+    from pytest_vdb import reporters
+    from pytest_vdb.analysis import leaderboard
+    from pytest_vdb.cluster.merging import merge
+    from pytest_vdb.reporters import formats
+    from pytest_vdb.results import journal
+    from pytest_vdb.results.run_ids import new_run_id
+
+    folder, account = merge(storage, arguments.output, new_run_id())
+    for said in (*account.warnings, *account.disagreements):
+        warn(said)
+    run, records, warnings = journal.read(folder)
+    for warning in warnings:
+        warn(warning)
+    if (short := journal.shortfall(run, records)) is not None:
+        warn(short)
+    written = reporters.write_all(leaderboard.build(run, records), arguments.output, formats.chosen("all"))
+    show("\n".join(map(str, (folder, *written))))
+    return 0

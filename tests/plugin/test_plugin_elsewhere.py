@@ -1,0 +1,139 @@
+"""A job on other machines is, in the end, the run of one: test by test, value by value, whoever is killed meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pytest_vdb.cluster.jobs import CANCEL, Job, Shard, submit
+from pytest_vdb.cluster.knowing import attempts_by_shard, told_in
+from pytest_vdb.cluster.storage import storage_at
+
+HERE = ("--vdb-on=local", "--vdb-workers=2", "--vdb-cache=never")
+SLOWLY = """
+    import time
+
+    def pytest_runtest_setup(item):
+        time.sleep(0.4)
+"""
+
+
+def quality(records):
+    """What must be the same wherever it ran."""
+    return {
+        record.nodeid: (
+            record.status,
+            record.clip and record.clip.digest,
+            {measured.name: measured.value for measured in record.measurements if measured.kind == "quality"},
+        )
+        for record in records
+    }
+
+
+def job_of(project):
+    (folder,) = (project.path / "reports" / "jobs").iterdir()
+    return storage_at(str(folder))
+
+
+def sessions_in(storage):
+    """What attempts have said so far, and the pids of their sessions by the shard's address on their command line."""
+    return [told_in(name, storage.get(name)) for names in attempts_by_shard(storage).values() for name in names]
+
+
+def pids_of(address):
+    import psutil
+
+    found = psutil.process_iter(["pid", "cmdline"])
+    return [process.pid for process in found if any(address in one for one in process.info["cmdline"] or ())]
+
+
+@pytest.mark.slow
+def test_a_job_with_a_session_killed_half_way_is_the_run_of_one_machine(project):
+    models = "good,raises"
+    project.run(models, "--vdb-cache=never").assert_outcomes(passed=3, failed=3)
+    alone = quality(project.records())
+    project.pytester.makepyfile(slowly=SLOWLY)
+    command = [sys.executable, "-m", "pytest", *project.arguments(models, *HERE, "-p", "slowly")]
+    environment = {**os.environ, "PYTHONPATH": f"{project.path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    job = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=project.path, env=environment)
+    victim = None
+    until = time.monotonic() + 120
+    while victim is None and job.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
+        if (project.path / "reports" / "jobs").is_dir():
+            told = [one for one in sessions_in(job_of(project)) if one.records and one.ended is None]
+            victim = told[0] if told else None
+    assert victim is not None
+    for pid in pids_of(f"{victim.name.split('/')[1]}.json"):
+        os.kill(pid, signal.SIGKILL)
+    said, _ = job.communicate(timeout=120)
+    assert job.returncode == pytest.ExitCode.TESTS_FAILED, said
+    run, records = project.read()
+    assert quality(records) == alone
+    assert run.summary["job"]["ended"]["without a word"] == 1
+    assert run.summary["job"]["duplicates"] == 0
+    assert (run.summary["collected"], run.exit_status) == (6, 1)
+    assert "3 failed, 3 passed" in said.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_the_same_command_again_runs_nothing_and_judges_the_same_run(project):
+    project.run("good")
+    baseline, junit = project.runs()[-1], project.path / "junit.xml"
+    gate = (f"--vdb-baseline={baseline}", "--vdb-fail-on=brightness:-0.0001", f"--junitxml={junit}")
+    project.run("good", *HERE, *gate).assert_outcomes(passed=4)
+    assert "brightness" in junit.read_text()
+    first, before = project.records(), len(sessions_in(job_of(project)))
+    job_of(project).put(CANCEL, b"")  # whoever types the command again has changed their mind
+    result = project.run("good", *HERE, *gate)
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["*goes on*"])
+    assert len(sessions_in(job_of(project))) == before
+    assert quality(project.records()) == quality(first)
+    assert not job_of(project).has(CANCEL)
+
+
+def test_a_plan_says_what_is_not_known_and_makes_nothing(project):
+    result = project.run("good,also-good", *HERE, "--vdb-plan")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        ["6 tests in * shards, 2 at a time", "nobody knows yet what these take*also-good, good"]
+    )
+    assert not (project.path / "reports" / "jobs").exists()
+
+
+def test_a_plan_rests_on_earlier_runs(project):
+    project.run("good", "--vdb-cache=never").assert_outcomes(passed=3)
+    result = project.run("good", *HERE, "--vdb-plan", "--vdb-cache=never")
+    result.stdout.fnmatch_lines(["hours of workers: *(* to *)*", "*good: 3 tests, last run *"])
+
+
+def test_options_of_jobs_need_an_engine(project):
+    result = project.run("good", "--vdb-workers=2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--vdb-workers: it is of jobs*"])
+
+
+def test_workers_of_xdist_and_of_a_job_do_not_go_together(project):
+    result = project.run("good", *HERE, "-n2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_an_unknown_engine_is_said_before_anything_runs(project):
+    result = project.run("good", "--vdb-on=slurmy")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*unknown engine 'slurmy'*"])
+
+
+def test_another_job_in_the_same_place_is_refused(project):
+    storage = storage_at(str(project.path / "job"))
+    other = Job(id="other", arguments=(), folder="/p", tests=1, gpus=0, created_at="2026-01-01T00:00:00+00:00")
+    submit(storage, other, [Shard(id="x", model="x", prompts=(), has_others=True, tests=1, expected_s=None)])
+    result = project.run("good", *HERE, "--vdb-job=job")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*a job of other tests lies there*"])
