@@ -106,6 +106,8 @@ class _Contest:
         self.sign = 1.0 if column.better == "higher" else -1.0
         self._by_time = column.is_rate and all(cell.mean for cell in self.candidates.values())
         """Whether rates are compared by the time that they stand for, whose mean turned over theirs is."""
+        self._worst_of: dict[tuple[int, ...], float] = {}
+        """What a failed prompt counts among some rows: many of them may have failed."""
         self._worst_end = None if self._by_time else bounds[0] if column.better == "higher" else bounds[1]
 
     def marked(self, deals: int) -> dict[int, Cell]:
@@ -217,8 +219,15 @@ class _Contest:
 
     def _worst(self, places: Sequence[int]) -> float:
         """What a failed prompt counts."""
-        seen = (self._merit_of(value) for at in places for value in self.candidates[at].by_prompt.values())
-        return min(seen) if self._worst_end is None else min(self.sign * self._worst_end, *seen)
+        import numpy as np
+
+        among = tuple(places)
+        if among not in self._worst_of:
+            cells = (self.candidates[at] for at in among)
+            seen = np.concatenate([np.array(cell.means_of(tuple(cell.by_prompt)), dtype=np.float64) for cell in cells])
+            lowest = float((-self.sign / seen if self._by_time else self.sign * seen).min())
+            self._worst_of[among] = lowest if self._worst_end is None else min(self.sign * self._worst_end, lowest)
+        return self._worst_of[among]
 
     def _p_values(self, whole: Sequence[int], deals: int) -> dict[int, float]:
         """Of "as good as the best", of each that answered every prompt; nothing where no test can be made."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -237,28 +237,12 @@ def _sheet_of_front(front: Front, paper: Paper) -> _Sheet:
     ranks = None if front.ranks is None else list(front.ranks)
     sheet = _sheet(front.table, paper, front=front, ranks=ranks)
     about = [f"{escape(front.heading)}.", *([escape(front.answer)] if front.answer else []), *sheet.about]
-    return _Sheet(
-        name=escape(front.heading),
-        about=about,
-        rows=sheet.rows,
-        rules=sheet.rules,
-        leads=sheet.leads,
-        columns=sheet.columns,
-        notes=[escape(note) for note in front.notes],
-    )
+    return replace(sheet, name=escape(front.heading), about=about, notes=[escape(note) for note in front.notes])
 
 
 def _sheet_of_table(table: Table, paper: Paper, stopped: str | None) -> _Sheet:
     sheet = _sheet(table, paper)
-    return _Sheet(
-        name=sheet.name,
-        about=[f"{sheet.name}.", *sheet.about],
-        rows=sheet.rows,
-        rules=sheet.rules,
-        leads=sheet.leads,
-        columns=sheet.columns,
-        notes=_notes_in_latex(table, stopped),
-    )
+    return replace(sheet, about=[f"{sheet.name}.", *sheet.about], notes=_notes_in_latex(table, stopped))
 
 
 def _sheet(table: Table, paper: Paper, *, front: Front | None = None, ranks: list[str] | None = None) -> _Sheet:

@@ -95,6 +95,8 @@ def turns(prompts: int, counted_up_to: int = COUNTED_UP_TO) -> Iterator[NDArray[
     else:
         generators = np.random.default_rng(_SEED_OF_TURNS).integers(0, 2, (counted_up_to, prompts))
     count = len(generators)
+    of_each = generators.astype(np.float32)  # sums of ones are exact, and multiplied ten times as fast as integers
     for start in range(0, 2**count, _TURNS_AT_ONCE):
         which = np.arange(start, min(start + _TURNS_AT_ONCE, 2**count))[:, None] >> np.arange(count) & 1
-        yield np.where(which @ generators % 2, -1.0, 1.0)
+        odd = (which.astype(np.float32) @ of_each).astype(np.int8) & 1
+        yield 1.0 - 2.0 * odd.astype(np.float64)

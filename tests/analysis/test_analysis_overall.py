@@ -115,6 +115,28 @@ def test_its_interval_is_that_of_the_prompts_shares():
     assert only(alone).lines[0].row.cells[0].interval == pytest.approx(of_metric.interval)
 
 
+def test_dimensions_of_different_prompts_make_one_score_of_all_prompts():
+    records = []
+    for model, level in (("a", 0.2), ("bb", 0.4)):
+        for at, record in enumerate(scored(model, x=level, y=level + 0.1)):
+            kept = record.measurements[:1] if at < 4 else record.measurements[1:]  # x of 4 prompts, y of 8 others
+            records.append(replace(record, measurements=kept))
+    made = board("x:1,y:3", records)
+    standings = only(made)
+    for line in standings.lines:
+        cell = line.row.cells[0]
+        x, y = (mean_of(made, line.row.model, metric) for metric in ("x", "y"))
+        assert cell.mean == pytest.approx((x + 3 * y) / 4)
+        assert cell.n == PROMPTS
+        assert cell.mean == pytest.approx(sum(cell.by_prompt.values()) / PROMPTS)
+        assert cell.interval is not None
+    assert places_of(standings) == {"bb": 1, "a": 2}
+
+
+def places_of(standings: Standings) -> dict[str, int]:
+    return {line.row.model: line.places[0].lowest for line in standings.lines if line.places[0] is not None}
+
+
 def test_what_no_model_has_is_left_out_for_all_and_named():
     levels = {"vbench__imaging_quality": 0.6, "vbench__scene": 0.4}
     made = board("vbench.total", scored("a", **levels), scored("bb", **dict.fromkeys(levels, 0.1)))
