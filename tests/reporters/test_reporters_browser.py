@@ -155,6 +155,19 @@ def test_what_was_chosen_stands_in_the_address_and_comes_back_with_it(page):
     assert names(page) == ["swift", "middling", "large"]
 
 
+def test_what_was_chosen_stays_while_a_run_goes_on_and_its_page_is_asked_for_again(browser):
+    text = html.render(build(RUN, records()), running="running: 25 of 90 tests")
+    page = browser.new_context().new_page()
+    page.set_default_timeout(5_000)
+    page.route("http://127.0.0.1:1/", lambda asked: asked.fulfill(body=text, content_type="text/html"))
+    for chosen in ("", "swift"):
+        page.goto("http://127.0.0.1:1/")  # as a browser refreshes it: without what stands behind the #
+        assert page.get_by_label("Filter the models of Text to video").input_value() == chosen
+        page.get_by_label("Filter the models of Text to video").fill("swift")
+        assert names(page) == ["swift"]
+    page.context.close()
+
+
 def test_a_line_leads_to_the_page_of_its_model_with_the_keyboard_alone(page):
     page.locator("#s0 tbody a").first.focus()
     page.keyboard.press("Enter")
