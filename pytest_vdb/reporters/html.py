@@ -149,6 +149,7 @@ class Pages(Mapping[str, str]):
             title=title(board),
             when=when(board.run),
             outcome=_outcome_of_page(board),
+            live=self._running is not None,
             stopped=self._running or stopped_line(board),
             reused=counted(board.reused, "clip") if board.reused else None,
             compared=INDEX if self._compared.are_there else None,

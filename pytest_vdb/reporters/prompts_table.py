@@ -1,6 +1,6 @@
 """Every prompt of a model with its scores, a line each: hundreds of thousands of figures, so they are written in bulk.
 
-A line whose metrics are those of the table's head, and which has nothing but values, is one call of `str.format`.
+A line whose metrics are those of the table's head, and which has nothing but values, is formatted in one step.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from pytest_vdb.reporters.text import LONGEST_NAME, unit
 _LONGEST_TEXT = 120
 """Characters of a prompt in a line."""
 _SIGNIFICANT = 4
+_NO_COMMA = 999
+"""Below it no figure has a thousands separator, however it is rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class _Figures:
 
     names: tuple[str, ...]
     notations: tuple[Notation, ...]
-    figures: str | None
-    """The cells of a line to be filled by `str.format`; None: one of them is written with an exponent."""
+    written: Callable[[Iterable[float]], str] | None
+    """The cells of a line that has all of them; None: one of them is written with an exponent."""
 
 
 def tables_of_prompts(records: Sequence[Record], files: Files, *, texts: bool) -> list[dict[str, Any]]:
@@ -64,10 +66,15 @@ def _table_of_prompts(records: Sequence[Record], files: Files, *, texts: bool) -
 
 
 def _head_of_table(names: Sequence[str], measured: Sequence[Measured]) -> _Figures:
-    notations = tuple(_notation_of_values(column) for column in _columns_of(names, measured))
-    plain = not any(one.scientific for one in notations)
-    figures = "".join(f"<td>{{:z,.{one.places}f}}</td>" for one in notations) if plain else None
-    return _Figures(tuple(names), notations, figures)
+    columns = [list(column) for column in _columns_of(names, measured)]
+    notations = tuple(map(_notation_of_values, columns))
+    if any(one.scientific for one in notations):
+        return _Figures(tuple(names), notations, None)
+    if all(min(column, default=0) >= 0 and max(column, default=0) < _NO_COMMA for column in columns):
+        short = "".join(f"<td>%.{one.places}f</td>" for one in notations)  # takes half the time of the other
+        return _Figures(tuple(names), notations, lambda numbers: short % tuple(numbers))
+    figures = "".join(f"<td>{{:z,.{one.places}f}}</td>" for one in notations)
+    return _Figures(tuple(names), notations, lambda numbers: figures.format(*numbers))
 
 
 def _columns_of(names: Sequence[str], measured: Sequence[Measured]) -> Iterable[Iterable[float]]:
@@ -96,9 +103,8 @@ def _lines_of_table(
         if record.status != "passed":
             lost = f'<td{_colspan(len(head.names))} class="lost">{escape(visible(failure_line(record)))}</td>'
             yield f"{_start_of_line(record, files, escape, texts=texts)}{lost if head.names else ''}</tr>"
-        elif usual and head.figures is not None and one.metrics is first and not one.special:
-            figures = head.figures.format(*one.numbers)
-            yield f"{_start_of_line(record, files, escape, texts=texts)}{figures}</tr>"
+        elif usual and head.written is not None and one.metrics is first and not one.special:
+            yield f"{_start_of_line(record, files, escape, texts=texts)}{head.written(one.numbers)}</tr>"
         else:
             found = [one.named(name) for name in head.names]
             written = [

@@ -144,7 +144,7 @@ addEventListener("load", () => setTimeout(() => {
   touched.forEach(one => events.forEach(name => one.dispatchEvent(new Event(name))));
   setTimeout(() => {
     const live = "[onmouseover],[onfocus],[onerror],iframe,object,embed,form,base,meta[http-equiv=refresh]";
-    const here = location.href.replace(/[^/]*$/, "");
+    const here = new URL("%s", location.href).href;
     const links = [...document.querySelectorAll("a")].map(link => link.href);
     const away = links.filter(address => !address.startsWith(here));
     const seen = {ran: window.%s ?? null, live: document.querySelectorAll(live).length, away};
@@ -156,8 +156,19 @@ addEventListener("load", () => setTimeout(() => {
 """Touches everything that could be touched, and tells what came of it."""
 
 
-def check_page(page: Path) -> None:
-    """In a browser, without the page's own policy: what its escaping lets through is not caught by anything else."""
+def check_pages(reports: Path) -> None:
+    """The leaderboard, and of the pages that it leads to a model's."""
+    check_page(reports / "leaderboard.html")
+    check_page(min((reports / "leaderboard-files" / "models").iterdir()), up="../../")
+
+
+def check_page(page: Path, *, up: str = "./") -> None:
+    """In a browser, without the page's own policy: what its escaping lets through is not caught by anything else.
+
+    Args:
+        page: the file.
+        up: the way from it to the folder that its links do not leave.
+    """
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium on this machine")
@@ -165,7 +176,7 @@ def check_page(page: Path) -> None:
     bare, removed = re.subn(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
     assert removed == 1
     copy = page.with_name("provoked.html")
-    copy.write_text(bare.replace("</body>", PROVOKE.replace("%s", MARK) + "</body>"), encoding="utf-8")
+    copy.write_text(bare.replace("</body>", PROVOKE % (up, MARK) + "</body>"), encoding="utf-8")
     with listening() as (port, asked):
         proxy = (f"--proxy-server=http://127.0.0.1:{port}", "--proxy-bypass-list=<-loopback>")
         quiet = ("--disable-background-networking", "--disable-component-update", "--no-first-run")

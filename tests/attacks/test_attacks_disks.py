@@ -128,7 +128,9 @@ def test_linked_folders_are_followed(place: Place):
         (place.folder / name).symlink_to(elsewhere)
     place.runs(*session, "--vdb-cache-dir=cache").ends(0)
     assert len(records_of(place.folder / "reports")) == 4
-    assert "<video" in (place.folder / "reports" / "leaderboard.html").read_text(encoding="utf-8")
+    models = list((place.folder / "reports" / "leaderboard-files" / "models").iterdir())
+    assert len(models) == 2
+    assert all("<video" in page.read_text(encoding="utf-8") for page in models)
 
 
 @pytest.mark.rounds(short=0, long=1)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import Ended, Place, runs_of
-from hostility import HOSTILE, MARK, check_page, check_reports, check_screen, hidden_in
+from hostility import HOSTILE, MARK, check_pages, check_reports, check_screen, hidden_in
 from projects import GENERATION
 
 from pytest_vdb import video
@@ -123,7 +123,7 @@ def test_hostile_models_and_metrics_are_refused_or_shown(deep: Place):
     assert 0 < len(refused) < 2 * len(HOSTILE)
     assert not any(hidden_in(said) for said in refused)
     check_reports(deep.folder / "reports")
-    check_page(deep.folder / "reports" / "leaderboard.html")
+    check_pages(deep.folder / "reports")
 
 
 @pytest.mark.slow
@@ -146,7 +146,7 @@ def test_clips_with_hostile_file_names_are_scored_and_shown(deep: Place):
     assert "2 failed" in said.err
     check_ended(deep.runs("vdb", "report", "reports/scores/clips.jsonl", "-o", "scored")).ends(0)
     check_reports(deep.folder / "scored")
-    check_page(deep.folder / "scored" / "leaderboard.html")
+    check_pages(deep.folder / "scored")
 
 
 BAD = "\x1b[31mx\u202e"
@@ -261,8 +261,8 @@ def test_a_forged_run_is_shown_and_obeyed_by_nobody(forged_run: Place):
     check_ended(forged_run.runs("vdb", "report", "forged/runs/R", "-o", "page-reports")).ends(0)
     page = forged_run.folder / "page-reports"
     check_reports(page)
-    assert "data:image/jpeg" not in (page / "leaderboard.html").read_text(encoding="utf-8"), "no poster is a picture"
-    check_page(page / "leaderboard.html")
+    assert not [of for of in page.rglob("*.html") if "<img" in of.read_text(encoding="utf-8")], "no poster is there"
+    check_pages(page)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import pytest
 from pytest_vdb import reporters
 from pytest_vdb.analysis import build
 from pytest_vdb.records import CardFacts, Measurement, Record
+from pytest_vdb.reporters import html
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.slow
@@ -153,6 +154,19 @@ def test_what_was_chosen_stands_in_the_address_and_comes_back_with_it(page):
     page.evaluate("location.hash = 'sort=latency%3Aascending'")
     page.wait_for_function("document.querySelectorAll('#s0 tbody tr:not([hidden])').length === 3")
     assert names(page) == ["swift", "middling", "large"]
+
+
+def test_what_was_chosen_stays_while_a_run_goes_on_and_its_page_is_asked_for_again(browser):
+    text = html.render(build(RUN, records()), running="running: 25 of 90 tests")
+    page = browser.new_context().new_page()
+    page.set_default_timeout(5_000)
+    page.route("http://127.0.0.1:1/", lambda asked: asked.fulfill(body=text, content_type="text/html"))
+    for chosen in ("", "swift"):
+        page.goto("http://127.0.0.1:1/")  # as a browser refreshes it: without what stands behind the #
+        assert page.get_by_label("Filter the models of Text to video").input_value() == chosen
+        page.get_by_label("Filter the models of Text to video").fill("swift")
+        assert names(page) == ["swift"]
+    page.context.close()
 
 
 def test_a_line_leads_to_the_page_of_its_model_with_the_keyboard_alone(page):

@@ -27,6 +27,7 @@ from pytest_vdb.errors import OutputError, UnknownName
 from pytest_vdb.escaping import visible
 from pytest_vdb.records import Baseline, Failure, Measurement, Record, to_json
 from pytest_vdb.reporters import csv, formats, gate, html, json, latex, markdown, pages, terminal
+from pytest_vdb.reporters.prompts_table import tables_of_prompts
 
 HOSTILE = [
     "../../x",
@@ -605,9 +606,31 @@ def test_of_more_prompts_than_cards_a_table_has_all_with_their_figures_and_failu
     assert told["p900"] == ["BadClip:", "black"]
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ((0.5, 12.25), ["0.5000", "12.2500"]),
+        ((-0.0001, 3.0), ["-0.0001", "3.0000"]),
+        ((999.7, 12_345.0), ["1,000", "12,345"]),
+        ((2e-7, 3e-7), ["2.000e-7", "3.000e-7"]),
+    ],
+)
+def test_figures_of_a_prompts_line_are_written_as_everywhere_else(values, shown):
+    made = [
+        example.answer(example.example_run(), "wan", f"p{at}", clip=None, measurements=(_measured_quality(value),))
+        for at, value in enumerate(values)
+    ]
+    (table,) = tables_of_prompts(made, pages.Files(None), texts=False)
+    assert re.findall(r"<td>(.*?)</td>", table["lines"]) == shown
+
+
+def _measured_quality(value: float) -> Measurement:
+    return Measurement(name="m", value=value, unit="1", better="higher")
+
+
 def _two_figures(quality: float, seconds: float | None) -> tuple[Measurement, ...]:
     return (
-        Measurement(name="m", value=quality, unit="1", better="higher"),
+        _measured_quality(quality),
         Measurement(name="latency", value=seconds, unit="s", better="lower", kind="performance", reason="not timed"),
     )
 

@@ -165,6 +165,11 @@
     .map((head) => ({ head, key: keyOf(head.closest("table").id, "sort") }));
   const wordOf = ({ value, selectedOptions }) => (selectedOptions && value ? selectedOptions[0].textContent : value);
 
+  // The page of a run that goes on is asked for again every few seconds, by an address without it.
+  const live = document.querySelector("main[data-live]") !== null;
+  const before = live && !location.hash && sessionStorage.getItem("chosen");
+  if (before) history.replaceState(null, "", `#${before}`);
+
   const remember = () => {
     const told = new URLSearchParams();
     if (only?.value) told.set("show", wordOf(only));
@@ -175,6 +180,7 @@
     }
     const [here] = location.href.split("#");
     history.replaceState(null, "", told.size ? `${here}#${told}` : here);
+    if (live) sessionStorage.setItem("chosen", String(told));
   };
 
   const choice = (control, word) => {
