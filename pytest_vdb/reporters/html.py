@@ -104,8 +104,13 @@ class Pages(Mapping[str, str]):
         return sum(len(table.rows) * len(table.columns) for table in self.board.tables) > _MOST_CELLS
 
     @cached_property
+    def _files(self) -> Files:
+        """As the pages beside the leaderboard see them: each folder is listed once for all of them."""
+        return Files(self._root, up=UP)
+
+    @cached_property
     def _compared(self) -> SideBySide:
-        return SideBySide(self.board, Files(self._root, up=UP))
+        return SideBySide(self.board, self._files)
 
     @cached_property
     def _tables(self) -> tuple[WrittenTable, ...]:
@@ -118,8 +123,7 @@ class Pages(Mapping[str, str]):
 
     @cached_property
     def _shelf(self) -> model_page.Shelf:
-        files = Files(self._root, up=UP)
-        return model_page.Shelf(self.board, self._tables, files, environment_of(self.board.run), self._compared)
+        return model_page.Shelf(self.board, self._tables, self._files, environment_of(self.board.run), self._compared)
 
     def _links_of_table(self, table: int, up: str) -> dict[int, str]:
         """Row -> the page of its model."""
