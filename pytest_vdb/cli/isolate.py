@@ -1,4 +1,4 @@
-"""`vdb isolate`: what a model of your own needs to run in a process of its own, as a folder with a card."""
+"""`vdb isolate`: what a model needs to run in a process of its own, as a folder with a card."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ def add_to(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n"
         "  vdb isolate noise --from conftest.py                behind bubblewrap\n"
+        "  vdb isolate wan2.1-t2v-1.3b --as venv               a model of the catalogue, with versions of its own\n"
         "  vdb isolate noise --from models.py --as docker      with a Dockerfile\n\n"
-        "The folder has a copy of the file, the packages that it imports, pinned, and the card; nothing is installed\n"
-        "or built. docker and podman are written from documents and were never tried.",
+        "The folder has a copy of the file (of a model of the catalogue: one that names it), the packages that it\n"
+        "imports, pinned, and the card; nothing is installed or built. docker and podman are written from documents\n"
+        "and were never tried.",
     )
-    isolate.add_argument("model", metavar="MODEL", help="the name of a model that the file tags")
-    tagged = "the Python file or module that tags it with @model"
-    isolate.add_argument("--from", dest="source", required=True, metavar="FILE", help=tagged)
+    isolate.add_argument("model", metavar="MODEL", help="its name")
+    tagged = "the Python file or module that tags it with @model (default: it is one of the catalogue)"
+    isolate.add_argument("--from", dest="source", metavar="FILE", help=tagged)
     isolate.add_argument(
         "--as", dest="wall", choices=get_args(Wall), default="bwrap", help="the wall (default: %(default)s)"
     )
@@ -59,7 +61,7 @@ class IsolateArguments:
     """What `vdb isolate` was asked."""
 
     model: str
-    source: str
+    source: str | None
     wall: Wall
     output: Path | None
 
@@ -68,16 +70,18 @@ def _isolate(arguments: IsolateArguments) -> int:
     from pytest_vdb.models.isolated import CARD, PREFIX
     from pytest_vdb.models.isolation import serve
 
-    card, target = _tagged_model(arguments.model, arguments.source)
-    text = files.read_text(_source_of(target), error=OptionError)
-    folder = arguments.output or Path("isolated") / file_name(card.name)
-    pinned, unknown = _pinned(text)
-    place_file(text, folder / f"{MODULE}.py")
+    if arguments.source is None:
+        found = _model_of_catalogue(arguments.model)
+    else:
+        found = _model_of_file(arguments.model, arguments.source)
+    card, folder = found.card, arguments.output or Path("isolated") / file_name(found.card.name)
+    pinned, unknown = _pinned(found.text)
+    place_file(found.text, folder / f"{MODULE}.py")
     place_file("".join(f"{one}\n" for one in pinned), folder / "requirements.txt")
-    place_file(_card_as_toml(card, arguments.wall, target.__qualname__), folder / CARD)
+    place_file(_card_as_toml(card, arguments.wall, found.name), folder / CARD)
     if arguments.wall in CONTAINERS:
         place_file(Path(serve.__file__).read_text(encoding="utf-8"), folder / "serve.py")
-        place_file(_dockerfile(card, target.__qualname__, pinned), folder / "Dockerfile")
+        place_file(_dockerfile(card, found.name, pinned), folder / "Dockerfile")
     for name in unknown:
         warn(f"{MODULE}.py imports {name}, which no package brings: copy it into {folder}")
     for command in _next_commands(card, arguments.wall, folder):
@@ -86,20 +90,51 @@ def _isolate(arguments: IsolateArguments) -> int:
     return 0
 
 
-def _tagged_model(name: str, source: str) -> tuple[ModelCard, Callable[..., Any]]:
-    """The model that a file tags by this name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A model that shall be isolated."""
+
+    card: ModelCard
+    text: str
+    """Of the file that its process imports."""
+    name: str
+    """Of what is served, in that file."""
+
+
+def _model_of_catalogue(name: str) -> Found:
+    """A model that ships with pytest-vdb.
 
     Raises:
-        UnknownName: it tags none of that name.
+        UnknownName: there is none of that name.
+    """
+    from pytest_vdb.models.registry import Registry
+
+    card = Registry.from_catalog().get(name)
+    text = (
+        f'"""{card.name} of pytest-vdb\'s catalogue, in an environment of its own."""\n\n'
+        "from pytest_vdb.models.served import FromCatalogue\n\n\n"
+        "class Model(FromCatalogue):\n"
+        f"    name = {json.dumps(card.name)}\n"
+        "    # weights_dir = ...  # a folder of its weights; without this line: the cache of the Hub on this machine\n"
+    )
+    return Found(card=card, text=text, name="Model")
+
+
+def _model_of_file(name: str, source: str) -> Found:
+    """A model of the user's own.
+
+    Raises:
+        UnknownName: the file tags none of that name.
+        OptionError: see `_source_of`.
     """
     from pytest_vdb.cli.sources import imported
     from pytest_vdb.models.contract import tagged
 
     found = {card.name: (card, target) for card, target in tagged(imported(source))}
     if name not in found:
-        mend = f"it tags: {', '.join(found) or 'none'}; a model of the catalogue needs a model.py of your own"
-        raise UnknownName("model", name, found, where=source, mend=mend)
-    return found[name]
+        raise UnknownName("model", name, found, where=source, mend=f"it tags: {', '.join(found) or 'none'}")
+    card, target = found[name]
+    return Found(card=card, text=files.read_text(_source_of(target), error=OptionError), name=target.__qualname__)
 
 
 def _source_of(target: Callable[..., Any]) -> Path:
@@ -123,8 +158,11 @@ def _pinned(text: str) -> tuple[list[str], list[str]]:
 
     brought = packages_distributions()
     modules = sorted({"numpy", *_imported_modules(text)} - set(sys.stdlib_module_names))
-    packages = sorted({brought[module][0] for module in modules if module in brought}, key=str.lower)
-    pinned = [f"{package}=={version(package).partition('+')[0]}" for package in packages]
+    if "pytest_vdb" in modules:  # and what decides its models' pixels
+        modules += ["diffusers", "torch", "transformers"]
+    packages = {brought[module][0] for module in modules if module in brought and module != "pytest_vdb"}
+    packages |= {"pytest-vdb"} & {module.replace("_", "-") for module in modules}
+    pinned = [f"{package}=={version(package).partition('+')[0]}" for package in sorted(packages, key=str.lower)]
     return pinned, [module for module in modules if module not in brought and module != "pytest_vdb"]
 
 

@@ -33,6 +33,7 @@ def values(user, run):
 
 def test_an_isolated_model_has_the_values_of_the_same_one_in_process_twice_and_under_two_workers(project):
     project.types("vdb isolate noise --from conftest.py").ends(0).shows("--vdb-models=isolated:isolated/noise")
+    project.types("vdb isolate wan2.1-t2v-1.3b --as venv").ends(0).shows("a venv is no wall")
     project.types(BOTH).ends(0).shows("2 models, 3 prompts, 6 tests: 6 passed")
     project.types(BOTH).ends(0).shows("6 clips reused")
     project.types(f"{BOTH} --vdb-cache=always").ends(0)

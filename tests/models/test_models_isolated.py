@@ -88,7 +88,7 @@ def test_clips_are_those_that_the_model_makes_in_this_process(opened, wall):
     assert f"in a process of its own ({wall}): Python {sys.version.split()[0]}, numpy" in model.notes[0]
     assert ("holds nothing" in " ".join(model.notes)) == (wall == "venv")
     model.close()
-    assert left_in_shared_memory() == before, "the exchange folder is gone"
+    assert left_in_shared_memory() <= before, "the exchange folder is gone"
 
 
 def test_what_is_printed_is_no_answer_and_notes_are_shown_harmless(opened):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,18 @@ def test_groups_of_version_1_are_one_per_controller_that_is_asked_for(tmp_path):
     assert group is not None
     assert [folder.parent.name for folder in group.folders] == ["pids", "cpu"]
     assert group.oom_kills() == 0
+
+
+def test_groups_of_sessions_that_were_killed_are_removed(tmp_path):
+    (tmp_path / "cgroup.controllers").write_text("cpu memory pids")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / f"vdb-{ended.pid}-0a1b").mkdir()
+    (tmp_path / f"vdb-{os.getpid()}-0a1b").mkdir()
+    group = grouped(None, 64, None, tmp_path)
+    assert group is not None
+    left = {path for path in tmp_path.iterdir() if path.is_dir()}
+    assert left == {*group.folders, tmp_path / f"vdb-{os.getpid()}-0a1b"}, "of those that go on nothing is removed"
 
 
 def test_where_no_group_can_be_made_there_is_none_and_nothing_is_left(tmp_path):

@@ -23,6 +23,7 @@ NO_GROUP = "no control group can be made here"
 
 _ENTER = 'for group in $1; do echo $$ > "$group/cgroup.procs" || exit 125; done; shift; exec "$@"'
 _WITHIN = 'ulimit -v "$1" && ulimit -f "$2" && shift 2 && exec "$@"'
+_NAME = "vdb-"
 _BLOCK = 512
 """Bytes that `ulimit -f` counts in (POSIX)."""
 _CPU_PERIOD_US = 100_000
@@ -68,13 +69,24 @@ def grouped(memory: int | None, pids: int, cpus: int | None, groups: Path = GROU
         cpus: how many may be busy at once.
         groups: where the kernel shows its groups.
     """
-    name = f"vdb-{os.getpid()}-{secrets.token_hex(4)}"
+    name = f"{_NAME}{os.getpid()}-{secrets.token_hex(4)}"
     own = dict(_own_groups())
     if is_file(groups / "cgroup.controllers"):
         return _made_groups([(_below(groups, own.get("", "")) / name, _values_of_version_2(memory, pids, cpus))])
     wanted = {"memory": _memory_of_version_1(memory), "pids": [("pids.max", str(pids))], "cpu": _cpu_of_version_1(cpus)}
     places = {kind: _below(groups / kind, own.get(kind, "")) / name for kind in wanted}
     return _made_groups([(places[kind], values) for kind, values in wanted.items() if values])
+
+
+def _remove_left_over(place: Path) -> None:
+    """The groups of sessions that were killed; one that has a process is not removed by the kernel."""
+    import psutil
+
+    for folder in place.glob(f"{_NAME}*-*"):
+        number = folder.name.removeprefix(_NAME).partition("-")[0]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _below(controller: Path, own: str) -> Path:
@@ -134,6 +146,7 @@ def _made_groups(wanted: Sequence[tuple[Path, list[tuple[str, str]]]]) -> Group 
     group = Group(tuple(folder for folder, _ in wanted))
     try:
         for folder, values in wanted:
+            _remove_left_over(folder.parent)
             folder.mkdir()
             for name, value in values:
                 if name not in _WHERE_THERE_IS_SWAP or os.access(folder / name, os.W_OK):
