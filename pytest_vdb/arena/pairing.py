@@ -45,7 +45,7 @@ def pairs_of(clips: Sequence[Candidate], most: int | None, *, seed: int, telling
         by_prompt.setdefault(clip.prompt, []).append(clip)
     possible = [pair for group in by_prompt.values() for pair in combinations(group, 2)]
     if not possible:
-        mend = "give runs in which several models answered the same prompts, with --vdb-previews on"
+        mend = "give runs in which several models answered the same prompts, and whose clips are still there"
         raise OptionError("no prompt has clips of two models to compare", where="vdb arena build", mend=mend)
     drawn = random.Random(seed)
     drawn.shuffle(possible)

@@ -65,14 +65,14 @@ def _jobs(arguments: JobsArguments) -> int:
             raise OptionError("no job", where="vdb jobs", mend="name it: vdb jobs JOB")
         return _list_jobs(arguments)
     storage = storage_at(arguments.job)
-    jobs.job_in(storage)  # said before anything is done to it
+    job = jobs.job_in(storage)  # where there is none, it is said before anything is done
     if arguments.cancel:
         jobs.cancel(storage)
         show("cancelled: sessions end with the test that they run; type the job's command again to go on")
         return 0
     if arguments.merge:
         return _merge(storage, arguments)
-    return _tell_shards(storage, arguments)
+    return _tell_shards(storage, job.gpus, arguments)
 
 
 def _list_jobs(arguments: JobsArguments) -> int:
@@ -99,7 +99,7 @@ def _list_jobs(arguments: JobsArguments) -> int:
     return 0
 
 
-def _tell_shards(storage: Storage, arguments: JobsArguments) -> int:
+def _tell_shards(storage: Storage, gpus: int, arguments: JobsArguments) -> int:
     from pytest_vdb.cluster.jobs import is_cancelled
     from pytest_vdb.cluster.watching import summed_up, watched
 
@@ -114,6 +114,7 @@ def _tell_shards(storage: Storage, arguments: JobsArguments) -> int:
     show(
         f"{together.done} of {together.shards} shards are done, {together.running} run, {together.waiting} wait, "
         f"{together.lost} were lost{left}; {together.worker_hours:.2f} hours of workers"
+        + (f", {together.worker_hours * gpus:.2f} GPU-hours" if gpus else "")
         + (", cancelled" if together.cancelled else "")
     )
     return 0

@@ -41,6 +41,7 @@ def outcomes(
     engine: Engine,
     machines: Machines,
     environment: Mapping[str, str],
+    say: Callable[[str], None],
 ) -> Generator[Outcome]:
     """Each shard once, as soon as it is finished or given up; closed early, what this process runs is ended.
 
@@ -58,6 +59,8 @@ def outcomes(
             elsewhere[shard.id] = shard
         else:
             left[shard.id] = shard
+    if elsewhere:
+        say(f"{len(elsewhere)} shards are run by sessions of another coordinator, and are waited for")
     problems: dict[str, str] = {}
     cancelled = partial(is_cancelled, storage)
     for _ in range(ROUNDS_OF_A_JOB):
@@ -92,7 +95,7 @@ def _round(
     """Those that the engine finished; why it did not finish the others goes into `problems`."""
     of_address = {address_of(storage, shard): shard for shard in left}
     tasks = [
-        Task(address=address, arguments=job.arguments, folder=job.folder, gpus=job.gpus, environment=environment)
+        Task(address=address, arguments=job.arguments, folder=job.folder, environment=environment)
         for address in of_address
     ]
     if not tasks:

@@ -31,7 +31,6 @@ class Task:
     """pytest's."""
     folder: str
     """Where the session is started."""
-    gpus: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to that of whoever runs it."""
 

@@ -156,7 +156,7 @@ class Elsewhere:
         assert self._storage is not None
         account, missing = Account(), set(collected.tests)
         environment = _carried(os.environ, self._machines.settings.get("environment", ()))
-        running = outcomes(self._storage, job, shards, self._engine, self._machines, environment)
+        running = outcomes(self._storage, job, shards, self._engine, self._machines, environment, self._write)
         try:
             for outcome in running:
                 account.hear(outcome.known)
@@ -164,6 +164,8 @@ class Elsewhere:
                 missing -= self._tell_lost(outcome, collected, missing)
                 if session.shouldfail:
                     raise session.Failed(session.shouldfail)
+                if session.shouldstop:  # the disk takes no more records
+                    raise session.Interrupted(session.shouldstop)
         finally:
             running.close()
             self._tell_account(account)

@@ -9,6 +9,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_vdb import files
 from pytest_vdb.cluster.engines.contract import RETRIES, Ended, Engine, Machines, needs_library
 from pytest_vdb.cluster.jobs import WORKER
 from pytest_vdb.cluster.running import Task, run_shard
@@ -79,7 +80,7 @@ def _followed_jobs(submitit: Any, waiting: dict[Any, Task], poll_s: float) -> Ge
         queued = _queued(sorted({str(job.job_id).partition("_")[0] for job in waiting}))
         for job in list(waiting):
             gone[job] = 0 if queued is None or str(job.job_id) in queued else gone[job] + 1
-            if job.paths.result_pickle.exists() or gone[job] >= _TIMES_GONE:
+            if files.is_file(job.paths.result_pickle) or gone[job] >= _TIMES_GONE:
                 yield _job_ended(submitit, job, waiting.pop(job))
 
 
@@ -109,7 +110,7 @@ def _run_on_node(task: Task) -> int:
 
 
 def _job_ended(submitit: Any, job: Any, task: Task) -> Ended:
-    if not job.paths.result_pickle.exists():
+    if not files.is_file(job.paths.result_pickle):
         return Ended(task=task, problem=f"Slurm's job {job.job_id} is gone without a result: it was killed")
     try:
         return Ended(task=task, tries=job.result())

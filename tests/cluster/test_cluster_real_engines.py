@@ -1,0 +1,248 @@
+"""Slurm and Ray as they are: a node is killed in the middle of a session, and the merged run is that of one machine.
+
+`tox -e cluster` runs these; they need submitit with munged, slurmctld and slurmd (as root), and Ray.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pytest_vdb.results import journal
+
+pytestmark = pytest.mark.heavy
+
+CONFTEST = """
+import time
+import numpy as np
+from pytest_vdb import Clip, metric, model
+
+def noise(recipe, seed, spread):
+    time.sleep(3)
+    rng = np.random.default_rng(seed)
+    return Clip(rng.integers(0, spread, (recipe.frames, recipe.height, recipe.width, 3), np.uint8), recipe.fps)
+
+@model("bright", frames=4, height=16, width=16, fps=8.0)
+def bright(prompt, recipe, seed):
+    return noise(recipe, seed, 256)
+
+@model("dim", frames=4, height=16, width=16, fps=8.0)
+def dim(prompt, recipe, seed):
+    return noise(recipe, seed, 128)
+
+@metric("brightness", unit="1", better="higher")
+def brightness(clip: Clip) -> float:
+    return float(clip.frames.mean() / 255)
+"""
+TEST = """
+def test_generation(vdb, vdb_model, vdb_prompt, vdb_seed):
+    vdb.measure(vdb.generate(vdb_model, vdb_prompt, vdb_seed))
+"""
+ASKED = (
+    *("benchmarks", "--vdb-models=bright,dim", "--vdb-prompts=five.txt", "--vdb-metrics=brightness"),
+    *("--vdb-cache=never", "--vdb-report=none", "-p", "no:randomly"),
+)
+PATIENCE_S = 600
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "benchmarks" / "test_generation.py").write_text(TEST)
+    (tmp_path / "five.txt").write_text("one\ntwo\nthree\nfour\nfive\n")
+    return tmp_path
+
+
+def session(project, *more):
+    command = [sys.executable, "-m", "pytest", *ASKED, *more]
+    return subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def result(project, output="reports"):
+    """The newest run, and what must be the same wherever it ran."""
+    run, records, warnings = journal.read(max((project / output / "runs").iterdir()))
+    assert not warnings
+    return run, {one.nodeid: (one.status, one.clip.digest, one.measurement("brightness").value) for one in records}
+
+
+def wait_for_a_session_on(project, worker):
+    """Until it has a record and goes on."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        for path in project.glob("reports/jobs/*/attempts/*/*.jsonl"):
+            text = path.read_text()
+            if f'"worker":"{worker}"' in text and '"schema":2,"setup"' in text and '"event":"end"' not in text:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"no session on {worker} has ended a test")
+
+
+def check_against_one_machine(project, job):
+    said, _ = job.communicate(timeout=PATIENCE_S)
+    assert job.returncode == 0, said
+    alone = session(project, "--vdb-output=one")
+    assert alone.communicate(timeout=PATIENCE_S)
+    run, merged = result(project)
+    assert merged == result(project, "one")[1]
+    assert len(merged) == 10
+    assert run.summary["job"]["ended"]["without a word"] == 1
+
+
+# Ray ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_ray_runs_elsewhere_what_a_killed_node_ran(project, monkeypatch):
+    for name, value in (("RAY_AUTH_MODE", "disabled"), ("RAY_USAGE_STATS_ENABLED", "0")):
+        monkeypatch.setenv(name, value)
+    from ray.cluster_utils import Cluster
+
+    memory = {"object_store_memory": 100 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, **memory})
+    try:
+        nodes = [cluster.add_node(num_cpus=1, num_gpus=1, **memory) for _ in range(2)]
+        (project / "machines.toml").write_text(
+            f'[ray]\naddress = "{cluster.address}"\nenvironment = ["RAY_AUTH_MODE"]\n'
+        )
+        job = session(project, "--vdb-on=ray", "--vdb-machines=machines.toml")
+        wait_for_a_session_on(project, f"ray-{nodes[1].node_id[:8]}")
+        cluster.remove_node(nodes[1], allow_graceful=False)
+        cluster.add_node(num_cpus=1, num_gpus=1, **memory)
+        check_against_one_machine(project, job)
+    finally:
+        cluster.shutdown()
+
+
+# Slurm ----------------------------------------------------------------------------------------------------------------
+
+CONF = """
+ClusterName=vdb
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={place}/munge/socket
+SlurmctldPort={ports[0]}
+SlurmctldPidFile={place}/ctld.pid
+SlurmdPidFile={place}/%n.pid
+SlurmdSpoolDir={place}/%n
+StateSaveLocation={place}/state
+ProctrackType=proctrack/pgid
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+AccountingStorageType=accounting_storage/none
+SlurmdTimeout=15
+ReturnToService=2
+GresTypes=gpu
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=1 Gres=gpu:1 State=UNKNOWN
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=1 Gres=gpu:1 State=UNKNOWN
+PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+"""
+DAEMONS = ("munged", "slurmctld", "slurmd")
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+class Slurm:
+    """A controller and two nodes with a GPU each, which is /dev/null by another name."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.conf = place / "slurm.conf"
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        for folder in ("munge", "state", "n1", "n2"):
+            (place / folder).mkdir(parents=True)
+        (place / "munge").chmod(0o700)
+        self.conf.write_text(CONF.format(host=socket.gethostname().partition(".")[0], place=place, ports=free_ports(3)))
+        gres = []
+        for number, node in enumerate(("n1", "n2")):
+            os.mknod(place / f"gpu{number}", 0o020666, os.makedev(1, 3))
+            gres.append(f"NodeName={node} Name=gpu File={place}/gpu{number}\n")
+        (place / "gres.conf").write_text("".join(gres))
+        key = place / "munge" / "key"
+        key.write_bytes(secrets.token_bytes(128))
+        key.chmod(0o600)
+        files = [f"--{name}={place}/munge/{name.partition('-')[0]}" for name in ("socket", "key-file", "pid-file")]
+        logs = [f"--seed-file={place}/munge/seed", f"--log-file={place}/munge/log"]
+        self._start("munged", "munged", "--foreground", "--force", *files, *logs)
+        time.sleep(1)
+        self._start("slurmctld", "slurmctld", "-D", "-f", str(self.conf))
+        for node in ("n1", "n2"):
+            self.start_node(node)
+
+    def _start(self, name: str, *command: str) -> None:
+        log = (self.place / f"{name}.log").open("wb")
+        self._started[name] = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def start_node(self, node: str) -> None:
+        self._start(node, "slurmd", "-D", "-N", node, "-f", str(self.conf))
+
+    def kill_node(self, node: str) -> None:
+        """The daemon, and all that it started: what is told its name, and the steps above that."""
+        self._started[node].kill()
+        self._started[node].wait()
+        doomed = {one for one in psutil.process_iter() if _environment(one).get("SLURMD_NODENAME") == node}
+        doomed |= {step for one in doomed for step in one.parents() if step.name() == "slurmstepd"}
+        for one in doomed:
+            with contextlib.suppress(psutil.Error):
+                one.send_signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        for process in reversed(self._started.values()):
+            process.terminate()
+            process.wait(20)
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}
+
+
+@pytest.fixture
+def slurm(tmp_path_factory) -> Iterator[Slurm]:
+    if importlib.util.find_spec("submitit") is None:
+        pytest.skip("submitit is not installed")
+    if os.geteuid() != 0 or not all(map(shutil.which, DAEMONS)):
+        pytest.skip(f"needs {', '.join(DAEMONS)}, and to be root")
+    slurm = Slurm(tmp_path_factory.mktemp("slurm"))
+    yield slurm
+    slurm.stop()
+
+
+def test_slurm_runs_again_what_a_killed_node_ran(project, slurm, monkeypatch):
+    monkeypatch.setenv("SLURM_CONF", str(slurm.conf))
+    until = time.monotonic() + 60
+    while subprocess.run(["srun", "-n1", "true"], capture_output=True, timeout=60, check=False).returncode:
+        assert time.monotonic() < until
+        time.sleep(1)
+    machines = '[slurm]\nworkers = 2\npoll_s = 1\nslurm_partition = "main"\ntimeout_min = 10\ncpus_per_task = 1\n'
+    (project / "machines.toml").write_text(machines)
+    job = session(project, "--vdb-on=slurm", "--vdb-machines=machines.toml")
+    wait_for_a_session_on(project, "n2")
+    slurm.kill_node("n2")
+    time.sleep(30)  # longer than SlurmdTimeout: the node is down, and its job is queued again
+    slurm.start_node("n2")
+    check_against_one_machine(project, job)
