@@ -50,7 +50,8 @@ def brought_home(storage: Storage, known: Known, run_folder: Path, run_id: str) 
 
 def _fetched(storage: Storage, attempt: str, name: str, run_folder: Path) -> bool:
     """Whether a file of an attempt is in the run's folder now."""
-    if Path(name).is_absolute() or ".." in Path(name).parts:
+    parts = Path(name).parts
+    if Path(name).is_absolute() or ".." in parts or len(parts) < 2:  # at the top lie the run's own files
         return False
     try:
         data = storage.get(f"{attempt}/{name}")

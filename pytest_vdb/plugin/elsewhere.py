@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -205,6 +206,8 @@ class Elsewhere:
             raise OptionError("a job of other tests lies there", where=storage.address, mend=mend)
         storage.remove(jobs.CANCEL)
         self._write(f"vdb job {storage.address}: goes on")
+        # What is run is what was typed here: whoever can write to the storage chooses no arguments of pytest.
+        job = replace(job, arguments=arguments, folder=str(self.config.invocation_params.dir))
         return job, jobs.shards_in(storage)
 
     def _bring_home(self, outcome: Outcome, account: Account) -> set[str]:

@@ -59,8 +59,11 @@ def test_files_come_along_and_what_did_not_arrive_is_noted(job, tmp_path):
     assert record.notes == ("its clips/a.jpg did not reach the storage of the job",)
 
 
-def test_a_record_cannot_write_beside_its_run(job, tmp_path):
-    attempt_with(job, tmp_path, make_record("a", features="../../outside.npz"))
+@pytest.mark.parametrize("name", ["../../outside.npz", "clips/../../outside.npz", "/tmp/outside.npz", "records.jsonl"])
+def test_a_record_cannot_write_beside_its_run_nor_over_it(job, tmp_path, name):
+    attempt_with(job, tmp_path, make_record("a", features=name))
+    (attempt,) = job.names("attempts/")
+    job.put(f"{attempt.removesuffix('.jsonl')}/{name}", b"what was put there")
     folder, _ = merge(job, tmp_path / "reports", "merged")
     (record,) = journal.read(folder)[1]
     assert record.features is None

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
-from pytest_vdb.cluster.jobs import CANCEL, Job, Shard, submit
+from pytest_vdb.cluster.jobs import CANCEL, JOB, Job, Shard, job_in, submit
 from pytest_vdb.cluster.knowing import attempts_by_shard, told_in
 from pytest_vdb.cluster.storage import storage_at
+from pytest_vdb.records import to_json
 
 HERE = ("--vdb-on=local", "--vdb-workers=2", "--vdb-cache=never")
 SLOWLY = """
@@ -96,6 +98,18 @@ def test_the_same_command_again_runs_nothing_and_judges_the_same_run(project):
     assert len(sessions_in(job_of(project))) == before
     assert quality(project.records()) == quality(first)
     assert not job_of(project).has(CANCEL)
+
+
+@pytest.mark.slow
+def test_who_can_write_to_a_job_chooses_no_arguments_of_its_sessions(project):
+    project.run("good", *HERE).assert_outcomes(passed=3)
+    storage = job_of(project)
+    job = job_in(storage)
+    storage.put(JOB, to_json(replace(job, arguments=("-p", "strange"), folder="/")).encode())
+    for names in attempts_by_shard(storage).values():
+        for name in names:
+            storage.remove(name)
+    project.run("good", *HERE).assert_outcomes(passed=3)
 
 
 def test_a_plan_says_what_is_not_known_and_makes_nothing(project):
