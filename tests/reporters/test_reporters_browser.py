@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,7 +153,7 @@ def test_what_was_chosen_stands_in_the_address_and_comes_back_with_it(page):
     assert names(page) == ["large"]
     assert page.locator("#s0 th[aria-sort]").get_attribute("aria-sort") == "ascending"
     page.evaluate("location.hash = 'sort=latency%3Aascending'")
-    page.wait_for_function("document.querySelectorAll('#s0 tbody tr:not([hidden])').length === 3")
+    playwright.expect(page.locator("#s0 tbody tr:not([hidden])")).to_have_count(3)
     assert names(page) == ["swift", "middling", "large"]
 
 
@@ -206,7 +207,7 @@ def test_columns_and_kinds_are_shown_and_hidden(page):
 def test_nothing_is_wider_than_a_telephone(browser, address):
     page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
     page.goto(address)
-    page.wait_for_function("document.querySelector('svg.scatter').getAttribute('width') < 390")
+    playwright.expect(page.locator("svg.scatter").first).to_have_attribute("width", re.compile(r"^[1-3]\d\d(\.|$)"))
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert page.locator(".answer").bounding_box()["y"] < 844
 

@@ -598,6 +598,7 @@ def test_a_page_of_three_hundred_models_is_small_and_each_models_page_has_every_
     assert made["leaderboard-files/models/model-007.html"].count('<li class="clip passed">') == 3
 
 
+@pytest.mark.slow
 def test_of_more_prompts_than_cards_a_table_has_all_with_their_figures_and_failures():
     run = example.example_run()
     figures = [(0.25, 2_000.0), (0.5, None), (-0.0001, 3.0)]
