@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pytest_vdb import files
 from pytest_vdb.models.isolated import IsolatedModel
 from pytest_vdb.models.isolation.settings import Isolation
 from pytest_vdb.models.isolation.walls import why_no_bwrap
@@ -41,7 +42,7 @@ def main() -> None:
     asked = parser.parse_args()
     walls = ["venv", *(["bwrap"] if why_no_bwrap() is None else [])]
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "noise.py").write_text(MODEL)
+        files.write(Path(folder) / "noise.py", MODEL)
         for wall in walls:
             isolation = Isolation(serve="noise.py:noise", beside=folder, wall=wall, python=asked.python)
             compare(wall, isolation, asked.rounds)

@@ -19,7 +19,6 @@ from pytest_vdb.cli.projects import place_file
 from pytest_vdb.errors import OptionError, UnknownName
 from pytest_vdb.escaping import file_name
 from pytest_vdb.files import expanded
-from pytest_vdb.models.isolation.settings import CONTAINERS, Wall
 
 if TYPE_CHECKING:
     from pytest_vdb.models.card import ModelCard
@@ -48,9 +47,8 @@ def add_to(commands: Any) -> None:
     isolate.add_argument("model", metavar="MODEL", help="its name")
     tagged = "the Python file or module that tags it with @model (default: it is one of the catalogue)"
     isolate.add_argument("--from", dest="source", metavar="FILE", help=tagged)
-    isolate.add_argument(
-        "--as", dest="wall", choices=get_args(Wall), default="bwrap", help="the wall (default: %(default)s)"
-    )
+    walls = "bwrap, venv, docker or podman (default: %(default)s)"
+    isolate.add_argument("--as", dest="wall", metavar="WALL", default="bwrap", help=walls)
     where = "where to write (default: isolated/MODEL)"
     isolate.add_argument("--output", "-o", type=expanded, metavar="FOLDER", help=where)
     isolate.set_defaults(command=Command(IsolateArguments, _isolate))
@@ -62,14 +60,18 @@ class IsolateArguments:
 
     model: str
     source: str | None
-    wall: Wall
+    wall: str
     output: Path | None
 
 
 def _isolate(arguments: IsolateArguments) -> int:
     from pytest_vdb.models.isolated import CARD, PREFIX
     from pytest_vdb.models.isolation import serve
+    from pytest_vdb.models.isolation.settings import CONTAINERS, Wall
 
+    if arguments.wall not in get_args(Wall):
+        mend = f"one of: {', '.join(get_args(Wall))}"
+        raise UnknownName("wall", arguments.wall, get_args(Wall), where="--as", mend=mend)
     if arguments.source is None:
         found = _model_of_catalogue(arguments.model)
     else:
@@ -177,8 +179,10 @@ def _imported_modules(text: str) -> Iterator[str]:
                 yield node.module.partition(".")[0]
 
 
-def _card_as_toml(card: ModelCard, wall: Wall, name: str) -> str:
+def _card_as_toml(card: ModelCard, wall: str, name: str) -> str:
     """The card to read, and to go on with by hand."""
+    from pytest_vdb.models.isolation.settings import CONTAINERS
+
     defaults = ", ".join(f"{key} = {_toml_value(value)}" for key, value in card.defaults.settings().items())
     lines = [
         "# What this can say: docs/isolated.md of pytest-vdb.",
@@ -247,7 +251,9 @@ def _docker_quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("$", "\\$")
 
 
-def _next_commands(card: ModelCard, wall: Wall, folder: Path) -> Iterator[str]:
+def _next_commands(card: ModelCard, wall: str, folder: Path) -> Iterator[str]:
+    from pytest_vdb.models.isolation.settings import CONTAINERS
+
     if wall in CONTAINERS:
         yield f"next:     {wall} build -t {_image_of(card)} {folder}"
         return

@@ -19,6 +19,8 @@ LAST_LINES = 12
 _GRACE_S = 20.0
 """How long a session that is told to go may take to say so and to store what it has."""
 _LOOKS_UP_S = 0.2
+_UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
+"""What a session says is there when it is killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,13 @@ def run_shard(
             process = subprocess.Popen(
                 [sys.executable, "-m", "pytest", *task.arguments, *own],
                 cwd=task.folder,
-                env={**os.environ, **task.environment, **(environment or {}), DIES_WITH: str(os.getpid())},
+                env={
+                    **os.environ,
+                    **task.environment,
+                    **(environment or {}),
+                    DIES_WITH: str(os.getpid()),
+                    **_UNBUFFERED,
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,

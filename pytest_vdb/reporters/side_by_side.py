@@ -200,10 +200,10 @@ def _compared_prompts(lines: Iterable[tuple[str, Row]], files: Files) -> Iterato
             clips.append((name, url, clip))
     for prompt, clips in sorted(found.items(), key=lambda one: one[0]):
         if clips[0][0] != clips[-1][0]:  # those of one model stand together
-            yield ComparedPrompt(prompt[0], prompt[1], categories[prompt], tuple(_numbered(clips)))
+            yield ComparedPrompt(prompt[0], prompt[1], categories[prompt], tuple(_clips_numbered(clips)))
 
 
-def _numbered(clips: Iterable[_Clip]) -> Iterator[_Clip]:
+def _clips_numbered(clips: Iterable[_Clip]) -> Iterator[_Clip]:
     """Further samples of a model with their numbers; a clip that two benchmarks asked for stands there once."""
     last, seen = None, set[str]()
     for name, url, files in clips:

@@ -19,17 +19,20 @@ pytestmark = pytest.mark.slow
 
 # What is on the disk, read without the package where that is possible -------------------------------------------------
 
-LAST_BYTES = {".html": b"</html>", ".csv": b"\n", ".md": b"\n", ".tex": b"\\vdbend\n", ".json": b"}\n"}
+LAST_BYTES = {".html": b"</html>", ".csv": b"\n", ".md": b"\n", ".bib": b"\n", ".tex": b"\n", ".json": b"}\n"}
+LAST_BYTES_OF = {"leaderboard.tex": b"\\vdbend\n"}
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file that is written whole or not at all came to its end."""
+    """Whether a file that is written whole or not at all came to its end, or all that lie in a folder."""
+    if path.is_dir():
+        return all(is_whole(one) for one in path.rglob("*.*"))
     if path.suffix == ".npz":
         return zipfile.is_zipfile(path) and zipfile.ZipFile(path).testzip() is None
     data = path.read_bytes()
     if path.suffix == ".json":
         json.loads(data)
-    return data.endswith(LAST_BYTES[path.suffix])
+    return data.endswith(LAST_BYTES_OF.get(path.name, LAST_BYTES[path.suffix]))
 
 
 def check_cache(cache: Path) -> None:
@@ -138,7 +141,7 @@ def check_killed_writer(place: Place, command: tuple[str, ...], chance: random.R
     old: set[Path] = set()
     if chance.random() < 0.5:
         place.runs(*command).ends(0)
-        old = set(out.iterdir())
+        old = {path for path in out.iterdir() if path.is_file()}
     writing = place.begins(*command)
     if chance.random() < 0.5:
         writing.ends_within(chance.uniform(0.3, 3))

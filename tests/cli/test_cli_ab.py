@@ -291,7 +291,7 @@ def pytest_runtest_setup(item):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_both_trees_get_an_environment_of_their_own_where_it_is_asked_for(capsys):
     """What the command installs is seen by its own side alone; what is installed here is seen by both."""
     Path("naps.py").unlink()

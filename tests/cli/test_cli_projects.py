@@ -56,7 +56,7 @@ def test_reports_are_rebuilt_from_records_alone(project, tmp_path, capsys):
     assert main(["report", str(run), "-o", str(tmp_path)]) == 0
     written = {path.name for path in tmp_path.iterdir()}
     formats = {f"leaderboard.{ending}" for ending in ("html", "tex", "bib", "csv", "md", "json")}
-    assert written == {*formats, "leaderboard-methods.tex", "standings.csv", "values.csv"}
+    assert written == {*formats, "leaderboard-files", "leaderboard-methods.tex", "standings.csv", "values.csv"}
     assert "noise" in capsys.readouterr().out
 
 

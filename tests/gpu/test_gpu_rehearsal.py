@@ -25,7 +25,7 @@ def rehearsed(*arguments):
     return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_rehearsal_runs_every_part_and_says_that_its_figures_are_of_nothing(tmp_path):
     kept = sorted((PROJECT / "docs" / "gpu").iterdir())
     done = rehearsed("--output", str(tmp_path / "out"))

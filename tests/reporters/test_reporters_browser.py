@@ -72,7 +72,7 @@ def address(tmp_path_factory) -> str:
 def page(browser, address, request):
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=request.param)
     page = context.new_page()
-    page.set_default_timeout(5_000)
+    page.set_default_timeout(30_000)
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -160,7 +160,7 @@ def test_what_was_chosen_stands_in_the_address_and_comes_back_with_it(page):
 def test_what_was_chosen_stays_while_a_run_goes_on_and_its_page_is_asked_for_again(browser):
     text = html.render(build(RUN, records()), running="running: 25 of 90 tests")
     page = browser.new_context().new_page()
-    page.set_default_timeout(5_000)
+    page.set_default_timeout(30_000)
     page.route("http://127.0.0.1:1/", lambda asked: asked.fulfill(body=text, content_type="text/html"))
     for chosen in ("", "swift"):
         page.goto("http://127.0.0.1:1/")  # as a browser refreshes it: without what stands behind the #

@@ -125,7 +125,7 @@ def test_two_processes_at_once_leave_one_folder_of_the_same_bytes_as_ours(tmp_pa
     reload("HunyuanVideoPipeline", theirs)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_another_process_builds_every_pipeline_to_the_same_bytes(cache_dir, tmp_path):
     names = [name for name in tiny.pipeline_classes() if name != "ConsisIDPipeline"]
     assert build_elsewhere(tmp_path, *names).wait(timeout=300) == 0
