@@ -54,7 +54,7 @@ def test_the_mean_of_the_shares_is_the_score_of_the_means():
     assert one.difference == pytest.approx(one.first - one.second)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_the_interval_covers_the_difference_as_often_as_it_says():
     chance = np.random.default_rng(1)
     covered = 0

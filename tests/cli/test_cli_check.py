@@ -129,7 +129,7 @@ def test_what_cannot_be_compared_is_neither_right_nor_wrong():
     assert parameter_counts.count(without_figure).agrees is None
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_every_card_of_the_catalogue_agrees_with_its_architecture(capsys):
     assert main(["models", "--check"]) == 0
     assert " 0 differ" in capsys.readouterr().out

@@ -20,7 +20,7 @@ WAN = "wan2.1-t2v-1.3b"
 CAT = Prompt(id="p001", text="a red cat walks on grass")
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_pipeline_on_onnxruntime_makes_torchs_clip_again_and_again(opened):
     model, recipe = opened(WAN)
     plain = model.generate(CAT, recipe, 7)
