@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pytest_vdb.analysis.tables import Leaderboard
     from pytest_vdb.reporters.formats import Format
 
+_ALREADY_HERE = ("-W", "ignore:Module already imported so cannot be rewritten; pytest_vdb")
+"""pytest would rewrite the assertions of packages that bring plugins, and warns that `vdb` is running already."""
+
 
 def run(arguments: list[str], *plugins: object) -> int:
     """`vdb run` = pytest on the project's benchmarks, or on the shipped ones where the project has none.
@@ -39,7 +42,7 @@ def run(arguments: list[str], *plugins: object) -> int:
     import pytest
 
     suite = "benchmarks" if files.is_folder("benchmarks") else str(shipped("benchmarks"))
-    return int(pytest.main(_joined(arguments), plugins=[_Suite(suite), *plugins]))
+    return int(pytest.main([*_ALREADY_HERE, *_joined(arguments)], plugins=[_Suite(suite), *plugins]))
 
 
 def plan(arguments: list[str]) -> int:
