@@ -55,6 +55,7 @@ def run_shard(
     """
     with tempfile.TemporaryDirectory(prefix="vdb-shard-") as output:
         own = [f"--vdb-shard={task.address}", f"--vdb-output={output}", "--vdb-report=none", "-p", "no:cacheprovider"]
+        own.append("--maxfail=0")  # also where a project's addopts say -x: a shard is finished when all its tests ran
         with tempfile.TemporaryFile() as said:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pytest", *task.arguments, *own],
