@@ -62,7 +62,7 @@ def outcomes(
     if elsewhere:
         say(f"{len(elsewhere)} shards are run by sessions of another coordinator, and are waited for")
     problems: dict[str, str] = {}
-    cancelled = partial(is_cancelled, storage)
+    was_cancelled = False
     for _ in range(ROUNDS_OF_A_JOB):
         for outcome in _round(storage, job, list(left.values()), engine, machines, environment, problems):
             del left[outcome.shard.id]
@@ -72,15 +72,15 @@ def outcomes(
                 yield outcome
             else:
                 left[outcome.shard.id] = outcome.shard
+                problems[outcome.shard.id] = outcome.problem
         elsewhere = {}
-        if not left or patiently(cancelled):
+        was_cancelled = bool(left) and patiently(partial(is_cancelled, storage))
+        if not left or was_cancelled:
             break
-    was_cancelled = bool(left) and patiently(cancelled)
     for shard in left.values():
         known = patiently(partial(known_of, storage, shard))
-        yield Outcome(
-            shard=shard, known=known, problem="the job was cancelled" if was_cancelled else problems[shard.id]
-        )
+        problem = "the job was cancelled" if was_cancelled else problems.get(shard.id, "its engine said nothing of it")
+        yield Outcome(shard=shard, known=known, problem=problem)
 
 
 def _round(
