@@ -92,7 +92,7 @@ def test_a_shard_runs_all_its_tests_also_where_the_project_stops_at_a_failure(ta
         "def test_second(): Path(__file__).with_name('second').touch()\n"
     )
     one = task(0)
-    assert run_shard(replace(one, arguments=(*one.arguments, "-o", "addopts=-x"))) == pytest.ExitCode.TESTS_FAILED
+    assert run_shard(replace(one, arguments=(*one.arguments, "-o", "addopts=-x --ff"))) == pytest.ExitCode.TESTS_FAILED
     assert (tmp_path / "second").exists()
 
 
