@@ -364,6 +364,10 @@ def _machines_of(path: Any, engine: str, workers: int | None) -> Machines:
     for name, number in numbers.items():
         if number is not None and (not isinstance(number, int) or number < (1 if name == "workers" else 0)):
             raise OptionError(f"{name} = {number!r}", where=path, mend="give a whole number")
+    carried = settings.get("environment", [])
+    if not isinstance(carried, list) or not all(isinstance(name, str) for name in carried):
+        mend = 'give a list of names: environment = ["NAME"]'
+        raise OptionError(f"environment = {carried!r}", where=path, mend=mend)
     return Machines(workers=workers or numbers["workers"], gpus=numbers["gpus"], settings=settings)
 
 
