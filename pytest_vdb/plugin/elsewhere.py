@@ -39,6 +39,7 @@ _OF_THIS_SESSION = frozenset(
 """Options that speak of the whole run."""
 _OF_ANY_SESSION = {
     **dict.fromkeys(("-x", "--exitfirst", "--pdb", "--lf", "--last-failed", "--ff", "--failed-first"), False),
+    **dict.fromkeys(("--sw", "--stepwise", "--sw-skip", "--stepwise-skip"), False),
     **dict.fromkeys(("--maxfail", "--junitxml", "--junit-xml", "--html", "--report-log", "--color"), True),
 }
 """Those of pytest that do, and whether each has a value."""
