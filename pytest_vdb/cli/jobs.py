@@ -76,13 +76,18 @@ def _jobs(arguments: JobsArguments) -> int:
 
 
 def _list_jobs(arguments: JobsArguments) -> int:
-    from pytest_vdb.cluster.jobs import JOBS
+    from pytest_vdb.cluster.jobs import JOB, JOBS
     from pytest_vdb.cluster.storage import storage_at
     from pytest_vdb.cluster.watching import summed_up, watched
 
     folder = arguments.output / JOBS
     places = files.entries(folder, error=OptionError)[0] if files.is_folder(folder) else []
-    found = [(str(place), summed_up(watched(storage_at(str(place)), time.time()))) for place in places]
+    storages = [(str(place), storage_at(str(place))) for place in places]
+    found = [
+        (place, summed_up(watched(storage, time.time())))
+        for place, storage in storages
+        if storage.has(JOB)  # else it is still being submitted, or never was
+    ]
     if arguments.json:
         print_json([{"job": place, **asdict(state)} for place, state in found])
     elif not found:

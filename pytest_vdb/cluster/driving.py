@@ -6,22 +6,16 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from pytest_vdb.cluster.engines.contract import Engine, Machines
 from pytest_vdb.cluster.jobs import Job, Shard, address_of, is_cancelled
 from pytest_vdb.cluster.knowing import Known, known_of, known_of_all
 from pytest_vdb.cluster.running import Task
-from pytest_vdb.cluster.storage import Storage
-from pytest_vdb.errors import StorageError
-
-Answer = TypeVar("Answer")
+from pytest_vdb.cluster.storage import Storage, patiently
 
 ROUNDS_OF_A_JOB = 3
 """Over the engine's own retries: a machine that is broken may break several."""
 _POLL_S = 2.0
-_PATIENCE_S = 120.0
-"""How long a storage that is away is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +56,7 @@ def outcomes(
     if elsewhere:
         say(f"{len(elsewhere)} shards are run by sessions of another coordinator, and are waited for")
     problems: dict[str, str] = {}
-    cancelled = partial(is_cancelled, storage)
+    was_cancelled = False
     for _ in range(ROUNDS_OF_A_JOB):
         for outcome in _round(storage, job, list(left.values()), engine, machines, environment, problems):
             del left[outcome.shard.id]
@@ -72,15 +66,15 @@ def outcomes(
                 yield outcome
             else:
                 left[outcome.shard.id] = outcome.shard
+                problems[outcome.shard.id] = outcome.problem
         elsewhere = {}
-        if not left or patiently(cancelled):
+        was_cancelled = bool(left) and patiently(partial(is_cancelled, storage))
+        if not left or was_cancelled:
             break
-    was_cancelled = bool(left) and patiently(cancelled)
     for shard in left.values():
         known = patiently(partial(known_of, storage, shard))
-        yield Outcome(
-            shard=shard, known=known, problem="the job was cancelled" if was_cancelled else problems[shard.id]
-        )
+        problem = "the job was cancelled" if was_cancelled else problems.get(shard.id, "its engine said nothing of it")
+        yield Outcome(shard=shard, known=known, problem=problem)
 
 
 def _round(
@@ -126,20 +120,4 @@ def _followed(storage: Storage, elsewhere: Mapping[str, Shard]) -> Generator[Out
                 continue
             del waiting[shard.id]
         if waiting:
-            time.sleep(_POLL_S)
-
-
-def patiently(ask: Callable[[], Answer]) -> Answer:
-    """The answer of a storage that may be away for a while.
-
-    Raises:
-        StorageError: it is away for minutes.
-    """
-    until = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return ask()
-        except StorageError:
-            if time.monotonic() > until:
-                raise
             time.sleep(_POLL_S)

@@ -27,7 +27,7 @@ ATTEMPTS = "attempts/"
 DIES_WITH = "VDB_DIES_WITH"
 """In the environment of a session on a shard: the process that started it, which it does not outlive."""
 SHARERS = "VDB_SHARERS"
-"""In the environment of a session on a shard: how many others may run beside it on the same device."""
+"""In the environment of a session on a shard: how many may run on the same device at a time, itself included."""
 WORKER = "VDB_WORKER"
 """In the environment of a session on a shard: what the engine calls the place where it runs."""
 

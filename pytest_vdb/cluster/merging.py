@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pytest_vdb import files
 from pytest_vdb.cluster.attempts import LINES, files_of, without_files
 from pytest_vdb.cluster.jobs import job_in, shards_in
 from pytest_vdb.cluster.knowing import Known, known_of_all
-from pytest_vdb.cluster.storage import Storage
+from pytest_vdb.cluster.storage import Storage, patiently
 from pytest_vdb.errors import RecordError, StorageError
 from pytest_vdb.records import Environment, Record, Run, to_plain
 from pytest_vdb.results import journal
@@ -35,6 +36,7 @@ def brought_home(storage: Storage, known: Known, run_folder: Path, run_id: str) 
 
     Raises:
         OutputError: the disk did not take a file.
+        StorageError: it cannot be reached, for minutes.
     """
     made_in = {id(record): told.name.removesuffix(LINES) for told in known.attempts for record in told.records}
     for record in known.records.values():
@@ -53,10 +55,13 @@ def _fetched(storage: Storage, attempt: str, name: str, run_folder: Path) -> boo
     parts = Path(name).parts
     if Path(name).is_absolute() or ".." in parts or len(parts) < 2:  # at the top lie the run's own files
         return False
+    there = f"{attempt}/{name}"
     try:
-        data = storage.get(f"{attempt}/{name}")
-    except StorageError:
-        return False
+        data = storage.get(there)
+    except StorageError:  # a file that never arrived is noted; a storage that is away for a moment is waited for
+        if not patiently(partial(storage.has, there)):
+            return False
+        data = patiently(partial(storage.get, there))
     files.write(run_folder / name, data)
     return True
 

@@ -54,7 +54,9 @@ def run_shard(
         ShardDied: it ended otherwise; it shall be tried again.
     """
     with tempfile.TemporaryDirectory(prefix="vdb-shard-") as output:
-        own = [f"--vdb-shard={task.address}", f"--vdb-output={output}", "--vdb-report=none", "-p", "no:cacheprovider"]
+        own = [f"--vdb-shard={task.address}", f"--vdb-output={output}", "--vdb-report=none"]
+        own += ["-o", f"cache_dir={output}/cache"]  # of its own: without one pytest takes none of --ff, --nf, --sw
+        own.append("--maxfail=0")  # also where a project's addopts say -x: a shard is finished when all its tests ran
         with tempfile.TemporaryFile() as said:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pytest", *task.arguments, *own],

@@ -6,16 +6,22 @@ one kind of error, `StorageError`: who cannot reach a storage waits and tries ag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pytest_vdb import files
 from pytest_vdb.errors import OutputError, StorageError
 
+Answer = TypeVar("Answer")
+
 _AT_ONCE = 16
 """Objects that are asked for at a time: each costs a round trip."""
+_AWAY_FOR_S = 120.0
+"""How long a storage that is away is waited for."""
+_ASKED_AGAIN_S = 2.0
 _EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure"}
 """Protocol -> the extra that brings its library."""
 
@@ -100,6 +106,22 @@ def put_all(storage: Storage, objects: Iterable[tuple[str, bytes]]) -> None:
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(lambda one: storage.put(*one), objects))
+
+
+def patiently(ask: Callable[[], Answer]) -> Answer:
+    """The answer of a storage that may be away for a while.
+
+    Raises:
+        StorageError: it is away for minutes.
+    """
+    until = time.monotonic() + _AWAY_FOR_S
+    while True:
+        try:
+            return ask()
+        except StorageError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_ASKED_AGAIN_S)
 
 
 class Folder:

@@ -39,6 +39,7 @@ _OF_THIS_SESSION = frozenset(
 """Options that speak of the whole run."""
 _OF_ANY_SESSION = {
     **dict.fromkeys(("-x", "--exitfirst", "--pdb", "--lf", "--last-failed", "--ff", "--failed-first"), False),
+    **dict.fromkeys(("--sw", "--stepwise", "--sw-skip", "--stepwise-skip"), False),
     **dict.fromkeys(("--maxfail", "--junitxml", "--junit-xml", "--html", "--report-log", "--color"), True),
 }
 """Those of pytest that do, and whether each has a value."""
@@ -364,6 +365,10 @@ def _machines_of(path: Any, engine: str, workers: int | None) -> Machines:
     for name, number in numbers.items():
         if number is not None and (not isinstance(number, int) or number < (1 if name == "workers" else 0)):
             raise OptionError(f"{name} = {number!r}", where=path, mend="give a whole number")
+    carried = settings.get("environment", [])
+    if not isinstance(carried, list) or not all(isinstance(name, str) for name in carried):
+        mend = 'give a list of names: environment = ["NAME"]'
+        raise OptionError(f"environment = {carried!r}", where=path, mend=mend)
     return Machines(workers=workers or numbers["workers"], gpus=numbers["gpus"], settings=settings)
 
 

@@ -75,6 +75,12 @@ def test_people_see_tables(job, capsys):
     assert "node-1" in said
 
 
+def test_a_job_that_is_still_being_submitted_hides_no_other(job, capsys):
+    storage_at("reports/jobs/half").put("shards/x.json", b"{}")
+    (only,) = told(capsys)
+    assert only["job"] == "reports/jobs/one"
+
+
 def test_a_job_is_cancelled_by_a_marker(job, capsys):
     assert main(["jobs", "reports/jobs/one", "--cancel"]) == 0
     assert job.has(CANCEL)

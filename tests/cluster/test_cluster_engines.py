@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -81,6 +82,18 @@ def test_without_gpus_it_is_one_unless_more_are_asked_for(monkeypatch):
     local = engines()["local"]
     assert (local.workers(Machines()), local.gpus(Machines())) == (1, 0)
     assert local.workers(Machines(workers=3)) == 3
+
+
+@pytest.mark.slow
+def test_a_shard_runs_all_its_tests_also_where_the_project_stops_at_a_failure(task, tmp_path):
+    (tmp_path / "test_it.py").write_text(
+        "from pathlib import Path\n"
+        "def test_first(): assert False\n"
+        "def test_second(): Path(__file__).with_name('second').touch()\n"
+    )
+    one = task(0)
+    assert run_shard(replace(one, arguments=(*one.arguments, "-o", "addopts=-x --ff"))) == pytest.ExitCode.TESTS_FAILED
+    assert (tmp_path / "second").exists()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,8 @@ from made_shards import HERE, make_record, make_shard
 
 from pytest_vdb.cluster.attempts import Attempt
 from pytest_vdb.cluster.jobs import Job, submit
-from pytest_vdb.cluster.merging import merge
+from pytest_vdb.cluster.knowing import known_of
+from pytest_vdb.cluster.merging import brought_home, merge
 from pytest_vdb.errors import RecordError, StorageError
 from pytest_vdb.records import ClipFiles
 from pytest_vdb.results import journal
@@ -57,6 +59,19 @@ def test_files_come_along_and_what_did_not_arrive_is_noted(job, tmp_path):
     assert (folder / record.clip.preview).read_bytes() == b"preview"
     assert record.clip.poster is None
     assert record.notes == ("its clips/a.jpg did not reach the storage of the job",)
+
+
+@pytest.mark.slow
+def test_a_storage_that_is_away_for_a_moment_costs_no_file(job, tmp_path):
+    (tmp_path / "clips").mkdir()
+    for name in (CLIP.preview, CLIP.poster):
+        (tmp_path / name).write_bytes(b"picture")
+    attempt_with(job, tmp_path, make_record("a", clip=CLIP))
+    known = known_of(job, make_shard())
+    job.is_away = True
+    threading.Timer(0.5, setattr, (job, "is_away", False)).start()
+    (record,) = brought_home(job, known, tmp_path / "home", "merged")
+    assert (record.clip.poster, record.notes) == (CLIP.poster, ())
 
 
 @pytest.mark.parametrize("name", ["../../outside.npz", "clips/../../outside.npz", "/tmp/outside.npz", "records.jsonl"])

@@ -144,6 +144,13 @@ def test_an_unknown_engine_is_said_before_anything_runs(project):
     result.stderr.fnmatch_lines(["*unknown engine 'slurmy'*"])
 
 
+def test_names_of_the_environment_are_a_list(project):
+    (project.path / "machines.toml").write_text('[local]\nenvironment = "TOKEN"\n')
+    result = project.run("good", *HERE, "--vdb-machines=machines.toml")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*environment = 'TOKEN'*"])
+
+
 def test_another_job_in_the_same_place_is_refused(project):
     storage = storage_at(str(project.path / "job"))
     other = Job(id="other", arguments=(), folder="/p", tests=1, gpus=0, created_at="2026-01-01T00:00:00+00:00")
