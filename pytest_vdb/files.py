@@ -310,8 +310,8 @@ def write_folder(folder: str | Path, contents: Iterable[tuple[str, str | bytes]]
             old.rename(place)
         raise cannot_write(place, problem) from problem
     finally:
-        for left in (part, old):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)  # not where something went wrong: it may be all that is left
     return place
 
 
