@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb.backbones.contract import BackboneSource, Feature, Subject, backbone, declared
-from pytest_vdb.backbones.weights import given_file, hub_file, weights_digest
+from pytest_vdb.backbones.weights import given_file, hub_file, own_or_published, weights_digest
 from pytest_vdb.errors import UnknownName, WeightsBroken, WeightsMissing
 from pytest_vdb.files import is_folder, is_there, read_json
 from pytest_vdb.garbage import without_collections
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     repository="timm/vit_base_patch32_clip_224.openai",
     size_mib=578,
     licence="MIT",
+    filename="open_clip_model.safetensors",
 )
 class OpenClip:
     """CLIP of any open_clip architecture: `clip_image`, `clip_text` and, through VBench's preprocessing, `vbench_clip`.
@@ -114,14 +115,14 @@ class OpenClip:
         vision = {"image_size": 64, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}
         text = {"context_length": 77, "vocab_size": 49408, "width": 24, "heads": 2, "layers": 2}
         self.model = seeded(lambda: open_clip.CLIP(embed_dim=32, vision_cfg=vision, text_cfg=text))
-        self._tokenizer: Callable[[list[str]], torch.Tensor] = open_clip.SimpleTokenizer()
+        self._tokenizer: Callable[[list[str]], torch.Tensor] = open_clip.tokenize
         self.preprocessing = _preprocessing({"size": 64})
         self.identity = "tiny"
 
     def _open(self, source: BackboneSource) -> None:
+        weights = _Weights.of(source)
         import open_clip
 
-        weights = _Weights.of(source)
         self.model = weights.open()
         self._tokenizer = open_clip.get_tokenizer(weights.architecture)
         self.preprocessing = _preprocessing(self.model.visual.preprocess_cfg)
@@ -157,11 +158,20 @@ class _Weights:
             WeightsBroken: the path does not say which architecture it holds.
         """
         if source.path is None:
-            return cls._published(OpenClip.DEFAULT, source)
+            return cls._default(source)
         if ":" in str(source.path) and not is_there(source.path):
             return cls._published(str(source.path), source)
         path = given_file(source.path, backbone="clip")
         return cls._in_folder(path) if is_folder(path) else cls._in_file(path)
+
+    @classmethod
+    def _default(cls, source: BackboneSource) -> _Weights:
+        """Looked for before open_clip is imported: that takes seconds, for nothing where there are no weights."""
+        file = own_or_published(declared(OpenClip), source)
+        import open_clip
+
+        known = open_clip.get_pretrained_cfg(*OpenClip.DEFAULT.split(":"))
+        return cls(architecture=OpenClip.DEFAULT.partition(":")[0], file=file, quick_gelu=bool(known.get("quick_gelu")))
 
     @classmethod
     def _published(cls, name: str, source: BackboneSource) -> _Weights:
@@ -174,10 +184,10 @@ class _Weights:
         repository, _, filename = known["hf_hub"].rpartition("/")
         file = hub_file(
             repository,
-            filename or "open_clip_model.safetensors",
+            filename or declared(OpenClip).filename,
             offline=source.offline,
             backbone="clip",
-            size_mib=declared(OpenClip).size_mib if name == OpenClip.DEFAULT else None,
+            size_mib=None,
         )
         return cls(architecture=architecture, file=file, quick_gelu=bool(known.get("quick_gelu")))
 

@@ -15,6 +15,7 @@ from pytest_vdb.models.contract import Model, has_ended
 from pytest_vdb.models.recipes import require_memory
 from pytest_vdb.models.registry import Registry
 from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.models.weights import finding
 from pytest_vdb.profiling.latency import FIRST_CALL, LATENCY, LOAD_TIME
 from pytest_vdb.profiling.probe import Reading
 from pytest_vdb.profiling.profiler import Profiler
@@ -129,6 +130,7 @@ class Shelf:
             if self.memory_gib is not None and recipe.weights in {"hub", "local", "random"} and not recipe.offload:
                 require_memory(card, self.memory_gib)
             if card.pipeline is not None:
+                finding.require_any(card, self.source)
                 pipeline_class(card)  # what its libraries take to be imported is no cost of the model's
             with self.profiler.watch() as loading:
                 model = self.registry.open(card, recipe, self.source)

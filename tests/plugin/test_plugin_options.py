@@ -84,3 +84,23 @@ def test_help_and_unrelated_sessions_import_neither_torch_nor_numpy_for_us(pytes
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "vdb-models" in told.stdout or "1 passed" in told.stdout
     assert told.stderr.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_weights_that_are_not_here_are_missed_before_libraries_are_imported(pytester, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name in ("HF_HOME", "HF_HUB_CACHE", "VDB_CACHE_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    pytester.makepyfile(
+        test_generation="""
+        def test_generation(vdb, vdb_model, vdb_prompt, vdb_seed):
+            vdb.measure(vdb.generate(vdb_model, vdb_prompt, vdb_seed))
+        """
+    )
+    asked = ["--vdb-models=wan2.1-t2v-1.3b,calibration-shapes", "--vdb-prompts=smoke:1", "-rs"]
+    heavy = ("torch", "diffusers", "transformers", "open_clip")
+    code = f"import sys, pytest; pytest.main({asked!r}); sys.exit(str([m for m in {heavy!r} if m in sys.modules]))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "1 passed, 1 skipped" in told.stdout
+    assert "is not on this machine, and this run is offline" in told.stdout
+    assert told.stderr.strip() == "[]"

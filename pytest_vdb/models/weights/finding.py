@@ -43,6 +43,16 @@ def find(card: ModelCard, kind: Any, recipe: Recipe, source: WeightsSource, *, i
     return _FINDERS[source.mode](card, kind, recipe, source, inputs)
 
 
+def require_any(card: ModelCard, source: WeightsSource) -> None:
+    """Find out before any library is imported, which takes seconds, that a pipeline's weights cannot be had.
+
+    Raises:
+        WeightsMissing, WeightsBroken: nothing of them is here, and the hub may not be asked, or refuses them.
+    """
+    if source.mode == "hub":
+        hub.require_any(card, offline=source.offline)
+
+
 def index_names(kind: Any) -> tuple[str, ...]:
     """What the index in a folder of this pipeline class is called; the preferred name first."""
     return (folders.MODULAR_INDEX, folders.INDEX) if classes.is_modular(kind) else (folders.INDEX,)

@@ -17,6 +17,7 @@ from pytest_vdb.models.weights.folders import PICKLES, TENSORS
 T = TypeVar("T")
 
 _GIGABYTE = 1e9
+_NOT_HERE = "is not on this machine, and this run is offline"
 
 _OF_A_COMPONENT = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 """Files that a component is read from: configurations, weights, vocabularies, templates of chats."""
@@ -29,6 +30,32 @@ class Snapshot:
     folder: Path
     revision: str
     """The commit."""
+
+
+def require_any(card: ModelCard, *, offline: bool) -> None:
+    """Make sure of what is cheap to know: that a pipeline is here, or that the hub has it for us.
+
+    Args:
+        card: with the repository and, where pinned, the revision.
+        offline: never ask the hub.
+
+    Raises:
+        WeightsMissing: not even its index is here, and it is not to be had.
+        WeightsBroken: the hub has it as pickles only.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    assert card.repository is not None
+    indexes = (
+        try_to_load_from_cache(card.repository, name, revision=card.revision)
+        for name in (folders.INDEX, folders.MODULAR_INDEX)
+    )
+    if any(isinstance(index, str) for index in indexes):
+        return
+    if offline or HF_HUB_OFFLINE:
+        raise _missing(card.repository, card.revision, _NOT_HERE, card.download_gb)
+    _commit_of(card.repository, card.revision, None, card.download_gb)
 
 
 def pipeline(card: ModelCard, kind: Any, *, given: Collection[str], offline: bool) -> Snapshot:
@@ -133,7 +160,7 @@ def _snapshot(
     if here is not None and (revision is not None or offline or HF_HUB_OFFLINE):
         return here
     if offline or HF_HUB_OFFLINE:
-        raise _missing(repository, revision, "is not on this machine, and this run is offline", size_gb)
+        raise _missing(repository, revision, _NOT_HERE, size_gb)
     latest = _commit_of(repository, revision, here, size_gb)
     if here is not None and here.revision == latest:
         return here
