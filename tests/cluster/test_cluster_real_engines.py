@@ -1,12 +1,14 @@
-"""Slurm and Ray as they are: a node is killed in the middle of a session, and the merged run is that of one machine.
+"""Engines as they are: a node is killed in the middle of a session, and the merged run is that of one machine.
 
-`tox -e cluster` runs these; they need submitit with munged, slurmctld and slurmd (as root), and Ray.
+`tox -e cluster` runs these; they need submitit with munged, slurmctld and slurmd (as root), Ray, and the client of
+Kubernetes, whose API server alone is no real one: see `fake_kubernetes.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import secrets
 import shutil
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fake_kubernetes import NODE, running_cluster
 
 from pytest_vdb.results import journal
 
@@ -80,13 +83,13 @@ def result(project, output="reports"):
 
 
 def wait_for_a_session_on(project, worker):
-    """Until it has a record and goes on."""
+    """Until it has a record and goes on; the shard that it runs."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         for path in project.glob("reports/jobs/*/attempts/*/*.jsonl"):
             text = path.read_text()
             if f'"worker":"{worker}"' in text and '"schema":2,"setup"' in text and '"event":"end"' not in text:
-                return
+                return path.parent.name
         time.sleep(0.2)
     raise AssertionError(f"no session on {worker} has ended a test")
 
@@ -246,3 +249,26 @@ def test_slurm_runs_again_what_a_killed_node_ran(project, slurm, monkeypatch):
     time.sleep(30)  # longer than SlurmdTimeout: the node is down, and its job is queued again
     slurm.start_node("n2")
     check_against_one_machine(project, job)
+
+
+# Kubernetes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(importlib.util.find_spec("kubernetes") is None, reason="the client of Kubernetes is not installed")
+def test_kubernetes_runs_again_what_a_killed_pod_ran_while_nobody_answers(project, monkeypatch):
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    image = {"PATH": path, "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "VDB_CACHE_DIR": str(project / "cache")}
+    with running_cluster({"vdb:1": image}) as cluster:
+        (project / "kubeconfig").write_text(cluster.kubeconfig)
+        monkeypatch.setenv("KUBECONFIG", str(project / "kubeconfig"))
+        machines = '[kubernetes]\nworkers = 2\ngpus = 0\npoll_s = 0.5\nimage = "vdb:1"\n'
+        (project / "machines.toml").write_text(machines)
+        asked = session(project, "--vdb-on=kubernetes", "--vdb-machines=machines.toml")
+        shard = wait_for_a_session_on(project, NODE)
+        (numbered,) = project.glob("reports/jobs/*/lists/*.json")
+        (job,) = cluster.jobs.values()
+        job.running[json.loads(numbered.read_text())["shards"].index(shard)].kill()
+        cluster.go_away()
+        time.sleep(5)
+        cluster.come_back()
+        check_against_one_machine(project, asked)
