@@ -53,18 +53,26 @@ def put_list(addresses: Sequence[str], name: str) -> str:
     Raises:
         StorageError: the storage did not take it, for minutes.
     """
-    job = addresses[0].rpartition(SHARDS)[0]
+    storage, place = storage_at(job_with(addresses[0])), f"{LISTS}{name}{SUFFIX}"
     ids = tuple(address.rpartition(SHARDS)[2].removesuffix(SUFFIX) for address in addresses)
-    storage, place = storage_at(job), f"{LISTS}{name}{SUFFIX}"
     patiently(lambda: storage.put(place, to_json(ShardList(shards=ids)).encode()))
-    return f"{storage.address}/{place}"
+    return list_called(name, storage.address)
 
 
-def address_by_number(place: str, number: int) -> str:
-    """The address of the shard that has this number, as `--vdb-shard` takes it.
+def list_called(name: str, job: str) -> str:
+    """The address of a job's list of that name."""
+    return f"{job}/{LISTS}{name}{SUFFIX}"
+
+
+def job_with(address: str) -> str:
+    """The address of the job that has the shard at an address."""
+    return address.rpartition(SHARDS)[0].rstrip("/")
+
+
+def addresses_in(place: str) -> list[str]:
+    """The shards of a list, or all of a job, each at its number; their addresses as `--vdb-shard` takes them.
 
     Raises:
-        EngineError: there are fewer.
         StorageError: the storage cannot be reached, for minutes, or has no such list.
         RecordError: what is there is no list.
     """
@@ -75,11 +83,7 @@ def address_by_number(place: str, number: int) -> str:
         names: Iterable[str] = (f"{SHARDS}{shard}{SUFFIX}" for shard in listed.shards)
     else:
         names = (shard for shard in patiently(lambda: storage.names(SHARDS)) if shard.endswith(SUFFIX))
-    known = list(names)
-    if number >= len(known):
-        mend = "start as many sessions as there are shards, numbered from 0"
-        raise EngineError(f"there is no shard {number}: there are {len(known)}", where=place, mend=mend)
-    return f"{storage.address}/{known[number]}"
+    return [f"{storage.address}/{name}" for name in names]
 
 
 def _shard_number(environment: Mapping[str, str]) -> int:
@@ -97,9 +101,12 @@ def run_by_number(place: str, arguments: Sequence[str], environment: Mapping[str
     for one in signals.OF_AN_END:  # as the first process of a container nobody else listens to them
         signal.signal(one, lambda *_: told_to_go.set())
     try:
-        address = address_by_number(place, _shard_number(environment))
+        number, addresses = _shard_number(environment), addresses_in(place)
+        if number >= len(addresses):
+            mend = "start as many sessions as there are shards, numbered from 0"
+            raise EngineError(f"there is no shard {number}: there are {len(addresses)}", where=place, mend=mend)
         run_shard(
-            Task(address=address, arguments=tuple(arguments), folder=os.getcwd()),  # noqa: PTH109 - as it was told
+            Task(address=addresses[number], arguments=tuple(arguments), folder=os.getcwd()),  # noqa: PTH109 - as it was told
             must_stop=told_to_go.is_set,
         )
     except VdbError as problem:

@@ -15,6 +15,8 @@ from pytest_vdb.errors import EngineError, UnknownName
 
 CONTAINER = "shard"
 """What the one container of each pod is called."""
+WORK = "pytest-vdb/work"
+"""The label of a Job by which one is found that does the same work."""
 _WHERE = "[kubernetes] of --vdb-machines"
 _READ_ONLY = ":ro"
 _SCRATCH = "/tmp"
@@ -91,6 +93,7 @@ def job_manifest(
     retries: int,
     gpus: int,
     settings: PodSettings,
+    work: str | None = None,
 ) -> dict[str, Any]:
     """The Job as the API takes it.
 
@@ -106,16 +109,18 @@ def job_manifest(
         retries: of each shard.
         gpus: of each pod.
         settings: the user's.
+        work: the same for Jobs that do the same work, by which one is found again.
 
     Raises:
         EngineError: a secret would stand in it.
     """
     labels = {"app.kubernetes.io/name": "pytest-vdb"}
     queue = {} if settings.queue is None else {"kueue.x-k8s.io/queue-name": settings.queue}
+    found_by = {} if work is None else {WORK: work}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "namespace": settings.namespace, "labels": labels | queue},
+        "metadata": {"name": name, "namespace": settings.namespace, "labels": labels | queue | found_by},
         "spec": {
             "completionMode": "Indexed",
             "completions": shards,

@@ -194,7 +194,7 @@ class Cluster:
                 return _refusal(403, "jobs.batch is forbidden: who you are may not")
             if found := _JOBS.fullmatch(path):
                 if found["name"] is None:
-                    return self._create(body)
+                    return self._create(body) if method == "POST" else (200, self._jobs_with(query))
                 job = self.jobs.get(found["name"])
                 if job is None:
                     return _refusal(404, f'jobs.batch "{found["name"]}" not found')
@@ -220,6 +220,15 @@ class Cluster:
             return _refusal(422, wrong)
         self.jobs[name] = Job(manifest)
         return 201, {**manifest, "status": {}}
+
+    def _jobs_with(self, query: dict[str, list[str]]) -> Json:
+        label, value = query["labelSelector"][0].split("=")
+        items = [
+            {**job.manifest, "status": job.status()}
+            for job in self.jobs.values()
+            if job.manifest["metadata"]["labels"].get(label) == value
+        ]
+        return {"apiVersion": "batch/v1", "kind": "JobList", "items": items}
 
     def _pods_with(self, labels: dict[str, str]) -> list[Json]:
         job = self.jobs.get(labels["batch.kubernetes.io/job-name"])

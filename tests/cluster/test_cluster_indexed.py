@@ -11,9 +11,8 @@ import pytest
 from fake_kubernetes import waited_for
 from made_shards import make_shard
 
-from pytest_vdb.cluster.indexed import DIED, NUMBERS, address_by_number, put_list
+from pytest_vdb.cluster.indexed import DIED, NUMBERS, addresses_in, put_list
 from pytest_vdb.cluster.jobs import PREEMPTED, Job, address_of, submit
-from pytest_vdb.errors import EngineError
 
 CONFTEST = """
 import os, sys, time
@@ -61,11 +60,8 @@ def test_a_shard_is_found_by_its_number_in_a_list_and_among_all(any_storage):
     job = Job(id="j", arguments=(), folder="/p", tests=9, gpus=0, created_at="2026-01-01T00:00:00+00:00")
     submit(any_storage, job, shards)
     addresses = [address_of(any_storage, shard) for shard in shards]
-    place = put_list([addresses[2], addresses[0]], "vdb-1")
-    assert [address_by_number(place, number) for number in range(2)] == [addresses[2], addresses[0]]
-    assert [address_by_number(any_storage.address, number) for number in range(3)] == addresses
-    with pytest.raises(EngineError, match="there is no shard 2: there are 2"):
-        address_by_number(place, 2)
+    assert addresses_in(put_list([addresses[2], addresses[0]], "one")) == [addresses[2], addresses[0]]
+    assert addresses_in(any_storage.address) == addresses
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from fake_kubernetes import image_with, in_few_words, running_cluster, waited_fo
 from pytest_vdb.cluster.engines.contract import RETRIES, Machines
 from pytest_vdb.cluster.engines.kubernetes import indexes_in
 from pytest_vdb.cluster.engines.registry import engines
-from pytest_vdb.cluster.indexed import address_by_number
+from pytest_vdb.cluster.indexed import addresses_in
 from pytest_vdb.cluster.jobs import PREEMPTED, WORKER
 from pytest_vdb.cluster.manifest import CONTAINER, job_manifest, pod_settings
 from pytest_vdb.cluster.running import Task
@@ -202,7 +202,7 @@ def test_each_shard_is_told_as_it_ends_and_one_that_dies_again_and_again_with_it
     (name,) = cluster.jobs  # it stays for its logs
     place = f"{tmp_path}/job/lists/{name}.json"
     assert handed.tries(2) == [f"-m pytest_vdb.cluster.indexed {place} -k $(HOME) or $x"]
-    assert [address_by_number(place, number) for number in range(3)] == [task.address for task in handed.tasks]
+    assert addresses_in(place) == [task.address for task in handed.tasks]
 
 
 @needs_client
@@ -265,7 +265,35 @@ def test_a_job_that_somebody_deletes_is_told_of_every_shard(cluster, tmp_path):
     cluster.delete(name)
     left = list(handed.running)
     assert [ended.task for ended in left] == handed.tasks[1:]
-    assert {ended.problem for ended in left} == {f"Job {name} is gone from namespace default: somebody deleted it"}
+    assert {ended.problem for ended in left} == {f"Job {name} is gone from namespace default: it was deleted"}
+
+
+@needs_client
+def test_a_coordinator_follows_the_job_that_another_left_behind(cluster, tmp_path):
+    waits = 'while [ ! -e "go-$JOB_COMPLETION_INDEX" ]; do sleep 0.05; done'
+    (tmp_path / "go-1").touch()
+    dead = Handed(tmp_path, waits)  # it is never closed: as one that was killed
+    assert next(dead.running).task is dead.tasks[1]
+    again = Handed(tmp_path, waits)
+    (tmp_path / "go-0").touch()
+    (tmp_path / "go-2").touch()
+    # the storage did not know that the second shard is finished: a Job of its own runs it again
+    assert {ended.problem for ended in again.running} == {None}
+    assert sorted(job.spec["completions"] for job in cluster.jobs.values()) == [1, 3]
+    assert [len(job.pods) for job in cluster.jobs.values()] == [3, 1]
+
+
+@needs_client
+def test_a_job_of_other_settings_is_no_one_elses(cluster, tmp_path):
+    first, second = Handed(tmp_path, "exec sleep 60"), Handed(tmp_path, "", memory="1Gi")
+    following = threading.Thread(target=lambda: list(first.running))
+    following.start()
+    waited_for(lambda: cluster.jobs)
+    assert len(list(second.running)) == 3
+    assert len(cluster.jobs) == 2
+    (name, _) = cluster.jobs
+    cluster.delete(name)
+    following.join()
 
 
 @needs_client

@@ -102,7 +102,7 @@ def check_against_one_machine(project, job):
     run, merged = result(project)
     assert merged == result(project, "one")[1]
     assert len(merged) == 10
-    assert run.summary["job"]["ended"]["without a word"] == 1
+    return run.summary["job"]
 
 
 # Ray ------------------------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def test_ray_runs_elsewhere_what_a_killed_node_ran(project, monkeypatch):
         wait_for_a_session_on(project, f"ray-{nodes[1].node_id[:8]}")
         cluster.remove_node(nodes[1], allow_graceful=False)
         cluster.add_node(num_cpus=1, num_gpus=1, **memory)
-        check_against_one_machine(project, job)
+        assert check_against_one_machine(project, job)["ended"]["without a word"] == 1
     finally:
         cluster.shutdown()
 
@@ -248,14 +248,14 @@ def test_slurm_runs_again_what_a_killed_node_ran(project, slurm, monkeypatch):
     slurm.kill_node("n2")
     time.sleep(30)  # longer than SlurmdTimeout: the node is down, and its job is queued again
     slurm.start_node("n2")
-    check_against_one_machine(project, job)
+    assert check_against_one_machine(project, job)["ended"]["without a word"] == 1
 
 
 # Kubernetes -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(importlib.util.find_spec("kubernetes") is None, reason="the client of Kubernetes is not installed")
-def test_kubernetes_runs_again_what_a_killed_pod_ran_while_nobody_answers(project, monkeypatch):
+def test_kubernetes_goes_on_when_a_pod_the_api_server_and_the_coordinator_are_lost(project, monkeypatch):
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     image = {"PATH": path, "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "VDB_CACHE_DIR": str(project / "cache")}
     with running_cluster({"vdb:1": image}) as cluster:
@@ -263,7 +263,8 @@ def test_kubernetes_runs_again_what_a_killed_pod_ran_while_nobody_answers(projec
         monkeypatch.setenv("KUBECONFIG", str(project / "kubeconfig"))
         machines = '[kubernetes]\nworkers = 2\ngpus = 0\npoll_s = 0.5\nimage = "vdb:1"\n'
         (project / "machines.toml").write_text(machines)
-        asked = session(project, "--vdb-on=kubernetes", "--vdb-machines=machines.toml")
+        there = ("--vdb-on=kubernetes", "--vdb-machines=machines.toml")
+        first = session(project, *there)
         shard = wait_for_a_session_on(project, NODE)
         (numbered,) = project.glob("reports/jobs/*/lists/*.json")
         (job,) = cluster.jobs.values()
@@ -271,4 +272,10 @@ def test_kubernetes_runs_again_what_a_killed_pod_ran_while_nobody_answers(projec
         cluster.go_away()
         time.sleep(5)
         cluster.come_back()
-        check_against_one_machine(project, asked)
+        time.sleep(2)
+        first.kill()
+        first.communicate()
+        told = check_against_one_machine(project, session(project, *there))
+        assert told["duplicates"] == 0
+        assert told["ended"]["without a word"] >= 1  # and whose shard is finished before it has said so
+        assert list(cluster.jobs.values()) == [job], "who came later followed it"

@@ -8,10 +8,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from pytest_vdb.cluster.engines.contract import RETRIES, Ended, Engine, Machines, needs_library
-from pytest_vdb.cluster.indexed import put_list
-from pytest_vdb.cluster.manifest import PodSettings, job_manifest, pod_settings
+from pytest_vdb.cluster.indexed import addresses_in, job_with, list_called, put_list
+from pytest_vdb.cluster.manifest import WORK, PodSettings, job_manifest, pod_settings
 from pytest_vdb.cluster.running import Task
 from pytest_vdb.errors import EngineError
+from pytest_vdb.records import digest
 
 _WHERE = "--vdb-on=kubernetes"
 _AWAY_FOR_S = 600.0
@@ -82,6 +83,17 @@ class _ApiServer:
             of=name,
             fine=(404,),
         )
+
+    def jobs_of(self, work: str) -> Sequence[Any]:
+        """Those that do the same work, ended ones, too."""
+        found = self._asked(
+            lambda: self._jobs.list_namespaced_job(
+                self.namespace, label_selector=f"{WORK}={work}", _request_timeout=_TIMEOUT_S
+            ),
+            of=f"of {WORK}={work}",
+            patience_s=_AWAY_AT_ONCE_S,
+        )
+        return list(found.items)
 
     def pods(self, name: str, index: int | None = None) -> Sequence[Any]:
         """Those of a Job, or of one of its shards; the newest last."""
@@ -163,51 +175,96 @@ def _run_as_indexed_job(tasks: Sequence[Task], machines: Machines) -> Generator[
     """Pods in the order of the tasks; closed early, the Job is deleted, and its pods are told to go."""
     settings = pod_settings(machines.settings)
     server = _ApiServer(settings)
-    name = f"vdb-{secrets.token_hex(5)}"
-    shards = put_list([task.address for task in tasks], name)
-    server.create(
-        job_manifest(
+    followed = _handed_out(server, tasks, machines, settings)
+    try:
+        while any(job.waiting for job in followed):
+            time.sleep(settings.poll_s)
+            for job in followed:
+                yield from job.look()
+    finally:
+        for job in followed:
+            if job.waiting:
+                server.delete(job.name)
+
+
+def _handed_out(
+    server: _ApiServer, tasks: Sequence[Task], machines: Machines, settings: PodSettings
+) -> list[_FollowedJob]:
+    """The Jobs that have the tasks: those that a coordinator left behind when it died, and a new one for the others."""
+    of_storage, arguments = job_with(tasks[0].address), tasks[0].arguments
+
+    def manifest(name: str, place: str, shards: int, work: str | None) -> dict[str, Any]:
+        return job_manifest(
             name=name,
-            command=("python", "-m", "pytest_vdb.cluster.indexed", shards, *tasks[0].arguments),
+            command=("python", "-m", "pytest_vdb.cluster.indexed", place, *arguments),
             task=tasks[0],
-            shards=len(tasks),
+            shards=shards,
             at_a_time=_pods_at_a_time(machines),
             retries=RETRIES,
             gpus=_gpus_of_a_pod(machines),
             settings=settings,
+            work=work,
         )
-    )
-    waiting = dict(enumerate(tasks))
-    try:
-        yield from _followed_shards(server, name, waiting, settings.poll_s)
-    finally:
-        if waiting:
-            server.delete(name)
+
+    work = digest(manifest("", of_storage, 1, None))
+    left = {task.address: task for task in tasks}
+    followed = []
+    for found in server.jobs_of(work):
+        if _end_of_job(found) is None:
+            over = indexes_in(found.status.completed_indexes) | indexes_in(found.status.failed_indexes)
+            numbered = enumerate(addresses_in(list_called(found.metadata.name, of_storage)))
+            theirs = {index: left.pop(address) for index, address in numbered if index not in over and address in left}
+            followed.append(_FollowedJob(server, found.metadata.name, theirs))
+    if left:
+        name = f"vdb-{secrets.token_hex(5)}"
+        server.create(manifest(name, put_list(list(left), name), len(left), work))
+        followed.append(_FollowedJob(server, name, dict(enumerate(left.values()))))
+    return followed
 
 
-def _followed_shards(server: _ApiServer, name: str, waiting: dict[int, Task], poll_s: float) -> Generator[Ended]:
-    """Shards as their pods succeed or are given up, each taken out of those that wait."""
-    hopeless = 0
-    while waiting:
-        time.sleep(poll_s)
-        job = server.job(name)
-        if job is None:
-            gone = f"Job {name} is gone from namespace {server.namespace}: somebody deleted it"
-            yield from (Ended(task=waiting.pop(index), problem=gone) for index in sorted(waiting))
+class _FollowedJob:
+    """A Job, and the shards of it of which nothing is known yet."""
+
+    def __init__(self, server: _ApiServer, name: str, waiting: dict[int, Task]) -> None:
+        self.name = name
+        self.waiting = waiting
+        self._server = server
+        self._hopeless = 0
+        """Looks in a row at which no pod ran, and one never will."""
+
+    def look(self) -> Generator[Ended]:
+        """Shards whose pods have succeeded or were given up since the last look.
+
+        Raises:
+            EngineError: no pod of it will ever start.
+        """
+        if not self.waiting:
             return
-        for index in sorted(indexes_in(job.status.completed_indexes) & waiting.keys()):
-            yield Ended(task=waiting.pop(index))
-        for index in sorted(indexes_in(job.status.failed_indexes) & waiting.keys()):
-            yield Ended(task=waiting.pop(index), problem=_last_words(server, name, index), tries=RETRIES + 1)
+        job = self._server.job(self.name)
+        if job is None:
+            yield from self._all(f"Job {self.name} is gone from namespace {self._server.namespace}: it was deleted")
+            return
+        for index in sorted(indexes_in(job.status.completed_indexes) & self.waiting.keys()):
+            yield Ended(task=self.waiting.pop(index))
+        for index in sorted(indexes_in(job.status.failed_indexes) & self.waiting.keys()):
+            words = _last_words(self._server, self.name, index)
+            yield Ended(task=self.waiting.pop(index), problem=words, tries=RETRIES + 1)
         end = _end_of_job(job)
         if end is not None:
-            yield from (Ended(task=waiting.pop(index), problem=f"Job {name}: {end}") for index in sorted(waiting))
-            return
-        why = _why_hopeless(server.pods(name)) if waiting and job.status.active and not job.status.ready else None
-        hopeless = 0 if why is None else hopeless + 1
-        if hopeless >= _TIMES_HOPELESS:
+            yield from self._all(f"Job {self.name}: {end}")
+        elif self.waiting:
+            self._check_hope(job)
+
+    def _all(self, problem: str) -> Generator[Ended]:
+        yield from (Ended(task=self.waiting.pop(index), problem=problem) for index in sorted(self.waiting))
+
+    def _check_hope(self, job: Any) -> None:
+        starts_nothing = job.status.active and not job.status.ready
+        why = _why_hopeless(self._server.pods(self.name)) if starts_nothing else None
+        self._hopeless = 0 if why is None else self._hopeless + 1
+        if self._hopeless >= _TIMES_HOPELESS:
             mend = "mend the table [kubernetes] of --vdb-machines, and type the command again"
-            raise EngineError(f"no pod of Job {name} starts: {why}", where=_WHERE, mend=mend)
+            raise EngineError(f"no pod of Job {self.name} starts: {why}", where=_WHERE, mend=mend)
 
 
 def indexes_in(text: str | None) -> set[int]:
