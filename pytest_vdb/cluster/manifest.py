@@ -23,7 +23,7 @@ _SCRATCH = "/tmp"
 """Of the pod, which is nobody's home."""
 _OF_THIS_MACHINE = frozenset({"PYTHONPATH", "VDB_CACHE_DIR"})
 """Variables that name folders of the machine where the command is typed: an image has its own."""
-_SAYS_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|KEY", re.IGNORECASE)
+_SAYS_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|APIKEY|(^|_)KEYS?(_|$)", re.IGNORECASE)
 """Names of variables whose values are nobody's business: a manifest is read by everybody who may look at the Job."""
 
 

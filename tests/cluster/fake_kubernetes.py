@@ -85,6 +85,8 @@ class Job:
     failures: Counter[int] = field(default_factory=Counter)
     completed: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
+    given_up: tuple[str, str] | None = None
+    """Reason and message."""
 
     @property
     def spec(self) -> Json:
@@ -97,9 +99,12 @@ class Job:
             "completedIndexes": in_few_words(self.completed),
             "failedIndexes": in_few_words(self.failed),
         }
+        end = None if self.given_up is None else ("Failed", *self.given_up)
         if len(self.completed | self.failed) == self.spec["completions"]:
-            end = ("Failed", "FailedIndexes") if self.failed else ("Complete", "CompletionsReached")
-            status["conditions"] = [{"type": end[0], "status": "True", "reason": end[1], "message": "all ended"}]
+            all_well = "Complete", "CompletionsReached", "all succeeded"
+            end = ("Failed", "FailedIndexes", "some failed") if self.failed else all_well
+        if end is not None:
+            status["conditions"] = [{"type": end[0], "status": "True", "reason": end[1], "message": end[2]}]
         return status
 
     def counts(self, pod: Pod) -> bool:
@@ -170,6 +175,12 @@ class Cluster:
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), _handler_of(self))
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,)).start()
+
+    def give_up(self, name: str, reason: str, message: str) -> None:
+        with self._lock:
+            self.jobs[name].given_up = reason, message
+            for pod in self.jobs[name].running.values():
+                pod.told_to_go()
 
     def evict(self, pod: Pod) -> None:
         """As a spot machine that is taken away."""
@@ -255,7 +266,7 @@ class Cluster:
                 job.failures[index] += 1
                 if job.failures[index] > job.spec["backoffLimitPerIndex"]:
                     job.failed.add(index)
-        if job.spec.get("suspend"):
+        if job.spec.get("suspend") or job.given_up is not None:
             return
         left = [index for index in range(job.spec["completions"]) if index not in job.completed | job.failed]
         for index in left:
@@ -358,7 +369,7 @@ def image_with(folder: Path, python: str) -> dict[str, str]:
     return {"PATH": f"{folder}{os.pathsep}/usr/bin:/bin"}
 
 
-def waited_for(found: Any, patience_s: float = 10) -> Any:
+def waited_for(found: Any, patience_s: float = 60) -> Any:
     """What is there in the end."""
     until = time.monotonic() + patience_s
     while not (answer := found()):

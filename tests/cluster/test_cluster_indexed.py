@@ -83,7 +83,7 @@ def test_a_session_that_died_is_and_its_last_words_are_said(tmp_path):
 @pytest.mark.slow
 def test_who_is_told_to_go_ends_with_the_status_that_does_not_count(tmp_path):
     process = Started(tmp_path, JOB_COMPLETION_INDEX="0").begins("wait")
-    waited_for((tmp_path / "began").is_file, patience_s=30)
+    waited_for((tmp_path / "began").is_file)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=30)
     assert process.returncode == PREEMPTED
