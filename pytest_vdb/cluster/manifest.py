@@ -70,17 +70,21 @@ def pod_settings(table: Mapping[str, Any]) -> PodSettings:
 
     Raises:
         UnknownName: a setting that there is not.
-        EngineError: one of another kind, or no image.
+        EngineError: one of another kind, no image, or root.
     """
     known = [one.name for one in fields(PodSettings)]
     for name in table:
         if name not in known:
             raise UnknownName("setting", name, known, where=_WHERE)
     try:
-        return msgspec.convert(dict(table), PodSettings)
+        settings = msgspec.convert(dict(table), PodSettings)
     except msgspec.ValidationError as problem:
         mend = 'it needs an image at least: image = "REGISTRY/NAME:TAG"'
         raise EngineError(str(problem), where=_WHERE, mend=mend) from None
+    if settings.user <= 0:
+        mend = "give the number of a user that the image's files let read them"
+        raise EngineError(f"user = {settings.user}: pods are not root", where=_WHERE, mend=mend)
+    return settings
 
 
 def job_manifest(

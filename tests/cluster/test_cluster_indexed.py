@@ -44,9 +44,12 @@ class Started:
         (folder / "test_it.py").write_text("def test_it(): assert False\n")
         self.place = put_list([f"{folder}/job/shards/{name}.json" for name in "abc"], "one")
 
+    @staticmethod
+    def asked(does):
+        return "-p", "no:randomly", "-p", "no:vdb", "-o", "addopts=", "-s", f"--does={does}"
+
     def begins(self, does):
-        ours = ("-p", "no:randomly", "-p", "no:vdb", "-o", "addopts=", "-s", f"--does={does}")
-        command = [sys.executable, "-m", "pytest_vdb.cluster.indexed", self.place, *ours]
+        command = [sys.executable, "-m", "pytest_vdb.cluster.indexed", self.place, *self.asked(does)]
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, stderr=subprocess.PIPE, text=True)
 
     def ends(self, does):

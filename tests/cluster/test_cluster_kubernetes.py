@@ -141,6 +141,7 @@ def test_a_secret_stands_in_no_manifest(name):
         ({"image": "i", "namespce": "vdb"}, "did you mean 'namespace'"),
         ({}, "image"),
         ({"image": "i", "claims": ["jobs"]}, "claims"),
+        ({"image": "i", "user": 0}, "pods are not root"),
     ],
 )
 def test_a_table_that_nobody_understands_is_refused(table, says):

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fake_kubernetes import NODE, running_cluster
+from fake_kubernetes import NODE, running_cluster, waited_for
+from test_cluster_indexed import Started
 
 from pytest_vdb.results import journal
 
@@ -211,6 +212,10 @@ class Slurm:
             with contextlib.suppress(psutil.Error):
                 one.send_signal(signal.SIGKILL)
 
+    def answers(self) -> bool:
+        tried = subprocess.run(["srun", "-n1", "true"], capture_output=True, timeout=60, check=False)
+        return tried.returncode == 0
+
     def stop(self) -> None:
         for process in reversed(self._started.values()):
             process.terminate()
@@ -226,8 +231,6 @@ def _environment(process: psutil.Process) -> dict[str, str]:
 
 @pytest.fixture
 def slurm(tmp_path_factory) -> Iterator[Slurm]:
-    if importlib.util.find_spec("submitit") is None:
-        pytest.skip("submitit is not installed")
     if os.geteuid() != 0 or not all(map(shutil.which, DAEMONS)):
         pytest.skip(f"needs {', '.join(DAEMONS)}, and to be root")
     slurm = Slurm(tmp_path_factory.mktemp("slurm"))
@@ -235,12 +238,10 @@ def slurm(tmp_path_factory) -> Iterator[Slurm]:
     slurm.stop()
 
 
+@pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="submitit is not installed")
 def test_slurm_runs_again_what_a_killed_node_ran(project, slurm, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", str(slurm.conf))
-    until = time.monotonic() + 60
-    while subprocess.run(["srun", "-n1", "true"], capture_output=True, timeout=60, check=False).returncode:
-        assert time.monotonic() < until
-        time.sleep(1)
+    waited_for(slurm.answers)
     machines = '[slurm]\nworkers = 2\npoll_s = 1\nslurm_partition = "main"\ntimeout_min = 10\ncpus_per_task = 1\n'
     (project / "machines.toml").write_text(machines)
     job = session(project, "--vdb-on=slurm", "--vdb-machines=machines.toml")
@@ -249,6 +250,37 @@ def test_slurm_runs_again_what_a_killed_node_ran(project, slurm, monkeypatch):
     time.sleep(30)  # longer than SlurmdTimeout: the node is down, and its job is queued again
     slurm.start_node("n2")
     assert check_against_one_machine(project, job)["ended"]["without a word"] == 1
+
+
+SCRIPTS = Path(__file__).parent.parent.parent / "deploy" / "slurm"
+AS_HERE = ("--partition=main", "--mem=0", "--cpus-per-task=1")
+
+
+def submitted(script, *arguments, array):
+    command = ["sbatch", "--parsable", f"--array={array}", *AS_HERE, SCRIPTS / script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def queued():
+    return subprocess.run(["squeue", "--noheader", "--format=%i %T"], capture_output=True, text=True, check=True).stdout
+
+
+def test_an_array_runs_shards_by_number_and_one_that_is_told_to_go_again(tmp_path, slurm, monkeypatch):
+    monkeypatch.setenv("SLURM_CONF", str(slurm.conf))
+    monkeypatch.chdir(tmp_path)
+    waited_for(slurm.answers)
+    started = Started(tmp_path)
+    submitted("by-number.sbatch", started.place, *started.asked("fail"), array="0-2")
+    waited_for(lambda: queued() == "")
+    assert {path.read_text() for path in tmp_path.glob("vdb-shards-*.log")} == {""}
+    assert (tmp_path / "began").read_text() in {f"{tmp_path}/job/shards/{name}.json" for name in "abc"}
+    (tmp_path / "began").unlink()
+    job = submitted("by-number.sbatch", started.place, *started.asked("wait"), array="1")
+    waited_for((tmp_path / "began").is_file)
+    subprocess.run(["scancel", "--batch", "--signal=TERM", f"{job}_1"], check=True)
+    waited_for(lambda: queued().split() == [f"{job}_1", "PENDING"])
+    assert "b.json: its session was told to go" in (tmp_path / f"vdb-shards-{job}_1.log").read_text()
+    subprocess.run(["scancel", job], check=True)
 
 
 # Kubernetes -----------------------------------------------------------------------------------------------------------
