@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pytest_vdb import signals
 from pytest_vdb.cluster.jobs import PREEMPTED, SHARDS, SUFFIX
@@ -105,10 +106,8 @@ def run_by_number(place: str, arguments: Sequence[str], environment: Mapping[str
         if number >= len(addresses):
             mend = "start as many sessions as there are shards, numbered from 0"
             raise EngineError(f"there is no shard {number}: there are {len(addresses)}", where=place, mend=mend)
-        run_shard(
-            Task(address=addresses[number], arguments=tuple(arguments), folder=os.getcwd()),  # noqa: PTH109 - as it was told
-            must_stop=told_to_go.is_set,
-        )
+        task = Task(address=addresses[number], arguments=tuple(arguments), folder=str(Path.cwd()))
+        run_shard(task, must_stop=told_to_go.is_set)
     except VdbError as problem:
         sys.stderr.write(f"{problem}\n")
         return PREEMPTED if told_to_go.is_set() else DIED
@@ -116,4 +115,6 @@ def run_by_number(place: str, arguments: Sequence[str], environment: Mapping[str
 
 
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        sys.exit("which job or list of shards? give its address, and then arguments of pytest")
     sys.exit(run_by_number(sys.argv[1], sys.argv[2:], os.environ))

@@ -99,3 +99,10 @@ def test_without_a_number_that_a_shard_has_nothing_is_run(tmp_path, number, says
     assert status == DIED
     assert says in said
     assert not (tmp_path / "began").exists()
+
+
+def test_without_a_place_it_is_one_sentence():
+    asked = subprocess.run(
+        [sys.executable, "-m", "pytest_vdb.cluster.indexed"], capture_output=True, text=True, check=False
+    )
+    assert (asked.returncode, asked.stderr.startswith("which job")) == (1, True)
