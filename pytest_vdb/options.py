@@ -148,8 +148,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "on",
         "ENGINE",
-        "where the tests run: local, slurm or ray; this session hands them out as shards of a job and brings their "
-        "records together (default: here)",
+        "where the tests run: local, slurm, ray or kubernetes; this session hands them out as shards of a job and "
+        "brings their records together (default: here)",
     ),
     Flag(
         "job", "URL", "with --vdb-on: the job's folder or address, e.g. s3://bucket/job (default: OUTPUT/jobs/DIGEST)"

@@ -17,6 +17,7 @@ from pytest_vdb import profiling
 from pytest_vdb.backbones.registry import BackboneRegistry
 from pytest_vdb.cli import _parser
 from pytest_vdb.cluster.engines.registry import engines
+from pytest_vdb.cluster.manifest import PodSettings
 from pytest_vdb.exports.targets import targets
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.models.pipelines import quirks
@@ -213,6 +214,13 @@ def test_every_engine_has_its_row_with_its_extra():
     for engine in engines().values():
         assert engine.name in told, f"docs/cluster.md has no row for {engine.name}"
         assert engine.extra is None or f"pytest-vdb[{engine.extra}]" in told[engine.name]
+
+
+@pytest.mark.parametrize("setting", [field.name for field in dataclasses.fields(PodSettings)])
+def test_every_setting_of_kubernetes_has_its_row(setting):
+    section = page("cluster").partition("### Kubernetes\n")[2].partition("\n### ")[0]
+    named = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)))
+    assert setting in named, f"docs/cluster.md has no row for {setting}"
 
 
 def test_every_report_format_is_in_the_table_of_options():

@@ -52,7 +52,7 @@ def task(tmp_path):
 def test_listing_engines_imports_none_of_their_libraries():
     code = (
         "import sys; from pytest_vdb.cluster.engines.registry import engines; print(sorted(engines()));"
-        "print([name for name in ('ray', 'submitit', 'torch', 'fsspec') if name in sys.modules])"
+        "print([name for name in ('kubernetes', 'ray', 'submitit', 'torch', 'fsspec') if name in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     names, imported = said.splitlines()
@@ -142,7 +142,7 @@ def test_a_session_does_not_outlive_who_started_it():
     assert not psutil.pid_exists(pid)
 
 
-@pytest.mark.parametrize(("name", "library"), [("ray", "ray"), ("slurm", "submitit")])
+@pytest.mark.parametrize(("name", "library"), [("kubernetes", "kubernetes"), ("ray", "ray"), ("slurm", "submitit")])
 def test_an_engine_without_its_library_is_one_sentence_with_the_pip_command(name, library):
     if importlib.util.find_spec(library) is not None:
         pytest.skip(f"{library} is installed here")

@@ -1,12 +1,14 @@
-"""Slurm and Ray as they are: a node is killed in the middle of a session, and the merged run is that of one machine.
+"""Engines as they are: a node is killed in the middle of a session, and the merged run is that of one machine.
 
-`tox -e cluster` runs these; they need submitit with munged, slurmctld and slurmd (as root), and Ray.
+`tox -e cluster` runs these; they need submitit with munged, slurmctld and slurmd (as root), Ray, and the client of
+Kubernetes, whose API server alone is no real one: see `fake_kubernetes.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import secrets
 import shutil
@@ -20,6 +22,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fake_kubernetes import NODE, running_cluster, waited_for
+from test_cluster_indexed import Started
 
 from pytest_vdb.results import journal
 
@@ -80,13 +84,13 @@ def result(project, output="reports"):
 
 
 def wait_for_a_session_on(project, worker):
-    """Until it has a record and goes on."""
+    """Until it has a record and goes on; the shard that it runs."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         for path in project.glob("reports/jobs/*/attempts/*/*.jsonl"):
             text = path.read_text()
             if f'"worker":"{worker}"' in text and '"schema":2,"setup"' in text and '"event":"end"' not in text:
-                return
+                return path.parent.name
         time.sleep(0.2)
     raise AssertionError(f"no session on {worker} has ended a test")
 
@@ -99,7 +103,7 @@ def check_against_one_machine(project, job):
     run, merged = result(project)
     assert merged == result(project, "one")[1]
     assert len(merged) == 10
-    assert run.summary["job"]["ended"]["without a word"] == 1
+    return run.summary["job"]
 
 
 # Ray ------------------------------------------------------------------------------------------------------------------
@@ -122,7 +126,7 @@ def test_ray_runs_elsewhere_what_a_killed_node_ran(project, monkeypatch):
         wait_for_a_session_on(project, f"ray-{nodes[1].node_id[:8]}")
         cluster.remove_node(nodes[1], allow_graceful=False)
         cluster.add_node(num_cpus=1, num_gpus=1, **memory)
-        check_against_one_machine(project, job)
+        assert check_against_one_machine(project, job)["ended"]["without a word"] == 1
     finally:
         cluster.shutdown()
 
@@ -208,6 +212,10 @@ class Slurm:
             with contextlib.suppress(psutil.Error):
                 one.send_signal(signal.SIGKILL)
 
+    def answers(self) -> bool:
+        tried = subprocess.run(["srun", "-n1", "true"], capture_output=True, timeout=60, check=False)
+        return tried.returncode == 0
+
     def stop(self) -> None:
         for process in reversed(self._started.values()):
             process.terminate()
@@ -223,8 +231,6 @@ def _environment(process: psutil.Process) -> dict[str, str]:
 
 @pytest.fixture
 def slurm(tmp_path_factory) -> Iterator[Slurm]:
-    if importlib.util.find_spec("submitit") is None:
-        pytest.skip("submitit is not installed")
     if os.geteuid() != 0 or not all(map(shutil.which, DAEMONS)):
         pytest.skip(f"needs {', '.join(DAEMONS)}, and to be root")
     slurm = Slurm(tmp_path_factory.mktemp("slurm"))
@@ -232,12 +238,10 @@ def slurm(tmp_path_factory) -> Iterator[Slurm]:
     slurm.stop()
 
 
+@pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="submitit is not installed")
 def test_slurm_runs_again_what_a_killed_node_ran(project, slurm, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", str(slurm.conf))
-    until = time.monotonic() + 60
-    while subprocess.run(["srun", "-n1", "true"], capture_output=True, timeout=60, check=False).returncode:
-        assert time.monotonic() < until
-        time.sleep(1)
+    waited_for(slurm.answers)
     machines = '[slurm]\nworkers = 2\npoll_s = 1\nslurm_partition = "main"\ntimeout_min = 10\ncpus_per_task = 1\n'
     (project / "machines.toml").write_text(machines)
     job = session(project, "--vdb-on=slurm", "--vdb-machines=machines.toml")
@@ -245,4 +249,65 @@ def test_slurm_runs_again_what_a_killed_node_ran(project, slurm, monkeypatch):
     slurm.kill_node("n2")
     time.sleep(30)  # longer than SlurmdTimeout: the node is down, and its job is queued again
     slurm.start_node("n2")
-    check_against_one_machine(project, job)
+    assert check_against_one_machine(project, job)["ended"]["without a word"] == 1
+
+
+SCRIPTS = Path(__file__).parent.parent.parent / "deploy" / "slurm"
+AS_HERE = ("--partition=main", "--mem=0", "--cpus-per-task=1")
+
+
+def submitted(script, *arguments, array):
+    command = ["sbatch", "--parsable", f"--array={array}", *AS_HERE, SCRIPTS / script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def queued():
+    return subprocess.run(["squeue", "--noheader", "--format=%i %T"], capture_output=True, text=True, check=True).stdout
+
+
+def test_an_array_runs_shards_by_number_and_one_that_is_told_to_go_again(tmp_path, slurm, monkeypatch):
+    monkeypatch.setenv("SLURM_CONF", str(slurm.conf))
+    monkeypatch.chdir(tmp_path)
+    waited_for(slurm.answers)
+    started = Started(tmp_path)
+    submitted("by-number.sbatch", started.place, *started.asked("fail"), array="0-2")
+    waited_for(lambda: queued() == "")
+    assert {path.read_text() for path in tmp_path.glob("vdb-shards-*.log")} == {""}
+    assert (tmp_path / "began").read_text() in {f"{tmp_path}/job/shards/{name}.json" for name in "abc"}
+    (tmp_path / "began").unlink()
+    job = submitted("by-number.sbatch", started.place, *started.asked("wait"), array="1")
+    waited_for((tmp_path / "began").is_file)
+    subprocess.run(["scancel", "--batch", "--signal=TERM", f"{job}_1"], check=True)
+    waited_for(lambda: queued().split() == [f"{job}_1", "PENDING"])
+    assert "b.json: its session was told to go" in (tmp_path / f"vdb-shards-{job}_1.log").read_text()
+    subprocess.run(["scancel", job], check=True)
+
+
+# Kubernetes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(importlib.util.find_spec("kubernetes") is None, reason="the client of Kubernetes is not installed")
+def test_kubernetes_goes_on_when_a_pod_the_api_server_and_the_coordinator_are_lost(project, monkeypatch):
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    image = {"PATH": path, "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "VDB_CACHE_DIR": str(project / "cache")}
+    with running_cluster({"vdb:1": image}) as cluster:
+        (project / "kubeconfig").write_text(cluster.kubeconfig)
+        monkeypatch.setenv("KUBECONFIG", str(project / "kubeconfig"))
+        machines = '[kubernetes]\nworkers = 2\ngpus = 0\npoll_s = 0.5\nimage = "vdb:1"\n'
+        (project / "machines.toml").write_text(machines)
+        there = ("--vdb-on=kubernetes", "--vdb-machines=machines.toml")
+        first = session(project, *there)
+        shard = wait_for_a_session_on(project, NODE)
+        (numbered,) = project.glob("reports/jobs/*/lists/*.json")
+        (job,) = cluster.jobs.values()
+        job.running[json.loads(numbered.read_text())["shards"].index(shard)].kill()
+        cluster.go_away()
+        time.sleep(5)
+        cluster.come_back()
+        time.sleep(2)
+        first.kill()
+        first.communicate()
+        told = check_against_one_machine(project, session(project, *there))
+        assert told["duplicates"] == 0
+        assert told["ended"]["without a word"] >= 1  # and whose shard is finished before it has said so
+        assert list(cluster.jobs.values()) == [job], "who came later followed it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 
@@ -35,3 +36,10 @@ def test_a_job_is_foreseen_handed_out_watched_and_typed_again(project):
     project.types(f"vdb run {ASKED} --on local --workers 2").shows("goes on", "2 shards in 3 sessions", "4 passed")
     project.types(f"vdb plan {ASKED} --on local").shows("hours of workers", "noise: ")
     project.types("vdb jobs nowhere").ends(1).shows("there is no job")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("kubernetes") is not None, reason="the client of Kubernetes is installed")
+def test_an_engine_whose_library_is_missing_says_what_to_install(project):
+    asked = project.types(f"vdb run {ASKED} --on kubernetes --workers 2").ends(4)
+    asked.shows("kubernetes needs a library that is not installed", "pip install 'pytest-vdb[kubernetes]'")
+    asked.hides("collected")
