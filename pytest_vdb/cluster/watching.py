@@ -68,35 +68,40 @@ def watched(storage: Storage, now: float) -> tuple[ShardState, ...]:
 
 
 def _state_of_shard(shard: Shard, known: Known, now: float) -> ShardState:
-    done = len(known.done)
+    done = len(known.done_of(shard))
+    attempts = known.attempts_on(shard)
+    seconds = sum(told.seconds for told in attempts)
     return ShardState(
         id=shard.id,
         model=shard.model,
         state=_state_in_a_word(shard, known, now),
         tests=shard.tests,
         done_tests=done,
-        attempts=len(known.attempts),
-        retried=max(0, len(known.attempts) - 1),
-        quarantined=sum(record.status == "quarantined" for record in known.records.values()),
-        worker_hours=known.seconds / 3600,
-        left_s=None if known.is_finished(shard) else _seconds_left(shard, known, done),
-        workers=tuple(dict.fromkeys(told.worker for told in known.attempts if told.worker is not None)),
+        attempts=len(attempts),
+        retried=max(0, len(attempts) - 1),
+        quarantined=sum(
+            record.status == "quarantined" and shard.has(record.model, record.prompt)
+            for record in known.records.values()
+        ),
+        worker_hours=seconds / 3600,
+        left_s=None if known.is_finished(shard) else _seconds_left(shard, seconds, done),
+        workers=tuple(dict.fromkeys(told.worker for told in attempts if told.worker is not None)),
     )
 
 
 def _state_in_a_word(shard: Shard, known: Known, now: float) -> State:
     if known.is_finished(shard):
         return "done"
-    if any(told.runs(now) for told in known.attempts):
+    if known.runs(shard, now):
         return "running"
-    return "lost" if known.attempts else "waiting"
+    return "lost" if known.attempts_on(shard) else "waiting"
 
 
-def _seconds_left(shard: Shard, known: Known, done: int) -> float | None:
+def _seconds_left(shard: Shard, seconds: float, done: int) -> float | None:
     """What is left takes as long a test as what is done took; before that, as it was planned."""
     left = max(0, shard.tests - done)
     if done:
-        return known.seconds / done * left
+        return seconds / done * left
     return shard.expected_s
 
 

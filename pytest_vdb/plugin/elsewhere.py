@@ -128,7 +128,7 @@ class Elsewhere:
         assert self._machines is not None
         costs = _costs_of(self.recorder, collected)
         works = works_of((test.model, test.prompt) for test in collected.tests.values())
-        return cut(works, costs, self._engine.workers(self._machines)), costs
+        return cut(works, costs, self._engine.workers(self._machines), grows=self._engine.grows), costs
 
     def _tell_plan(self, shards: Sequence[Shard], costs: Mapping[str, Cost]) -> None:
         from pytest_vdb.cluster.planning import forecast
@@ -161,7 +161,7 @@ class Elsewhere:
         running = outcomes(self._storage, job, shards, self._engine, self._machines, environment, self._write)
         try:
             for outcome in running:
-                account.hear(outcome.known)
+                account.hear(outcome.known, len(outcome.shards))
                 missing -= self._bring_home(outcome, account)
                 missing -= self._tell_lost(outcome, collected, missing)
                 if session.shouldfail:
@@ -212,7 +212,7 @@ class Elsewhere:
         return job, jobs.shards_in(storage)
 
     def _bring_home(self, outcome: Outcome, account: Account) -> set[str]:
-        """A shard's records become those of this run; returns their tests."""
+        """A planned shard's records become those of this run; returns their tests."""
         from pytest_vdb.cluster.merging import brought_home
 
         assert self._storage is not None
@@ -230,13 +230,11 @@ class Elsewhere:
         """Tests of a shard that was given up are said to be so."""
         if outcome.problem is None:
             return set()
-        shard, prompts = outcome.shard, set(outcome.shard.prompts)
-        self._write(f"vdb shard {shard.id} is not finished: {outcome.problem}")
+        self._write(f"vdb shard {outcome.shards[0].planned} is not finished: {outcome.problem}")
         lost = {
             nodeid
             for nodeid in missing
-            if (test := collected.tests[nodeid]).model == shard.model
-            and (shard.has_others if test.prompt is None else test.prompt in prompts)
+            if any(shard.has(collected.tests[nodeid].model, collected.tests[nodeid].prompt) for shard in outcome.shards)
         }
         for nodeid in sorted(lost):
             self._report_lost(nodeid, f"not run: {outcome.problem}")

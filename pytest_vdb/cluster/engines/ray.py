@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import Any
 
-from pytest_vdb.cluster.engines.contract import RETRIES, Ended, Engine, Machines, needs_library
+from pytest_vdb.cluster.engines.contract import RETRIES, Ended, Engine, Machines, Tasks, needs_library
 from pytest_vdb.cluster.jobs import WORKER
 from pytest_vdb.cluster.running import Task, run_shard
 from pytest_vdb.errors import EngineError, ShardDied
@@ -43,7 +43,7 @@ def _gpus_of_a_task(machines: Machines) -> int:
     return 1 if machines.gpus is None else machines.gpus
 
 
-def _run_as_tasks(tasks: Sequence[Task], machines: Machines) -> Generator[Ended]:
+def _run_as_tasks(tasks: Tasks, machines: Machines) -> Generator[Ended]:
     """Tasks in their order; those that are left when it is closed are cancelled."""
     gpus = _gpus_of_a_task(machines)
     ray = _connected(machines, dict(tasks[0].environment))
@@ -55,6 +55,7 @@ def _run_as_tasks(tasks: Sequence[Task], machines: Machines) -> Generator[Ended]
             ended, _ = ray.wait(list(waiting), num_returns=1, timeout=_LOOKS_UP_S)  # a signal is heard in between
             for reference in ended:
                 yield _ended_of_task(ray, reference, waiting.pop(reference))
+            waiting |= {work.remote(task): task for task in tasks.more()}
     finally:
         for reference in waiting:
             ray.cancel(reference)
@@ -75,4 +76,4 @@ def _ended_of_task(ray: Any, reference: Any, task: Task) -> Ended:
     return Ended(task=task)
 
 
-ENGINE = Engine(name="ray", extra="ray", workers=_tasks_at_a_time, gpus=_gpus_of_a_task, run=_run_as_tasks)
+ENGINE = Engine(name="ray", extra="ray", workers=_tasks_at_a_time, gpus=_gpus_of_a_task, run=_run_as_tasks, grows=True)
