@@ -16,8 +16,14 @@ from pytest_vdb.errors import OptionError
 from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
+    from pytest_vdb.cluster.jobs import Job
     from pytest_vdb.cluster.storage import Storage
-    from pytest_vdb.cluster.watching import ShardState
+    from pytest_vdb.cluster.watching import JobState, ShardState
+
+_HEADER_OF_JOBS = (
+    *("job", "shards", "done", "running", "waiting", "lost", "tests", "left"),
+    *("hours of workers", "GPU-hours", "cost"),
+)
 
 
 def add_to(commands: Any) -> None:
@@ -41,6 +47,8 @@ def add_to(commands: Any) -> None:
     jobs.add_argument("--merge", action="store_true", help="make a run and its reports of what is there by now")
     where = "in whose jobs/ they lie, and where --merge writes (default: %(default)s)"
     jobs.add_argument("--output", "-o", type=expanded, default=Path("reports"), metavar="DIR", help=where)
+    price = "what an hour of one GPU costs: 2.5USD (default: --vdb-price-gpu-hour of the job's command)"
+    jobs.add_argument("--price", metavar="PRICE", help=price)
     jobs.add_argument("--json", action="store_true", help="print JSON instead of tables")
     jobs.set_defaults(command=Command(JobsArguments, _jobs))
 
@@ -53,6 +61,7 @@ class JobsArguments:
     cancel: bool
     merge: bool
     output: Path
+    price: str | None
     json: bool
 
 
@@ -72,19 +81,18 @@ def _jobs(arguments: JobsArguments) -> int:
         return 0
     if arguments.merge:
         return _merge(storage, arguments)
-    return _tell_shards(storage, job.gpus, arguments)
+    return _tell_shards(storage, job, arguments)
 
 
 def _list_jobs(arguments: JobsArguments) -> int:
-    from pytest_vdb.cluster.jobs import JOB, JOBS
+    from pytest_vdb.cluster.jobs import JOB, JOBS, job_in
     from pytest_vdb.cluster.storage import storage_at
-    from pytest_vdb.cluster.watching import summed_up, watched
 
     folder = arguments.output / JOBS
     places = files.entries(folder, error=OptionError)[0] if files.is_folder(folder) else []
     storages = [(str(place), storage_at(str(place))) for place in places]
     found = [
-        (place, summed_up(watched(storage, time.time())))
+        (place, _state_of_job(storage, job_in(storage), arguments)[0])
         for place, storage in storages
         if storage.has(JOB)  # else it is still being submitted, or never was
     ]
@@ -93,33 +101,38 @@ def _list_jobs(arguments: JobsArguments) -> int:
     elif not found:
         show(f"no job lies in {folder}: vdb run --on local makes one")
     else:
-        header = ("job", "shards", "done", "running", "waiting", "lost", "tests", "left", "hours of workers")
-        print_table(
-            header,
-            (
-                (place, s.shards, s.done, s.running, s.waiting, s.lost, s.tests, s.left, f"{s.worker_hours:.2f}")
-                for place, s in found
-            ),
-        )
+        print_table(_HEADER_OF_JOBS, (_row_of_job(place, state) for place, state in found))
     return 0
 
 
-def _tell_shards(storage: Storage, gpus: int, arguments: JobsArguments) -> int:
+def _row_of_job(place: str, state: JobState) -> Sequence[object]:
+    counts = state.shards, state.done, state.running, state.waiting, state.lost, state.tests, state.left
+    return place, *counts, f"{state.worker_hours:.2f}", _gpu_hours_told(state.gpu_hours), _cost_told(state)
+
+
+def _state_of_job(storage: Storage, job: Job, arguments: JobsArguments) -> tuple[JobState, tuple[ShardState, ...]]:
     from pytest_vdb.cluster.jobs import is_cancelled
     from pytest_vdb.cluster.watching import summed_up, watched
+    from pytest_vdb.options import price
 
-    states = watched(storage, time.time())
-    together = summed_up(states, cancelled=is_cancelled(storage))
+    priced = job.price_gpu_hour if arguments.price is None else price(arguments.price, where="--price")
+    states = watched(storage, job, time.time())
+    return summed_up(states, priced, cancelled=is_cancelled(storage)), states
+
+
+def _tell_shards(storage: Storage, job: Job, arguments: JobsArguments) -> int:
+    together, states = _state_of_job(storage, job, arguments)
     if arguments.json:
         print_json({"job": storage.address, **asdict(together), "shard": [asdict(state) for state in states]})
         return 0
-    header = ("shard", "state", "tests", "attempts", "retried", "quarantined", "hours", "ends in", "on")
+    header = ("shard", "state", "tests", "attempts", "retried", "quarantined", "hours", "GPU-hours", "ends in", "on")
     print_table(header, (_row_of_shard(state) for state in states))
     left = "" if together.left_s is None else f", about {_time_told(together.left_s)} left"
     show(
         f"{together.done} of {together.shards} shards are done, {together.running} run, {together.waiting} wait, "
         f"{together.lost} were lost{left}; {together.worker_hours:.2f} hours of workers"
-        + (f", {together.worker_hours * gpus:.2f} GPU-hours" if gpus else "")
+        + ("" if together.gpu_hours is None else f", {_gpu_hours_told(together.gpu_hours)} GPU-hours")
+        + ("" if together.cost is None else f", {_cost_told(together)}")
         + (", cancelled" if together.cancelled else "")
     )
     return 0
@@ -134,9 +147,18 @@ def _row_of_shard(state: ShardState) -> Sequence[object]:
         state.retried or None,
         state.quarantined or None,
         f"{state.worker_hours:.2f}",
+        _gpu_hours_told(state.gpu_hours),
         None if state.left_s is None else _time_told(state.left_s),
         ", ".join(state.workers) or None,
     )
+
+
+def _gpu_hours_told(hours: float | None) -> str | None:
+    return None if hours is None else f"{hours:.2f}"
+
+
+def _cost_told(state: JobState) -> str | None:
+    return None if state.cost is None else f"{state.cost:.2f} {state.currency}"
 
 
 def _time_told(seconds: float) -> str:

@@ -91,6 +91,8 @@ class Job:
     """That each session has for itself; 0: it runs on processors."""
     created_at: str
     """ISO 8601, UTC."""
+    price_gpu_hour: tuple[float, str] | None = None
+    """What its command said that a GPU costs for an hour, and the currency; None: nothing."""
     schema: int = SCHEMA_IN_FULL
 
 

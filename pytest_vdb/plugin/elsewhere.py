@@ -197,6 +197,7 @@ class Elsewhere:
                 tests=len(collected.tests),
                 gpus=self._engine.gpus(self._machines),
                 created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                price_gpu_hour=options.price_gpu_hour,
             )
             jobs.submit(storage, job, shards)
             self._write(f"vdb job {storage.address}: {len(shards)} shards of {job.tests} tests")

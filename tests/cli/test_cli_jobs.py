@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -39,7 +40,8 @@ def say(storage, shard, at, records, end=None):
     """An attempt of fifty seconds."""
     teller, lines = Teller(), [msgspec.json.encode(Event(event="start", at=at, worker="node-1"))]
     for number in range(records):
-        record = Record(run="r", nodeid=f"t[{number}]", benchmark="t", model="wan", status="passed")
+        about = {"nodeid": f"t[{number}]", "prompt": "ab"[number]}
+        record = Record(run="r", benchmark="t", model="wan", status="passed", **about)
         lines.append(teller.told(record).whole)
     last = Event(event="end", at=at + 50, why=end) if end else Event(event="alive", at=at + 50)
     storage.put(f"attempts/{shard}/{at:.0f}.jsonl", b"\n".join([*lines, msgspec.json.encode(last), b""]))
@@ -64,6 +66,28 @@ def test_every_shard_is_in_one_state(job, capsys):
     assert by_id["waiting"]["left_s"] == 100.0
     assert found["left_s"] == pytest.approx(250, abs=1)
     assert found["worker_hours"] == pytest.approx(200 / 3600, abs=1e-3)
+
+
+def test_gpu_hours_are_those_of_the_sessions_and_cost_what_the_user_said(job, capsys):
+    found = told(capsys, "reports/jobs/one")
+    assert found["gpu_hours"] == found["worker_hours"]
+    assert (found["cost"], found["currency"]) == (None, None)
+    submit(job, replace(JOB, gpus=4, price_gpu_hour=(2.5, "USD")), [])
+    found = told(capsys, "reports/jobs/one")
+    assert found["gpu_hours"] == pytest.approx(4 * 200 / 3600, abs=1e-3)
+    assert found["cost"] == pytest.approx(found["gpu_hours"] * 2.5)
+    by_id = {one["id"]: one["gpu_hours"] for one in found["shard"]}
+    assert by_id["lost"] == pytest.approx(4 * 100 / 3600, abs=1e-3)
+    assert main(["jobs", "reports/jobs/one"]) == 0
+    assert "0.22 GPU-hours, 0.56 USD" in capsys.readouterr().out
+    (listed,) = told(capsys, "--price=10EUR")
+    assert (listed["cost"], listed["currency"]) == (pytest.approx(found["gpu_hours"] * 10), "EUR")
+
+
+def test_what_runs_on_processors_has_no_gpu_hours_and_no_cost(job, capsys):
+    submit(job, replace(JOB, gpus=0, price_gpu_hour=(2.5, "USD")), [])
+    found = told(capsys, "reports/jobs/one")
+    assert (found["gpu_hours"], found["cost"]) == (None, None)
 
 
 def test_people_see_tables(job, capsys):
