@@ -180,7 +180,7 @@ def _merge(storage: Storage, arguments: JobsArguments) -> int:
     from pytest_vdb.results.run_ids import new_run_id
 
     folder, account = merge(storage, arguments.output, new_run_id())
-    for said in (*account.warnings, *account.disagreements):
+    for said in (*account.warnings, *account.disagreements, *account.said_of_devices):
         warn(said)
     run, records, warnings = journal.read(folder)
     for warning in warnings:

@@ -109,6 +109,14 @@ class Account:
         """Models whose tests ran on different hardware, and on which: a leaderboard has a row for each."""
         return {model: sorted(on) for model, on in sorted(self.hardware_of_models.items()) if len(on) > 1}
 
+    @property
+    def said_of_devices(self) -> list[str]:
+        """A sentence for each model that ran on several devices."""
+        return [
+            f"{model} ran on several devices, and has a row for each: {', '.join(devices)}"
+            for model, devices in self.on_several_devices.items()
+        ]
+
     def summary(self) -> dict[str, Any]:
         """For `run.json`: what else there was besides the environment that stands there."""
         usual = self.environment

@@ -265,10 +265,7 @@ class Elsewhere:
             f"workers; {account.duplicates} records of tests that had one",
             *account.disagreements,
             *account.warnings,
-            *(
-                f"{model} ran on several devices, and has a row for each: {', '.join(devices)}"
-                for model, devices in account.on_several_devices.items()
-            ),
+            *account.said_of_devices,
             f"job: {self._storage.address}",
         ]
 

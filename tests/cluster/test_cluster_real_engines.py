@@ -153,6 +153,17 @@ def test_ray_runs_elsewhere_what_a_killed_node_ran(project, ray):
     check_against_one_machine(project, job)
 
 
+def test_ray_keeps_a_job_on_the_nodes_that_it_was_told(project, ray):
+    cluster, _ = ray
+    only = cluster.add_node(num_cpus=1, num_gpus=1, resources={"of_one_kind": 1}, **MEMORY)
+    with (project / "machines.toml").open("a") as machines:
+        machines.write("workers = 3\nresources = { of_one_kind = 1 }\n")
+    said, _ = session(project, "--vdb-on=ray", "--vdb-machines=machines.toml").communicate(timeout=PATIENCE_S)
+    attempts = [path.read_text() for path in project.glob("reports/jobs/*/attempts/*/*.jsonl")]
+    assert len(attempts) > 1, said
+    assert all(f'"worker":"ray-{only.node_id[:8]}"' in text for text in attempts)
+
+
 def test_ray_takes_what_is_split_while_it_runs(project, ray):
     check_that_it_is_split(project, "--vdb-on=ray", "--vdb-machines=machines.toml")
 

@@ -11,6 +11,8 @@ from pytest_vdb.cluster.running import Task, run_shard
 from pytest_vdb.errors import EngineError, ShardDied
 
 _LOOKS_UP_S = 1.0
+_PLACES = ("accelerator_type", "resources")
+"""Settings that say which nodes will do: they go to Ray as they are."""
 
 
 def _connected(machines: Machines, environment: dict[str, str] | None = None) -> Any:
@@ -48,6 +50,7 @@ def _run_as_tasks(tasks: Tasks, machines: Machines) -> Generator[Ended]:
     gpus = _gpus_of_a_task(machines)
     ray = _connected(machines, dict(tasks[0].environment))
     resources = {"num_gpus": gpus, "num_cpus": 0 if gpus else 1}
+    resources |= {name: machines.settings[name] for name in _PLACES if name in machines.settings}
     work = ray.remote(**resources, max_retries=RETRIES, retry_exceptions=[ShardDied])(_run_on_ray)
     waiting = {work.remote(task): task for task in tasks}
     try:
