@@ -1,6 +1,6 @@
 """How long a job takes on a fleet that loses machines, with the planner that users have; what plans and merges cost.
 
-python benchmarks/perf/cluster.py [--seeds 8] [--models 300] [--prompts 100] [--only fleet,plan,merge]
+python benchmarks/perf/cluster.py [--seeds 8] [--models 300] [--prompts 100] [--only fleet,plan,merge,overhead]
 
 The fleet is simulated: nodes of eight GPUs, loads of 60 to 300 s and clips of 20 to 300 s (5th and 95th percentile of
 log-normals), 25 s until a session collects, a lost node back after five minutes. A session that is lost goes on at its
@@ -19,6 +19,8 @@ import math
 import random
 import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -318,18 +320,48 @@ def print_merging(count: int = 2000, records: int = 150) -> None:
         print(f"  {held / 1024:.0f} MiB at most ({before / 1024:.0f} before), a file of {size:.0f} MiB")
 
 
+OVERHEAD_MODELS = ("wan2.1-t2v-1.3b", "ltx-video", "cogvideox-2b", "mochi-1")
+
+
+def cpu_s_of(*command: str, folder: str) -> float:
+    """Processor seconds of a command and all that it starts and waits for."""
+
+    def so_far() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = so_far()
+    subprocess.run([sys.executable, "-m", "pytest_vdb", *command], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return so_far() - before
+
+
+def print_overhead() -> None:
+    """CPU seconds of a shard beyond its tests: a job of one shard a model against one session with the same tests."""
+    asked = ["run", f"--vdb-models={','.join(OVERHEAD_MODELS)}", "--vdb-weights=tiny", "--vdb-prompts=smoke:1"]
+    asked += ["--vdb-metrics=none", "--vdb-cache=never", "--vdb-report=none"]
+    with tempfile.TemporaryDirectory() as folder:
+        cpu_s_of(*asked, folder=folder)  # tiny weights are made, once
+        alone_s = cpu_s_of(*asked, folder=folder)
+        job_s = cpu_s_of(*asked, "--vdb-on=local", "--vdb-workers=1", folder=folder)
+    each_s = (job_s - alone_s) / len(OVERHEAD_MODELS)
+    print(f"a shard beyond its tests: {each_s:.1f} CPU s")
+    print(f"  {len(OVERHEAD_MODELS)} shards: {job_s:.1f} CPU s, one session with their tests: {alone_s:.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--models", type=int, default=300)
     parser.add_argument("--prompts", type=int, default=100)
-    parser.add_argument("--only", default="plan,merge,fleet")
+    parser.add_argument("--only", default="plan,merge,overhead,fleet")
     asked = parser.parse_args()
     for name in asked.only.split(","):
         if name == "plan":
             print_planning()
         elif name == "merge":
             print_merging()
+        elif name == "overhead":
+            print_overhead()
         else:
             print_fleets(asked.seeds, asked.models, asked.prompts)
 

@@ -37,6 +37,7 @@ def add_to(commands: Any) -> None:
         "  vdb jobs s3://bucket/job          its shards\n"
         "  vdb jobs reports/jobs/4f0c --json\n"
         "  vdb jobs reports/jobs/4f0c --cancel\n"
+        "  vdb jobs s3://bucket/job --split  a part of the shard that would end last becomes another one\n"
         "  vdb jobs s3://bucket/job --merge  one run of what is there by now; metrics of sets and gates are computed\n"
         "                                    when the command of the job is typed again",
     )
@@ -44,6 +45,8 @@ def add_to(commands: Any) -> None:
     jobs.add_argument("job", nargs="?", metavar="JOB", help=what)
     stops = "no session begins another test; the command of the job, typed again, goes on"
     jobs.add_argument("--cancel", action="store_true", help=stops)
+    halves = "take tests that have not begun from the shard that would end last, and say how another machine runs them"
+    jobs.add_argument("--split", action="store_true", help=halves)
     jobs.add_argument("--merge", action="store_true", help="make a run and its reports of what is there by now")
     where = "in whose jobs/ they lie, and where --merge writes (default: %(default)s)"
     jobs.add_argument("--output", "-o", type=expanded, default=Path("reports"), metavar="DIR", help=where)
@@ -59,6 +62,7 @@ class JobsArguments:
 
     job: str | None
     cancel: bool
+    split: bool
     merge: bool
     output: Path
     price: str | None
@@ -70,7 +74,7 @@ def _jobs(arguments: JobsArguments) -> int:
     from pytest_vdb.cluster.storage import storage_at
 
     if arguments.job is None:
-        if arguments.cancel or arguments.merge:
+        if arguments.cancel or arguments.merge or arguments.split:
             raise OptionError("no job", where="vdb jobs", mend="name it: vdb jobs JOB")
         return _list_jobs(arguments)
     storage = storage_at(arguments.job)
@@ -79,6 +83,8 @@ def _jobs(arguments: JobsArguments) -> int:
         jobs.cancel(storage)
         show("cancelled: sessions end with the test that they run; type the job's command again to go on")
         return 0
+    if arguments.split:
+        return _split(storage)
     if arguments.merge:
         return _merge(storage, arguments)
     return _tell_shards(storage, job, arguments)
@@ -136,6 +142,19 @@ def _tell_shards(storage: Storage, job: Job, arguments: JobsArguments) -> int:
         + (", cancelled" if together.cancelled else "")
     )
     return 0
+
+
+def _split(storage: Storage) -> int:
+    from pytest_vdb.cluster.jobs import address_of, shards_in
+    from pytest_vdb.cluster.stealing import split_for
+
+    for kept, part in split_for(storage, shards_in(storage), 1, time.time()):
+        show(f"{kept.id} has {kept.tests} tests now, and {part.id} the other {part.tests}; run them here with\n")
+        show(f"  pytest ARGUMENTS --vdb-shard={address_of(storage, part)}\n")
+        show(f"and the arguments of {storage.address}/job.json; a coordinator that finds them running waits for them")
+        return 0
+    show("no shard is worth another session: what is left is short, or nobody knows yet what it takes")
+    return 1
 
 
 def _row_of_shard(state: ShardState) -> Sequence[object]:

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_vdb.cli import main
 from pytest_vdb.cluster.attempts import Event
-from pytest_vdb.cluster.jobs import CANCEL, Job, Shard, submit
+from pytest_vdb.cluster.jobs import CANCEL, Job, Shard, parts_in, shard_at, submit
 from pytest_vdb.cluster.storage import storage_at
 from pytest_vdb.records import Record
 from pytest_vdb.results.lines import Teller
@@ -97,6 +97,20 @@ def test_people_see_tables(job, capsys):
     said = capsys.readouterr().out
     assert "1 of 4 shards are done, 1 run, 1 wait, 1 were lost, about 4 min left" in said
     assert "node-1" in said
+
+
+def test_the_shard_that_would_end_last_is_split_by_hand(job, capsys):
+    assert main(["jobs", "reports/jobs/one", "--split"]) == 1
+    assert "no shard is worth another session" in capsys.readouterr().out
+    known = {"tests_of_prompts": (1,) * 9, "expected_s": 910.0, "load_s": 10.0}
+    long = Shard(id="long", model="wan", prompts=tuple("abcdefghi"), has_others=False, tests=9, **known)
+    submit(job, JOB, [long])
+    assert main(["jobs", "reports/jobs/one", "--split"]) == 0
+    said = capsys.readouterr().out
+    (part,) = parts_in(job, long)
+    assert f"long has 5 tests now, and {part.id} the other 4" in said
+    assert f"--vdb-shard={job.address}/shards/long/{part.id}.json" in said
+    assert shard_at(f"{job.address}/{part.name}")[1] == part
 
 
 def test_a_job_that_is_still_being_submitted_hides_no_other(job, capsys):
