@@ -59,7 +59,7 @@ def rest_of(shard: Shard, known: Known, now: float) -> Rest | None:
         None where nothing of it is worth a session of its own, or nobody knows what its tests take.
     """
     pace = _pace_of(shard, known)
-    if pace is None or not shard.tests_of_prompts:
+    if pace is None or len(shard.tests_of_prompts) != len(shard.prompts):
         return None
     load_s, test_s = pace
     sessions = [told for told in known.attempts_on(shard) if told.runs(now)]
@@ -70,7 +70,7 @@ def rest_of(shard: Shard, known: Known, now: float) -> Rest | None:
     begins_in_s = _begins_in_s(sessions, now, load_s, test_s)
     wanted = number_taken(tests, test_s=test_s, load_s=load_s, begins_in_s=begins_in_s)
     taken: list[str] = []
-    while wanted > 0:
+    while wanted > 0 and open_ones:
         taken.insert(0, open_ones.pop())
         wanted -= left[taken[0]]
     if not taken:
