@@ -35,10 +35,10 @@ from pytest_vdb.cluster.jobs import Job, Shard, submit
 from pytest_vdb.cluster.merging import merge
 from pytest_vdb.cluster.planning import cut, forecast, works_of
 from pytest_vdb.cluster.stealing import number_taken
-from pytest_vdb.cluster.storage import storage_at
 from pytest_vdb.estimates.prediction import Range
 from pytest_vdb.records import ClipFiles, Environment, Measurement, Record
 from pytest_vdb.results.lines import Teller
+from pytest_vdb.storage import storage_at
 
 NODE = 8
 REPAIR_S = 300.0

@@ -17,8 +17,8 @@ from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
     from pytest_vdb.cluster.jobs import Job
-    from pytest_vdb.cluster.storage import Storage
     from pytest_vdb.cluster.watching import JobState, ShardState
+    from pytest_vdb.storage import Storage
 
 _HEADER_OF_JOBS = (
     *("job", "shards", "done", "running", "waiting", "lost", "tests", "left"),
@@ -71,7 +71,7 @@ class JobsArguments:
 
 def _jobs(arguments: JobsArguments) -> int:
     from pytest_vdb.cluster import jobs
-    from pytest_vdb.cluster.storage import storage_at
+    from pytest_vdb.storage import storage_at
 
     if arguments.job is None:
         if arguments.cancel or arguments.merge or arguments.split:
@@ -92,7 +92,7 @@ def _jobs(arguments: JobsArguments) -> int:
 
 def _list_jobs(arguments: JobsArguments) -> int:
     from pytest_vdb.cluster.jobs import JOB, JOBS, job_in
-    from pytest_vdb.cluster.storage import storage_at
+    from pytest_vdb.storage import storage_at
 
     folder = arguments.output / JOBS
     places = files.entries(folder, error=OptionError)[0] if files.is_folder(folder) else []

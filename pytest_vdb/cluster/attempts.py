@@ -21,10 +21,10 @@ import msgspec
 
 from pytest_vdb import files
 from pytest_vdb.cluster.jobs import ATTEMPTS, Shard, is_cancelled, shard_named
-from pytest_vdb.cluster.storage import Storage
 from pytest_vdb.errors import OutputError, RecordError, StorageError
 from pytest_vdb.records import Environment, Record
 from pytest_vdb.results.lines import Teller
+from pytest_vdb.storage import Storage
 
 End = Literal["finished", "preempted", "cancelled", "interrupted"]
 LINES = ".jsonl"

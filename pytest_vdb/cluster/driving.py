@@ -17,8 +17,8 @@ from pytest_vdb.cluster.engines.contract import Engine, Machines, Tasks
 from pytest_vdb.cluster.jobs import Job, Shard, address_of, is_cancelled, parts_in
 from pytest_vdb.cluster.knowing import Known, known_of, known_of_planned
 from pytest_vdb.cluster.running import Task
-from pytest_vdb.cluster.storage import Storage, patiently
 from pytest_vdb.errors import StorageError
+from pytest_vdb.storage import Storage, patiently
 
 ROUNDS_OF_A_JOB = 3
 """Over the engine's own retries: a machine that is broken may break several."""

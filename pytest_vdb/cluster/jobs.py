@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pytest_vdb.cluster.storage import Storage, get_all, put_all, storage_at
 from pytest_vdb.errors import StorageError
 from pytest_vdb.records import SCHEMA_IN_FULL, from_json, to_json
+from pytest_vdb.storage import Storage, get_all, put_all, storage_at
 
 JOBS = "jobs"
 """The folder of an output folder in which jobs lie that were given no other place."""

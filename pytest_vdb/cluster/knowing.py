@@ -14,10 +14,10 @@ import msgspec
 
 from pytest_vdb.cluster.attempts import BEAT_S, BEGINS, LINES, Event
 from pytest_vdb.cluster.jobs import ATTEMPTS, Shard
-from pytest_vdb.cluster.storage import Storage, get_all
 from pytest_vdb.errors import RecordError
 from pytest_vdb.records import Environment, Record, Status
 from pytest_vdb.results.lines import Listener
+from pytest_vdb.storage import Storage, get_all
 
 FINAL: frozenset[Status] = frozenset({"passed", "failed", "xfailed", "oom", "skipped", "quarantined"})
 """A later attempt does not run these again; anything else may be the machine's fault."""

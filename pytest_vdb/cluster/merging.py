@@ -18,10 +18,10 @@ from pytest_vdb import files
 from pytest_vdb.cluster.attempts import LINES, files_of, without_files
 from pytest_vdb.cluster.jobs import job_in, shards_in
 from pytest_vdb.cluster.knowing import Known, known_of_planned
-from pytest_vdb.cluster.storage import Storage, patiently
 from pytest_vdb.errors import RecordError, StorageError
 from pytest_vdb.records import Environment, Record, Run, to_plain
 from pytest_vdb.results import journal
+from pytest_vdb.storage import Storage, patiently
 
 _NOT_HERE = "its {} did not reach the storage of the job"
 

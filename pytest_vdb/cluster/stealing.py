@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pytest_vdb.cluster.costs import START_S, joined, measured_costs
 from pytest_vdb.cluster.jobs import Shard
 from pytest_vdb.cluster.knowing import FINAL, Known, Told, known_of_all
-from pytest_vdb.cluster.storage import Storage
 from pytest_vdb.records import to_json
+from pytest_vdb.storage import Storage
 
 
 def number_taken(left: int, *, test_s: float, load_s: float, begins_in_s: float) -> int:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pytest_vdb.cluster.jobs import Job, Shard, shards_in
 from pytest_vdb.cluster.knowing import Known, known_of_all
-from pytest_vdb.cluster.storage import Storage
+from pytest_vdb.storage import Storage
 
 State = Literal["waiting", "running", "done", "lost"]
 """`lost`: its last session ended without a word, or was told to go, and nobody has begun it again."""

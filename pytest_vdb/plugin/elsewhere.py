@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from pytest_vdb.cluster.engines.contract import Engine, Machines
     from pytest_vdb.cluster.jobs import Job, Shard
     from pytest_vdb.cluster.merging import Account
-    from pytest_vdb.cluster.storage import Storage
     from pytest_vdb.options import Options
     from pytest_vdb.plugin.collected import Collected
     from pytest_vdb.records import Record
+    from pytest_vdb.storage import Storage
 
 _OF_THIS_SESSION = frozenset(
     {*OF_JOBS, "shard", "output", "report", "baseline", "fail-on", "noise", "strict", "stop-when-decided", "progress"}
@@ -181,7 +181,7 @@ class Elsewhere:
             VdbError: another job lies there, or the storage cannot be reached.
         """
         from pytest_vdb.cluster import jobs
-        from pytest_vdb.cluster.storage import storage_at
+        from pytest_vdb.storage import storage_at
 
         assert self._engine is not None
         assert self._machines is not None

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from pytest_vdb.cluster.attempts import Attempt, End
     from pytest_vdb.cluster.jobs import Shard
-    from pytest_vdb.cluster.storage import Storage
+    from pytest_vdb.storage import Storage
 
 SHARD_SESSION = "vdb-shard"
 _BEFORE = "vdb_shard_before"

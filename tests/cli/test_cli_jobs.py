@@ -12,9 +12,9 @@ import pytest
 from pytest_vdb.cli import main
 from pytest_vdb.cluster.attempts import Event
 from pytest_vdb.cluster.jobs import CANCEL, Job, Shard, parts_in, shard_at, submit
-from pytest_vdb.cluster.storage import storage_at
 from pytest_vdb.records import Record
 from pytest_vdb.results.lines import Teller
+from pytest_vdb.storage import storage_at
 
 JOB = Job(id="j", arguments=(), folder="/p", tests=8, gpus=1, created_at="2026-01-01T00:00:00+00:00")
 

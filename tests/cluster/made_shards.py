@@ -9,10 +9,10 @@ import msgspec
 
 from pytest_vdb.cluster.attempts import Event
 from pytest_vdb.cluster.jobs import Shard
-from pytest_vdb.cluster.storage import Folder, Storage
 from pytest_vdb.errors import StorageError
 from pytest_vdb.records import ClipFiles, Environment, Measurement, Record
 from pytest_vdb.results.lines import Teller
+from pytest_vdb.storage import Folder, Storage
 
 HERE = Environment(
     python="3.12.1",

@@ -13,8 +13,8 @@ import pytest
 
 from pytest_vdb.cluster.jobs import CANCEL, JOB, Job, Shard, job_in, shards_in, submit
 from pytest_vdb.cluster.knowing import attempts_by_shard, told_in
-from pytest_vdb.cluster.storage import storage_at
 from pytest_vdb.records import to_json
+from pytest_vdb.storage import storage_at
 
 HERE = ("--vdb-on=local", "--vdb-workers=2", "--vdb-cache=never")
 SLOWLY = """

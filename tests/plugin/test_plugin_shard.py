@@ -13,7 +13,7 @@ import pytest
 from pytest_vdb.cluster.attempts import Event
 from pytest_vdb.cluster.jobs import NOT_STORED, PREEMPTED, Job, Shard, address_of, cancel, submit
 from pytest_vdb.cluster.knowing import known_of
-from pytest_vdb.cluster.storage import storage_at
+from pytest_vdb.storage import storage_at
 
 JOB = Job(id="j", arguments=(), folder="/p", tests=3, gpus=0, created_at="2026-01-01T00:00:00+00:00")
 PROMPTS = ("one-49e9fc", "two-b85d38", "three-097a4d")
