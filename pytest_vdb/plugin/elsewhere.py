@@ -315,11 +315,14 @@ def _told_of_failure(record: Record) -> str:
 def arguments_of_shards(config: pytest.Config) -> tuple[str, ...]:
     """This session's arguments, without those that speak of the whole run.
 
-    `vdb run` adds the suite where none is named: it is among pytest's tests, and not among what was typed.
+    `vdb run` adds the suite where none is named: it is among pytest's tests, and not among what was typed. pytest had
+    chosen its root by then, on which the tests' names depend: a session that has the suite typed is told the same one.
     """
     valued = {flag.flag: not flag.switch for flag in FLAGS if flag.name in _OF_THIS_SESSION} | _OF_ANY_SESSION
     typed = list(map(str, config.invocation_params.args))
     kept = [one for one in config.option.file_or_dir if one not in typed]
+    if kept:
+        kept += [f"--rootdir={config.rootpath}", *(["-c", str(config.inipath)] if config.inipath is not None else [])]
     skips_value = False
     for argument in typed:
         name, equals, _ = argument.partition("=")

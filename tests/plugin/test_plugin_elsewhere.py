@@ -188,3 +188,29 @@ def test_another_job_in_the_same_place_is_refused(project):
     result = project.run("good", *HERE, "--vdb-job=job")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*a job of other tests lies there*"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [None, "[pytest]\naddopts = -p made\n"])
+def test_the_shipped_suite_is_handed_out_where_a_project_has_none(tmp_path, settings):
+    """Beside no test of its own pytest chooses another root for it: its tests would have other names."""
+    (tmp_path / "made.py").write_text(MADE)
+    if settings is not None:
+        (tmp_path / "pytest.ini").write_text(settings)
+    asked = ["-p", "made"] if settings is None else []
+    asked += ["--vdb-models=noise", "--vdb-prompts=smoke:2", "-k", "test_generation", "--vdb-metrics=none"]
+    command = [sys.executable, "-m", "pytest_vdb", "run", *asked, *HERE, "--vdb-report=none"]
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    assert "2 passed" in done.stdout.splitlines()[-1]
+
+
+MADE = """
+import numpy as np
+from pytest_vdb import Clip, model
+
+@model("noise", frames=4, height=16, width=16, fps=8.0)
+def noise(prompt, recipe, seed):
+    return Clip(np.random.default_rng(seed).integers(0, 256, (4, 16, 16, 3), np.uint8), recipe.fps)
+"""
