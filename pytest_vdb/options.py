@@ -107,7 +107,12 @@ FLAGS: tuple[Flag, ...] = (
         "never: neither read nor store; only-cache: generate nothing",
         "only-missing",
     ),
-    Flag("cache-dir", "DIR", "where clips and tiny weights are kept (default: the user's cache folder)"),
+    Flag(
+        "cache-dir",
+        "DIR",
+        "where clips and tiny weights are kept (default: the user's cache folder); an address (s3://bucket/cache) is "
+        "where machines share their clips",
+    ),
     Flag(
         "budget",
         "SIZE",
@@ -191,6 +196,9 @@ class Options:
     output: Path
     cache: CacheMode
     cache_dir: Path
+    """Of this machine."""
+    clips: str | None
+    """An address at which machines share their clips, behind `cache_dir`; None: they do not."""
     report: str
     """Formats of reports as they were named: `pytest_vdb.reporters.formats` knows which there are."""
     overall: str | None
@@ -350,7 +358,8 @@ def read(lookup: Lookup, *, root: Path) -> Options:
         device=str(text["device"]),
         output=output,
         cache=cast(CacheMode, _choice(text["cache"], given["cache"], get_args(CacheMode))),
-        cache_dir=given["cache-dir"].path() or cache_folder(),
+        cache_dir=_cache_of_this_machine(given["cache-dir"]),
+        clips=_shared_cache(given["cache-dir"]),
         report=str(text["report"]),
         overall=text["overall"],
         baseline=text["baseline"] if of_runs(text["baseline"] or "") else _as_text(given["baseline"].path()),
@@ -419,7 +428,20 @@ def _price_given(given: Given) -> tuple[float, str] | None:
 def address(given: Given) -> str | None:
     """A folder or file as an absolute path; an address as it is."""
     text = given.text()
-    return text if text is None or "://" in text else _as_text(given.path())
+    return text if text is None or _is_address(text) else _as_text(given.path())
+
+
+def _cache_of_this_machine(given: Given) -> Path:
+    return cache_folder() if _is_address(given.text()) else given.path() or cache_folder()
+
+
+def _shared_cache(given: Given) -> str | None:
+    text = given.text()
+    return text.rstrip("/") if text is not None and _is_address(text) else None
+
+
+def _is_address(text: str | None) -> bool:
+    return text is not None and "://" in text
 
 
 def _workers(given: Given) -> int | None:

@@ -73,7 +73,7 @@ def hub_file(repository: str, filename: str, *, offline: bool, backbone: str, si
 
 
 def url_file(url: str, *, cache_dir: Path, offline: bool, backbone: str, size_mib: float, sha256: str = "") -> Path:
-    """A published file, cached or downloaded, and checked.
+    """A published file, cached or downloaded, and checked; of sessions that begin together one downloads it.
 
     Args:
         sha256: its hash, or the first digits; left out where its name ends in them, as torchvision names files.
@@ -82,6 +82,7 @@ def url_file(url: str, *, cache_dir: Path, offline: bool, backbone: str, size_mi
         WeightsMissing: it is not here and cannot be had now, with where to get it and where to put it.
     """
     import torch
+    from huggingface_hub.utils import WeakFileLock
 
     name = url.rpartition("/")[2]
     ours = cache_dir / "backbones" / name
@@ -93,7 +94,9 @@ def url_file(url: str, *, cache_dir: Path, offline: bool, backbone: str, size_mi
         ours.parent.mkdir(parents=True, exist_ok=True)
         prefix = sha256 or Path(name).stem.rpartition("-")[2]
         try:
-            torch.hub.download_url_to_file(url, str(ours), hash_prefix=prefix, progress=False)
+            with WeakFileLock(ours.parent / f".{name}.lock"):
+                if not is_there(ours):
+                    torch.hub.download_url_to_file(url, str(ours), hash_prefix=prefix, progress=False)
         except (OSError, RuntimeError) as error:  # RuntimeError: the hash does not match; nothing is left behind
             reason = f"not on this machine, and the download failed ({error})"
         else:

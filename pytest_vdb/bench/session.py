@@ -350,7 +350,17 @@ class Session:
         """Finished clips, by what they were made from."""
         from pytest_vdb.results.cache import ClipCache
 
-        return ClipCache(self.options.cache_dir / "clips")
+        folder = self.options.cache_dir / "clips"
+        if self.options.clips is None:
+            return ClipCache(folder)
+        from pytest_vdb.results.shared_clips import SharedClips
+        from pytest_vdb.storage import storage_at
+
+        return ClipCache(folder, SharedClips(storage_at(f"{self.options.clips}/clips"), folder))
+
+    def settle_clips(self, patience_s: float) -> list[str]:
+        """Wait for clips that are under way to other machines; what did not reach them, a sentence each."""
+        return self.cache.settle(patience_s) if "cache" in vars(self) else []
 
     @cached_property
     def source(self) -> WeightsSource:

@@ -20,11 +20,11 @@ from typing import Literal
 import msgspec
 
 from pytest_vdb import files
-from pytest_vdb.cluster.jobs import ATTEMPTS, Shard, is_cancelled
-from pytest_vdb.cluster.storage import Storage
-from pytest_vdb.errors import OutputError, StorageError
+from pytest_vdb.cluster.jobs import ATTEMPTS, Shard, is_cancelled, shard_named
+from pytest_vdb.errors import OutputError, RecordError, StorageError
 from pytest_vdb.records import Environment, Record
 from pytest_vdb.results.lines import Teller
+from pytest_vdb.storage import Storage
 
 End = Literal["finished", "preempted", "cancelled", "interrupted"]
 LINES = ".jsonl"
@@ -47,6 +47,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Of the test that begins."""
     why: str | None = None
     """Of the end: one of `End`."""
+    shard: str | None = None
+    """Of the start: on which of the shards that lie together."""
     worker: str | None = None
     """What the engine calls the place."""
     environment: Environment | None = None
@@ -80,9 +82,11 @@ class Attempt:
     """
 
     def __init__(self, storage: Storage, shard: Shard, environment: Environment, worker: str | None) -> None:
-        self.name = f"{ATTEMPTS}{shard.id}/{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+        self.name = f"{ATTEMPTS}{shard.planned}/{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
         self.is_cancelled = False
         """Whether the job was cancelled, as far as the thread has looked."""
+        self.shard = shard
+        """As the thread has read it last: what was split from it is run by another session."""
         self.problem: str | None = None
         """Why the storage does not take what is said; None: it does."""
         self._storage = storage
@@ -93,7 +97,7 @@ class Attempt:
         self._changed = threading.Condition()
         self._ends_by: float | None = None
         """On the monotonic clock: when the thread gives up, once the session has ended."""
-        self._say(Event(event="start", at=time.time(), worker=worker, environment=environment))
+        self._say(Event(event="start", at=time.time(), shard=shard.id, worker=worker, environment=environment))
         self._thread = threading.Thread(target=self._publish, name="vdb-attempt", daemon=True)
         self._thread.start()
 
@@ -147,7 +151,7 @@ class Attempt:
             self._put(waiting)
             ends_by = self._ends_by
             if ends_by is None:
-                self._look_at_the_marker()
+                self._look_at_the_job()
             elif not self._waiting or time.monotonic() > ends_by:
                 return
             with self._changed:
@@ -172,10 +176,11 @@ class Attempt:
         with self._changed:
             del self._waiting[: len(waiting)]
 
-    def _look_at_the_marker(self) -> None:
+    def _look_at_the_job(self) -> None:
         try:
             self.is_cancelled = is_cancelled(self._storage)
-        except StorageError as problem:
+            self.shard = shard_named(self._storage, self.shard.name)
+        except (StorageError, RecordError) as problem:
             self.problem = str(problem)
 
 

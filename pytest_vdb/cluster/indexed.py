@@ -20,9 +20,9 @@ from pathlib import Path
 from pytest_vdb import signals
 from pytest_vdb.cluster.jobs import PREEMPTED, SHARDS, SUFFIX
 from pytest_vdb.cluster.running import Task, run_shard
-from pytest_vdb.cluster.storage import patiently, storage_at
 from pytest_vdb.errors import EngineError, VdbError
 from pytest_vdb.records import SCHEMA_IN_FULL, from_json, to_json
+from pytest_vdb.storage import patiently, storage_at
 
 LISTS = "lists/"
 """Of a job: which shard has which number, a list for each time that some of them were handed out."""
@@ -83,7 +83,12 @@ def addresses_in(place: str) -> list[str]:
         listed = from_json(patiently(lambda: storage.get(f"{LISTS}{name}")), ShardList, where=place)
         names: Iterable[str] = (f"{SHARDS}{shard}{SUFFIX}" for shard in listed.shards)
     else:
-        names = (shard for shard in patiently(lambda: storage.names(SHARDS)) if shard.endswith(SUFFIX))
+        names = sorted(
+            (shard for shard in patiently(lambda: storage.names(SHARDS)) if shard.endswith(SUFFIX)),
+            key=lambda shard: shard.count(
+                "/"
+            ),  # what was split from shards stands behind: the others keep their numbers
+        )
     return [f"{storage.address}/{name}" for name in names]
 
 

@@ -2,7 +2,8 @@
 
 JOB/job.json                          the command, where it was typed, how much each shard needs
 JOB/shards/SHARD.json                 a model, and a slice of the prompts
-JOB/attempts/SHARD/ATTEMPT.jsonl      what a session on a shard said: see `attempts.py`
+JOB/shards/SHARD/PART.json            what was split from it: the same, and the shard has fewer prompts since
+JOB/attempts/SHARD/ATTEMPT.jsonl      what a session on a shard, or on one split from it, said: see `attempts.py`
 JOB/attempts/SHARD/ATTEMPT/...        its previews and features
 JOB/cancel                            is there: no session begins another test
 """
@@ -12,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pytest_vdb.cluster.storage import Storage, get_all, put_all, storage_at
 from pytest_vdb.errors import StorageError
 from pytest_vdb.records import SCHEMA_IN_FULL, from_json, to_json
+from pytest_vdb.storage import Storage, get_all, put_all, storage_at
 
 JOBS = "jobs"
 """The folder of an output folder in which jobs lie that were given no other place."""
@@ -52,12 +53,28 @@ class Shard:
     """How many there are."""
     expected_s: float | None
     """Of its session, with the start and the load; None: nobody knows."""
+    load_s: float | None = None
+    """Of these seconds those until its first test begins; None: nobody knows."""
+    tests_of_prompts: tuple[int, ...] = ()
+    """How many of its tests ask for each of its prompts; empty: an earlier version cut it, and it is not split."""
+    split_from: str | None = None
+    """The id of the shard that was planned, and of which this is a part; None: it was planned."""
     schema: int = SCHEMA_IN_FULL
 
     @property
     def name(self) -> str:
         """Of its object in the storage."""
-        return f"{SHARDS}{self.id}{SUFFIX}"
+        below = SHARDS if self.split_from is None else f"{SHARDS}{self.split_from}/"
+        return f"{below}{self.id}{SUFFIX}"
+
+    @property
+    def planned(self) -> str:
+        """The id of the shard that was planned; attempts on all that it was split into lie together."""
+        return self.split_from or self.id
+
+    def has(self, model: str, prompt: str | None) -> bool:
+        """Whether tests of this model that ask for this prompt, or for none, are the shard's."""
+        return model == self.model and (self.has_others if prompt is None else prompt in self.prompts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +91,8 @@ class Job:
     """That each session has for itself; 0: it runs on processors."""
     created_at: str
     """ISO 8601, UTC."""
+    price_gpu_hour: tuple[float, str] | None = None
+    """What its command said that a GPU costs for an hour, and the currency; None: nothing."""
     schema: int = SCHEMA_IN_FULL
 
 
@@ -107,9 +126,22 @@ def shards_in(storage: Storage) -> list[Shard]:
         StorageError: the storage cannot be reached.
         RecordError: an object that is no shard.
     """
-    names = [name for name in storage.names(SHARDS) if name.endswith(SUFFIX)]
-    shards = [from_json(text, Shard, where=name) for name, text in get_all(storage, names)]
-    return sorted(shards, key=lambda shard: (-(shard.expected_s or 0), shard.id))
+    return sorted(_shards_below(storage, SHARDS), key=lambda shard: (-(shard.expected_s or 0), shard.id))
+
+
+def parts_in(storage: Storage, shard: Shard) -> list[Shard]:
+    """What was split from the planned shard of this one, whoever did so.
+
+    Raises:
+        StorageError: the storage cannot be reached.
+        RecordError: an object that is no shard.
+    """
+    return _shards_below(storage, f"{SHARDS}{shard.planned}/")
+
+
+def _shards_below(storage: Storage, below: str) -> list[Shard]:
+    names = [name for name in storage.names(below) if name.endswith(SUFFIX)]
+    return [from_json(text, Shard, where=name) for name, text in get_all(storage, names)]
 
 
 def address_of(storage: Storage, shard: Shard) -> str:
@@ -129,7 +161,17 @@ def shard_at(address: str) -> tuple[Storage, Shard]:
         mend = f"give JOB/{SHARDS}SHARD{SUFFIX}, as `vdb jobs JOB` lists them"
         raise StorageError(f"{address!r} is no shard", where="--vdb-shard", mend=mend)
     storage = storage_at(job)
-    return storage, from_json(storage.get(f"{SHARDS}{name}"), Shard, where=address)
+    return storage, shard_named(storage, f"{SHARDS}{name}")
+
+
+def shard_named(storage: Storage, name: str) -> Shard:
+    """A shard as it stands in the storage: since it was read last it may have been split.
+
+    Raises:
+        StorageError: there is none of that name, or the storage cannot be reached.
+        RecordError: what is there is no shard.
+    """
+    return from_json(storage.get(name), Shard, where=f"{storage.address}/{name}")
 
 
 def cancel(storage: Storage) -> None:

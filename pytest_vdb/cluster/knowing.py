@@ -1,4 +1,8 @@
-"""What the storage knows of a shard: which tests are done, which began and were never heard of again, and where."""
+"""What the storage knows of a shard: which tests are done, which began and were never heard of again, and where.
+
+Attempts on a planned shard and on all that it was split into lie together, and are known together: what one of them
+has done no other does again, and a test that two have run is a duplicate like any other.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,10 @@ import msgspec
 
 from pytest_vdb.cluster.attempts import BEAT_S, BEGINS, LINES, Event
 from pytest_vdb.cluster.jobs import ATTEMPTS, Shard
-from pytest_vdb.cluster.storage import Storage, get_all
 from pytest_vdb.errors import RecordError
 from pytest_vdb.records import Environment, Record, Status
 from pytest_vdb.results.lines import Listener
+from pytest_vdb.storage import Storage, get_all
 
 FINAL: frozenset[Status] = frozenset({"passed", "failed", "xfailed", "oom", "skipped", "quarantined"})
 """A later attempt does not run these again; anything else may be the machine's fault."""
@@ -33,12 +37,18 @@ class Told:
     last_at: float | None = None
     ended: str | None = None
     """Why; None: without a word, or it still runs."""
+    shard: str | None = None
+    """On which it was, of those that lie together; None: an earlier version said so, which split none."""
     worker: str | None = None
     environment: Environment | None = None
     records: list[Record] = field(default_factory=list)
     unfinished: set[str] = field(default_factory=set)
     """Tests that began, and of which there is no record."""
     warnings: list[str] = field(default_factory=list)
+
+    def is_on(self, shard: Shard) -> bool:
+        """Whether it was on this one, of those that lie together."""
+        return self.shard in {None, shard.id}
 
     def runs(self, now: float) -> bool:
         """Whether it still does, as far as anybody can tell."""
@@ -72,7 +82,8 @@ def told_in(name: str, data: bytes) -> Told:
 def _hear(told: Told, event: Event) -> None:
     told.last_at = max(event.at, told.last_at or event.at)
     if event.event == "start":
-        told.began_at, told.worker, told.environment = event.at, event.worker, event.environment
+        told.began_at, told.shard = event.at, event.shard
+        told.worker, told.environment = event.worker, event.environment
     elif event.event == "begin" and event.nodeid is not None:
         told.unfinished.add(event.nodeid)
     elif event.event == "end":
@@ -81,14 +92,14 @@ def _hear(told: Told, event: Event) -> None:
 
 @dataclass(slots=True)
 class Known:
-    """What all attempts on one shard said together."""
+    """What all attempts on a planned shard, and on those that were split from it, said together."""
 
     attempts: list[Told]
     """The oldest first."""
     records: dict[str, Record]
     """The one that counts of each test, by node id."""
     duplicates: int
-    """Records of tests that another record of this shard stands for."""
+    """Records of tests that another record stands for."""
     disagreements: list[str]
     """Tests of which one machine kind made two different clips."""
 
@@ -110,9 +121,22 @@ class Known:
         """
         return {test: count for test, count in self.strikes.items() if count >= STRIKES and test not in self.done}
 
+    def done_of(self, shard: Shard) -> set[str]:
+        """Those of a shard."""
+        return {test for test in self.done if shard.has(self.records[test].model, self.records[test].prompt)}
+
+    def attempts_on(self, shard: Shard) -> list[Told]:
+        """Those on this one, of the shards that lie together."""
+        return [told for told in self.attempts if told.is_on(shard)]
+
     def is_finished(self, shard: Shard) -> bool:
-        """Whether nothing is left to do."""
-        return any(told.ended == "finished" for told in self.attempts) or len(self.done) >= shard.tests
+        """Whether nothing is left to do of it."""
+        ended = any(told.ended == "finished" for told in self.attempts_on(shard))
+        return ended or len(self.done_of(shard)) >= shard.tests
+
+    def runs(self, shard: Shard, now: float) -> bool:
+        """Whether a session on it does, as far as anybody can tell."""
+        return any(told.runs(now) for told in self.attempts_on(shard))
 
     @property
     def seconds(self) -> float:
@@ -121,7 +145,7 @@ class Known:
 
 
 def known(attempts: Iterable[Told]) -> Known:
-    """Bring together what attempts on one shard said: by identity, of several the better."""
+    """Bring together what attempts that lie together said: by identity, of several the better."""
     told = sorted(attempts, key=lambda one: one.name)
     records: dict[str, Record] = {}
     duplicates, disagreements = 0, []
@@ -159,30 +183,44 @@ def _rank(record: Record) -> tuple[bool, bool, str]:
 
 
 def known_of(storage: Storage, shard: Shard) -> Known:
-    """What the storage knows of one shard.
+    """What the storage knows of a shard, and of those that lie together with it.
 
     Raises:
         StorageError: it cannot be reached.
     """
-    below = f"{ATTEMPTS}{shard.id}/"
+    below = f"{ATTEMPTS}{shard.planned}/"
     names = [name for name in storage.names(below) if _is_attempt(name)]
     return known(told_in(name, data) for name, data in get_all(storage, names))
 
 
 def known_of_all(storage: Storage, shards: Sequence[Shard]) -> Iterator[tuple[Shard, Known]]:
-    """What the storage knows of each shard: one listing for all of them, and one shard's records at a time.
+    """What the storage knows of each shard, as `known_of_planned` asks for it.
 
     Raises:
         StorageError: it cannot be reached.
     """
-    of_shard = attempts_by_shard(storage)
+    for parts, found in known_of_planned(storage, shards):
+        yield from ((shard, found) for shard in parts)
+
+
+def known_of_planned(storage: Storage, shards: Sequence[Shard]) -> Iterator[tuple[Sequence[Shard], Known]]:
+    """What the storage knows of each planned shard, with those of the shards that it became.
+
+    One listing for all of them, and the records of one planned shard at a time.
+
+    Raises:
+        StorageError: it cannot be reached.
+    """
+    parts: dict[str, list[Shard]] = defaultdict(list)
     for shard in shards:
-        names = of_shard.get(shard.id, ())
-        yield shard, known(told_in(name, data) for name, data in get_all(storage, names))
+        parts[shard.planned].append(shard)
+    attempts = attempts_by_shard(storage)
+    for planned, of_it in parts.items():
+        yield of_it, known(told_in(name, data) for name, data in get_all(storage, attempts.get(planned, ())))
 
 
 def attempts_by_shard(storage: Storage) -> Mapping[str, list[str]]:
-    """The names of all attempts, by the id of their shard.
+    """The names of all attempts, by the id of the planned shard.
 
     Raises:
         StorageError: it cannot be reached.

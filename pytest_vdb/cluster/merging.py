@@ -1,6 +1,7 @@
 """Records come home: of each test one, with its files, in one ordinary run; what was made twice is counted.
 
-Shards share no test, so they are brought together one by one: no more than one shard's records are held.
+Planned shards share no test, so they are brought together one by one, each with what was split from it: no more than
+one planned shard's records are held.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ from typing import Any
 from pytest_vdb import files
 from pytest_vdb.cluster.attempts import LINES, files_of, without_files
 from pytest_vdb.cluster.jobs import job_in, shards_in
-from pytest_vdb.cluster.knowing import Known, known_of_all
-from pytest_vdb.cluster.storage import Storage, patiently
+from pytest_vdb.cluster.knowing import Known, known_of_planned
 from pytest_vdb.errors import RecordError, StorageError
 from pytest_vdb.records import Environment, Record, Run, to_plain
 from pytest_vdb.results import journal
+from pytest_vdb.storage import Storage, patiently
 
 _NOT_HERE = "its {} did not reach the storage of the job"
 
 
 def brought_home(storage: Storage, known: Known, run_folder: Path, run_id: str) -> Iterator[Record]:
-    """The records that count of one shard, each when the files that it names lie in the run's folder.
+    """The records that count of one planned shard, each when the files that it names lie in the run's folder.
 
     Args:
         storage: of the job.
-        known: of the shard.
+        known: of it.
         run_folder: the run's own.
         run_id: of the run that they become records of.
 
@@ -81,9 +82,9 @@ class Account:
     _environments: dict[str, tuple[Environment, int]] = field(default_factory=dict)
     """By digest and commit: the environment, and how many attempts had it."""
 
-    def hear(self, known: Known) -> None:
-        """One more shard."""
-        self.shards += 1
+    def hear(self, known: Known, shards: int) -> None:
+        """One more planned shard, and how many it became."""
+        self.shards += shards
         self.attempts += len(known.attempts)
         self.duplicates += known.duplicates
         self.disagreements += known.disagreements
@@ -107,6 +108,14 @@ class Account:
     def on_several_devices(self) -> dict[str, list[str]]:
         """Models whose tests ran on different hardware, and on which: a leaderboard has a row for each."""
         return {model: sorted(on) for model, on in sorted(self.hardware_of_models.items()) if len(on) > 1}
+
+    @property
+    def said_of_devices(self) -> list[str]:
+        """A sentence for each model that ran on several devices."""
+        return [
+            f"{model} ran on several devices, and has a row for each: {', '.join(devices)}"
+            for model, devices in self.on_several_devices.items()
+        ]
 
     def summary(self) -> dict[str, Any]:
         """For `run.json`: what else there was besides the environment that stands there."""
@@ -151,8 +160,8 @@ def merge(storage: Storage, output: Path, run_id: str) -> tuple[Path, Account]:
     kept: journal.Journal | None = None
     run: Run | None = None
     found = _RecordsSeen()
-    for _, known in known_of_all(storage, shards_in(storage)):
-        account.hear(known)
+    for parts, known in known_of_planned(storage, shards_in(storage)):
+        account.hear(known, len(parts))
         if not known.records or account.environment is None:
             continue
         if kept is None or run is None:

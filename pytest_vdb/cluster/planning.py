@@ -1,7 +1,8 @@
 """How a session's tests are cut into shards, and what the job will take: before anything is submitted.
 
-A shard is worth max(5 x what it takes until its first test, an eighth of a worker's fair share). The rule and its two
-numbers come from a simulation of 300 models on 8, 64 and 512 GPUs: see docs/cluster.md.
+A shard is worth max(5 x what it takes until its first test, a part of a worker's fair share): an eighth, or twice the
+share where what is left of it can be split later. The rule and its numbers come from a simulation of 300 models on 8,
+64 and 512 GPUs: see docs/cluster.md.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from pytest_vdb.records import digest
 LOADS = 5.0
 """A shard is worth so many times what it takes until its first test: else too much time goes into loading."""
 ROUNDS = 8.0
-"""A shard is at most this part of a worker's fair share: else a wrong estimate makes one worker end late."""
+"""So many shards to a worker's fair share, where none is split: else a wrong estimate makes one worker end late."""
+ROUNDS_IF_SPLIT = 0.5
+"""The same where shards are split when workers idle: each cut that is made beforehand is a load more."""
 _DRAWS = 200
 """Of what the models may take, for the interval of the makespan."""
 _SIGMAS = 1.645
@@ -60,7 +63,7 @@ def works_of(tests: Iterable[tuple[str, str | None]]) -> list[Work]:
     return list(found.values())
 
 
-def cut(works: Sequence[Work], costs: Mapping[str, Cost], workers: int) -> list[Shard]:
+def cut(works: Sequence[Work], costs: Mapping[str, Cost], workers: int, *, grows: bool = False) -> list[Shard]:
     """Slices of models' prompts, the long ones first.
 
     A model of which nobody knows what it takes is cut as if it took the mean of the others; its shards say nothing of
@@ -70,14 +73,16 @@ def cut(works: Sequence[Work], costs: Mapping[str, Cost], workers: int) -> list[
         works: the tests.
         costs: by model, of those that are known.
         workers: how many shards will run at a time.
+        grows: whether their engine takes more of them while it runs, so that they can be split.
     """
     known = [(work.tests, costs[work.model]) for work in works if work.model in costs]
     usual_s = sum(n * cost.test_s.value for n, cost in known) / max(1, sum(n for n, _ in known)) or START_S
     usual_load_s = mean(cost.load_s for _, cost in known) if known else 0.0
     seconds = {work.model: _load_and_test_s(costs.get(work.model), usual_s, usual_load_s) for work in works}
     share = sum(START_S + load_s + test_s * work.tests for work in works for load_s, test_s in [seconds[work.model]])
-    share = share / workers if workers > 1 else math.inf  # one worker has everything, however it is cut
-    shards = [shard for work in works for shard in _cut_one(work, costs.get(work.model), seconds[work.model], share)]
+    most_s = share / workers / (ROUNDS_IF_SPLIT if grows else ROUNDS)
+    most_s = most_s if workers > 1 else math.inf  # one worker has everything, however it is cut
+    shards = [shard for work in works for shard in _cut_one(work, costs.get(work.model), seconds[work.model], most_s)]
     order = {shard.id: _seconds_taken(seconds[shard.model], shard.tests) for shard in shards}
     return sorted(shards, key=lambda shard: -order[shard.id])
 
@@ -91,9 +96,9 @@ def _seconds_taken(seconds: tuple[float, float], tests: int) -> float:
     return START_S + load_s + test_s * tests
 
 
-def _cut_one(work: Work, cost: Cost | None, seconds: tuple[float, float], share: float) -> Iterator[Shard]:
+def _cut_one(work: Work, cost: Cost | None, seconds: tuple[float, float], most_s: float) -> Iterator[Shard]:
     load_s, test_s = seconds
-    size = max(LOADS * (START_S + load_s), share / ROUNDS)
+    size = max(LOADS * (START_S + load_s), most_s)
     prompts = list(work.prompts)
     pieces = max(1, min(len(prompts), math.ceil(test_s * work.tests / size)))
     bounds = [round(piece * len(prompts) / pieces) for piece in range(pieces + 1)]
@@ -102,7 +107,8 @@ def _cut_one(work: Work, cost: Cost | None, seconds: tuple[float, float], share:
     for piece in range(pieces):
         own = prompts[bounds[piece] : bounds[piece + 1]]
         others = work.others if piece == 0 else 0
-        tests = others + sum(work.prompts[prompt] for prompt in own)
+        each = tuple(work.prompts[prompt] for prompt in own)
+        tests = others + sum(each)
         yield Shard(
             id=f"{name}.{piece:04d}",
             model=work.model,
@@ -110,6 +116,8 @@ def _cut_one(work: Work, cost: Cost | None, seconds: tuple[float, float], share:
             has_others=others > 0,
             tests=tests,
             expected_s=None if cost is None else _seconds_taken(seconds, tests),
+            load_s=None if cost is None else _seconds_taken(seconds, 0),
+            tests_of_prompts=each,
         )
 
 

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from pytest_vdb.cluster.engines.contract import Engine, Machines
     from pytest_vdb.cluster.jobs import Job, Shard
     from pytest_vdb.cluster.merging import Account
-    from pytest_vdb.cluster.storage import Storage
     from pytest_vdb.options import Options
     from pytest_vdb.plugin.collected import Collected
     from pytest_vdb.records import Record
+    from pytest_vdb.storage import Storage
 
 _OF_THIS_SESSION = frozenset(
     {*OF_JOBS, "shard", "output", "report", "baseline", "fail-on", "noise", "strict", "stop-when-decided", "progress"}
@@ -128,7 +128,7 @@ class Elsewhere:
         assert self._machines is not None
         costs = _costs_of(self.recorder, collected)
         works = works_of((test.model, test.prompt) for test in collected.tests.values())
-        return cut(works, costs, self._engine.workers(self._machines)), costs
+        return cut(works, costs, self._engine.workers(self._machines), grows=self._engine.grows), costs
 
     def _tell_plan(self, shards: Sequence[Shard], costs: Mapping[str, Cost]) -> None:
         from pytest_vdb.cluster.planning import forecast
@@ -161,7 +161,7 @@ class Elsewhere:
         running = outcomes(self._storage, job, shards, self._engine, self._machines, environment, self._write)
         try:
             for outcome in running:
-                account.hear(outcome.known)
+                account.hear(outcome.known, len(outcome.shards))
                 missing -= self._bring_home(outcome, account)
                 missing -= self._tell_lost(outcome, collected, missing)
                 if session.shouldfail:
@@ -181,7 +181,7 @@ class Elsewhere:
             VdbError: another job lies there, or the storage cannot be reached.
         """
         from pytest_vdb.cluster import jobs
-        from pytest_vdb.cluster.storage import storage_at
+        from pytest_vdb.storage import storage_at
 
         assert self._engine is not None
         assert self._machines is not None
@@ -197,6 +197,7 @@ class Elsewhere:
                 tests=len(collected.tests),
                 gpus=self._engine.gpus(self._machines),
                 created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                price_gpu_hour=options.price_gpu_hour,
             )
             jobs.submit(storage, job, shards)
             self._write(f"vdb job {storage.address}: {len(shards)} shards of {job.tests} tests")
@@ -212,7 +213,7 @@ class Elsewhere:
         return job, jobs.shards_in(storage)
 
     def _bring_home(self, outcome: Outcome, account: Account) -> set[str]:
-        """A shard's records become those of this run; returns their tests."""
+        """A planned shard's records become those of this run; returns their tests."""
         from pytest_vdb.cluster.merging import brought_home
 
         assert self._storage is not None
@@ -230,13 +231,11 @@ class Elsewhere:
         """Tests of a shard that was given up are said to be so."""
         if outcome.problem is None:
             return set()
-        shard, prompts = outcome.shard, set(outcome.shard.prompts)
-        self._write(f"vdb shard {shard.id} is not finished: {outcome.problem}")
+        self._write(f"vdb shard {outcome.shards[0].planned} is not finished: {outcome.problem}")
         lost = {
             nodeid
             for nodeid in missing
-            if (test := collected.tests[nodeid]).model == shard.model
-            and (shard.has_others if test.prompt is None else test.prompt in prompts)
+            if any(shard.has(collected.tests[nodeid].model, collected.tests[nodeid].prompt) for shard in outcome.shards)
         }
         for nodeid in sorted(lost):
             self._report_lost(nodeid, f"not run: {outcome.problem}")
@@ -266,10 +265,7 @@ class Elsewhere:
             f"workers; {account.duplicates} records of tests that had one",
             *account.disagreements,
             *account.warnings,
-            *(
-                f"{model} ran on several devices, and has a row for each: {', '.join(devices)}"
-                for model, devices in account.on_several_devices.items()
-            ),
+            *account.said_of_devices,
             f"job: {self._storage.address}",
         ]
 
@@ -319,11 +315,14 @@ def _told_of_failure(record: Record) -> str:
 def arguments_of_shards(config: pytest.Config) -> tuple[str, ...]:
     """This session's arguments, without those that speak of the whole run.
 
-    `vdb run` adds the suite where none is named: it is among pytest's tests, and not among what was typed.
+    `vdb run` adds the suite where none is named: it is among pytest's tests, and not among what was typed. pytest had
+    chosen its root by then, on which the tests' names depend: a session that has the suite typed is told the same one.
     """
     valued = {flag.flag: not flag.switch for flag in FLAGS if flag.name in _OF_THIS_SESSION} | _OF_ANY_SESSION
     typed = list(map(str, config.invocation_params.args))
     kept = [one for one in config.option.file_or_dir if one not in typed]
+    if kept:
+        kept += [f"--rootdir={config.rootpath}", *(["-c", str(config.inipath)] if config.inipath is not None else [])]
     skips_value = False
     for argument in typed:
         name, equals, _ = argument.partition("=")

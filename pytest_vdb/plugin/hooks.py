@@ -74,6 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_vdb.plugin.progress import Progress, Watching
     from pytest_vdb.plugin.recording import Recorder, RecordSender
     from pytest_vdb.plugin.session import RUN_ID
+    from pytest_vdb.plugin.sharing import SharingClips
     from pytest_vdb.plugin.stopping import Stopping
     from pytest_vdb.results.run_ids import new_run_id
 
@@ -87,6 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
     register(SettleNames(), "vdb-names")
     stopping = Stopping(config)
     register(stopping, STOPPING)
+    register(SharingClips(config, stopping), "vdb-sharing-clips")
     sparing = Sparing(config)
     register(sparing, "vdb-sparing")
     if is_worker or timing.is_xdist_controller(config):

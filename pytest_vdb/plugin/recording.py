@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_vdb.errors import OutputError
+from pytest_vdb.errors import OutputError, StorageError
 from pytest_vdb.plugin.fixtures import BENCH
 from pytest_vdb.plugin.session import COLLECTED, RUN_ID, LoadFailed, session_of
 
@@ -245,16 +245,20 @@ class Recorder:
         """Say before the first generation what would fail after it.
 
         Raises:
-            pytest.UsageError: the output or the clip cache cannot be written, or its disk is nearly full.
+            pytest.UsageError: the output or the clip cache cannot be written, or its disk is nearly full; or the
+                storage of shared clips cannot be reached.
         """
         from pytest_vdb.results import output
+        from pytest_vdb.storage import storage_at
 
         options = self.session().options
         try:
             output.check_writable(options.output, SPARE_MIB)
             if options.cache in {"only-missing", "always"}:
                 output.check_writable(options.cache_dir, SPARE_MIB)
-        except OutputError as error:
+            if options.clips is not None:
+                storage_at(options.clips).has("clips")
+        except (OutputError, StorageError) as error:
             raise pytest.UsageError(str(error)) from None
 
     def append(self, record: Record) -> None:

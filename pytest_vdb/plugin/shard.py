@@ -2,6 +2,9 @@
 
 Every process that collects leaves out what is not of the shard, or done. The one that writes records says each to the
 storage, too. Metrics of sets and gates speak of whole models: they are computed where the records come home.
+
+What is split from the shard while the session runs is another's: the process that writes records hears of it from the
+storage, and tells those that run tests.
 """
 
 from __future__ import annotations
@@ -12,27 +15,32 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
-from _pytest.outcomes import Failed  # what pytest.fail() raises; a subclass needs its name
+from _pytest.outcomes import Failed, Skipped  # what pytest.fail() and skip() raise; a subclass needs its name
+from _pytest.runner import runtestprotocol  # tears down what a test leaves that is the last of its module
 
 from pytest_vdb.errors import VdbError
 from pytest_vdb.escaping import visible
 from pytest_vdb.options import address
 from pytest_vdb.plugin.recording import Recorder
 from pytest_vdb.plugin.session import given
+from pytest_vdb.plugin.stocktaking import case_of
 from pytest_vdb.plugin.stopping import Stopping
+from pytest_vdb.plugin.telling import listen_to_controller, tell_worker
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
     from pytest_vdb.cluster.attempts import Attempt, End
     from pytest_vdb.cluster.jobs import Shard
-    from pytest_vdb.cluster.storage import Storage
+    from pytest_vdb.storage import Storage
 
 SHARD_SESSION = "vdb-shard"
 _BEFORE = "vdb_shard_before"
 """Key of a worker's input: what attempts before this one did. Workers that asked might each collect something else."""
 _Before = tuple[Sequence[str], Mapping[str, int]]
 """Tests that are done, and those that are quarantined with the number of sessions that died in them."""
+_TOPIC_OF_SPLITS = "split"
+"""Under which the controller tells a worker what another session has taken over."""
 _PATIENCE_S = 60.0
 """How long a session that has ended waits for a storage that is away."""
 _PATIENCE_OF_THE_PREEMPTED_S = 5.0
@@ -57,6 +65,7 @@ def take(config: pytest.Config, recorder: Recorder | None, stopping: Stopping) -
     from pytest_vdb.cluster.orphans import die_with_who_started_us
 
     die_with_who_started_us()
+    leaving = LeavingOut(config)
     try:
         storage, shard = shard_at(place)
         _collect_its_model_alone(config, shard)
@@ -64,13 +73,14 @@ def take(config: pytest.Config, recorder: Recorder | None, stopping: Stopping) -
             done, strikes = json.loads(config.workerinput[_BEFORE])  # type: ignore[attr-defined]
         else:
             before = known_of(storage, shard)
-            done, strikes = sorted(before.done), before.quarantined
-            session = ShardSession(recorder, stopping, storage, shard, (done, strikes))
+            done, strikes = sorted(before.done_of(shard)), before.quarantined
+            session = ShardSession(recorder, stopping, storage, shard, (done, strikes), leaving)
             config.pluginmanager.register(session, SHARD_SESSION)
     except VdbError as problem:
         raise pytest.UsageError(str(problem)) from None
     config.pluginmanager.register(Selection(shard, frozenset(done)), "vdb-selection")
     config.pluginmanager.register(Quarantining(strikes), "vdb-quarantining")
+    config.pluginmanager.register(leaving, "vdb-leaving-out")
 
 
 def _collect_its_model_alone(config: pytest.Config, shard: Shard) -> None:
@@ -88,7 +98,6 @@ class Selection:
 
     def __init__(self, shard: Shard, done: Collection[str]) -> None:
         self._shard = shard
-        self._prompts = frozenset(shard.prompts)
         self._done = done
 
     @pytest.hookimpl(tryfirst=True)
@@ -101,12 +110,10 @@ class Selection:
             items[:] = left
 
     def _is_ours(self, item: pytest.Item) -> bool:
-        from pytest_vdb.plugin.stocktaking import case_of
-
         case = case_of(item)
-        if case is None or case.model != self._shard.model:
+        if case is None or case.model is None:
             return False
-        return self._shard.has_others if case.prompt is None else case.prompt.id in self._prompts
+        return self._shard.has(case.model, None if case.prompt is None else case.prompt.id)
 
 
 class _Quarantined(Failed):
@@ -140,16 +147,70 @@ class Quarantining:
         return report
 
 
+class _TakenOver(Skipped):
+    """Another session has the test now."""
+
+    __module__, __qualname__ = "builtins", "Skipped"  # as pytest writes its own
+
+
+class LeavingOut:
+    """On every process that runs tests: those that were split from the shard meanwhile do not begin.
+
+    Nothing is reported of them: they are another session's to tell.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._heard: list[str] = []
+        """Unread, as they came from another thread."""
+        self._taken: frozenset[str] = frozenset()
+        self._leaves_out: str | None = None
+        listen_to_controller(config, self.hear)
+
+    def hear(self, topic: str, text: str) -> None:
+        """All prompts whose tests are another session's by now."""
+        if topic == _TOPIC_OF_SPLITS:
+            self._heard.append(text)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """In the place of pytest's own, so that no report is made."""
+        if self._heard:
+            self._taken = frozenset(json.loads(self._heard[-1]))
+        case = case_of(item)
+        if case is None or case.prompt is None or case.prompt.id not in self._taken:
+            return None
+        self._leaves_out = item.nodeid
+        runtestprotocol(item, log=False, nextitem=nextitem)
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Before any fixture, so that no model is loaded for it."""
+        if item.nodeid == self._leaves_out:
+            raise _TakenOver("another session has it", _use_item_location=True)
+
+
 class ShardSession:
     """On the process that writes records: says to the storage what becomes of the shard."""
 
-    def __init__(self, recorder: Recorder, stopping: Stopping, storage: Storage, shard: Shard, before: _Before) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        stopping: Stopping,
+        storage: Storage,
+        shard: Shard,
+        before: _Before,
+        leaving: LeavingOut,
+    ) -> None:
         self.config = recorder.config
         self.recorder = recorder
         self.stopping = stopping
         self.storage = storage
         self.shard = shard
         self.before = before
+        self.leaving = leaving
+        self._workers: list[WorkerController] = []
+        self._told_of_splits: str | None = None
         self._attempt: Attempt | None = None
         self._end: End = "finished"
         self._lost: str | None = None
@@ -182,6 +243,7 @@ class ShardSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """A test that ends the session, and is never heard of again, has a strike."""
+        self._tell_of_splits()
         if self._attempt is not None and self.recorder.model_of(nodeid) is not None:
             self._attempt.begin(nodeid)
 
@@ -190,6 +252,7 @@ class ShardSession:
         """The record is written, unless the test is tried again."""
         yield
         self._keep(nodeid)
+        self._tell_of_splits()
         if self._attempt is not None and self._attempt.is_cancelled:
             self._end = "cancelled"
             for name in ("session", "dsession"):  # pytest's own, and pytest-xdist's on its controller
@@ -203,6 +266,25 @@ class ShardSession:
         yield
         if hasattr(report, "vdb_status"):
             self._keep(report.nodeid)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: WorkerController) -> None:
+        """A worker is up, perhaps in the place of one that died."""
+        self._workers.append(node)
+        if self._told_of_splits is not None:
+            tell_worker(node, _TOPIC_OF_SPLITS, self._told_of_splits)
+
+    def _tell_of_splits(self) -> None:
+        """What the storage says by now."""
+        now = self.shard if self._attempt is None else self._attempt.shard
+        if now == self.shard:
+            return
+        text = json.dumps(sorted({*self.shard.prompts} - {*now.prompts}))
+        if text != self._told_of_splits:
+            self._told_of_splits = text
+            self.leaving.hear(_TOPIC_OF_SPLITS, text)
+            for node in self._workers:
+                tell_worker(node, _TOPIC_OF_SPLITS, text)
 
     def _keep(self, nodeid: str) -> None:
         record = self.recorder.records.get(nodeid)

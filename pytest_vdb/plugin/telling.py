@@ -6,7 +6,7 @@ execnet keeps the order of everything on one gateway: what is told before the co
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _CHANNEL = "vdb_channel"
 """Key of the worker's input under which the channel lies."""
+_HEARERS = pytest.StashKey[list[Callable[[str, str], None]]]()
+"""Who listens on a worker: a channel has one callback."""
 
 
 def listen(node: WorkerController, hear: Callable[[str, str], None]) -> None:
@@ -41,5 +43,12 @@ def tell_worker(node: WorkerController, topic: str, text: str) -> None:
 def listen_to_controller(config: pytest.Config, hear: Callable[[str, str], None]) -> None:
     """On a worker: have `hear(topic, text)` called with what the controller tells; not on the main thread."""
     channel = getattr(config, "workerinput", {}).get(_CHANNEL)
-    if channel is not None:
-        channel.setcallback(lambda told: hear(*told))
+    hearers = config.stash.setdefault(_HEARERS, [])
+    hearers.append(hear)
+    if channel is not None and len(hearers) == 1:
+        channel.setcallback(lambda told: _all_hear(hearers, *told))
+
+
+def _all_hear(hearers: Iterable[Callable[[str, str], None]], topic: str, text: str) -> None:
+    for hear in hearers:
+        hear(topic, text)

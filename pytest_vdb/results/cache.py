@@ -2,6 +2,7 @@
 
 A key is the digest of an identity, so no name from outside ever becomes a path. The JSON is written last: an entry
 exists when its JSON does. What is read is verified; what fails the check is a miss that is said, never a crash.
+Machines may share what they made, through an address behind the folder: see `shared_clips.py`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import files, video
 from pytest_vdb.errors import ClipFileError, RecordError, VdbError
 from pytest_vdb.records import Clip, digest
+
+if TYPE_CHECKING:
+    from pytest_vdb.results.shared_clips import SharedClips
 
 LAYOUT = 1
 """Part of every key: changes when entries are kept in another way."""
@@ -35,10 +39,15 @@ class ClipCache:
     """Clips under one root, shared by any number of processes.
 
     Two writers of one key are fine: each writes whole files, and a mixture of the two fails its check.
+
+    Args:
+        root: of this machine.
+        shared: what machines share behind it; None: nothing.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, shared: SharedClips | None = None) -> None:
         self.root = Path(root)
+        self._shared = shared
         self.problems: list[str] = []
         """Entries that were there and could not be used, and why."""
 
@@ -49,6 +58,8 @@ class ClipCache:
     def get(self, key: str) -> CachedClip | None:
         """The clip, checked against the digest of its pixels; None (a miss) if it is absent or fails the check."""
         path, card = self._path(key, ".mkv"), self._path(key, ".json")
+        if self._shared is not None and not files.is_file(card):
+            self._shared.fetch(self._names(path, card))
         try:
             about = files.parse_json(card.read_bytes(), where=card, error=RecordError)
             clip = video.read(path)
@@ -73,7 +84,16 @@ class ClipCache:
         frames, height, width, _ = clip.frames.shape
         entry = {"pixels": clip.digest(), "frames": frames, "height": height, "width": width, "fps": clip.fps}
         files.write(card, json.dumps({**entry, "about": about}, ensure_ascii=False) + "\n")
+        if self._shared is not None:
+            self._shared.send(self._names(path, card))
         return CachedClip(key=key, clip=clip, path=path, about=about)
+
+    def settle(self, patience_s: float) -> list[str]:
+        """Wait for what is under way to other machines; what did not reach them, a sentence each."""
+        return [] if self._shared is None else self._shared.settle(patience_s)
+
+    def _names(self, *paths: Path) -> list[str]:
+        return [path.relative_to(self.root).as_posix() for path in paths]
 
     def _path(self, key: str, suffix: str) -> Path:
         if not re.fullmatch(r"[0-9a-f]{16,64}", key):

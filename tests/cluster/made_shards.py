@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from pytest_vdb.cluster.attempts import Event
 from pytest_vdb.cluster.jobs import Shard
-from pytest_vdb.cluster.storage import Folder
 from pytest_vdb.errors import StorageError
 from pytest_vdb.records import ClipFiles, Environment, Measurement, Record
+from pytest_vdb.results.lines import Teller
+from pytest_vdb.storage import Folder, Storage
 
 HERE = Environment(
     python="3.12.1",
@@ -54,6 +58,29 @@ def make_shard(**about: Any) -> Shard:
         "expected_s": 40.0,
     }
     return Shard(**{**usual, **about})
+
+
+def put_attempt(
+    storage: Storage,
+    shard: Shard,
+    *records: Record,
+    began_at: float = 1.0,
+    begins: str | None = None,
+    end: str | None = None,
+) -> None:
+    """What a session on a shard said: its records, the test that it runs, and how it ended."""
+    teller = Teller()
+    events = [Event(event="start", at=began_at, shard=shard.id, environment=HERE)]
+    lines = [msgspec.json.encode(event) for event in events]
+    for record in records:
+        told = teller.told(record)
+        teller.kept(told)
+        lines.append(told.whole)
+    if begins is not None:
+        lines.append(msgspec.json.encode(Event(event="begin", at=began_at, nodeid=begins)))
+    if end is not None:
+        lines.append(msgspec.json.encode(Event(event="end", at=began_at, why=end)))
+    storage.put(f"attempts/{shard.planned}/{shard.id}.jsonl", b"\n".join([*lines, b""]))
 
 
 class Flaky:

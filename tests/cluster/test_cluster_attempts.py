@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from made_shards import HERE, make_record, make_shard
@@ -10,13 +11,14 @@ from made_shards import HERE, make_record, make_shard
 from pytest_vdb.cluster.attempts import Attempt
 from pytest_vdb.cluster.jobs import cancel
 from pytest_vdb.cluster.knowing import known_of
-from pytest_vdb.records import ClipFiles
+from pytest_vdb.records import ClipFiles, to_json
 
 PATIENCE_S = 10
 
 
 @pytest.fixture
 def attempt(storage):
+    storage.put(make_shard().name, to_json(make_shard()).encode())
     return Attempt(storage, make_shard(), HERE, "node-7")
 
 
@@ -78,3 +80,12 @@ def test_a_job_that_is_cancelled_is_noticed(storage, attempt):
     attempt.begin("one")
     wait_until(lambda: attempt.is_cancelled)
     attempt.end("cancelled", patience_s=PATIENCE_S)
+
+
+def test_a_shard_that_is_split_is_noticed(storage, attempt):
+    smaller = replace(make_shard(), prompts=("a",), tests=1)
+    storage.put(smaller.name, to_json(smaller).encode())
+    attempt.begin("one")
+    wait_until(lambda: attempt.shard == smaller)
+    assert attempt.end("finished", patience_s=PATIENCE_S)
+    assert known_of(storage, make_shard()).attempts[0].is_on(smaller)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_vdb.cluster.engines.contract import RETRIES, Machines
+from pytest_vdb.cluster.engines.contract import RETRIES, Machines, Tasks
 from pytest_vdb.cluster.engines.local import VISIBLE
 from pytest_vdb.cluster.engines.registry import engine_named, engines
 from pytest_vdb.cluster.jobs import DIES_WITH, WORKER
@@ -99,7 +99,7 @@ def test_a_shard_runs_all_its_tests_also_where_the_project_stops_at_a_failure(ta
 @pytest.mark.slow
 def test_a_session_that_died_is_tried_again_in_its_place(task, tmp_path, monkeypatch):
     monkeypatch.setenv(VISIBLE, "GPU-a")
-    (ended,) = engines()["local"].run([task(2)], Machines())
+    (ended,) = engines()["local"].run(Tasks([task(2)]), Machines())
     assert ended.problem is None
     assert ended.tries == 3
     assert {path.read_text() for path in tmp_path.glob("tried-*")} == {"local-0 GPU-a"}
@@ -108,7 +108,7 @@ def test_a_session_that_died_is_tried_again_in_its_place(task, tmp_path, monkeyp
 @pytest.mark.slow
 def test_one_that_dies_again_and_again_is_given_up_with_its_last_words(task, tmp_path, monkeypatch):
     monkeypatch.setenv(VISIBLE, "")
-    (ended,) = engines()["local"].run([task(99)], Machines())
+    (ended,) = engines()["local"].run(Tasks([task(99)]), Machines())
     assert "status 9" in ended.problem
     assert "the driver hangs" in ended.problem
     assert len(list(tmp_path.glob("tried-*"))) == RETRIES + 1

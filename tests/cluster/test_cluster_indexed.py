@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from fake_kubernetes import waited_for
@@ -13,6 +14,7 @@ from made_shards import make_shard
 
 from pytest_vdb.cluster.indexed import DIED, NUMBERS, addresses_in, put_list
 from pytest_vdb.cluster.jobs import PREEMPTED, Job, address_of, submit
+from pytest_vdb.storage import storage_at
 
 CONFTEST = """
 import os, sys, time
@@ -58,13 +60,19 @@ class Started:
         return process.returncode, said
 
 
-def test_a_shard_is_found_by_its_number_in_a_list_and_among_all(any_storage):
+@pytest.mark.parametrize("address", ["{folder}/job", "memory:/{folder}/job"])
+def test_a_shard_is_found_by_its_number_in_a_list_and_among_all(tmp_path, address):
+    storage = storage_at(address.format(folder=tmp_path))
     shards = [make_shard(id=f"wan.{number:04}") for number in range(3)]
     job = Job(id="j", arguments=(), folder="/p", tests=9, gpus=0, created_at="2026-01-01T00:00:00+00:00")
-    submit(any_storage, job, shards)
-    addresses = [address_of(any_storage, shard) for shard in shards]
+    submit(storage, job, shards)
+    addresses = [address_of(storage, shard) for shard in shards]
     assert addresses_in(put_list([addresses[2], addresses[0]], "one")) == [addresses[2], addresses[0]]
-    assert addresses_in(any_storage.address) == addresses
+    assert addresses_in(storage.address) == addresses
+    part = replace(shards[0], id="wan.0000.a1b2c3", split_from="wan.0000")
+    submit(storage, job, [part])
+    assert addresses_in(storage.address) == [*addresses, address_of(storage, part)]
+    assert addresses_in(put_list([address_of(storage, part)], "two")) == [address_of(storage, part)]
 
 
 @pytest.mark.slow

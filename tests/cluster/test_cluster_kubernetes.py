@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from fake_kubernetes import image_with, in_few_words, running_cluster, waited_for
 
-from pytest_vdb.cluster.engines.contract import RETRIES, Machines
+from pytest_vdb.cluster.engines.contract import RETRIES, Machines, Tasks
 from pytest_vdb.cluster.engines.kubernetes import indexes_in
 from pytest_vdb.cluster.engines.registry import engines
 from pytest_vdb.cluster.indexed import addresses_in
@@ -174,12 +174,15 @@ class Handed:
     def __init__(self, folder, behaviour, **table):
         (folder / "behaviour").write_text(behaviour)
         self.folder = folder
-        self.tasks = [
-            Task(address=f"{folder}/job/shards/{name}.json", arguments=("-k", "$(HOME) or $x"), folder=str(folder))
-            for name in "abc"
-        ]
+        self.further = further = []
+        """Tasks that come besides, while the engine runs."""
+        self.tasks = Tasks([self.task(name) for name in "abc"], lambda: [further.pop() for _ in list(further)])
         settings = {"image": "vdb:1", "poll_s": 0.05, **table}
         self.running = engines()["kubernetes"].run(self.tasks, Machines(workers=2, gpus=0, settings=settings))
+
+    def task(self, name):
+        address = f"{self.folder}/job/shards/{name}.json"
+        return Task(address=address, arguments=("-k", "$(HOME) or $x"), folder=str(self.folder))
 
     def ended(self):
         return {ended.task.address[-6]: ended for ended in self.running}
@@ -215,6 +218,15 @@ def test_the_first_is_told_while_others_run(cluster, tmp_path):
     handed.running.close()
     assert cluster.jobs == {}
     waited_for(lambda: all(pod.status == 128 + 15 for pod in job.pods if pod.index != 1))
+
+
+@needs_client
+def test_what_is_split_meanwhile_is_a_job_of_its_own(cluster, tmp_path):
+    handed = Handed(tmp_path, "true")
+    handed.further = [handed.task(name) for name in ("a/part-1", "a/part-2")]
+    told = [ended.task.address.removeprefix(f"{tmp_path}/job/shards/") for ended in handed.running]
+    assert sorted(told) == ["a.json", "a/part-1.json", "a/part-2.json", "b.json", "c.json"]
+    assert [job.spec["completions"] for job in cluster.jobs.values()] == [3, 2]
 
 
 @needs_client

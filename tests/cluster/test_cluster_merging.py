@@ -88,7 +88,9 @@ def test_other_machines_are_told_in_the_summary(job, tmp_path):
     attempt_with(job, tmp_path, make_record("a"), make_record("b"), end="preempted")
     other = replace(HERE, hardware="L4", git_commit="0123")
     attempt_with(job, tmp_path, make_record("c", hardware="L4"), environment=other)
-    told = journal.read(merge(job, tmp_path / "reports", "merged")[0])[0].summary["job"]
+    folder, account = merge(job, tmp_path / "reports", "merged")
+    assert account.said_of_devices == ["wan ran on several devices, and has a row for each: H200, L4"]
+    told = journal.read(folder)[0].summary["job"]
     assert told["models_on_several_devices"] == ["wan"]
     (environment,) = told["other_environments"]
     assert environment.keys() == {"attempts", "hardware", "git_commit"}

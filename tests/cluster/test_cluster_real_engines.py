@@ -30,12 +30,13 @@ from pytest_vdb.results import journal
 pytestmark = pytest.mark.heavy
 
 CONFTEST = """
-import time
+import json, time
+from pathlib import Path
 import numpy as np
 from pytest_vdb import Clip, metric, model
 
 def noise(recipe, seed, spread):
-    time.sleep(3)
+    time.sleep(json.loads(Path(__file__).with_name("seconds.json").read_text())[str(spread)])
     rng = np.random.default_rng(seed)
     return Clip(rng.integers(0, spread, (recipe.frames, recipe.height, recipe.width, 3), np.uint8), recipe.fps)
 
@@ -60,6 +61,8 @@ ASKED = (
     *("--vdb-cache=never", "--vdb-report=none", "-p", "no:randomly"),
 )
 PATIENCE_S = 600
+MEMORY = {"object_store_memory": 100 * 2**20}
+"""Of each node of Ray."""
 
 
 @pytest.fixture
@@ -68,7 +71,13 @@ def project(tmp_path):
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "benchmarks" / "test_generation.py").write_text(TEST)
     (tmp_path / "five.txt").write_text("one\ntwo\nthree\nfour\nfive\n")
+    take(tmp_path, 3.0)
     return tmp_path
+
+
+def take(project, bright_s, dim_s=3.0):
+    """So long the models take from now on."""
+    (project / "seconds.json").write_text(f'{{"256": {bright_s}, "128": {dim_s}}}')
 
 
 def session(project, *more):
@@ -106,29 +115,61 @@ def check_against_one_machine(project, job):
     return run.summary["job"]
 
 
+def check_that_it_is_split(project, *options):
+    """One model takes longer than an earlier run has foretold: the worker that idles takes over a part of it."""
+    (project / "five.txt").write_text("".join(f"prompt {number}\n" for number in range(16)))
+    take(project, 0.1, 0.1)
+    assert session(project).wait(timeout=PATIENCE_S) == 0
+    alone = result(project)[1]
+    take(project, 4.0, 0.1)
+    job = session(project, *options)
+    said, _ = job.communicate(timeout=PATIENCE_S)
+    assert job.returncode == 0, said
+    run, merged = result(project)
+    assert merged == alone
+    assert run.summary["job"]["shards"] > 2, said
+    assert run.summary["job"]["duplicates"] == 0
+
+
 # Ray ------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
-def test_ray_runs_elsewhere_what_a_killed_node_ran(project, monkeypatch):
+@pytest.fixture
+def ray(project, monkeypatch):
+    """A cluster of two nodes with a GPU each."""
+    pytest.importorskip("ray")
     for name, value in (("RAY_AUTH_MODE", "disabled"), ("RAY_USAGE_STATS_ENABLED", "0")):
         monkeypatch.setenv(name, value)
     from ray.cluster_utils import Cluster
 
-    memory = {"object_store_memory": 100 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, **memory})
-    try:
-        nodes = [cluster.add_node(num_cpus=1, num_gpus=1, **memory) for _ in range(2)]
-        (project / "machines.toml").write_text(
-            f'[ray]\naddress = "{cluster.address}"\nenvironment = ["RAY_AUTH_MODE"]\n'
-        )
-        job = session(project, "--vdb-on=ray", "--vdb-machines=machines.toml")
-        wait_for_a_session_on(project, f"ray-{nodes[1].node_id[:8]}")
-        cluster.remove_node(nodes[1], allow_graceful=False)
-        cluster.add_node(num_cpus=1, num_gpus=1, **memory)
-        assert check_against_one_machine(project, job)["ended"]["without a word"] == 1
-    finally:
-        cluster.shutdown()
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, **MEMORY})
+    (project / "machines.toml").write_text(f'[ray]\naddress = "{cluster.address}"\nenvironment = ["RAY_AUTH_MODE"]\n')
+    yield cluster, [cluster.add_node(num_cpus=1, num_gpus=1, **MEMORY) for _ in range(2)]
+    cluster.shutdown()
+
+
+def test_ray_runs_elsewhere_what_a_killed_node_ran(project, ray):
+    cluster, nodes = ray
+    job = session(project, "--vdb-on=ray", "--vdb-machines=machines.toml")
+    wait_for_a_session_on(project, f"ray-{nodes[1].node_id[:8]}")
+    cluster.remove_node(nodes[1], allow_graceful=False)
+    cluster.add_node(num_cpus=1, num_gpus=1, **MEMORY)
+    assert check_against_one_machine(project, job)["ended"]["without a word"] == 1
+
+
+def test_ray_keeps_a_job_on_the_nodes_that_it_was_told(project, ray):
+    cluster, _ = ray
+    only = cluster.add_node(num_cpus=1, num_gpus=1, resources={"of_one_kind": 1}, **MEMORY)
+    with (project / "machines.toml").open("a") as machines:
+        machines.write("workers = 3\nresources = { of_one_kind = 1 }\n")
+    said, _ = session(project, "--vdb-on=ray", "--vdb-machines=machines.toml").communicate(timeout=PATIENCE_S)
+    attempts = [path.read_text() for path in project.glob("reports/jobs/*/attempts/*/*.jsonl")]
+    assert len(attempts) > 1, said
+    assert all(f'"worker":"ray-{only.node_id[:8]}"' in text for text in attempts)
+
+
+def test_ray_takes_what_is_split_while_it_runs(project, ray):
+    check_that_it_is_split(project, "--vdb-on=ray", "--vdb-machines=machines.toml")
 
 
 # Slurm ----------------------------------------------------------------------------------------------------------------
@@ -238,18 +279,28 @@ def slurm(tmp_path_factory) -> Iterator[Slurm]:
     slurm.stop()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="submitit is not installed")
-def test_slurm_runs_again_what_a_killed_node_ran(project, slurm, monkeypatch):
+@pytest.fixture
+def queue(project, slurm, monkeypatch):
+    """The machines of a Slurm that answers."""
+    pytest.importorskip("submitit")
     monkeypatch.setenv("SLURM_CONF", str(slurm.conf))
     waited_for(slurm.answers)
     machines = '[slurm]\nworkers = 2\npoll_s = 1\nslurm_partition = "main"\ntimeout_min = 10\ncpus_per_task = 1\n'
     (project / "machines.toml").write_text(machines)
+    return slurm
+
+
+def test_slurm_runs_again_what_a_killed_node_ran(project, queue):
     job = session(project, "--vdb-on=slurm", "--vdb-machines=machines.toml")
     wait_for_a_session_on(project, "n2")
-    slurm.kill_node("n2")
+    queue.kill_node("n2")
     time.sleep(30)  # longer than SlurmdTimeout: the node is down, and its job is queued again
-    slurm.start_node("n2")
+    queue.start_node("n2")
     assert check_against_one_machine(project, job)["ended"]["without a word"] == 1
+
+
+def test_slurm_takes_what_is_split_while_it_runs(project, queue):
+    check_that_it_is_split(project, "--vdb-on=slurm", "--vdb-machines=machines.toml")
 
 
 SCRIPTS = Path(__file__).parent.parent.parent / "deploy" / "slurm"

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_vdb.cluster.jobs import CANCEL, JOB, Job, Shard, job_in, submit
+from pytest_vdb.cluster.jobs import CANCEL, JOB, Job, Shard, job_in, shards_in, submit
 from pytest_vdb.cluster.knowing import attempts_by_shard, told_in
-from pytest_vdb.cluster.storage import storage_at
 from pytest_vdb.records import to_json
+from pytest_vdb.storage import storage_at
 
 HERE = ("--vdb-on=local", "--vdb-workers=2", "--vdb-cache=never")
 SLOWLY = """
@@ -81,6 +81,36 @@ def test_a_job_with_a_session_killed_half_way_is_the_run_of_one_machine(project)
     assert run.summary["job"]["duplicates"] == 0
     assert (run.summary["collected"], run.exit_status) == (6, 1)
     assert "3 failed, 3 passed" in said.splitlines()[-1]
+
+
+LONGER_THAN_FORETOLD = """
+    import time
+    import pytest
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(pyfuncitem):
+        if "[good--" in pyfuncitem.nodeid:
+            time.sleep(2.5)
+"""
+
+
+@pytest.mark.heavy  # a minute, nearly all of it asleep: nothing that would be faster is worth a load
+def test_what_is_longer_than_foretold_is_split_and_is_the_run_of_one_machine(project):
+    (project.path / "three.txt").write_text("".join(f"prompt {number}\n" for number in range(16)))
+    models = "good,also-good"
+    project.run(models, "--vdb-cache=never").assert_outcomes(passed=32)  # by this run both are foretold
+    alone = quality(project.records())
+    project.pytester.makepyfile(slowly=LONGER_THAN_FORETOLD)
+    command = [sys.executable, "-m", "pytest", *project.arguments(models, *HERE, "-p", "slowly")]
+    environment = {**os.environ, "PYTHONPATH": f"{project.path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    said = subprocess.run(command, capture_output=True, text=True, cwd=project.path, env=environment, check=True)
+    run, records = project.read()
+    assert quality(records) == alone
+    assert run.summary["job"]["shards"] > 2, said.stdout
+    assert run.summary["job"]["duplicates"] == 0
+    parts = [shard for shard in shards_in(job_of(project)) if shard.split_from is not None]
+    assert {shard.model for shard in parts} == {"good"}
+    assert sum(shard.tests for shard in shards_in(job_of(project))) == 32
 
 
 @pytest.mark.slow
@@ -158,3 +188,29 @@ def test_another_job_in_the_same_place_is_refused(project):
     result = project.run("good", *HERE, "--vdb-job=job")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*a job of other tests lies there*"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [None, "[pytest]\naddopts = -p made\n"])
+def test_the_shipped_suite_is_handed_out_where_a_project_has_none(tmp_path, settings):
+    """Beside no test of its own pytest chooses another root for it: its tests would have other names."""
+    (tmp_path / "made.py").write_text(MADE)
+    if settings is not None:
+        (tmp_path / "pytest.ini").write_text(settings)
+    asked = ["-p", "made"] if settings is None else []
+    asked += ["--vdb-models=noise", "--vdb-prompts=smoke:2", "-k", "test_generation", "--vdb-metrics=none"]
+    command = [sys.executable, "-m", "pytest_vdb", "run", *asked, *HERE, "--vdb-report=none"]
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    assert "2 passed" in done.stdout.splitlines()[-1]
+
+
+MADE = """
+import numpy as np
+from pytest_vdb import Clip, model
+
+@model("noise", frames=4, height=16, width=16, fps=8.0)
+def noise(prompt, recipe, seed):
+    return Clip(np.random.default_rng(seed).integers(0, 256, (4, 16, 16, 3), np.uint8), recipe.fps)
+"""

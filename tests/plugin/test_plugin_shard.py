@@ -13,7 +13,7 @@ import pytest
 from pytest_vdb.cluster.attempts import Event
 from pytest_vdb.cluster.jobs import NOT_STORED, PREEMPTED, Job, Shard, address_of, cancel, submit
 from pytest_vdb.cluster.knowing import known_of
-from pytest_vdb.cluster.storage import storage_at
+from pytest_vdb.storage import storage_at
 
 JOB = Job(id="j", arguments=(), folder="/p", tests=3, gpus=0, created_at="2026-01-01T00:00:00+00:00")
 PROMPTS = ("one-49e9fc", "two-b85d38", "three-097a4d")
@@ -27,6 +27,27 @@ SLOW = """
             time.sleep(60)
         return Clip(np.random.default_rng(seed).integers(0, 256, (4, 16, 16, 3), np.uint8), recipe.fps)
 """
+
+
+SPLITS = """
+    import os, time
+    from dataclasses import replace
+    from pathlib import Path
+    import numpy as np
+    from pytest_vdb import Clip, model
+    from pytest_vdb.cluster.jobs import shard_at
+    from pytest_vdb.records import to_json
+
+    @model("splits", frames=4, height=16, width=16, fps=8.0)
+    def splits(prompt, recipe, seed):
+        if prompt.text == "one":
+            storage, shard = shard_at(str(Path(__file__).parent / "job" / "shards" / "one.0000.json"))
+            smaller = replace(shard, prompts=shard.prompts[:2], tests=4)
+            storage.put(shard.name, to_json(smaller).encode())
+            time.sleep(2.5)
+        return Clip(np.random.default_rng(seed).integers(0, 256, (4, 16, 16, 3), np.uint8), recipe.fps)
+"""
+"""While its first prompt runs, the last one is split from the shard."""
 
 
 class OneShard:
@@ -120,6 +141,20 @@ def test_a_cancelled_shard_ends_without_a_failure(project):
     assert result.ret == pytest.ExitCode.OK, result.stdout.str()
     assert shard.known().attempts[-1].ended == "cancelled"
     assert 0 < len(shard.statuses()) < 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_what_is_split_from_it_while_it_runs_does_not_begin(project, workers):
+    project.pytester.makeconftest(SPLITS)
+    later = (project.path / "test_generation.py").read_text()
+    (project.path / "test_later.py").write_text(later)
+    shard = OneShard(project, model="splits")
+    result = project.run_in_subprocess("splits", "--vdb-metrics=none", shard.option, *workers)
+    result.assert_outcomes(passed=4)  # the module of the last one is torn down, else the next one has errors
+    assert shard.statuses() == dict.fromkeys(PROMPTS[:2], "passed")
+    (told,) = shard.known().attempts
+    assert (told.ended, told.unfinished) == ("finished", set())
 
 
 @pytest.mark.parametrize("address", ["job", "job/shards/none.json", "job/shards/"])

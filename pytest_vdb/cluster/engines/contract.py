@@ -6,7 +6,7 @@ A new engine is a module with an `ENGINE` in this room, or an `Engine` as an ent
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,25 @@ class Machines:
     """Of each shard; None: one where there are any."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The engine's own, from its table in the file of machines."""
+
+
+class Tasks(list[Task]):
+    """What an engine is given to run, in this order; one that grows asks for `more` whenever it looks up.
+
+    Args:
+        tasks: to begin with.
+        ask: what else there is by now, and nothing that it has told before.
+    """
+
+    def __init__(self, tasks: Iterable[Task], ask: Callable[[], Iterable[Task]] = tuple) -> None:
+        super().__init__(tasks)
+        self._ask = ask
+
+    def more(self) -> list[Task]:
+        """Tasks that shall be run besides, each told once."""
+        found = list(self._ask())
+        self.extend(found)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +70,10 @@ class Engine:
     """How many shards it will run at a time."""
     gpus: Callable[[Machines], int]
     """How many GPUs each of them has for itself; 0: it runs on processors."""
-    run: Callable[[Sequence[Task], Machines], Generator[Ended]]
+    run: Callable[[Tasks, Machines], Generator[Ended]]
     """Yields each task as it ends; closed early, it ends what still runs."""
+    grows: bool = False
+    """Whether `run` asks for more tasks while it runs: then what is left of a shard is split when workers idle."""
 
 
 def needs_library(engine: str, problem: ImportError) -> EngineError:

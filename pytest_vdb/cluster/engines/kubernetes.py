@@ -1,13 +1,17 @@
-"""`kubernetes`: one Indexed Job, a pod to a shard; Kubernetes places, and starts again what a lost node ran."""
+"""`kubernetes`: an Indexed Job, a pod to a shard; Kubernetes places, and starts again what a lost node ran.
+
+What is split from shards while workers idle is a Job of its own.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from pytest_vdb.cluster.engines.contract import RETRIES, Ended, Engine, Machines, needs_library
+from pytest_vdb.cluster.engines.contract import RETRIES, Ended, Engine, Machines, Tasks, needs_library
 from pytest_vdb.cluster.indexed import addresses_in, job_with, list_called, put_list
 from pytest_vdb.cluster.manifest import WORK, PodSettings, job_manifest, pod_settings
 from pytest_vdb.cluster.running import Task
@@ -63,16 +67,21 @@ class _ApiServer:
             mend = "see whether `kubectl get jobs` answers here; context = NAME in [kubernetes] chooses another cluster"
             raise EngineError(f"no cluster is known: {problem}", where=_WHERE, mend=mend) from problem
         configuration.retries = 0  # those here are told apart by what went wrong
-        client = library.client.ApiClient(configuration)
+        self._client = client = library.client.ApiClient(configuration)
         self._jobs, self._pods = library.client.BatchV1Api(client), library.client.CoreV1Api(client)
         self.namespace = settings.namespace
 
-    def create(self, manifest: Mapping[str, Any]) -> None:
+    def close(self) -> None:
+        """Its connections, which the client itself leaves open."""
+        self._client.close()
+        self._client.rest_client.pool_manager.clear()
+
+    def create(self, manifest: Mapping[str, Any], patience_s: float) -> None:
         """Submit a Job whose name nobody else has: one that is there already was taken, and the answer lost."""
         self._asked(
             lambda: self._jobs.create_namespaced_job(self.namespace, manifest, _request_timeout=_TIMEOUT_S),
             of=manifest["metadata"]["name"],
-            patience_s=_AWAY_AT_ONCE_S,
+            patience_s=patience_s,
             fine=(409,),
         )
 
@@ -171,55 +180,76 @@ def _message_in(body: Any) -> str:
         return str(body)[:300]
 
 
-def _run_as_indexed_job(tasks: Sequence[Task], machines: Machines) -> Generator[Ended]:
-    """Pods in the order of the tasks; closed early, the Job is deleted, and its pods are told to go."""
+def _run_as_indexed_job(tasks: Tasks, machines: Machines) -> Generator[Ended]:
+    """Pods in the order of the tasks; closed early, the Jobs are deleted, and their pods are told to go."""
     settings = pod_settings(machines.settings)
-    server = _ApiServer(settings)
-    followed = _handed_out(server, tasks, machines, settings)
-    try:
-        while any(job.waiting for job in followed):
-            time.sleep(settings.poll_s)
+    with contextlib.closing(_ApiServer(settings)) as server:
+        work = _Work(server, tasks[0], machines, settings)
+        followed = work.handed_out(tasks)
+        try:
+            while any(job.waiting for job in followed):
+                time.sleep(settings.poll_s)
+                for job in followed:
+                    yield from job.look()
+                if further := tasks.more():
+                    followed.append(work.job_for(further, _AWAY_FOR_S))
+        finally:
             for job in followed:
-                yield from job.look()
-    finally:
-        for job in followed:
-            if job.waiting:
-                server.delete(job.name)
+                if job.waiting:
+                    server.delete(job.name)
 
 
-def _handed_out(
-    server: _ApiServer, tasks: Sequence[Task], machines: Machines, settings: PodSettings
-) -> list[_FollowedJob]:
-    """The Jobs that have the tasks: those that a coordinator left behind when it died, and a new one for the others."""
-    of_storage, arguments = job_with(tasks[0].address), tasks[0].arguments
+class _Work:
+    """What all Jobs of one job of ours have in common.
 
-    def manifest(name: str, place: str, shards: int, work: str | None) -> dict[str, Any]:
+    Args:
+        server: which runs them.
+        task: any of them.
+        machines: as the user said.
+        settings: likewise.
+    """
+
+    def __init__(self, server: _ApiServer, task: Task, machines: Machines, settings: PodSettings) -> None:
+        self._server = server
+        self._task = task
+        self._machines = machines
+        self._settings = settings
+        self._storage = job_with(task.address)
+        self._label = digest(self._manifest("", self._storage, 1, None))
+
+    def handed_out(self, tasks: Sequence[Task]) -> list[_FollowedJob]:
+        """The Jobs with the tasks: those that a coordinator left behind when it died, and a new one for the others."""
+        left = {task.address: task for task in tasks}
+        followed = []
+        for found in self._server.jobs_of(self._label):
+            if _end_of_job(found) is None:
+                over = indexes_in(found.status.completed_indexes) | indexes_in(found.status.failed_indexes)
+                numbered = enumerate(addresses_in(list_called(found.metadata.name, self._storage)))
+                theirs = {
+                    index: left.pop(address) for index, address in numbered if index not in over and address in left
+                }
+                followed.append(_FollowedJob(self._server, found.metadata.name, theirs))
+        return [*followed, self.job_for(list(left.values()))] if left else followed
+
+    def job_for(self, tasks: Sequence[Task], patience_s: float = _AWAY_AT_ONCE_S) -> _FollowedJob:
+        """A new Job."""
+        name = f"vdb-{secrets.token_hex(5)}"
+        place = put_list([task.address for task in tasks], name)
+        self._server.create(self._manifest(name, place, len(tasks), self._label), patience_s)
+        return _FollowedJob(self._server, name, dict(enumerate(tasks)))
+
+    def _manifest(self, name: str, place: str, shards: int, label: str | None) -> dict[str, Any]:
         return job_manifest(
             name=name,
-            command=("python", "-m", "pytest_vdb.cluster.indexed", place, *arguments),
-            task=tasks[0],
+            command=("python", "-m", "pytest_vdb.cluster.indexed", place, *self._task.arguments),
+            task=self._task,
             shards=shards,
-            at_a_time=_pods_at_a_time(machines),
+            at_a_time=_pods_at_a_time(self._machines),
             retries=RETRIES,
-            gpus=_gpus_of_a_pod(machines),
-            settings=settings,
-            work=work,
+            gpus=_gpus_of_a_pod(self._machines),
+            settings=self._settings,
+            work=label,
         )
-
-    work = digest(manifest("", of_storage, 1, None))
-    left = {task.address: task for task in tasks}
-    followed = []
-    for found in server.jobs_of(work):
-        if _end_of_job(found) is None:
-            over = indexes_in(found.status.completed_indexes) | indexes_in(found.status.failed_indexes)
-            numbered = enumerate(addresses_in(list_called(found.metadata.name, of_storage)))
-            theirs = {index: left.pop(address) for index, address in numbered if index not in over and address in left}
-            followed.append(_FollowedJob(server, found.metadata.name, theirs))
-    if left:
-        name = f"vdb-{secrets.token_hex(5)}"
-        server.create(manifest(name, put_list(list(left), name), len(left), work))
-        followed.append(_FollowedJob(server, name, dict(enumerate(left.values()))))
-    return followed
 
 
 class _FollowedJob:
@@ -307,5 +337,10 @@ def _why_hopeless(pods: Sequence[Any]) -> str | None:
 
 
 ENGINE = Engine(
-    name="kubernetes", extra="kubernetes", workers=_pods_at_a_time, gpus=_gpus_of_a_pod, run=_run_as_indexed_job
+    name="kubernetes",
+    extra="kubernetes",
+    workers=_pods_at_a_time,
+    gpus=_gpus_of_a_pod,
+    run=_run_as_indexed_job,
+    grows=True,
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from pytest_vdb.cluster.engines.contract import RETRIES, Ended, Engine, Machines
+from pytest_vdb.cluster.engines.contract import RETRIES, Ended, Engine, Machines, Tasks
 from pytest_vdb.cluster.jobs import SHARERS, WORKER
 from pytest_vdb.cluster.running import Task, run_shard
 from pytest_vdb.errors import EngineError, ShardDied
@@ -77,7 +77,7 @@ class _Pool:
         self._stopped.set()
 
 
-def _run_in_pool(tasks: Sequence[Task], machines: Machines) -> Generator[Ended]:
+def _run_in_pool(tasks: Tasks, machines: Machines) -> Generator[Ended]:
     """Longest first, as they are given; a session that died is tried again at once, in the same place."""
     pool = _Pool(machines)
     with ThreadPoolExecutor(pool.workers) as threads:
@@ -87,6 +87,7 @@ def _run_in_pool(tasks: Sequence[Task], machines: Machines) -> Generator[Ended]:
                 ended, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)  # a signal is heard in between
                 for future in ended:
                     yield _task_ended(waiting.pop(future), future)
+                waiting |= {threads.submit(pool.run, task): task for task in tasks.more()}
         finally:
             pool.stop()
             for future in waiting:
@@ -100,4 +101,4 @@ def _task_ended(task: Task, future: Future[int]) -> Ended:
         return Ended(task=task, problem=str(problem), tries=RETRIES + 1)
 
 
-ENGINE = Engine(name="local", extra=None, workers=_places, gpus=_gpus_of_a_shard, run=_run_in_pool)
+ENGINE = Engine(name="local", extra=None, workers=_places, gpus=_gpus_of_a_shard, run=_run_in_pool, grows=True)

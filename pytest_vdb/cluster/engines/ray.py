@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import Any
 
-from pytest_vdb.cluster.engines.contract import RETRIES, Ended, Engine, Machines, needs_library
+from pytest_vdb.cluster.engines.contract import RETRIES, Ended, Engine, Machines, Tasks, needs_library
 from pytest_vdb.cluster.jobs import WORKER
 from pytest_vdb.cluster.running import Task, run_shard
 from pytest_vdb.errors import EngineError, ShardDied
 
 _LOOKS_UP_S = 1.0
+_PLACES = ("accelerator_type", "resources")
+"""Settings that say which nodes will do: they go to Ray as they are."""
 
 
 def _connected(machines: Machines, environment: dict[str, str] | None = None) -> Any:
@@ -43,11 +45,12 @@ def _gpus_of_a_task(machines: Machines) -> int:
     return 1 if machines.gpus is None else machines.gpus
 
 
-def _run_as_tasks(tasks: Sequence[Task], machines: Machines) -> Generator[Ended]:
+def _run_as_tasks(tasks: Tasks, machines: Machines) -> Generator[Ended]:
     """Tasks in their order; those that are left when it is closed are cancelled."""
     gpus = _gpus_of_a_task(machines)
     ray = _connected(machines, dict(tasks[0].environment))
     resources = {"num_gpus": gpus, "num_cpus": 0 if gpus else 1}
+    resources |= {name: machines.settings[name] for name in _PLACES if name in machines.settings}
     work = ray.remote(**resources, max_retries=RETRIES, retry_exceptions=[ShardDied])(_run_on_ray)
     waiting = {work.remote(task): task for task in tasks}
     try:
@@ -55,6 +58,7 @@ def _run_as_tasks(tasks: Sequence[Task], machines: Machines) -> Generator[Ended]
             ended, _ = ray.wait(list(waiting), num_returns=1, timeout=_LOOKS_UP_S)  # a signal is heard in between
             for reference in ended:
                 yield _ended_of_task(ray, reference, waiting.pop(reference))
+            waiting |= {work.remote(task): task for task in tasks.more()}
     finally:
         for reference in waiting:
             ray.cancel(reference)
@@ -75,4 +79,4 @@ def _ended_of_task(ray: Any, reference: Any, task: Task) -> Ended:
     return Ended(task=task)
 
 
-ENGINE = Engine(name="ray", extra="ray", workers=_tasks_at_a_time, gpus=_gpus_of_a_task, run=_run_as_tasks)
+ENGINE = Engine(name="ray", extra="ray", workers=_tasks_at_a_time, gpus=_gpus_of_a_task, run=_run_as_tasks, grows=True)

@@ -1,7 +1,11 @@
-"""`slurm`: one array of jobs through submitit; Slurm queues, places, and runs again what a lost node ran."""
+"""`slurm`: an array of jobs through submitit; Slurm queues, places, and runs again what a lost node ran.
+
+What is split from a shard while others idle is an array of its own, submitted when there is one.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -10,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_vdb import files
-from pytest_vdb.cluster.engines.contract import RETRIES, Ended, Engine, Machines, needs_library
+from pytest_vdb.cluster.engines.contract import RETRIES, Ended, Engine, Machines, Tasks, needs_library
 from pytest_vdb.cluster.jobs import WORKER
 from pytest_vdb.cluster.running import Task, run_shard
 from pytest_vdb.errors import EngineError, ShardDied
@@ -44,7 +48,7 @@ def _submitit() -> Any:
     return submitit
 
 
-def _run_as_array(tasks: Sequence[Task], machines: Machines) -> Generator[Ended]:
+def _run_as_array(tasks: Tasks, machines: Machines) -> Generator[Ended]:
     """Jobs in the order of the tasks; those that are left when it is closed are cancelled."""
     submitit = _submitit()
     settings = dict(machines.settings)
@@ -56,32 +60,47 @@ def _run_as_array(tasks: Sequence[Task], machines: Machines) -> Generator[Ended]
         executor.update_parameters(
             **{"slurm_job_name": "vdb", "slurm_array_parallelism": _shards_at_a_time(machines), **gpus, **own}
         )
-        jobs = executor.map_array(_run_on_node, tasks)
+        waiting = _submitted(executor, tasks)
     except (RuntimeError, OSError, NameError, ValueError) as problem:  # no sbatch, a parameter that Slurm refuses
         mend = "check that sbatch works here, and the table [slurm] of the file of machines"
         raise EngineError(f"the array was not submitted: {problem}", where="--vdb-on=slurm", mend=mend) from problem
-    waiting = dict(zip(jobs, tasks, strict=True))
+    further: list[Task] = []
     try:
-        yield from _followed_jobs(submitit, waiting, float(settings.get("poll_s", _POLL_S)))
+        for ended in _followed_jobs(submitit, waiting, float(settings.get("poll_s", _POLL_S))):
+            if ended is not None:
+                yield ended
+                continue
+            further += tasks.more()
+            with contextlib.suppress(RuntimeError, OSError):  # Slurm does not answer: at the next look
+                waiting |= _submitted(executor, further)
+                further = []
+        for task in further:
+            yield Ended(task=task, problem="Slurm did not take it while other shards ran")
     finally:
         for job in waiting:
             job.cancel(check=False)
 
 
-def _followed_jobs(submitit: Any, waiting: dict[Any, Task], poll_s: float) -> Generator[Ended]:
-    """Jobs as they end, each taken out of those that wait.
+def _submitted(executor: Any, tasks: Sequence[Task]) -> dict[Any, Task]:
+    """An array, whose jobs are in the order of the tasks; none where there is no task."""
+    return dict(zip(executor.map_array(_run_on_node, tasks), tasks, strict=True)) if tasks else {}
+
+
+def _followed_jobs(submitit: Any, waiting: dict[Any, Task], poll_s: float) -> Generator[Ended | None]:
+    """Jobs as they end, each taken out of those that wait; None after each look, when others may be put in.
 
     submitit itself asks `sacct`, which tells nothing where Slurm keeps no accounts: it would wait for a job that was
     killed for ever. `squeue` knows jobs everywhere, and one that is neither there nor has a result is gone.
     """
-    gone: dict[Any, int] = dict.fromkeys(waiting, 0)
+    gone: dict[Any, int] = {}
     while waiting:
         time.sleep(poll_s)
         queued = _queued(sorted({str(job.job_id).partition("_")[0] for job in waiting}))
         for job in list(waiting):
-            gone[job] = 0 if queued is None or str(job.job_id) in queued else gone[job] + 1
+            gone[job] = 0 if queued is None or str(job.job_id) in queued else gone.get(job, 0) + 1
             if files.is_file(job.paths.result_pickle) or gone[job] >= _TIMES_GONE:
                 yield _job_ended(submitit, job, waiting.pop(job))
+        yield None
 
 
 def _queued(arrays: Sequence[str]) -> set[str] | None:
@@ -118,4 +137,6 @@ def _job_ended(submitit: Any, job: Any, task: Task) -> Ended:
         return Ended(task=task, problem=f"Slurm's job {job.job_id}: {str(problem)[-600:]}")
 
 
-ENGINE = Engine(name="slurm", extra="slurm", workers=_shards_at_a_time, gpus=_gpus_of_a_job, run=_run_as_array)
+ENGINE = Engine(
+    name="slurm", extra="slurm", workers=_shards_at_a_time, gpus=_gpus_of_a_job, run=_run_as_array, grows=True
+)

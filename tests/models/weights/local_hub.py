@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +28,8 @@ class Repository:
     """What the listing says of every weight file's size."""
     breaks: str | None = None
     """A file whose first transfer breaks off half-way."""
+    takes_s: float = 0.0
+    """Of sending a file of weights."""
     served: list[str] = field(default_factory=list)
     """`HEAD path`, `GET path`, `GET path bytes=N-`."""
 
@@ -116,6 +119,8 @@ def serve(repositories):
             start = int(re.fullmatch(r"bytes=(\d+)-.*", self.headers.get("Range", "bytes=0-"))[1])
             if start:
                 headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            if entry["lfs"] and self.command == "GET":
+                time.sleep(repository.takes_s)
             half = self.command == "GET" and inside == repository.breaks
             if half:
                 repository.breaks = None

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 
-from pytest_vdb.cluster.storage import get_all, put_all, storage_at
 from pytest_vdb.errors import StorageError
+from pytest_vdb.storage import Storage, get_all, put_all, storage_at
+
+
+@pytest.fixture(params=["folder", "memory"])
+def any_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    """A folder, and what fsspec reaches."""
+    return storage_at(str(tmp_path / "job") if request.param == "folder" else f"memory://{tmp_path.name}/job")
 
 
 def test_what_is_put_is_found_by_its_name(any_storage):
