@@ -16,7 +16,6 @@ from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, show, warn
 from pytest_vdb.cli.session import errors_of_metrics
-from pytest_vdb.cli.shares import Share, shares_of_runs
 from pytest_vdb.errors import OptionError, RecordError, UnknownName, VdbError
 from pytest_vdb.escaping import few
 from pytest_vdb.files import expanded
@@ -26,6 +25,7 @@ from pytest_vdb.processes import in_processes
 if TYPE_CHECKING:
     from pytest_vdb.analysis.comparison import Comparison, Side
     from pytest_vdb.analysis.question import Question
+    from pytest_vdb.cli.shares import Share
     from pytest_vdb.records import Record
     from pytest_vdb.results.reported import Source
 
@@ -202,6 +202,8 @@ def _compared_by_several(arguments: CompareArguments) -> list[_ShownComparison] 
     """The same as by one, sooner; None: it is no matter of two large runs, or one that one process tells better."""
     if len(arguments.sides) != 2 or arguments.sources:  # a user's own file may do anything when it is imported
         return None
+    from pytest_vdb.cli.shares import shares_of_runs
+
     shares = shares_of_runs(arguments.sides, _models_named(arguments), together=MODELS_TOGETHER)
     parts = in_processes(partial(_part_of_share, arguments), shares) if shares else None
     if parts is None or len({part.warnings for part in parts}) > 1:
