@@ -73,6 +73,6 @@ def _child_of(job: Callable[[Share], Made], share: Share) -> tuple[Connection, B
 
 
 def _answer_with(job: Callable[[Any], object], share: object, end: Connection) -> None:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of libraries that are loaded yet: the others have the other cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for libraries that it will load: the other cores are the others'
     with contextlib.suppress(BaseException):  # a signal, too
         end.send(job(share))
