@@ -144,3 +144,21 @@ def test_the_ordinary_files_of_a_folder_are_told_from_links_and_folders(tmp_path
     (tmp_path / "folder").mkdir()
     assert files.names_in(tmp_path) == ({"a"}, {"link", "folder"})
     assert files.names_in(tmp_path / "nowhere") is files.names_in("\0") is None
+
+
+@pytest.mark.parametrize("offset", [-10, -7, -1, 0, 1])
+def test_lines_that_begin_so_are_found_wherever_they_lie(tmp_path, offset):
+    """Across the end of what is read at once, too, and where one is longer than that."""
+    block = 1 << 20
+    lines = [b"wanted 0", b"", b"not wanted", b"." * (block + offset - 22), b"wanted 1", b"wanted 2" * block, b"wanted"]
+    path = tmp_path / "lines"
+    path.write_bytes(b"\n".join(lines) + b"\nwanted and torn")
+    found = list(files.lines_beginning(b"wanted", path, error=RecordError))
+    assert found == [line for line in lines if line.startswith(b"wanted")]
+
+
+def test_a_file_without_such_lines_has_none(tmp_path):
+    (tmp_path / "lines").touch()
+    assert not list(files.lines_beginning(b"wanted", tmp_path / "lines", error=RecordError))
+    with pytest.raises(RecordError, match="a folder, not a file"):
+        list(files.lines_beginning(b"wanted", tmp_path, error=RecordError))

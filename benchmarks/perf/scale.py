@@ -1,11 +1,12 @@
 """What runs of many models cost to keep and to read: a run is written as a session writes it, and commands read it.
 
 python benchmarks/perf/scale.py [--models 300] [--prompts 1000] [--folder FOLDER]
-                                [--only report,compare,model,pair,gate]
+                                [--only report,compare,model,pair,gate] [--cores N]
 
-Twenty metrics: sixteen of quality, four costs. Each command is a process of its own; printed are its CPU seconds, the
-time on the clock and the most memory that it held. A folder that is named keeps its runs for the next time. Two runs of
-300 models take ten minutes to write and about a gigabyte.
+Twenty metrics: sixteen of quality, four costs. Each command is a process of its own, on as many cores as are named
+(`compare` has a process of its own for each, four at most); printed are its CPU seconds, the time on the clock and the
+most memory that one process held. A folder that is named keeps its runs for the next time. Two runs of 300 models take
+ten minutes to write and about a gigabyte.
 """
 
 from __future__ import annotations
@@ -68,7 +69,10 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=1000)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--only", default="report,compare,model,pair,gate")
+    parser.add_argument("--cores", type=int)
     asked = parser.parse_args()
+    if asked.cores is not None:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: asked.cores])
     with tempfile.TemporaryDirectory() as elsewhere:
         folder = (asked.folder or Path(elsewhere)).resolve()
         runs = [kept(folder, day, asked.models, asked.prompts) for day in (1, 2)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_vdb.analysis.comparison import Comparison, Contrast, Pairs
 from pytest_vdb.records import Better, Record
@@ -45,62 +47,81 @@ def most_changed(comparison: Comparison, *, most: int = MOST_CHANGES) -> tuple[C
         comparison: of two sides; metrics that cannot be compared, of whole sets and of costs say nothing here.
         most: how many at most.
     """
-    by_prompt: dict[tuple[str, str], _Difference] = {}
-    for pairs in comparison.benchmarks:
-        for one in comparison.contrasts:
-            if one.benchmark == pairs.benchmark and _tells_of_clips(one):
-                for found in _differences_in_metric(one, pairs):
-                    key = pairs.benchmark, found.prompt
-                    if key not in by_prompt or found.times_usual > by_prompt[key].times_usual:
-                        by_prompt[key] = found
-    ordered = sorted(by_prompt.values(), key=lambda found: (-found.times_usual, found.prompt))
-    return tuple(map(_as_change, ordered[:most]))
+    found = [one for pairs in comparison.benchmarks for one in _outstanding(pairs, comparison.contrasts)]
+    found.sort(key=lambda one: (-one.times_usual, one.prompt))
+    return tuple(map(_as_change, found[:most]))
 
 
 def _tells_of_clips(one: Contrast) -> bool:
     return one.kind == "quality" and not one.of_set and one.obstacle is None and one.difference is not None
 
 
-class _Difference(NamedTuple):
+class _Outstanding(NamedTuple):
     """What one metric says of one prompt."""
 
     prompt: str
     times_usual: float
     metric: Contrast
     pairs: Pairs
-    samples: Sequence[tuple[int, float, float]]
-    """The place of each pair, with A's and B's value."""
+    places: NDArray[np.intp]
+    """Of the prompt's pairs."""
 
 
-def _differences_in_metric(one: Contrast, pairs: Pairs) -> Iterator[_Difference]:
-    first, second = (columns.of(one.metric) for columns in pairs.sides)
-    places = (first.counts & second.counts).nonzero()[0]
-    mine, theirs = (side.numbers[places].tolist() for side in (first, second))
-    samples: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
-    for at, a, b in zip(places.tolist(), mine, theirs, strict=True):
-        samples[pairs.pairs[at][0].prompt or ""].append((at, a, b))
-    differences = [mean_of([a - b for _, a, b in found]) for found in samples.values()]
-    usual = _root_mean_square(differences)
-    for (prompt, found), difference in zip(samples.items(), differences, strict=True):
-        if difference:
-            yield _Difference(prompt, abs(difference) / usual, one, pairs, found)
+def _outstanding(pairs: Pairs, contrasts: Sequence[Contrast]) -> list[_Outstanding]:
+    """Each prompt of which some metric differs, in the metric in which it stands out most; of equal ones, the first."""
+    telling = [one for one in contrasts if one.benchmark == pairs.benchmark and _tells_of_clips(one)]
+    places: dict[str, list[int]] = {}
+    for at, (first, _) in enumerate(pairs.pairs):
+        places.setdefault(first.prompt or "", []).append(at)
+    prompts = [np.array(own, dtype=np.intp) for own in places.values()]
+    times, metric = np.full(len(prompts), -1.0), np.zeros(len(prompts), dtype=np.intp)
+    for at, one in enumerate(telling):
+        differences = _differences_of_prompts(one.metric, pairs, prompts)
+        usual = _root_mean_square(differences[~np.isnan(differences)].tolist())
+        stands_out = np.abs(np.where(differences == 0, np.nan, differences)) / (usual or 1.0)
+        more = stands_out > times
+        times[more], metric[more] = stands_out[more], at
+    return [
+        _Outstanding(prompt, times[number].item(), telling[metric[number]], pairs, prompts[number])
+        for number, prompt in enumerate(places)
+        if times[number] >= 0
+    ]
 
 
-def _as_change(found: _Difference) -> Change:
-    one, samples = found.metric, found.samples
-    text = found.pairs.pairs[samples[0][0]][0].prompt_text or ""
+def _differences_of_prompts(metric: str, pairs: Pairs, prompts: Sequence[NDArray[np.intp]]) -> NDArray[np.float64]:
+    """`(p,)`: A minus B, the mean over the pairs of each prompt that have values on both sides; nan where none has."""
+    first, second = (columns.of(metric).numbers for columns in pairs.sides)
+    differences = first - second
+    if len(prompts) == len(differences):
+        return differences
+    valued = [differences[own][~np.isnan(differences[own])].tolist() for own in prompts]
+    return np.array([mean_of(own) if own else math.nan for own in valued])
+
+
+def _as_change(found: _Outstanding) -> Change:
+    one, pairs = found.metric, found.pairs
+    numbers = (columns.of(one.metric).numbers[found.places].tolist() for columns in pairs.sides)
+    samples = [(at, a, b) for at, a, b in zip(found.places.tolist(), *numbers, strict=True) if not math.isnan(a - b)]
     return Change(
         prompt=found.prompt,
-        text=text,
+        text=pairs.pairs[samples[0][0]][0].prompt_text or "",
         metric=one.metric,
         unit=one.unit,
         better=one.better,
         first=mean_of([a for _, a, _ in samples]),
         second=mean_of([b for _, _, b in samples]),
         times_usual=found.times_usual,
-        pair=found.pairs.pairs[max(samples, key=lambda sample: abs(sample[1] - sample[2]))[0]],
+        pair=pairs.pairs[max(samples, key=lambda sample: abs(sample[1] - sample[2]))[0]],
     )
 
 
 def _root_mean_square(values: Sequence[float]) -> float:
-    return math.sqrt(math.fsum(value**2 for value in values) / len(values)) if values else 0.0
+    """0 of none; also where squares are too large or too small for a number."""
+    try:
+        squares = math.fsum(value**2 for value in values)
+    except OverflowError:
+        squares = math.inf
+    if 0 < squares < math.inf:
+        return math.sqrt(squares / len(values))
+    largest = max(map(abs, values), default=0.0)
+    return largest * math.sqrt(math.fsum((value / largest) ** 2 for value in values) / len(values)) if largest else 0.0

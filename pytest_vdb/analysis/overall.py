@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
 
 from pytest_vdb.analysis.aggregates import AGGREGATES, Aggregate, LinearForm, Part, lacking, linear_form
 from pytest_vdb.analysis.bounds import KnownMetrics
@@ -27,6 +26,8 @@ _WRITTEN = "write NAME:WEIGHT or NAME:WEIGHT:WORST..BEST, comma-separated, or on
 )
 _RANGE = re.compile(r"(?P<worst>.+?)\.\.(?P<best>.+)")
 _MOST_NAMED = 16
+_LEAST, _MOST = 1e-12, 1e12
+"""Weights and ends of a scale with which a score can be computed."""
 
 
 def overall_of(text: str, *, where: str | None = None) -> Aggregate:
@@ -63,8 +64,10 @@ def _part_of(term: str, where: str | None) -> Part:
     except (IndexError, ValueError):
         weight, low, high = 0.0, 0.0, 0.0
     sound = name and len(numbers) in {1, 2} and (len(numbers) == 1 or ends is not None)
-    if not sound or not all(map(isfinite, (weight, low, high))) or weight <= 0 or low == high:
-        raise OptionError(f"{term!r}", where=where, mend=f"a weight above 0; {_WRITTEN}")
+    sizes = weight, abs(high - low)
+    if not sound or not all(_LEAST <= size <= _MOST for size in sizes) or max(abs(low), abs(high)) > _MOST:
+        mend = f"a weight above 0, and ends that differ, from {_LEAST:g} to {_MOST:g}; {_WRITTEN}"
+        raise OptionError(f"{term!r}", where=where, mend=mend)
     return Part(of=name, weight=weight, low=low, high=high)
 
 

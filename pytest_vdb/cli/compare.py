@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import shutil
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +20,18 @@ from pytest_vdb.errors import OptionError, RecordError, UnknownName, VdbError
 from pytest_vdb.escaping import few
 from pytest_vdb.files import expanded
 from pytest_vdb.garbage import setting_aside
+from pytest_vdb.processes import in_processes
 
 if TYPE_CHECKING:
     from pytest_vdb.analysis.comparison import Comparison, Side
     from pytest_vdb.analysis.question import Question
+    from pytest_vdb.cli.shares import Share
     from pytest_vdb.records import Record
     from pytest_vdb.results.reported import Source
 
 _HOW = "two models of one run: vdb compare RUN A B; one model in two runs: vdb compare RUN_A RUN_B"
 _WIDEST = 120
-_MODELS_AT_ONCE = 8
+MODELS_TOGETHER = 8
 """Of two runs: their metrics are tested together, in half the time, and in some ten MiB."""
 
 
@@ -96,55 +99,138 @@ class CompareArguments:
 def _compare(arguments: CompareArguments) -> int:
     for path in filter(None, (arguments.output, arguments.html)):
         files.check_writable(path)
-    comparisons = _comparisons(arguments)
-    from pytest_vdb.reporters import comparison as shown
-    from pytest_vdb.reporters import comparison_page
-
+    shown = _compared_by_several(arguments)
+    if shown is None:
+        shown = _compared_by_one(arguments)
     if arguments.output is not None:
-        folder = arguments.output.parent
-        files.write(arguments.output, "\n".join(shown.render_markdown(one, beside=folder) for one in comparisons))
+        files.write(arguments.output, "\n".join(one.page for one in shown))
         warn(arguments.output)
     if arguments.html is not None:
-        files.write(arguments.html, comparison_page.render(comparisons, beside=arguments.html.parent))
+        from pytest_vdb.reporters import comparison_page
+
+        files.write(arguments.html, comparison_page.page_of([one.section for one in shown]))
         warn(arguments.html)
     if arguments.json:
-        print_json([shown.for_programs(comparison) for comparison in comparisons])
-        return 0
-    if arguments.markdown:
-        show("\n".join(map(shown.render_markdown, comparisons)))
-        return 0
-    width = min(_WIDEST, shutil.get_terminal_size((100, 24)).columns)
-    show("\n\n".join(shown.render_terminal(comparison, width=width) for comparison in comparisons))
+        print_json([one.answer for one in shown])
+    else:
+        show(("\n" if arguments.markdown else "\n\n").join(one.answer for one in shown))
     return 0
 
 
-def _comparisons(arguments: CompareArguments) -> list[Comparison]:
-    """Of every model that is asked for; of several, those that cannot be compared are said on stderr.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ShownComparison:
+    """A comparison in every form that is asked for."""
+
+    answer: Any
+    """For stdout: a text, or what JSON is made of."""
+    page: str
+    """Markdown for a file; empty where none is asked for."""
+    section: Mapping[str, Any]
+    """Of the HTML page; empty likewise."""
+
+
+def _shown_comparison(arguments: CompareArguments, comparison: Comparison) -> _ShownComparison:
+    from pytest_vdb.reporters import comparison as reporter
+    from pytest_vdb.reporters import comparison_page
+
+    output, html = arguments.output, arguments.html
+    if arguments.json:
+        answer: Any = reporter.for_programs(comparison)
+    elif arguments.markdown:
+        answer = reporter.render_markdown(comparison)
+    else:
+        width = min(_WIDEST, shutil.get_terminal_size((100, 24)).columns)
+        answer = reporter.render_terminal(comparison, width=width)
+    return _ShownComparison(
+        answer=answer,
+        page="" if output is None else reporter.render_markdown(comparison, beside=output.parent),
+        section={} if html is None else comparison_page.section_of(comparison, beside=html.parent),
+    )
+
+
+def _compared_by_one(arguments: CompareArguments) -> list[_ShownComparison]:
+    """Every comparison that is asked for; of several, those that cannot be made are said on stderr.
 
     Raises:
         VdbError: nothing can be compared.
     """
-    from pytest_vdb.analysis.question import answers, drafted
-
     with setting_aside():
         sides = _pairs_of_sides(arguments)
+    shown, problems = _compared_sides(arguments, sides)
+    if not shown:
+        raise next(iter(problems.values()))
+    for problem in problems.values():
+        warn(problem)
+    return [*shown.values()]
+
+
+def _compared_sides(
+    arguments: CompareArguments, sides: Sequence[tuple[Side, Side]]
+) -> tuple[dict[str, _ShownComparison], dict[str, VdbError]]:
+    """What there is to show of each two sides, and what cannot be compared and why, by the first one's model."""
+    from pytest_vdb.analysis.question import answers, drafted
+
     question = _question(arguments)
-    comparisons: list[Comparison] = []
-    errors = []
-    for start in range(0, len(sides), _MODELS_AT_ONCE):
+    shown: dict[str, _ShownComparison] = {}
+    problems: dict[str, VdbError] = {}
+    for start in range(0, len(sides), MODELS_TOGETHER):
         drafts = []
-        for first, second in sides[start : start + _MODELS_AT_ONCE]:
+        for first, second in sides[start : start + MODELS_TOGETHER]:
             try:
                 with errors_of_metrics():
                     drafts.append(drafted(question, first, second))
             except VdbError as error:
-                errors.append(error)
-        comparisons += answers(question, drafts)
-    if not comparisons:
-        raise errors[0]
-    for problem in errors:
+                problems[first.model] = error
+        shown |= {one.first.model: _shown_comparison(arguments, one) for one in answers(question, drafts)}
+    return shown, problems
+
+
+# By several processes -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PartOfComparisons:
+    """What one of several processes found."""
+
+    warnings: tuple[str, ...]
+    shown: Mapping[str, _ShownComparison]
+    problems: Mapping[str, str]
+    """Model -> why it cannot be compared."""
+
+
+def _compared_by_several(arguments: CompareArguments) -> list[_ShownComparison] | None:
+    """The same as by one, sooner; None: it is no matter of two large runs, or one that one process tells better."""
+    if len(arguments.sides) != 2 or arguments.sources:  # a user's own file may do anything when it is imported
+        return None
+    from pytest_vdb.cli.shares import shares_of_runs
+
+    shares = shares_of_runs(arguments.sides, _models_named(arguments), together=MODELS_TOGETHER)
+    parts = in_processes(partial(_part_of_share, arguments), shares) if shares else None
+    if parts is None or len({part.warnings for part in parts}) > 1:
+        return None
+    shown = {model: one for part in parts for model, one in part.shown.items()}
+    problems = {model: problem for part in parts for model, problem in part.problems.items()}
+    if not shown:
+        return None
+    every = shares[0].every
+    for problem in (*parts[0].warnings, *(problems[model] for model in every if model in problems)):
         warn(problem)
-    return comparisons
+    return [shown[model] for model in every if model in shown]
+
+
+def _part_of_share(arguments: CompareArguments, share: Share) -> _PartOfComparisons:
+    """Raises RecordError where the runs hold other models than they seemed to."""
+    with setting_aside():
+        (first, second), warnings = _read_sources(arguments.sides, models=share.own)
+        both = [mine for mine, _ in _shared_models(first, second, _models_named(arguments))]
+        if both != [*share.every]:
+            raise RecordError(f"{len(both)} models instead of {len(share.every)}")
+        labels = first.source.run.id, second.source.run.id
+        sides = [(first.side(one, labels[0]), second.side(one, labels[1])) for one in both if one in share.own]
+    shown, problems = _compared_sides(arguments, sides)
+    return _PartOfComparisons(
+        warnings=warnings, shown=shown, problems={model: str(error) for model, error in problems.items()}
+    )
 
 
 def _question(arguments: CompareArguments) -> Question:
@@ -189,7 +275,7 @@ def _pairs_of_sides(arguments: CompareArguments) -> list[tuple[Side, Side]]:
         raise OptionError(f"{len(given)} arguments: {' '.join(given)}", where="vdb compare", mend=_HOW)
     if not files.is_there(given[1]) and "=" not in given[1]:
         raise OptionError(f"there is no run {given[1]!r}", where="vdb compare", mend=_HOW)
-    named = None if arguments.model is None else _NamesOrGlobs(arguments.model)
+    named = _models_named(arguments)
     first, second = _sources(given, models=named)
     pairs = []
     for mine, theirs in _shared_models(first, second, named):
@@ -198,9 +284,29 @@ def _pairs_of_sides(arguments: CompareArguments) -> list[tuple[Side, Side]]:
     return pairs
 
 
+def _models_named(arguments: CompareArguments) -> _NamesOrGlobs | None:
+    """The models that are asked for; None: all."""
+    return None if arguments.model is None else _NamesOrGlobs(arguments.model)
+
+
 def _sources(given: Sequence[str], *, models: Container[str] | None = None) -> list[_ByModel]:
-    """Runs, scored clips and baselines: read together, so that the clips of a score are paired with those of the run's
-    own suite.
+    """Runs, scored clips and baselines, with what is to be said of them.
+
+    Args:
+        given, models: see `_read_sources`.
+
+    Raises:
+        RecordError: none of these.
+    """
+    found, warnings = _read_sources(given, models=models)
+    for warning in warnings:
+        warn(warning)
+    return found
+
+
+def _read_sources(given: Sequence[str], *, models: Container[str] | None) -> tuple[list[_ByModel], tuple[str, ...]]:
+    """Each source, and the warnings of all: read together, so that the clips of a score are paired with those of the
+    run's own suite.
 
     Args:
         given: as they are typed.
@@ -212,9 +318,7 @@ def _sources(given: Sequence[str], *, models: Container[str] | None = None) -> l
     from pytest_vdb.results import reported
 
     found = reported.each(given, models=models)
-    for warning in (warning for source in found for warning in source.warnings):
-        warn(warning)
-    return [_ByModel(source) for source in found]
+    return [_ByModel(source) for source in found], tuple(warning for source in found for warning in source.warnings)
 
 
 class _ByModel:

@@ -7,7 +7,7 @@ they lie.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,13 @@ def render(comparisons: Sequence[Comparison], *, beside: Path | None = None) -> 
 
     Args:
         comparisons: one section each.
-        beside: the folder that the page will lie in; clips that are not where they were recorded are left out.
+        beside: see `section_of`.
     """
+    return page_of([section_of(comparison, beside=beside) for comparison in comparisons])
+
+
+def page_of(sections: Sequence[Mapping[str, Any]]) -> str:
+    """The same of sections that are made already."""
     from markupsafe import Markup
 
     style = source_of_template("leaderboard.css") + source_of_template("comparison.css")
@@ -53,11 +58,17 @@ def render(comparisons: Sequence[Comparison], *, beside: Path | None = None) -> 
         policy=policy(style),
         style=Markup(style),
         header=HEADER,
-        sections=[_section(comparison, beside) for comparison in comparisons],
+        sections=sections,
     )
 
 
-def _section(comparison: Comparison, beside: Path | None) -> dict[str, Any]:
+def section_of(comparison: Comparison, *, beside: Path | None = None) -> dict[str, Any]:
+    """One comparison, as the page's template takes it: texts and numbers alone.
+
+    Args:
+        comparison: what to show.
+        beside: the folder that the page will lie in; clips that are not where they were recorded are left out.
+    """
     names = names_of_benchmarks(comparison)
     labels = [visible(shortened(side.label, LONGEST_NAME)) for side in (comparison.first, comparison.second)]
     return {

@@ -17,11 +17,12 @@ from dataclasses import replace
 from functools import cache
 from math import nan
 from sys import intern
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 from msgspec import Struct
 
+from pytest_vdb import files
 from pytest_vdb.errors import DefinitionMissing, NewerSchema, RecordError
 from pytest_vdb.records import (
     NOTHING_SPECIAL,
@@ -40,6 +41,9 @@ from pytest_vdb.records import (
     read_record,
     to_json,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _NAME = 8
 """Hex digits of a definition's name, or more where another one has these already."""
@@ -136,6 +140,14 @@ class _Head(Struct, frozen=True):
     define: str | None = None
 
 
+class _OfModel(Struct, frozen=True):
+    model: str
+
+
+class _DefinitionOfModel(Struct, frozen=True):
+    setup: _OfModel | None = None
+
+
 class _Glimpsed(Struct, frozen=True):
     schema: int
     setup: str
@@ -155,6 +167,25 @@ class Glimpse(Struct, frozen=True):
 _RECORD_BEGINS = f'{{"schema":{SCHEMA_VERSION},"setup":'.encode()
 _DEFINITION_BEGINS = f'{{"schema":{SCHEMA_VERSION},"define":'.encode()
 """How a line begins that is written here; others may have their own order of keys."""
+
+
+def models_told(path: Path) -> frozenset[str]:
+    """The models of a file of records, as its definitions tell them: at a glance, and not of lines that another program
+    wrote in its own order, nor of those that are complete in themselves.
+
+    Raises:
+        RecordError: the file cannot be read, or a definition is none.
+    """
+    told = msgspec.json.Decoder(_DefinitionOfModel)
+    found = set()
+    for line in files.lines_beginning(_DEFINITION_BEGINS, path, error=RecordError):
+        try:
+            setup = told.decode(line).setup
+        except ValueError as problem:
+            raise RecordError(f"not a definition: {problem}", where=path) from None
+        if setup is not None:
+            found.add(setup.model)
+    return frozenset(found)
 
 
 # Writing ------------------------------------------------------------------------------------------------------------

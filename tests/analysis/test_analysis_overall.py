@@ -216,7 +216,11 @@ def test_how_it_is_made_stands_beside_it_in_every_format():
 
 
 @pytest.mark.parametrize(
-    "text", ["x:0", "x:-1", "x:1:2", "x:1:3..3", "x:1,x:2", "x:nan", ":1", "x:1:a..b", "x,y:1", ","]
+    "text",
+    [
+        *("x:0", "x:-1", "x:1:2", "x:1:3..3", "x:1,x:2", "x:nan", ":1", "x:1:a..b", "x,y:1", ","),
+        *("x:1e308,y:1e308", "x:1e-310", "x:1:0..1e-310", "x:1:-1e308..1e308", "x:1:inf..0", "x:1:1e300..2e300"),
+    ],
 )
 def test_what_is_no_score_is_refused(text):
     with pytest.raises(OptionError, match="--overall"):

@@ -25,6 +25,7 @@ from pytest_vdb.records import (
 )
 from pytest_vdb.results import journal
 from pytest_vdb.results.journal import Journal
+from pytest_vdb.results.lines import models_told
 
 HERE = Environment(python="3.11", platform="test", hardware="cpu", cpu="cpu", cpu_count=1, memory_mib=1)
 RUN = Run(id="20261122-041530-a1b2c3", started_at="2026-11-22T04:15:30+00:00", environment=HERE)
@@ -306,3 +307,16 @@ def test_a_record_may_be_changed_and_written_again(tmp_path):
 def test_a_measurement_without_value_and_reason_is_refused():
     with pytest.raises(RecordError, match="neither a value nor a reason"):
         measured("nothing", None)
+
+
+def test_a_glance_at_a_file_tells_the_models_of_its_definitions(tmp_path):
+    book = Journal.create(tmp_path, RUN)
+    for model, test in (("wan", "p0"), ("ltx", "p0"), ("wan", "p1")):
+        book.append(a_record(model=model, nodeid=f"t.py::t[{model}-{test}]"))
+    book.finish(RUN)
+    path = book.folder / journal.RECORDS
+    assert models_told(path) == {"wan", "ltx"}
+    with path.open("ab") as file:
+        file.write(b'{"schema":2,"define":"0123","setup":{"model":7}}\n')
+    with pytest.raises(RecordError, match="not a definition: Expected `str`, got `int`"):
+        models_told(path)

@@ -1,0 +1,78 @@
+"""One job in several processes, each with a share of it, where the system forks.
+
+A child begins as its parent stands, so nothing is sent to it; it sends back what it made, and ends. What goes wrong
+there is not told: the job is then one process's, which meets the same and says it as ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+Share = TypeVar("Share")
+Made = TypeVar("Made")
+
+
+def may_fork() -> bool:
+    """Whether a child would be whole: libraries of macOS would not, and of several threads only one goes along."""
+    return sys.platform == "linux" and threading.active_count() == 1
+
+
+def in_processes(job: Callable[[Share], Made], shares: Sequence[Share]) -> list[Made] | None:
+    """What a job makes of each share.
+
+    Args:
+        job: what it makes can be pickled; it writes nothing.
+        shares: each is a process's own.
+
+    Returns:
+        In the order of the shares; None: not all of it came back, because one raised or was killed, or the system does
+        not fork.
+    """
+    if not may_fork():
+        return None
+    from multiprocessing.connection import wait
+
+    children: dict[Connection, BaseProcess] = {}
+    made: dict[Connection, Made] = {}
+    try:
+        for share in shares:
+            end, child = _child_of(job, share)
+            children[end] = child
+        while len(made) < len(shares):
+            ready = wait(end for end in children if end not in made)
+            made |= {end: end.recv() for end in children if end in ready}
+    except (EOFError, OSError):  # it ended without an answer; or the system has no room for another
+        return None
+    finally:
+        for end, child in children.items():
+            child.kill()  # what it made is here, or is not wanted
+            child.join()
+            end.close()
+    return [made[end] for end in children]
+
+
+def _child_of(job: Callable[[Share], Made], share: Share) -> tuple[Connection, BaseProcess]:
+    """Where its answer comes out, and a process that is at work."""
+    from multiprocessing import get_context
+
+    context = get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    with contextlib.closing(theirs):  # the child has its own; when that is closed, nothing more can come
+        child = context.Process(target=_answer_with, args=(job, share, theirs), daemon=True)
+        child.start()
+    return ours, child
+
+
+def _answer_with(job: Callable[[Any], object], share: object, end: Connection) -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for libraries that it will load: the other cores are the others'
+    with contextlib.suppress(BaseException):  # a signal, too
+        end.send(job(share))
