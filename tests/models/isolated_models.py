@@ -199,3 +199,33 @@ class Breaks:
 
     def load(self, recipe, device):
         raise ImportError("no such library: " + device)
+
+
+class Rows:
+    """Each rank makes its rows, of its own grey; `DEED RANK` is what befalls one of them."""
+
+    def load(self, recipe, device):
+        import torch.distributed as dist
+
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+
+    def generate(self, prompt, recipe, seed):
+        import torch
+        import torch.distributed as dist
+
+        deed, _, rank = prompt.text.partition(" ")
+        if rank and self.rank == int(rank):
+            getattr(self, deed)()
+        mine = torch.full((recipe.frames, recipe.height // self.size, recipe.width, 3), seed + self.rank)
+        parts = [torch.empty_like(mine) for _ in range(self.size)]
+        dist.all_gather(parts, mine)
+        return torch.cat(parts, 1).numpy().astype(np.uint8), recipe.fps
+
+    def full(self):
+        raise MemoryError("no room")
+
+    def hang(self):
+        time.sleep(1000)
+
+    def kill(self):
+        os.kill(os.getpid(), signal.SIGKILL)
