@@ -1,7 +1,8 @@
 """What stands between an isolated model and the machine, as the command line that starts it.
 
 bwrap is the wall: no network, of the file system the system's libraries and what is named, read-only, a process table
-of its own, no environment. A container is one, too. A venv is none: it separates dependencies.
+of its own, no environment. A container is one, too: Docker, Podman and Apptainer are written from documents and were
+never tried. A venv is none: it separates dependencies.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ _LINKER = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alt
 _GRAPHICS = ("/dev/nvidia*", "/dev/dri", "/dev/kfd")
 _HANDED_ON = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 """Of this session's environment: how many threads, and which card is this worker's."""
+_OF_APPTAINER = ("APPTAINER", "SINGULARITY")
+"""What the names of variables begin with that Apptainer obeys."""
 _NOBODY = "65534"
 _SECONDS = 60.0
 """For what asks a container's client, or tries the wall."""
@@ -84,6 +87,8 @@ def walled(isolation: Isolation, exchange: Path, ranks: int = 1) -> Walled:
         WallMissing: the wall's program is not here, or does not work here.
         CardError: the interpreter, the folder or a file that is named is not there.
     """
+    if isolation.wall == "apptainer":
+        return _in_apptainer(isolation, exchange, ranks)
     if isolation.wall in CONTAINERS:
         return _contained(isolation, exchange, ranks)
     return (_in_bwrap if isolation.wall == "bwrap" else _in_venv)(isolation, exchange, ranks)
@@ -180,6 +185,38 @@ def _contained(isolation: Isolation, exchange: Path, ranks: int) -> Walled:
         exchange=EXCHANGE,
         notes=(UNTRIED_GPU,) if cards else (),
         container=(client, name),
+    )
+
+
+def _in_apptainer(isolation: Isolation, exchange: Path, ranks: int) -> Walled:
+    """Apptainer has no engine that runs for it: its process is ended, and held by our own limits, as any other.
+
+    Its own variables in this session's environment would open the wall (`APPTAINER_BIND`), so none goes along.
+
+    Source: the manual pages of Apptainer 1.4, apptainer-run(1).
+    """
+    if shutil.which("apptainer") is None:
+        raise WallMissing("apptainer is not installed", where="wall = 'apptainer'", mend="install it, or use bwrap")
+    image = str(isolation.image)
+    if "://" not in image:
+        image = str(isolation.path(image))
+        if not is_there(Path(image)):
+            raise CardError(f"there is no image {image}", where="isolated", mend="build it: vdb isolate says how")
+    cards = graphics_cards() if isolation.gpu else ()
+    command = [
+        *("apptainer", "--quiet", "run", "--containall", "--no-privs", "--net", "--network", "none"),
+        *(("--nv",) if cards else ()),
+        *(part for path in map(isolation.path, isolation.read) for part in ("--bind", f"{path}:{path}:ro")),
+        *("--bind", f"{exchange}:{EXCHANGE}", image, *(isolation.command or _told_ranks(ranks))),
+    ]
+    own = {name: value for name, value in os.environ.items() if not name.startswith(_OF_APPTAINER)}
+    inside = {name: value for name, value in _environment_inside(isolation).items() if name != "HOME"}  # its own matter
+    return Walled(
+        command=tuple(command),
+        environment={**own, **{f"APPTAINERENV_{name}": value for name, value in inside.items()}},
+        folder=None,
+        exchange=EXCHANGE,
+        notes=(UNTRIED_GPU,) if cards else (),
     )
 
 
