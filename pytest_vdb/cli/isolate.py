@@ -70,7 +70,7 @@ class IsolateArguments:
 
 
 def _isolate(arguments: IsolateArguments) -> int:
-    from pytest_vdb.models.isolated import CARD, PREFIX
+    from pytest_vdb.models.isolated import CARD, PREFIX, card_of_folder
     from pytest_vdb.models.isolation import serve
     from pytest_vdb.models.isolation.settings import CONTAINERS, Wall
 
@@ -94,6 +94,10 @@ def _isolate(arguments: IsolateArguments) -> int:
             place_file(_dockerfile(card, found.name, pinned), folder / "Dockerfile")
     for name in unknown:
         warn(f"{MODULE}.py imports {name}, which no package brings: copy it into {folder}")
+    kept = card_of_folder(f"{PREFIX}{folder.absolute()}")[1].wall
+    if kept != arguments.wall:
+        mend = f"change it there, or take another folder with -o: nothing else here makes it {arguments.wall}"
+        warn(f"the {CARD} that was kept says wall = {kept!r}: {mend}")
     for command in _next_commands(card, arguments.wall, folder):
         show(command)
     show(f"then:     pytest benchmarks/ {shlex.quote(f'--vdb-models={PREFIX}{folder}')}")

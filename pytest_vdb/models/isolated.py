@@ -5,9 +5,9 @@ The file is read, never mapped: a process that cuts a mapped file short ends who
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from pytest_vdb.files import expanded
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.contract import ONE_BY_ONE, card_of, model
 from pytest_vdb.models.isolation.child import Answer, Child
+from pytest_vdb.models.isolation.emptying import emptied
 from pytest_vdb.models.isolation.settings import WHERE, Isolation, read_settings
 from pytest_vdb.models.isolation.walls import walled
 from pytest_vdb.records import Clip, Prompt, Recipe, digest
@@ -92,9 +93,9 @@ class IsolatedModel:
         self.close()
         self._exchange = _Exchange()
         self.devices = recipe.devices
-        self._child, self._hello = _greeted(self._name, self._isolation, self._exchange, self.devices)
         asked = {"do": "load", "recipe": dataclasses.asdict(recipe), "device": self._device}
         try:
+            self._child, self._hello = _greeted(self._name, self._isolation, self._exchange, self.devices)
             revision = self._child.ask(asked, self._isolation.start_seconds).revision
         except BaseException:
             self.close()
@@ -124,7 +125,8 @@ class IsolatedModel:
             said = self._child.ask(asked, self._isolation.seconds)
             frames = self._exchange.frames(said, where=f"model {self._name}")
         finally:
-            self._exchange.clear()
+            if not self._exchange.clear():  # it fills the folder as fast as it is emptied
+                self._child.kill()
         self.notes_of_clip = _notes_of_clip(said, self.devices)
         try:
             return Clip(frames, 0.0 if said.fps is None else said.fps)
@@ -197,13 +199,15 @@ class _Exchange:
                 told[kind] = f"{inside}/{name}"
         return told
 
-    def clear(self) -> None:
-        """Remove all that lies in it, whatever it is; never what a link names."""
+    def clear(self) -> bool:
+        """Remove all that lies in it, whatever it is; whether that was possible."""
         self.folder.chmod(_FOR_ALL)  # the process may have shut us out
-        _emptied(self.folder)
+        return emptied(self.folder)
 
     def close(self) -> None:
         """Remove it."""
+        with contextlib.suppress(OSError):  # it may be gone
+            self.clear()
         self._kept.cleanup()
         if self._lock is not None:
             os.close(self._lock)
@@ -304,7 +308,7 @@ def _notes_of_clip(said: Answer, ranks: int) -> tuple[str, ...]:
     if said.peak_memory_mib is None:
         return own
     who = "its process has" if ranks == 1 else f"its {ranks} processes have together"
-    return (*own, f"{who} held {said.peak_memory_mib:.0f} MiB at most since it began")
+    return (*own, _short(f"{who} held {said.peak_memory_mib:.0f} MiB at most since it began"))
 
 
 def _short(text: str) -> str:
@@ -332,16 +336,7 @@ def _sweep(place: Path, name: str) -> None:
     for folder in place.glob(f"{name}*"):
         number = _locked(folder)
         if number is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another session sweeps, too
+                emptied(folder)
+                folder.rmdir()
             os.close(number)
-
-
-def _emptied(folder: Path) -> None:
-    """Without following a link, and without giving up where something vanishes or was made unreadable."""
-    with os.scandir(folder) as found:
-        entries = list(found)
-    for entry in entries:
-        if stat.S_ISDIR(entry.stat(follow_symlinks=False).st_mode):
-            shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            Path(entry.path).unlink(missing_ok=True)

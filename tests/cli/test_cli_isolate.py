@@ -124,6 +124,13 @@ def test_what_is_there_is_kept(project, capsys):
     assert "kept" in capsys.readouterr().out
 
 
+def test_another_wall_than_that_of_the_card_that_is_kept_is_warned_of(project, capsys):
+    isolate("--as", "venv")
+    assert "says wall" not in capsys.readouterr().err
+    assert isolate("--as", "docker") == 0
+    assert "the isolated.toml that was kept says wall = 'venv'" in capsys.readouterr().err
+
+
 def test_modules_of_ones_own_and_more_of_pytest_vdb_are_told(project, capsys):
     (project / "grey_models.py").write_text("import grey_parts\nfrom pytest_vdb.records import Clip as C\n" + MODELS)
     (project / "grey_parts.py").write_text("")

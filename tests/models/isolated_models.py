@@ -1,5 +1,6 @@
 """A model that does as the prompt's text says; read by the isolated process, and by the tests for what is right."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -81,6 +82,39 @@ class Obedient:
     def print(self, _):
         print("chatter on stdout")
         os.write(1, b'{"ok": true, "fps": 1.0}\n')
+
+    def deep(self, depth):
+        os.chdir(os.environ.get("EXCHANGE", "/exchange"))
+        for _ in range(int(depth)):
+            os.mkdir("d")  # noqa: PTH102
+            os.chdir("d")
+        os.chmod(".", 0)  # noqa: PTH101
+        os.chdir("/")
+
+    def churn(self, seconds):
+        """Goes on after the answer."""
+        if os.fork() == 0:
+            until = time.monotonic() + float(seconds)
+            while time.monotonic() < until:
+                name = f"/exchange/{seconds}"
+                for make in (lambda: os.symlink("/", name), lambda: os.mkdir(name + "d")):  # noqa: B023, PTH102, PTH211
+                    with contextlib.suppress(OSError):
+                        make()
+                        os.rename(name, name + "d")  # noqa: PTH104
+            os._exit(0)
+        time.sleep(0.1)
+
+    def half(self, _):
+        return "\udcff"
+
+    def orphan(self, _):
+        """Leaves its parents and its session."""
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                time.sleep(1000)
+            os._exit(0)
+        time.sleep(0.1)
 
     def children(self, _):
         one = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"], start_new_session=True)

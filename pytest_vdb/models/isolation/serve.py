@@ -76,7 +76,7 @@ class Served:
                 "ok": False,
                 "id": request["id"],
                 "type": "MemoryError" if isinstance(error, MemoryError) else type(error).__name__,
-                "message": str(error)[:MOST_CHARACTERS],
+                "message": _as_json_text(error),
                 "fatal": "CUDA error" in str(error),  # the process can use its device no more
             }
 
@@ -110,7 +110,7 @@ class Served:
             "fps": float(fps),
             "shape": list(frames.shape),
             "dtype": str(frames.dtype),
-            "notes": [str(note)[:MOST_CHARACTERS] for note in ((notes,) if isinstance(notes, str) else notes)],
+            "notes": [_as_json_text(note) for note in ((notes,) if isinstance(notes, str) else notes)],
             "peak_memory_mib": _peak_memory_mib(),
         }
 
@@ -271,6 +271,11 @@ def _become_torchrun(named: str, ranks: str) -> None:
     here = ("--local-addr", "127.0.0.1", "--nproc-per-node", ranks, *store)  # as --standalone, which says localhost
     own = (str(pathlib.Path(__file__).resolve()), named, _RANK)
     os.execv(sys.executable, (sys.executable, "-m", "torch.distributed.run", *here, *own))
+
+
+def _as_json_text(what: object) -> str:
+    """As text that every JSON reader takes: half a pair of UTF-16, as in names of files, is none."""
+    return str(what)[:MOST_CHARACTERS].encode("utf-8", "backslashreplace").decode()
 
 
 def _target(named: str) -> Any:
