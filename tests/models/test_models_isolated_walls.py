@@ -217,6 +217,10 @@ def test_an_image_of_apptainer_that_is_not_built_is_told(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
+        ({"seconds": float("inf")}, "`seconds` is inf"),
+        ({"memory_gib": 1e300}, "`memory_gib` is 1e"),
+        ({"start_seconds": float("nan")}, "`start_seconds` is nan"),
+        ({"pids": 10**9}, "`pids` is 1000000000"),
         ({"environment": {"A=B": "c"}}, "no variable can be called 'A=B'"),
         ({"environment": {"": "c"}}, "no variable can be called ''"),
         ({"environment": {"A": "b\0c"}}, "null byte"),

@@ -21,6 +21,9 @@ CONTAINERS = ("docker", "podman", "apptainer")
 
 _PARTS_OF_A_MOUNT = frozenset(":,")
 
+_MOST = {"memory_gib": 2**20, "seconds": 10**7, "start_seconds": 10**7, "cpus": 2**16, "pids": 2**16}
+"""What a system takes as a limit; more is no limit but an error somewhere else."""
+
 _TAG = "__vdb_isolation__"
 
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -60,10 +63,11 @@ class Isolation:
     """The folder of the file that says all this: set by whoever reads it."""
 
     def __post_init__(self) -> None:
-        for name in ("memory_gib", "seconds", "start_seconds", "cpus", "pids"):
+        for name, most in _MOST.items():
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise CardError(f"`{name}` is {value}", where=WHERE, mend="give a number above 0")
+            if value is not None and not 0 < value <= most:
+                mend = f"give a number above 0, of at most {most:,}"
+                raise CardError(f"`{name}` is {value}", where=WHERE, mend=mend)
         if self.wall in CONTAINERS and not self.image:
             raise CardError(f"wall = {self.wall!r} without an `image`", where=WHERE, mend="name the image")
         for name in self.environment:
