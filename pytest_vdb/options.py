@@ -242,6 +242,14 @@ class Options:
         """Whether a gate may end a model's tests: without a baseline there is none."""
         return self.stop_when_decided and self.baseline is not None
 
+    @property
+    def devices_of_a_clip(self) -> int:
+        """By the recipe's `parallel`, and by those of a sweep the most: so many GPUs a worker needs."""
+        from pytest_vdb import sweeps
+
+        recipes = (self.recipe, *(point.over(self.recipe) for point in sweeps.points(self.sweep)))
+        return max(recipe.devices for recipe in recipes)
+
     def plain(self, privacy: Privacy) -> dict[str, Any]:
         """For `run.json`: strings, numbers and dicts only; paths relative to the project, or their names alone."""
         plain = {

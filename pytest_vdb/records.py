@@ -207,11 +207,18 @@ class Recipe:
     backend: Literal["torch", "onnx"] | None = None
     batch: int | None = None
     """Clips that one timed call makes; None: one."""
+    parallel: str | None = None
+    """Over how many devices each clip is shared, and how: `ulysses:2,ring:2` are four; None: one."""
 
     @property
     def clips(self) -> int:
         """How many clips one timed call makes."""
         return self.batch or 1
+
+    @property
+    def devices(self) -> int:
+        """How many devices share each clip."""
+        return math.prod(degrees(self.parallel).values())
 
     @classmethod
     def parse(cls, settings: list[str], *, where: str = "--vdb-recipe") -> Recipe:
@@ -240,6 +247,7 @@ class Recipe:
             least, most = _RANGES.get(name, (-math.inf, math.inf))
             if isinstance(value, int | float) and not (least <= value <= most and math.isfinite(value)):
                 raise RecipeError(f"{name}={value}", where=where, mend=_range_in_words(name, least, most))
+        degrees(recipe.parallel, where=where)
         return recipe
 
     def settings(self) -> dict[str, Any]:
@@ -251,8 +259,9 @@ class Recipe:
         return dataclasses.replace(defaults, **self.settings())
 
     def spelt_as_recorded(self) -> Recipe:
-        """The same with the dtype's recorded spelling; a dtype that nobody knows stays as it is."""
-        return dataclasses.replace(self, dtype=DTYPES.get(self.dtype or "", self.dtype))
+        """The same with the recorded spelling of dtype and parallel; a dtype that nobody knows stays as it is."""
+        dtype = DTYPES.get(self.dtype or "", self.dtype)
+        return dataclasses.replace(self, dtype=dtype, parallel=_spelt(degrees(self.parallel)))
 
     def digest(self) -> str:
         """Names the recipe in every identity. Unset fields do not count, so a new switch changes no old digest."""
@@ -266,6 +275,35 @@ OF_THE_CALL = frozenset(
     }
 )
 """Settings that a loaded model follows from call to call; for any other one it is loaded anew."""
+
+PARALLELISMS = ("ulysses", "ring")
+"""How the tokens of one clip are shared: each device attends to some heads (arXiv 2309.14509), or the keys go round
+(arXiv 2310.01889)."""
+MOST_DEVICES = 64
+
+
+def degrees(parallel: str | None, *, where: str | None = None) -> dict[str, int]:
+    """`ring:2,ulysses:4` -> `{"ulysses": 4, "ring": 2}`, without what is 1. A `+` is as good as the comma.
+
+    Raises:
+        RecipeError: it is written in another way, or asks for more devices than a machine has.
+    """
+    found: dict[str, int] = {}
+    for part in filter(None, (parallel or "").replace("+", ",").split(",")):
+        kind, _, degree = (word.strip() for word in part.partition(":"))
+        if kind not in PARALLELISMS or kind in found or not degree.isdecimal() or int(degree) < 1:
+            mend = "write ulysses:2, ring:2, or ulysses:2,ring:2 for four devices"
+            raise RecipeError(f"parallel={parallel}", where=where, mend=mend)
+        found[kind] = int(degree)
+    if math.prod(found.values()) > MOST_DEVICES:
+        mend = f"all devices are of one machine: {MOST_DEVICES} at most"
+        raise RecipeError(f"parallel={parallel}", where=where, mend=mend)
+    return {kind: found[kind] for kind in PARALLELISMS if found.get(kind, 1) > 1}
+
+
+def _spelt(of: Mapping[str, int]) -> str | None:
+    return ",".join(f"{kind}:{degree}" for kind, degree in of.items()) or None
+
 
 _LEAST = 1e-3
 _RANGES: Mapping[str, tuple[float, float]] = {

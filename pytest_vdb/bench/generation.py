@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from pytest_vdb.bench.shelf import answers
 from pytest_vdb.errors import NotCached
 from pytest_vdb.estimates.holding import held
-from pytest_vdb.models.contract import runs_elsewhere
+from pytest_vdb.models.contract import devices_of, runs_elsewhere
 from pytest_vdb.profiling.costs import EMISSIONS, ENERGY_COST, HARDWARE_COST
-from pytest_vdb.profiling.gpus import MEMORY_CHANGE, throttling_told
+from pytest_vdb.profiling.gpus import ENERGY, MEMORY_CHANGE, Gpus, throttling_told
 from pytest_vdb.profiling.latency import FIRST_CALL, LOAD_TIME, MFU
 from pytest_vdb.records import Clip, Measurement, Prompt, Recipe, Sample, from_plain, to_plain
 
@@ -33,6 +33,7 @@ class Made:
 
 
 ELSEWHERE = "not measured: the model is in a process of its own, and this probe sees the session's"
+OF_ONE_CARD = "not measured: the clip is shared over several cards, and this probe sees the session's own"
 
 Keep = Callable[..., object]
 """Takes measurements at once: they are kept whatever happens next."""
@@ -67,13 +68,23 @@ def withheld(session: Session, readings: tuple[Measurement, ...]) -> tuple[Measu
 
 
 def of_the_model(model: Model, readings: tuple[Measurement, ...]) -> tuple[Measurement, ...]:
-    """Readings without those of this process's memory, where the model is in another one."""
+    """Readings without those of this process's memory, where the model is in another one; and of its card, where the
+    clip is shared over several."""
     if not runs_elsewhere(model):
         return readings
+    of_one_card = _of_one_card(readings) if devices_of(model) > 1 else frozenset()
+    why = {m.name: ELSEWHERE for m in readings if _is_of_this_process(m)} | dict.fromkeys(of_one_card, OF_ONE_CARD)
     return tuple(
-        replace(m, value=None, reason=ELSEWHERE, interval=None, series=None) if _is_of_this_process(m) else m
-        for m in readings
+        replace(m, value=None, reason=why[m.name], interval=None, series=None) if m.name in why else m for m in readings
     )
+
+
+def _of_one_card(readings: tuple[Measurement, ...]) -> frozenset[str]:
+    """Names of what is read of the session's card, and what follows from it."""
+    names = {reading.name for reading in Gpus.readings} | {HARDWARE_COST.name}
+    if any(m.name == ENERGY.name for m in readings):  # else it is a processor's energy that is priced
+        names |= {ENERGY_COST.name, EMISSIONS.name}
+    return frozenset(names)
 
 
 def _is_of_this_process(measured: Measurement) -> bool:

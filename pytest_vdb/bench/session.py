@@ -448,8 +448,10 @@ class Session:
         """Workers that share a device slow each other down: their timings would not be the model's."""
         if self._workers > 1 and not self.device.startswith("cuda"):
             return f"withheld: {self._workers} workers share this {self.device.upper()}"
-        if self._workers > max(self._gpus, 1):
-            return f"withheld: {self._workers} workers share {self._gpus} GPU(s)"
+        each = self.options.devices_of_a_clip
+        if self._workers > max(self._gpus // each, 1):
+            of_each = f", {each} to a clip" if each > 1 else ""
+            return f"withheld: {self._workers} workers share {self._gpus} GPU(s){of_each}"
         return None
 
     def _pin_threads(self) -> None:

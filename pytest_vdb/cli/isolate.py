@@ -6,6 +6,7 @@ import argparse
 import ast
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 MODULE = "model"
 """Of the copy of the model's file."""
 
+DEFINITION = "model.def"
+"""What Apptainer builds an image from."""
+APPTAINER = "apptainer"
+
 _STANDS_IN = frozenset({"Clip", "backbone", "isolated", "metric", "model"})
 """Names of pytest-vdb that the server has where it is not installed."""
 
@@ -41,13 +46,13 @@ def add_to(commands: Any) -> None:
         "  vdb isolate wan2.1-t2v-1.3b --as venv               a model of the catalogue, with versions of its own\n"
         "  vdb isolate noise --from models.py --as docker      with a Dockerfile\n\n"
         "The folder has a copy of the file (of a model of the catalogue: one that names it), the packages that it\n"
-        "imports, pinned, and the card; nothing is installed or built. docker and podman are written from documents\n"
-        "and were never tried.",
+        "imports, pinned, and the card; nothing is installed or built. docker, podman and apptainer are written from\n"
+        "documents and were never tried.",
     )
     isolate.add_argument("model", metavar="MODEL", help="its name")
     tagged = "the Python file or module that tags it with @model (default: it is one of the catalogue)"
     isolate.add_argument("--from", dest="source", metavar="FILE", help=tagged)
-    walls = "bwrap, venv, docker or podman (default: %(default)s)"
+    walls = "bwrap, venv, docker, podman or apptainer (default: %(default)s)"
     isolate.add_argument("--as", dest="wall", metavar="WALL", default="bwrap", help=walls)
     where = "where to write (default: isolated/MODEL)"
     isolate.add_argument("--output", "-o", type=expanded, metavar="FOLDER", help=where)
@@ -65,7 +70,7 @@ class IsolateArguments:
 
 
 def _isolate(arguments: IsolateArguments) -> int:
-    from pytest_vdb.models.isolated import CARD, PREFIX
+    from pytest_vdb.models.isolated import CARD, PREFIX, card_of_folder
     from pytest_vdb.models.isolation import serve
     from pytest_vdb.models.isolation.settings import CONTAINERS, Wall
 
@@ -83,12 +88,19 @@ def _isolate(arguments: IsolateArguments) -> int:
     place_file(_card_as_toml(card, arguments.wall, found.name), folder / CARD)
     if arguments.wall in CONTAINERS:
         place_file(Path(serve.__file__).read_text(encoding="utf-8"), folder / "serve.py")
-        place_file(_dockerfile(card, found.name, pinned), folder / "Dockerfile")
+        if arguments.wall == APPTAINER:
+            place_file(_definition_of_image(card, found.name, pinned), folder / DEFINITION)
+        else:
+            place_file(_dockerfile(card, found.name, pinned), folder / "Dockerfile")
     for name in unknown:
         warn(f"{MODULE}.py imports {name}, which no package brings: copy it into {folder}")
+    kept = card_of_folder(f"{PREFIX}{folder.absolute()}")[1].wall
+    if kept != arguments.wall:
+        mend = f"change it there, or take another folder with -o: nothing else here makes it {arguments.wall}"
+        warn(f"the {CARD} that was kept says wall = {kept!r}: {mend}")
     for command in _next_commands(card, arguments.wall, folder):
         show(command)
-    show(f"then:     pytest benchmarks/ --vdb-models={PREFIX}{folder}")
+    show(f"then:     pytest benchmarks/ {shlex.quote(f'--vdb-models={PREFIX}{folder}')}")
     return 0
 
 
@@ -200,7 +212,7 @@ def _card_as_toml(card: ModelCard, wall: str, name: str) -> str:
         f"wall = {_toml_value(wall)}",
     ]
     if wall in CONTAINERS:
-        lines += [f"image = {_toml_value(_image_of(card))}"]
+        lines += [f"image = {_toml_value(_image_of(card, wall))}"]
     else:
         lines += [
             f"serve = {_toml_value(f'{MODULE}:{name}')}",
@@ -215,26 +227,66 @@ def _toml_value(value: str | bool | float | Sequence[str]) -> str:
     return json.dumps(value)
 
 
-def _image_of(card: ModelCard) -> str:
-    """A name that an engine takes: lower case, and few signs."""
-    return f"vdb-{re.sub(r'[^a-z0-9]+', '-', card.name.lower()).strip('-') or 'model'}"
+def _image_of(card: ModelCard, wall: str) -> str:
+    """A name that an engine takes: lower case, and few signs; of Apptainer a file."""
+    suffix = ".sif" if wall == APPTAINER else ""
+    return f"vdb-{re.sub(r'[^a-z0-9]+', '-', card.name.lower()).strip('-') or 'model'}{suffix}"
 
 
-def _dockerfile(card: ModelCard, name: str, pinned: Sequence[str]) -> str:
+def _labels_of_image(card: ModelCard, pinned: Sequence[str]) -> dict[str, str]:
+    """What an image says of itself."""
     from pytest_vdb.models.isolation.serve import VERSION
 
-    labels = {
+    return {
         "org.opencontainers.image.title": card.name,
         "org.pytest-vdb.protocol": str(VERSION),
         "org.pytest-vdb.packages": " ".join(pinned),
     }
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _definition_of_image(card: ModelCard, name: str, pinned: Sequence[str]) -> str:
+    """What Apptainer builds from; the arguments of a run go to the server.
+
+    Its labels are lines, and double braces are variables in it: a name that has either is written without.
+    """
+    labels = {
+        key: " ".join(value.replace("{{", "{ {").split()) for key, value in _labels_of_image(card, pinned).items()
+    }
+    copied = ("requirements.txt", "serve.py", f"{MODULE}.py")
+    return "\n".join(
+        [
+            "# Written by vdb isolate; never tried on a machine with Apptainer.",
+            "Bootstrap: docker",
+            f"From: {_python_image()}",
+            "",
+            "%labels",
+            *(f"    {key} {value}" for key, value in labels.items()),
+            "",
+            "%files",
+            *(f"    {file} /vdb/{file}" for file in copied),
+            "",
+            "%post",
+            "    pip install --no-cache-dir -r /vdb/requirements.txt",
+            "",
+            "%runscript",
+            f'    cd /vdb && exec python /vdb/serve.py {MODULE}:{name} "$@"',
+            "",
+        ]
+    )
+
+
+def _python_image() -> str:
+    """With the Python of this session."""
+    return f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
+
+
+def _dockerfile(card: ModelCard, name: str, pinned: Sequence[str]) -> str:
     entry = json.dumps(["python", "/vdb/serve.py", f"{MODULE}:{name}"])
     return "\n".join(
         [
             "# Written by vdb isolate; never tried on a machine with an engine.",
-            f"FROM python:{python}-slim",
-            *(f"LABEL {key}={_docker_quoted(value)}" for key, value in labels.items()),
+            f"FROM {_python_image()}",
+            *(f"LABEL {key}={_docker_quoted(value)}" for key, value in _labels_of_image(card, pinned).items()),
             "WORKDIR /vdb",
             "COPY requirements.txt ./",
             "RUN pip install --no-cache-dir -r requirements.txt",
@@ -254,11 +306,13 @@ def _docker_quoted(text: str) -> str:
 def _next_commands(card: ModelCard, wall: str, folder: Path) -> Iterator[str]:
     from pytest_vdb.models.isolation.settings import CONTAINERS
 
+    quoted, image = shlex.quote(str(folder)), _image_of(card, wall)
     if wall in CONTAINERS:
-        yield f"next:     {wall} build -t {_image_of(card)} {folder}"
+        build = f"(cd {quoted} && apptainer build {image} {DEFINITION})"
+        yield f"next:     {build if wall == APPTAINER else f'{wall} build -t {image} {quoted}'}"
         return
-    python = folder / ".venv" / "bin" / "python"
-    yield f"versions: python -m venv {folder / '.venv'} && {python} -m pip install -r {folder / 'requirements.txt'}"
+    venv, python, pins = (shlex.quote(str(folder / part)) for part in (".venv", ".venv/bin/python", "requirements.txt"))
+    yield f"versions: python -m venv {venv} && {python} -m pip install -r {pins}"
     yield "          with other versions in requirements.txt, if need be; then take the # from `python` in the card"
     if wall == "venv":
         yield "          a venv is no wall: the model reads, writes and sends what the session can"

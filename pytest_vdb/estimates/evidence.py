@@ -55,6 +55,8 @@ def references_of(records: Iterable[Record], registry: Registry, cache_dir: Path
         if device is None or model not in registry.names():
             continue
         recipe = recipe_of(group[0])
+        if recipe.devices > 1:  # its seconds are not one device's
+            continue
         found = counts.known(registry.get(model), recipe, cache_dir)
         if isinstance(found, Counts):
             yield _reference(model, device, recipe, found, group)

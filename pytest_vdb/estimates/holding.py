@@ -46,6 +46,9 @@ def held(card: ModelCard, recipe: Recipe, device: str, readings: Sequence[Measur
     full_size = recipe.weights in FULL_SIZE and card.pipeline is not None
     if known is None or latency is None or latency.value is None or not full_size:
         return Held(readings=tuple(readings))
+    if recipe.devices > 1:
+        reason = f"{recipe.devices} devices share the clip: the peak of one says nothing of it"
+        return Held(readings=(*readings, MFU.of(None, reason=reason)))
     found = _counts_of(card, recipe, cache_dir)
     if isinstance(found, str):
         return Held(readings=(*readings, MFU.of(None, reason=found)))

@@ -131,6 +131,9 @@ def predict(
         clips: made in one call.
         devices: alike, that share each clip (sequence parallelism).
     """
+    if recipe.devices > 1:
+        mend = "--devices tells how others' clips scaled"
+        return Prediction(seconds=None, joules=None, rests_on=f"not known under parallel={recipe.parallel}: {mend}")
     rate = peak_of_dtype_per_s(device, recipe)
     if rate is None:
         return Prediction(

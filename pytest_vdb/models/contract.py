@@ -223,6 +223,11 @@ def runs_elsewhere(opened: Model) -> bool:
     return bool(getattr(opened, "runs_elsewhere", False))
 
 
+def devices_of(opened: Model) -> int:
+    """Over how many devices a model that was opened shares each clip."""
+    return int(getattr(opened, "devices", 1))
+
+
 def described(value: object) -> str:
     """A value in a few words, for a sentence that says what was returned: its type, and how much of what it is."""
     name = type(value).__name__

@@ -5,9 +5,9 @@ The file is read, never mapped: a process that cuts a mapped file short ends who
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from pytest_vdb.files import expanded
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.contract import ONE_BY_ONE, card_of, model
 from pytest_vdb.models.isolation.child import Answer, Child
+from pytest_vdb.models.isolation.emptying import emptied
 from pytest_vdb.models.isolation.settings import WHERE, Isolation, read_settings
 from pytest_vdb.models.isolation.walls import walled
 from pytest_vdb.records import Clip, Prompt, Recipe, digest
@@ -53,7 +54,6 @@ class IsolatedModel:
         device: where it shall run, e.g. `cuda:0`.
     """
 
-    revision: str | None = None
     pipeline: Any = None
     runs_elsewhere = True
 
@@ -64,14 +64,19 @@ class IsolatedModel:
         self._child: Child | None = None
         self._exchange: _Exchange | None = None
         self._hello: Answer | None = None
-        self._of_clip: tuple[str, ...] = ()
+        self.notes_of_clip: tuple[str, ...] = ()
+        """What it said of the last clip."""
+        self.revision: str | None = None
+        self.devices = 1
+        """Over how many its clips are shared."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Behind which wall, with which packages, what the limits do not hold, and what was said of the clip."""
         if self._child is None or self._hello is None:
-            return self._of_clip
-        return (_sentence_of_process(self._isolation, self._hello), *self._child.notes, *self._of_clip)
+            return self.notes_of_clip
+        process = _sentence_of_process(self._isolation, self._hello, self.devices)
+        return (process, *self._child.notes, *self.notes_of_clip)
 
     @property
     def has_ended(self) -> bool:
@@ -87,13 +92,15 @@ class IsolatedModel:
         """
         self.close()
         self._exchange = _Exchange()
-        self._child, self._hello = _greeted(self._name, self._isolation, self._exchange)
+        self.devices = recipe.devices
         asked = {"do": "load", "recipe": dataclasses.asdict(recipe), "device": self._device}
         try:
-            self._child.ask(asked, self._isolation.start_seconds)
+            self._child, self._hello = _greeted(self._name, self._isolation, self._exchange, self.devices)
+            revision = self._child.ask(asked, self._isolation.start_seconds).revision
         except BaseException:
             self.close()
             raise
+        self.revision = None if revision is None else _short(revision)
 
     def generate(self, prompt: Prompt, recipe: Recipe, seed: int) -> Clip:
         """Ask the process; one that is not there, or has ended, is started first.
@@ -106,7 +113,7 @@ class IsolatedModel:
             self.load(recipe)
         assert self._child is not None
         assert self._exchange is not None
-        self._of_clip = ()
+        self.notes_of_clip = ()
         asked = {
             "do": "generate",
             "prompt": self._exchange.prompt_inside(prompt, self._child.exchange),
@@ -118,8 +125,9 @@ class IsolatedModel:
             said = self._child.ask(asked, self._isolation.seconds)
             frames = self._exchange.frames(said, where=f"model {self._name}")
         finally:
-            self._exchange.clear()
-        self._of_clip = _notes_of_clip(said)
+            if not self._exchange.clear():  # it fills the folder as fast as it is emptied
+                self._child.kill()
+        self.notes_of_clip = _notes_of_clip(said, self.devices)
         try:
             return Clip(frames, 0.0 if said.fps is None else said.fps)
         except BadClip as error:
@@ -128,7 +136,7 @@ class IsolatedModel:
     def generate_batch(self, prompts: Sequence[Prompt], recipe: Recipe, seeds: Sequence[int]) -> tuple[Clip, ...]:
         """One after another: the protocol has no batch."""
         clips = tuple(self.generate(prompt, recipe, seed) for prompt, seed in zip(prompts, seeds, strict=True))
-        self._of_clip = (*self._of_clip, ONE_BY_ONE)
+        self.notes_of_clip = (*self.notes_of_clip, ONE_BY_ONE)
         return clips
 
     def close(self) -> None:
@@ -191,13 +199,15 @@ class _Exchange:
                 told[kind] = f"{inside}/{name}"
         return told
 
-    def clear(self) -> None:
-        """Remove all that lies in it, whatever it is; never what a link names."""
+    def clear(self) -> bool:
+        """Remove all that lies in it, whatever it is; whether that was possible."""
         self.folder.chmod(_FOR_ALL)  # the process may have shut us out
-        _emptied(self.folder)
+        return emptied(self.folder)
 
     def close(self) -> None:
         """Remove it."""
+        with contextlib.suppress(OSError):  # it may be gone
+            self.clear()
         self._kept.cleanup()
         if self._lock is not None:
             os.close(self._lock)
@@ -246,8 +256,9 @@ def fingerprint(name: str, isolation: Isolation) -> str:
     return digest([of_pixels, environment, hello.python, sorted(hello.packages.items()), _own_texts(isolation)])
 
 
-def _greeted(name: str, isolation: Isolation, exchange: _Exchange) -> tuple[Child, Answer]:
-    child = Child(name, isolation, walled(isolation, exchange.folder))
+def _greeted(name: str, isolation: Isolation, exchange: _Exchange, ranks: int = 1) -> tuple[Child, Answer]:
+    of_all = dataclasses.replace(isolation, pids=ranks * isolation.pids)
+    child = Child(name, of_all, walled(isolation, exchange.folder, ranks))
     try:
         return child, child.hello(isolation.start_seconds)
     except BaseException:
@@ -285,17 +296,19 @@ def _card_of_table(about: dict[str, Any], path: Path) -> ModelCard:
     return dataclasses.replace(card, family=family, notes=notes, where=str(path))
 
 
-def _sentence_of_process(isolation: Isolation, hello: Answer) -> str:
+def _sentence_of_process(isolation: Isolation, hello: Answer, ranks: int) -> str:
     versions = {name.lower(): version for name, version in hello.packages.items()}
     told = [f"{name} {versions[name]}" for name in _TOLD_PACKAGES if name in versions]
-    return _short(f"in a process of its own ({isolation.wall}): {few([f'Python {hello.python}', *told])}")
+    processes = "a process" if ranks == 1 else f"{ranks} processes"
+    return _short(f"in {processes} of its own ({isolation.wall}): {few([f'Python {hello.python}', *told])}")
 
 
-def _notes_of_clip(said: Answer) -> tuple[str, ...]:
+def _notes_of_clip(said: Answer, ranks: int) -> tuple[str, ...]:
     own = tuple(_short(note) for note in said.notes[:_MOST_NOTES])
     if said.peak_memory_mib is None:
         return own
-    return (*own, f"its process has held {said.peak_memory_mib:.0f} MiB at most since it began")
+    who = "its process has" if ranks == 1 else f"its {ranks} processes have together"
+    return (*own, _short(f"{who} held {said.peak_memory_mib:.0f} MiB at most since it began"))
 
 
 def _short(text: str) -> str:
@@ -323,16 +336,7 @@ def _sweep(place: Path, name: str) -> None:
     for folder in place.glob(f"{name}*"):
         number = _locked(folder)
         if number is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another session sweeps, too
+                emptied(folder)
+                folder.rmdir()
             os.close(number)
-
-
-def _emptied(folder: Path) -> None:
-    """Without following a link, and without giving up where something vanishes or was made unreadable."""
-    with os.scandir(folder) as found:
-        entries = list(found)
-    for entry in entries:
-        if stat.S_ISDIR(entry.stat(follow_symlinks=False).st_mode):
-            shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            Path(entry.path).unlink(missing_ok=True)

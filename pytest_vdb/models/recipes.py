@@ -29,6 +29,7 @@ def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
     """
     full = as_asked(card, recipe, weights)
     full = dataclasses.replace(full, weights=_weights_mode(card, weights), dtype=_dtype_of(card, full.dtype))
+    full = full.spelt_as_recorded()
     if full.batch == 1:  # as where nobody says anything, in every identity
         full = dataclasses.replace(full, batch=None)
     _check_counts(card, full)

@@ -16,7 +16,9 @@ from pytest_vdb.models.catalog import catalog
 from pytest_vdb.models.contract import CallableModel, Model, tagged
 from pytest_vdb.models.isolation.settings import Isolation, isolation_of
 from pytest_vdb.models.own_code import OwnCode
+from pytest_vdb.models.pipelines import parallelism
 from pytest_vdb.models.source import WeightsSource
+from pytest_vdb.models.spread import SpreadModel
 from pytest_vdb.records import Recipe, digest
 
 ENTRY_POINTS = "pytest_vdb.models"
@@ -124,6 +126,8 @@ class Registry:
             WallMissing, ModelProcessError: see `pytest_vdb.models.isolated`.
         """
         if card.pipeline is not None:
+            if recipe.devices > 1 and not parallelism.is_rank():
+                return SpreadModel.load(card, recipe, source)
             from pytest_vdb.models.pipelines.diffusers import DiffusersModel
 
             return DiffusersModel.load(card, recipe, source)

@@ -90,7 +90,8 @@ class Elsewhere:
         options = options_of(self.config)
         try:
             self._engine = engine_named(self._engine_name, where=given(self.config, "on").where)
-            self._machines = _machines_of(options.machines, self._engine_name, options.workers)
+            told = _machines_of(options.machines, self._engine_name, options.workers)
+            self._machines = _with_gpus(told, self._engine.gpus(told), options.devices_of_a_clip)
             self._engine.workers(self._machines)
         except VdbError as problem:
             raise pytest.UsageError(str(problem)) from None
@@ -369,6 +370,24 @@ def _machines_of(path: Any, engine: str, workers: int | None) -> Machines:
         mend = 'give a list of names: environment = ["NAME"]'
         raise OptionError(f"environment = {carried!r}", where=path, mend=mend)
     return Machines(workers=workers or numbers["workers"], gpus=numbers["gpus"], settings=settings)
+
+
+def _with_gpus(machines: Machines, gpus: int, needed: int) -> Machines:
+    """A shard has the GPUs that share each of its clips, unless the file of machines says how many it has.
+
+    Args:
+        gpus: of a shard, as the engine would have it; 0: it runs on processors.
+        needed: for a clip.
+
+    Raises:
+        OptionError: the file says fewer.
+    """
+    if not gpus or gpus >= needed:
+        return machines
+    if machines.gpus is not None:
+        what = f"gpus = {machines.gpus}, and the recipe's `parallel` shares each clip over {needed}"
+        raise OptionError(what, where="--vdb-machines", mend="give more, or leave the line away")
+    return replace(machines, gpus=needed)
 
 
 def _carried(environment: Mapping[str, str], more: Iterable[str]) -> dict[str, str]:

@@ -136,18 +136,18 @@ def _take_part_in_a_job(config: pytest.Config, recorder: Recorder | None, stoppi
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """`-n auto`: the number of GPUs; on a machine without any, pytest-xdist's own answer."""
+    """`-n auto`: as many as there are GPUs for; on a machine without any, pytest-xdist's own answer."""
     from pytest_vdb.plugin import gpus
 
-    return gpus.number_of_workers()
+    return gpus.number_of_workers(gpus.gpus_of_a_worker(config))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config, specs: list[object]) -> None:
-    """One GPU per worker."""
+    """GPUs of its own for every worker."""
     from pytest_vdb.plugin import gpus
 
-    gpus.pin(specs)
+    gpus.pin(specs, gpus.gpus_of_a_worker(config))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -216,6 +216,22 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
     if any(getattr(session.config.option, flag.ini, None) for flag in FLAGS):
         options_of(session.config)
+    if session.config.option.vdb_recipe or session.config.option.vdb_sweep:
+        _require_gpus(session.config)
+
+
+def _require_gpus(config: pytest.Config) -> None:
+    """More of them than there are is one sentence before anything is collected.
+
+    Raises:
+        pytest.UsageError: with both numbers.
+    """
+    from pytest_vdb.plugin import gpus
+    from pytest_vdb.plugin.session import options_of
+
+    options = options_of(config)
+    if options.devices_of_a_clip > 1 and (problem := gpus.why_too_few(options, len(gpus.visible_gpus()))) is not None:
+        raise pytest.UsageError(problem)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

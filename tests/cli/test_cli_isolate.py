@@ -97,12 +97,38 @@ def test_a_container_has_its_server_labels_and_pins(project, engine, capsys):
     ]
 
 
+def test_apptainer_has_a_definition_with_labels_and_pins_and_a_command_to_be_pasted(project, capsys):
+    assert isolate("--as", "apptainer", "-o", "my box") == 0
+    folder = project / "my box"
+    definition = (folder / "model.def").read_text().splitlines()
+    assert definition[1:3] == ["Bootstrap: docker", f"From: python:{sys.version_info[0]}.{sys.version_info[1]}-slim"]
+    assert "    org.opencontainers.image.title grey $HOME" in definition
+    assert "    org.pytest-vdb.protocol 1" in definition
+    assert f"    org.pytest-vdb.packages numpy=={np.__version__}" in definition
+    assert definition[-1] == '    cd /vdb && exec python /vdb/serve.py model:Grey "$@"'
+    assert {path.name for path in folder.iterdir()} == {
+        *("isolated.toml", "model.def", "model.py", "requirements.txt", "serve.py")
+    }
+    isolation = card_of_folder("isolated:my box")[1]
+    assert (isolation.wall, isolation.image) == ("apptainer", "vdb-grey-home.sif")
+    next_command, session = (line.partition(":")[2] for line in capsys.readouterr().out.splitlines()[-2:])
+    assert next_command.strip() == "(cd 'my box' && apptainer build vdb-grey-home.sif model.def)"
+    assert shlex.split(session)[-1] == "--vdb-models=isolated:my box"
+
+
 def test_what_is_there_is_kept(project, capsys):
     isolate()
     (project / "box" / "model.py").write_text("mine = 1\n")
     assert isolate() == 0
     assert (project / "box" / "model.py").read_text() == "mine = 1\n"
     assert "kept" in capsys.readouterr().out
+
+
+def test_another_wall_than_that_of_the_card_that_is_kept_is_warned_of(project, capsys):
+    isolate("--as", "venv")
+    assert "says wall" not in capsys.readouterr().err
+    assert isolate("--as", "docker") == 0
+    assert "the isolated.toml that was kept says wall = 'venv'" in capsys.readouterr().err
 
 
 def test_modules_of_ones_own_and_more_of_pytest_vdb_are_told(project, capsys):

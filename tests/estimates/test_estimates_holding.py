@@ -35,6 +35,16 @@ def test_a_latency_that_can_be_true_stays_and_says_how_near_the_peak_it_came(tmp
     assert "more than any published run" in held(CARD, RECIPE, H100, readings(35.0), tmp_path).readings[-1].reason
 
 
+def test_a_clip_that_devices_share_is_not_held_against_one_of_them(tmp_path):
+    shared = recipes.resolve(CARD, Recipe(parallel="ulysses:4"), "hub")
+    found = held(CARD, shared, H100, readings(95.4 / 4), tmp_path)
+    assert found.error is None
+    *others, share = found.readings
+    assert tuple(others) == readings(95.4 / 4)
+    assert (share.name, share.value) == ("mfu", None)
+    assert "4 devices share the clip" in share.reason
+
+
 def test_one_that_cannot_be_true_is_none_with_the_reason_and_fails(tmp_path):
     found = held(CARD, RECIPE, H100, readings(95.4 / 4), tmp_path)
     latency, throughput, memory, intensity, share = found.readings

@@ -50,6 +50,13 @@ def test_what_was_measured_here_counts_more_than_what_was_published():
     assert found.seconds.high / found.seconds.low == pytest.approx(math.exp(0.1), rel=0.01)
 
 
+def test_of_a_clip_that_devices_share_nothing_is_predicted():
+    shared = dataclasses.replace(ON_H100.recipe, parallel="ulysses:4")
+    found = predicted(PUBLISHED, one=dataclasses.replace(ON_H100, recipe=shared))
+    assert (found.seconds, found.joules) == (None, None)
+    assert "not known under parallel=ulysses:4" in found.rests_on
+
+
 def test_a_spread_of_ones_own_clips_is_in_the_interval():
     own = dataclasses.replace(ON_H100, own=True, spread=0.3)
     found = predicted((own,)).seconds

@@ -1,5 +1,6 @@
 """A model that does as the prompt's text says; read by the isolated process, and by the tests for what is right."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -81,6 +82,39 @@ class Obedient:
     def print(self, _):
         print("chatter on stdout")
         os.write(1, b'{"ok": true, "fps": 1.0}\n')
+
+    def deep(self, depth):
+        os.chdir(os.environ.get("EXCHANGE", "/exchange"))
+        for _ in range(int(depth)):
+            os.mkdir("d")  # noqa: PTH102
+            os.chdir("d")
+        os.chmod(".", 0)  # noqa: PTH101
+        os.chdir("/")
+
+    def churn(self, seconds):
+        """Goes on after the answer."""
+        if os.fork() == 0:
+            until = time.monotonic() + float(seconds)
+            while time.monotonic() < until:
+                name = f"/exchange/{seconds}"
+                for make in (lambda: os.symlink("/", name), lambda: os.mkdir(name + "d")):  # noqa: B023, PTH102, PTH211
+                    with contextlib.suppress(OSError):
+                        make()
+                        os.rename(name, name + "d")  # noqa: PTH104
+            os._exit(0)
+        time.sleep(0.1)
+
+    def half(self, _):
+        return "\udcff"
+
+    def orphan(self, _):
+        """Leaves its parents and its session."""
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                time.sleep(1000)
+            os._exit(0)
+        time.sleep(0.1)
 
     def children(self, _):
         one = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"], start_new_session=True)
@@ -199,3 +233,33 @@ class Breaks:
 
     def load(self, recipe, device):
         raise ImportError("no such library: " + device)
+
+
+class Rows:
+    """Each rank makes its rows, of its own grey; `DEED RANK` is what befalls one of them."""
+
+    def load(self, recipe, device):
+        import torch.distributed as dist
+
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+
+    def generate(self, prompt, recipe, seed):
+        import torch
+        import torch.distributed as dist
+
+        deed, _, rank = prompt.text.partition(" ")
+        if rank and self.rank == int(rank):
+            getattr(self, deed)()
+        mine = torch.full((recipe.frames, recipe.height // self.size, recipe.width, 3), seed + self.rank)
+        parts = [torch.empty_like(mine) for _ in range(self.size)]
+        dist.all_gather(parts, mine)
+        return torch.cat(parts, 1).numpy().astype(np.uint8), recipe.fps
+
+    def full(self):
+        raise MemoryError("no room")
+
+    def hang(self):
+        time.sleep(1000)
+
+    def kill(self):
+        os.kill(os.getpid(), signal.SIGKILL)

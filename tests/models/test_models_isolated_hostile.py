@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,11 +118,42 @@ def test_processes_beyond_the_limit_are_refused_and_none_is_left(tmp_path):
     assert not [command for command in commands if "forking.py:Obedient" in command]
 
 
+def test_a_process_that_left_its_parents_ends_with_them(tmp_path):
+    shutil.copy(HERE / "isolated_models.py", tmp_path / "leaving.py")
+    model = started("Obedient", serve=f"{tmp_path}/leaving.py:Obedient", wall="venv")
+    ask(model, "orphan")
+    notes = " ".join(model.notes)
+    model.close()
+    if NO_GROUP in notes:
+        pytest.skip(NO_GROUP)
+    commands = [" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands if "leaving.py:Obedient" in command]
+
+
 def test_a_flood_on_stderr_is_read_and_its_end_kept(jailed):
     ask(jailed, "flood")
     with pytest.raises(ModelProcessError, match="no/such") as told:
         ask(jailed, "read no/such")
     assert len(str(told.value)) < 8000
+
+
+def test_folders_deeper_than_any_path_are_removed(jailed):
+    for _ in range(2):
+        ask(jailed, "deep 3000")
+    model = started("Obedient")
+    ask(model, "deep 3000")
+    model.close()
+
+
+def test_a_process_that_goes_on_writing_after_its_answer_costs_no_other_clip(jailed):
+    ask(jailed, "churn 1")
+    began = time.monotonic()
+    while time.monotonic() < began + 0.5:
+        ask(jailed, "x")
+
+
+def test_what_is_no_text_is_told_all_the_same(jailed):
+    assert "FOUND \\udcff" in found(jailed, "half")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_vdb.errors import ModelOutOfMemory, ModelProcessError
+from pytest_vdb.errors import CardError, ModelOutOfMemory, ModelProcessError
 from pytest_vdb.models.isolated import IsolatedModel
 from pytest_vdb.models.isolation import serve
 from pytest_vdb.models.isolation.limits import Group, grouped, launcher
@@ -170,11 +170,83 @@ def test_a_container_that_died_is_asked_whether_memory_ended_it(engine):
     model.close()
 
 
+APPTAINER = """#!{python}
+import json, os, subprocess, sys
+asked = {{"asked": sys.argv[1:], "environment": dict(os.environ)}}
+with open("{folder}/asked.json", "w") as log:
+    json.dump(asked, log)
+exchange = next(one for one in sys.argv if one.endswith(":/exchange")).rpartition(":")[0]
+inside = subprocess.Popen([sys.executable, "{server}", "{model}"], stdin=subprocess.PIPE, text=True)
+for line in sys.stdin:
+    inside.stdin.write(line.replace('"/exchange', '"' + exchange))
+    inside.stdin.flush()
+"""
+
+
+def test_apptainer_is_asked_for_without_network_folders_and_variables_of_the_session(tmp_path, monkeypatch):
+    model = f"{HERE / 'isolated_models.py'}:Obedient"
+    text = APPTAINER.format(python=sys.executable, folder=tmp_path, server=serve.__file__, model=model)
+    (tmp_path / "apptainer").write_text(text)
+    (tmp_path / "apptainer").chmod(0o755)
+    for name in ("weights", "noise.sif"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("APPTAINER_BIND", "/")
+    told = {"wall": "apptainer", "image": "noise.sif", "read": ["weights"], "environment": {"A": "b,c"}}
+    boxed = IsolatedModel("boxed", read_settings(told, beside=tmp_path, where="test"), "cpu")
+    assert boxed.generate(Prompt(id="p", text="x"), RECIPE, 1).frames.shape == (2, 4, 4, 3)
+    boxed.close()
+    kept = json.loads((tmp_path / "asked.json").read_text())
+    line = " ".join(kept["asked"])
+    assert "run --containall --no-privs --net --network none" in line
+    assert f"--bind {tmp_path}/weights:{tmp_path}/weights:ro" in line
+    assert line.endswith(f":/exchange {tmp_path}/noise.sif")
+    assert kept["environment"]["APPTAINERENV_A"] == "b,c"
+    assert "APPTAINER_BIND" not in kept["environment"]
+
+
+def test_an_image_of_apptainer_that_is_not_built_is_told(tmp_path, monkeypatch):
+    (tmp_path / "apptainer").write_text("#!/bin/sh\n")
+    (tmp_path / "apptainer").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    settings = read_settings({"wall": "apptainer", "image": "noise.sif"}, beside=tmp_path, where="test")
+    with pytest.raises(CardError, match=r"there is no image .*noise\.sif"):
+        IsolatedModel("boxed", settings, "cpu").load(RECIPE)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"seconds": float("inf")}, "`seconds` is inf"),
+        ({"memory_gib": 1e300}, "`memory_gib` is 1e"),
+        ({"start_seconds": float("nan")}, "`start_seconds` is nan"),
+        ({"pids": 10**9}, "`pids` is 1000000000"),
+        ({"environment": {"A=B": "c"}}, "no variable can be called 'A=B'"),
+        ({"environment": {"": "c"}}, "no variable can be called ''"),
+        ({"environment": {"A": "b\0c"}}, "null byte"),
+        ({"command": ["python", "\0"]}, "null byte"),
+        ({"wall": "docker", "image": "x", "read": ["a:b"]}, "`read` has .*a:b"),
+        ({"wall": "apptainer", "image": "x", "read": ["a,b"]}, "`read` has .*a,b"),
+    ],
+)
+def test_settings_that_no_command_line_can_say_are_refused(tmp_path, settings, told):
+    asked = settings if "command" in settings else {"serve": "m.py:M", **settings}
+    with pytest.raises(CardError, match=told):
+        read_settings(asked, beside=tmp_path, where="test")
+
+
 # The server -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_server_is_python_3_8_and_needs_the_standard_library_and_numpy_alone():
     tree = ast.parse(Path(serve.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
+    of_ranks = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Ranks")
+    tree.body.remove(of_ranks)
+    assert imported(tree) <= {*sys.stdlib_module_names, "numpy"}
+    assert imported(of_ranks) == {"torch"}, "several ranks need it, one does not"
+
+
+def imported(tree: ast.AST) -> set[str]:
     named = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     named += [str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    assert {name.partition(".")[0] for name in named} <= {*sys.stdlib_module_names, "numpy"}
+    return {name.partition(".")[0] for name in named}

@@ -181,6 +181,22 @@ def test_names_of_the_environment_are_a_list(project):
     result.stderr.fnmatch_lines(["*environment = 'TOKEN'*"])
 
 
+def test_a_shard_has_as_many_gpus_as_share_a_clip(project, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    told = ("--vdb-on=local", "--vdb-plan", "--vdb-device=cpu")
+    project.run("good", *told).stdout.fnmatch_lines(["3 tests in * shards, 4 at a time"])
+    shared = (*told, "--vdb-recipe", "parallel=ulysses:2")
+    project.run("good", *shared).stdout.fnmatch_lines(["3 tests in * shard*, 2 at a time"])
+    (project.path / "machines.toml").write_text("[local]\ngpus = 1\n")
+    refused = project.run("good", *shared, "--vdb-machines=machines.toml")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["*gpus = 1, and the recipe's `parallel` shares each clip over 2*"])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    few = project.run("good", *shared)
+    assert few.ret == pytest.ExitCode.USAGE_ERROR
+    few.stderr.fnmatch_lines(["*2 GPUs to a shard, and 1 are here*"])
+
+
 def test_another_job_in_the_same_place_is_refused(project):
     storage = storage_at(str(project.path / "job"))
     other = Job(id="other", arguments=(), folder="/p", tests=1, gpus=0, created_at="2026-01-01T00:00:00+00:00")

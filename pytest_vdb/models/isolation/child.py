@@ -64,6 +64,8 @@ class Answer:
     peak_memory_mib: float | None = None
     type: str | None = None
     message: str | None = None
+    revision: str | None = None
+    """Of the weights that were loaded, where the model knows."""
     fatal: bool = False
 
 

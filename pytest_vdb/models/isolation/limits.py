@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -48,9 +49,10 @@ class Group:
         return 0
 
     def remove(self) -> None:
-        """Once its processes are gone; a group that will not go is left to the system."""
+        """End whoever is still in it, as those that left their parents are; a group that will not go stays."""
         for folder in self.folders:
             for _ in range(_TRIES):
+                _end_all_in(folder)
                 try:
                     folder.rmdir()
                     break
@@ -58,6 +60,13 @@ class Group:
                     break
                 except OSError:
                     time.sleep(0.01)
+
+
+def _end_all_in(group: Path) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        for number in map(int, (group / "cgroup.procs").read_text().split()):
+            if number > 0:  # 0 is somebody whom this process cannot see, and to a signal this process's own group
+                os.kill(number, signal.SIGKILL)
 
 
 def grouped(memory: int | None, pids: int, cpus: int | None, groups: Path = GROUPS) -> Group | None:

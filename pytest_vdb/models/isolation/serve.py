@@ -2,10 +2,16 @@
 
     python serve.py module:name
     python serve.py model.py:name
+    python serve.py module:name 4
 
 `name` is what `@model` tags: a class that is constructed without arguments and has `generate(prompt, recipe, seed)`,
 or a function of these. It returns a clip: an object with `frames` and `fps`, or the two as a pair. A method
 `load(recipe, device)` is called before the first clip.
+
+With a number it is started by torchrun as so many ranks, which needs torch. Every rank has the model, is asked the same
+and calls it; the first one speaks and writes the clip. What it asks of the others goes through torchrun's own store, so
+whoever waits for a request waits in no collective. A rank that raises cannot know where the others are: the process is
+ended then.
 
 One file that needs the standard library and numpy alone, and Python 3.8 or later: it runs where pytest-vdb cannot be
 installed. There `from pytest_vdb import Clip, model` gives stand-ins, so a model's file needs no other text.
@@ -13,14 +19,19 @@ installed. There `from pytest_vdb import Clip, model` gives stand-ins, so a mode
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import importlib
 import importlib.util
 import json
 import os
 import pathlib
 import sys
+import threading
+import time
 import traceback
 import types
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 VERSION = 1
@@ -31,6 +42,16 @@ MOST_CHARACTERS = 2000
 
 _DIES_WITH_PARENT = 1
 """PR_SET_PDEATHSIG in <linux/prctl.h>."""
+
+_RANK = "rank"
+"""In the place of the number: this process is one of them."""
+
+_AS_LONG_AS_IT_TAKES = datetime.timedelta(days=365)
+"""For a request, or for another rank: whoever asks has a limit of its own."""
+
+_LOOK_EVERY_S = 0.05
+_UNTIL_STUCK_S = 2.0
+"""How long the first rank may go on after another one raised; then it waits in a collective that nobody ends."""
 
 
 class Served:
@@ -55,7 +76,7 @@ class Served:
                 "ok": False,
                 "id": request["id"],
                 "type": "MemoryError" if isinstance(error, MemoryError) else type(error).__name__,
-                "message": str(error)[:MOST_CHARACTERS],
+                "message": _as_json_text(error),
                 "fatal": "CUDA error" in str(error),  # the process can use its device no more
             }
 
@@ -71,7 +92,8 @@ class Served:
         load = getattr(self._object, "load", None)
         if callable(load):
             load(types.SimpleNamespace(**request["recipe"]), request["device"])
-        return {}
+        revision = getattr(self._object, "revision", None)
+        return {} if revision is None else {"revision": str(revision)}
 
     def _generate(self, request: dict[str, Any]) -> dict[str, Any]:
         import numpy as np
@@ -81,34 +103,179 @@ class Served:
         made = ask(prompt, recipe, request["seed"])
         frames, fps = (made.frames, made.fps) if hasattr(made, "frames") else made
         frames = np.ascontiguousarray(frames)
-        np.save(request["clip"], frames, allow_pickle=False)
+        if request["clip"] is not None:
+            np.save(request["clip"], frames, allow_pickle=False)
         notes = getattr(self._object, "notes", None) or ()
         return {
             "fps": float(fps),
             "shape": list(frames.shape),
             "dtype": str(frames.dtype),
-            "notes": [str(note)[:MOST_CHARACTERS] for note in ((notes,) if isinstance(notes, str) else notes)],
+            "notes": [_as_json_text(note) for note in ((notes,) if isinstance(notes, str) else notes)],
             "peak_memory_mib": _peak_memory_mib(),
         }
 
 
-def main(named: str) -> None:
-    """Answer until `close` or the end of stdin."""
+class Ranks:
+    """All ranks behind the answers of the first one.
+
+    Args:
+        served: this rank's own model.
+    """
+
+    def __init__(self, served: Served) -> None:
+        import torch.distributed as dist
+
+        self._served = served
+        self._store, self._rank, self._size = next(iter(dist.rendezvous("env://")))
+        self._asked = 0
+
+    def lead(self, say: Callable[[dict[str, Any]], None], requests: Iterator[dict[str, Any]]) -> None:
+        """Be the first rank: answer, and let the others do the same."""
+        for request in requests:
+            if request["do"] == "hello":
+                say(self._served.answer(request))
+                continue
+            self._tell(dict(request, clip=None))
+            with self._watched(request, say):
+                said = self._answer(request)
+                if said["ok"]:
+                    said = self._agreed(request, said)
+            say(dict(said, fatal=not said["ok"]))
+        self._tell({"do": "close"})
+
+    def follow(self) -> None:
+        """Be another rank: do what the first one is asked, until it ends."""
+        while True:
+            self._asked += 1
+            self._store.wait([self._key()], _AS_LONG_AS_IT_TAKES)
+            request = json.loads(self._store.get(self._key()))
+            if request["do"] == "close":
+                return
+            said = self._answer(request)
+            self._store.set(self._key(self._rank if said["ok"] else "failed"), json.dumps(said))
+
+    def _tell(self, request: dict[str, Any]) -> None:
+        self._asked += 1
+        self._store.set(self._key(), json.dumps(request))
+
+    def _key(self, of: object = "asked") -> str:
+        return "vdb/%d/%s" % (self._asked, of)  # noqa: UP031
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["do"] != "load":
+            return self._served.answer(request)
+        place = int(os.environ["LOCAL_RANK"])
+        device = "cuda:%d" % place if request["device"].startswith("cuda") else request["device"]  # noqa: UP031
+        self._join(device)
+        return self._served.answer(dict(request, device=device))
+
+    def _join(self, device: str) -> None:
+        import torch
+        import torch.distributed as dist
+
+        backend = "gloo"
+        if device.startswith("cuda"):
+            torch.cuda.set_device(device)
+            backend = "cpu:gloo,cuda:nccl"
+        if not dist.is_initialized():
+            own = dist.PrefixStore("group", self._store)
+            dist.init_process_group(
+                backend, store=own, rank=self._rank, world_size=self._size, timeout=_AS_LONG_AS_IT_TAKES
+            )
+
+    def _agreed(self, request: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
+        """The first rank's answer once the others are done, too; or that of one that raised."""
+        done = [self._key(rank) for rank in range(1, self._size)]
+        pause = 0.0005
+        while not self._store.check(done):
+            if self._store.check([self._key("failed")]):
+                return dict(json.loads(self._store.get(self._key("failed"))), id=request["id"])
+            time.sleep(pause)
+            pause = min(2 * pause, _LOOK_EVERY_S)
+        peaks = [json.loads(self._store.get(key)).get("peak_memory_mib") for key in done]
+        for key in (self._key(), *done):
+            self._store.delete_key(key)
+        if said.get("peak_memory_mib") is not None and None not in peaks:
+            said["peak_memory_mib"] += sum(peaks)
+        return said
+
+    @contextlib.contextmanager
+    def _watched(self, request: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+        """While the first rank is busy, look whether another one raised: it would be waited for without an end."""
+        ended, failed = threading.Event(), self._key("failed")
+        own = self._store  # where there can be, a connection of its own: the other one may be waiting
+        if hasattr(own, "clone"):
+            own = own.clone()
+
+        def look() -> None:
+            while not ended.wait(_LOOK_EVERY_S):
+                if own.check([failed]) and not ended.wait(_UNTIL_STUCK_S):
+                    say(dict(json.loads(own.get(failed)), id=request["id"], fatal=True))
+                    os._exit(1)
+
+        watcher = threading.Thread(target=look, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
+
+
+def main(named: str, ranks: str = "1") -> None:
+    """Answer until `close` or the end of stdin.
+
+    Args:
+        named: `module:name` or `file.py:name`.
+        ranks: how many processes; `rank` is one of them.
+    """
+    _end_with_parent()
+    if ranks not in ("1", _RANK):
+        _become_torchrun(named, ranks)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what the model and its libraries print is no answer
     sys.stdout = sys.stderr
-    _end_with_parent()
     sys.path[0] = str(pathlib.Path.cwd())  # this file's folder holds other modules than the model's
     found = importlib.util.find_spec("pytest_vdb")
     if found is None or found.origin is None:  # a folder of that name is no package
         sys.modules["pytest_vdb"] = _stand_in()
     served = Served(named)
+
+    def say(said: dict[str, Any]) -> None:
+        answers.write(json.dumps(said) + "\n")
+        answers.flush()
+
+    if ranks != _RANK:
+        for request in _requests():
+            say(served.answer(request))
+    elif os.environ["RANK"] == "0":
+        Ranks(served).lead(say, _requests())
+    else:
+        answers.close()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # torchrun gives every rank the same stdin
+        Ranks(served).follow()
+
+
+def _requests() -> Iterator[dict[str, Any]]:
     for line in sys.stdin:
-        request = json.loads(line)
+        request: dict[str, Any] = json.loads(line)
         if request["do"] == "close":
             return
-        answers.write(json.dumps(served.answer(request)) + "\n")
-        answers.flush()
+        yield request
+
+
+def _become_torchrun(named: str, ranks: str) -> None:
+    """All ranks on this machine; torchrun ends the others when one is gone."""
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # behind a wall no name of the machine can be looked up
+    store = ("--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--rdzv-id", str(os.getpid()))
+    here = ("--local-addr", "127.0.0.1", "--nproc-per-node", ranks, *store)  # as --standalone, which says localhost
+    own = (str(pathlib.Path(__file__).resolve()), named, _RANK)
+    os.execv(sys.executable, (sys.executable, "-m", "torch.distributed.run", *here, *own))
+
+
+def _as_json_text(what: object) -> str:
+    """As text that every JSON reader takes: half a pair of UTF-16, as in names of files, is none."""
+    return str(what)[:MOST_CHARACTERS].encode("utf-8", "backslashreplace").decode()
 
 
 def _target(named: str) -> Any:
@@ -163,4 +330,4 @@ def _stand_in() -> Any:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

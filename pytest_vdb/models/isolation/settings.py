@@ -14,9 +14,15 @@ import msgspec
 from pytest_vdb.errors import CardError, UnknownName
 from pytest_vdb.files import expanded
 
-Wall = Literal["bwrap", "venv", "docker", "podman"]
+Wall = Literal["bwrap", "venv", "docker", "podman", "apptainer"]
 
-CONTAINERS = ("docker", "podman")
+CONTAINERS = ("docker", "podman", "apptainer")
+"""Walls with an image, which brings its own server."""
+
+_PARTS_OF_A_MOUNT = frozenset(":,")
+
+_MOST = {"memory_gib": 2**20, "seconds": 10**7, "start_seconds": 10**7, "cpus": 2**16, "pids": 2**16}
+"""What a system takes as a limit; more is no limit but an error somewhere else."""
 
 _TAG = "__vdb_isolation__"
 
@@ -37,7 +43,7 @@ class Isolation:
     """Where the model's files lie: read-only, and the working folder. None: the file of `serve` alone."""
     wall: Wall = "bwrap"
     image: str | None = None
-    """Of a container."""
+    """Of a container; of Apptainer a file, or an address with `://`."""
     read: tuple[str, ...] = ()
     """Further folders and files that it may read, e.g. of weights."""
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
@@ -57,12 +63,29 @@ class Isolation:
     """The folder of the file that says all this: set by whoever reads it."""
 
     def __post_init__(self) -> None:
-        for name in ("memory_gib", "seconds", "start_seconds", "cpus", "pids"):
+        for name, most in _MOST.items():
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise CardError(f"`{name}` is {value}", where=WHERE, mend="give a number above 0")
+            if value is not None and not 0 < value <= most:
+                mend = f"give a number above 0, of at most {most:,}"
+                raise CardError(f"`{name}` is {value}", where=WHERE, mend=mend)
         if self.wall in CONTAINERS and not self.image:
             raise CardError(f"wall = {self.wall!r} without an `image`", where=WHERE, mend="name the image")
+        for name in self.environment:
+            if not name or "=" in name:
+                raise CardError(
+                    f"no variable can be called {name!r}", where=WHERE, mend="environment = {NAME = 'VALUE'}"
+                )
+        for text in filter(None, self._texts()):
+            if "\0" in text:
+                raise CardError(f"{text!r} has a null byte", where=WHERE, mend="leave it away")
+        for told in self.read if self.wall in CONTAINERS else ():
+            if set(str(self.path(told))) & _PARTS_OF_A_MOUNT:
+                mend = f"{self.wall} takes what follows a colon or a comma for an option: rename it"
+                raise CardError(f"`read` has {str(self.path(told))!r}", where=WHERE, mend=mend)
+
+    def _texts(self) -> tuple[str | None, ...]:
+        named = (self.serve, self.python, self.folder, self.image)
+        return (*named, *self.command, *self.read, *self.environment, *self.environment.values())
 
     def path(self, told: str) -> Path:
         """A path as it was told, made absolute; symbolic links stay, because a venv's interpreter is one."""

@@ -1,7 +1,8 @@
 """What stands between an isolated model and the machine, as the command line that starts it.
 
 bwrap is the wall: no network, of the file system the system's libraries and what is named, read-only, a process table
-of its own, no environment. A container is one, too. A venv is none: it separates dependencies.
+of its own, no environment. A container is one, too: Docker, Podman and Apptainer are written from documents and were
+never tried. A venv is none: it separates dependencies.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ _LINKER = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alt
 _GRAPHICS = ("/dev/nvidia*", "/dev/dri", "/dev/kfd")
 _HANDED_ON = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 """Of this session's environment: how many threads, and which card is this worker's."""
+_OF_APPTAINER = ("APPTAINER", "SINGULARITY")
+"""What the names of variables begin with that Apptainer obeys."""
 _NOBODY = "65534"
 _SECONDS = 60.0
 """For what asks a container's client, or tries the wall."""
@@ -72,20 +75,23 @@ class Walled:
         return ran.stdout.strip()
 
 
-def walled(isolation: Isolation, exchange: Path) -> Walled:
+def walled(isolation: Isolation, exchange: Path, ranks: int = 1) -> Walled:
     """The command line of a model behind its wall.
 
     Args:
         isolation: what its author said.
         exchange: the one folder that both sides write to.
+        ranks: how many processes share each clip; a `command` of one's own sees to that itself.
 
     Raises:
         WallMissing: the wall's program is not here, or does not work here.
         CardError: the interpreter, the folder or a file that is named is not there.
     """
+    if isolation.wall == "apptainer":
+        return _in_apptainer(isolation, exchange, ranks)
     if isolation.wall in CONTAINERS:
-        return _contained(isolation, exchange)
-    return _in_bwrap(isolation, exchange) if isolation.wall == "bwrap" else _in_venv(isolation, exchange)
+        return _contained(isolation, exchange, ranks)
+    return (_in_bwrap if isolation.wall == "bwrap" else _in_venv)(isolation, exchange, ranks)
 
 
 @lru_cache(maxsize=1)
@@ -111,9 +117,10 @@ def graphics_cards() -> tuple[str, ...]:
     return tuple(str(path) for pattern in _GRAPHICS for path in sorted(Path("/").glob(pattern.removeprefix("/"))))
 
 
-def _in_venv(isolation: Isolation, exchange: Path) -> Walled:
+def _in_venv(isolation: Isolation, exchange: Path, ranks: int) -> Walled:
+    alone = str(_file_alone(isolation) or "")
     return Walled(
-        command=_command_of(isolation, str(Path(serve.__file__).resolve()), str(_file_alone(isolation) or "")),
+        command=_command_of(isolation, str(Path(serve.__file__).resolve()), alone, ranks),
         environment={**os.environ, **isolation.environment},
         folder=str(isolation.place or isolation.path(".")),
         exchange=str(exchange),
@@ -121,7 +128,7 @@ def _in_venv(isolation: Isolation, exchange: Path) -> Walled:
     )
 
 
-def _in_bwrap(isolation: Isolation, exchange: Path) -> Walled:
+def _in_bwrap(isolation: Isolation, exchange: Path, ranks: int) -> Walled:
     if (problem := why_no_bwrap()) is not None:
         raise WallMissing(
             problem, where=f"wall = {isolation.wall!r}", mend='apt install bubblewrap, or choose wall = "venv": no wall'
@@ -141,7 +148,7 @@ def _in_bwrap(isolation: Isolation, exchange: Path) -> Walled:
         *(("--ro-bind", str(alone), inside) if alone is not None else ()),
         *(part for card in cards for part in ("--dev-bind-try", card, card)),
         *("--bind", str(exchange), EXCHANGE, "--chdir", str(isolation.place or (_ALONE if alone else EXCHANGE))),
-        *_command_of(isolation, _SERVER, inside),
+        *_command_of(isolation, _SERVER, inside, ranks),
     ]
     return Walled(
         command=tuple(command),
@@ -152,7 +159,7 @@ def _in_bwrap(isolation: Isolation, exchange: Path) -> Walled:
     )
 
 
-def _contained(isolation: Isolation, exchange: Path) -> Walled:
+def _contained(isolation: Isolation, exchange: Path, ranks: int) -> Walled:
     """Docker and Podman. Named and not removed by themselves, so that they can be asked whether memory ended them."""
     client, name = isolation.wall, f"vdb-{os.getpid()}-{secrets.token_hex(4)}"
     if shutil.which(client) is None:
@@ -168,7 +175,8 @@ def _contained(isolation: Isolation, exchange: Path) -> Walled:
         *(() if not cards else ("--gpus", "all") if client == "docker" else ("--device", "nvidia.com/gpu=all")),
         *(part for key, value in _environment_inside(isolation).items() for part in ("--env", f"{key}={value}")),
         *(part for path in map(isolation.path, isolation.read) for part in ("--volume", f"{path}:{path}:ro")),
-        *("--volume", f"{exchange}:{EXCHANGE}", str(isolation.image), *isolation.command),
+        *("--volume", f"{exchange}:{EXCHANGE}", str(isolation.image)),
+        *(isolation.command or _told_ranks(ranks)),
     ]
     return Walled(
         command=tuple(command),
@@ -180,17 +188,55 @@ def _contained(isolation: Isolation, exchange: Path) -> Walled:
     )
 
 
-def _command_of(isolation: Isolation, server: str, alone: str) -> tuple[str, ...]:
+def _in_apptainer(isolation: Isolation, exchange: Path, ranks: int) -> Walled:
+    """Apptainer has no engine that runs for it: its process is ended, and held by our own limits, as any other.
+
+    Its own variables in this session's environment would open the wall (`APPTAINER_BIND`), so none goes along.
+
+    Source: the manual pages of Apptainer 1.4, apptainer-run(1).
+    """
+    if shutil.which("apptainer") is None:
+        raise WallMissing("apptainer is not installed", where="wall = 'apptainer'", mend="install it, or use bwrap")
+    image = str(isolation.image)
+    if "://" not in image:
+        image = str(isolation.path(image))
+        if not is_there(Path(image)):
+            raise CardError(f"there is no image {image}", where="isolated", mend="build it: vdb isolate says how")
+    cards = graphics_cards() if isolation.gpu else ()
+    command = [
+        *("apptainer", "--quiet", "run", "--containall", "--no-privs", "--net", "--network", "none"),
+        *(("--nv",) if cards else ()),
+        *(part for path in map(isolation.path, isolation.read) for part in ("--bind", f"{path}:{path}:ro")),
+        *("--bind", f"{exchange}:{EXCHANGE}", image, *(isolation.command or _told_ranks(ranks))),
+    ]
+    own = {name: value for name, value in os.environ.items() if not name.startswith(_OF_APPTAINER)}
+    inside = {name: value for name, value in _environment_inside(isolation).items() if name != "HOME"}  # its own matter
+    return Walled(
+        command=tuple(command),
+        environment={**own, **{f"APPTAINERENV_{name}": value for name, value in inside.items()}},
+        folder=None,
+        exchange=EXCHANGE,
+        notes=(UNTRIED_GPU,) if cards else (),
+    )
+
+
+def _command_of(isolation: Isolation, server: str, alone: str, ranks: int) -> tuple[str, ...]:
     """What is started behind the wall.
 
     Args:
         server: where our server lies there.
         alone: where the one file of the model lies there; empty: in its folder.
+        ranks: how many processes.
     """
     if isolation.command:
         return isolation.command
     place, _, name = str(isolation.serve).rpartition(":")
-    return str(_interpreter(isolation)), server, f"{alone or place}:{name}"
+    return str(_interpreter(isolation)), server, f"{alone or place}:{name}", *_told_ranks(ranks)
+
+
+def _told_ranks(ranks: int) -> tuple[str, ...]:
+    """What our server, and so an image that starts it, is told beside the model."""
+    return (str(ranks),) if ranks > 1 else ()
 
 
 def _file_alone(isolation: Isolation) -> Path | None:

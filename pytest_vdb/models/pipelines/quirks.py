@@ -99,6 +99,10 @@ _COMPLEX = Unfit(
 )
 _DATA = Unfit(lambda value: value == "onnx", "its denoiser does not export to ONNX: its data decide what is computed")
 
+_WHOLE_MASK = Unfit(
+    lambda value: "ulysses" in value, "diffusers 0.42.1 gives each device some heads, and the mask of all of them"
+)
+
 _ONE_IMAGE = Batching(way="once")
 _NO_BATCH = Batching(fails="it makes one clip in a call")
 _NO_LIST = Batching(fails="diffusers fails where it is given several prompts")
@@ -224,25 +228,27 @@ QUIRKS: Mapping[str, Quirks] = {
     "LTXConditionPipeline": Quirks(
         batching=Batching(differs="the noise of its image is drawn otherwise", of="i2v"),
         unfit={
+            "parallel": _WHOLE_MASK,
             "scheduler": Unfit(
                 lambda value: not value.startswith("FlowMatch"),
                 "it starts in the middle of its own schedule, which FlowMatch schedulers alone allow",
-            )
+            ),
         },
     ),
     "LTXI2VLongMultiPromptPipeline": Quirks(
         batching=Batching(fails="it takes several prompts for the parts of one clip"),
         unfit={
+            "parallel": _WHOLE_MASK,
             "scheduler": Unfit(
                 lambda value: value.startswith("UniPC"),
                 "it draws noise in each step, for which UniPC takes no generator",
-            )
+            ),
         },
     ),
-    "LTXImageToVideoPipeline": Quirks(gives_sigmas=True),
+    "LTXImageToVideoPipeline": Quirks(gives_sigmas=True, unfit={"parallel": _WHOLE_MASK}),
     "LTXLatentUpsamplePipeline": Quirks(batching=_NO_BATCH, arguments=particulars.half_size_clip),
     "LTXModularPipeline": Quirks(blocks_of="LTXPipeline"),
-    "LTXPipeline": Quirks(gives_sigmas=True),
+    "LTXPipeline": Quirks(gives_sigmas=True, unfit={"parallel": _WHOLE_MASK}),
     "LattePipeline": Quirks(
         batching=Batching(differs="alone it sees a prompt without its padding, among others with it"),
         faster_cache=True,

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 from pytest_vdb.errors import RecipeError, VdbError
 from pytest_vdb.models import classes
 from pytest_vdb.models.card import ModelCard
-from pytest_vdb.models.pipelines import caches, calls, computing, loras, memory, quantizations, quirks, schedulers
+from pytest_vdb.models.pipelines import (
+    caches,
+    calls,
+    computing,
+    loras,
+    memory,
+    parallelism,
+    quantizations,
+    quirks,
+    schedulers,
+)
 from pytest_vdb.models.pipelines.reasons import OFF, Reason
 from pytest_vdb.records import Recipe
 
@@ -52,6 +62,8 @@ def check(card: ModelCard, recipe: Recipe, asked: Collection[str]) -> None:
         reason = _lacking(kind, setting, value)
         if setting == "scheduler" and reason is None:
             reason = schedulers.why_unlike_the_described(card, recipe)
+        if setting == "parallel" and reason is None:
+            reason = parallelism.why_not_beside(recipe)
         if reason is not None:
             raise RecipeError(f"cannot follow {setting}={value}", where=f"model {card.name}", mend=reason)
 
@@ -78,6 +90,7 @@ def check_environment(card: ModelCard, recipe: Recipe, source: WeightsSource) ->
         ("quantization", source.mode == "random", "quantisation happens while weights are read; random ones are not"),
         ("lora_scale", recipe.lora is None, "there is no LoRA to scale: give lora=PATH too"),
         *((setting, not _installed(package), f"pip install {package}") for setting, package in _packages(recipe)),
+        ("parallel", (too_few := parallelism.why_not_here(recipe, source)) is not None, too_few),
         ("backend", (against := computing.why_no_onnx(recipe)) is not None, against),
     )
     for setting, refused, reason in refusals:
@@ -146,6 +159,7 @@ SWITCHES: Mapping[str, Switch] = {
     "layerwise_casting": Switch(lacking=memory.why_no_layerwise, apply=memory.set_layerwise),
     "quantization": Switch(lacking=quantizations.why_no_quantization),
     "cache": Switch(lacking=caches.why_no_cache, apply=caches.set_cache),
+    "parallel": Switch(lacking=parallelism.why_no_parallel, apply=parallelism.set_parallel),
     "offload": Switch(lacking=memory.why_no_offload, apply=memory.set_offload),
     "compile": Switch(lacking=computing.why_no_compile),
     "backend": Switch(lacking=computing.why_no_backend),
