@@ -84,15 +84,14 @@ def _lines_of_table(
     columns = numbers.shape[1]
     figures = lines_of_figures(numbers, [_notation_of_column(one) for one in numbers.T], before="<td>", after="</td>")
     for record, cells in zip(records, figures, strict=True):
-        yield f"{_start_of_line(record, files, texts=texts)}{_lost(record, columns) or cells}</tr>"
+        shown = cells if record.status == "passed" or not columns else _why_lost(record, columns)
+        yield f"{_start_of_line(record, files, texts=texts)}{shown}</tr>"
 
 
-def _lost(record: Record, columns: int) -> str:
-    """One cell that says why there are no figures; nothing where there are some, or none can be."""
+def _why_lost(record: Record, columns: int) -> str:
+    """One cell instead of the figures."""
     from markupsafe import escape
 
-    if record.status == "passed" or not columns:
-        return ""
     span = f' colspan="{columns}"' if columns > 1 else ""
     return f'<td{span} class="lost">{escape(visible(failure_line(record)))}</td>'
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from math import isnan
@@ -40,19 +40,20 @@ FORMAT = Format(
 
 def of_records(records: Sequence[Record]) -> dict[str, Dimension]:
     """What was measured, by VBench's names of the dimensions; one of the whole set has its mean alone."""
-    videos: dict[str, list[tuple[str, float]]] = {}
+    videos: dict[str, list[tuple[str, float]]] = defaultdict(list)
     means: dict[str, Dimension] = {}
     for record in records:
         measured = Measured.of(record.measurements)
-        video = None if record.clip is None else _video(record)
-        for at, name in _dimensions_in(measured.metrics):
+        dimensions = _dimensions_in(measured.metrics)
+        video = None if record.clip is None or not dimensions else _video(record)
+        for at, name in dimensions:
             value = measured.numbers[at]
             if isnan(value):
                 continue
             if video is None:
                 means[name] = Dimension(value)
             else:
-                videos.setdefault(name, []).append((video, value))
+                videos[name].append((video, value))
     return {dimension: Dimension.of(found) for dimension, found in videos.items()} | means
 
 
