@@ -219,3 +219,32 @@ def test_without_script_the_page_has_the_answer_the_plot_and_the_table(browser, 
         assert page.locator(shown).is_visible()
     assert page.locator("svg.scatter text.name").all_text_contents() == ["large", "middling", "swift"]
     assert not page.locator(".axes").is_visible()
+
+
+@pytest.fixture(scope="module")
+def long_address(tmp_path_factory) -> str:
+    """Of a table of so many cells that its lines are compact."""
+    folder: Path = tmp_path_factory.mktemp("long")
+    (file,) = reporters.write_all(build(RUN, many_records()), folder, ["html"])
+    return file.as_uri()
+
+
+def many_records() -> list[Record]:
+    measured = [
+        [Measurement(name=f"m{at:02}", value=value, unit="1", better="higher") for at, value in enumerate(values)]
+        for values in np.random.default_rng(0).random((90 * 2, 20)).tolist()
+    ]
+    return [
+        example.answer(RUN, f"model-{at // 2:02}", f"p{at % 2}", weights="hub", clip=None, measurements=tuple(own))
+        for at, own in enumerate(measured)
+    ]
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_every_line_of_a_long_table_is_there_with_a_script_and_without(browser, long_address, script):
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, java_script_enabled=script)
+    page = context.new_page()
+    page.goto(long_address)
+    playwright.expect(page.locator("table.compact tbody tr").last).to_be_visible()
+    playwright.expect(page.locator("table.compact tbody tr:visible")).to_have_count(90)
+    context.close()

@@ -3,6 +3,12 @@
   const said = document.getElementById("said");
   const say = (text) => { said.textContent = text; };
 
+  // The first frame has the first lines of a long table; see the style.
+  const afterPaint = (work) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(work)));
+  afterPaint(() => {
+    for (const table of document.querySelectorAll("table.compact")) table.classList.add("whole");
+  });
+
   // Cells: the figure, and what the line's attributes say of it ---------------------------------------------------------
 
   const figureOf = (cell) => (cell.querySelector(".figure") || cell).firstChild?.nodeValue.trim() ?? "";
