@@ -248,3 +248,27 @@ def test_every_line_of_a_long_table_is_there_with_a_script_and_without(browser, 
     playwright.expect(page.locator("table.compact tbody tr").last).to_be_visible()
     playwright.expect(page.locator("table.compact tbody tr:visible")).to_have_count(90)
     context.close()
+
+
+def test_how_values_lie_over_the_prompts_is_drawn_and_said(browser, tmp_path):
+    shares = {"even": [at / 40 for at in range(41)], "high": [1.0] * 30 + [0.0] * 11}
+    records = [
+        example.answer(RUN, model, f"p{at:02}", weights="hub", clip=None, measurements=measured(value, 1.0, 1.0, 0.0))
+        for model, values in shares.items()
+        for at, value in enumerate(values)
+    ]
+    (file,) = reporters.write_all(build(RUN, records), tmp_path, ["html"])
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(file.as_uri())
+    drawn = page.locator("#s0 tbody tr td svg.distribution")
+    playwright.expect(drawn).to_have_count(4)  # of two models the metrics of quality; costs have none
+    assert page.get_by_text("Small bars:").is_visible()
+    bars = {name: page.locator("tr", has_text=name).locator("svg path").first.get_attribute("d") for name in shares}
+    assert (bars["even"].count("M"), bars["high"].count("M")) == (10, 2)
+    said = []
+    for name in shares:
+        page.locator("#s0 tbody tr", has_text=name).locator("td:has(svg.distribution)").first.hover()
+        said.append(page.locator("#tip span").last.inner_text())
+    between = "half of the prompts lie between about {} and {}".format
+    assert said == [between("0.2", "0.8"), between("0.0", "1.0")]
+    page.context.close()
