@@ -35,14 +35,16 @@ def lines_of_figures(
     """A text of each line: of each of its numbers what `Notation.write` gives.
 
     Args:
-        numbers: `(lines, columns)`, finite.
+        numbers: `(lines, columns)`; nan is written as missing.
         notations: of each column.
         before: what stands before every number: at most eight characters of ASCII, no line break.
         after: what stands behind it.
     """
     scales = np.array([10.0 ** min(one.places, _MOST_PLACES) for one in notations])
-    scaled = np.abs(numbers) * scales
+    with np.errstate(over="ignore"):  # what is too large to be scaled is written one by one
+        scaled = np.abs(numbers) * scales
     listed = np.array([not one.scientific and one.places <= _MOST_PLACES for one in notations], dtype=np.bool_)
+    scaled[~np.isfinite(scaled)] = 0.5  # as one that lies between two
     between = np.abs(scaled - np.floor(scaled) - 0.5) > _ROUNDED_PRODUCT * scaled
     rounded = np.rint(scaled)
     sure = listed & between & (rounded < _LARGEST * scales)

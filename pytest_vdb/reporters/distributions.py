@@ -40,7 +40,8 @@ def distributions_of(cells: Sequence[Cell]) -> Distributions | None:
     }
     if not values:
         return None
-    low, high = np.percentile(np.concatenate(list(values.values())), (_BEYOND, 100 - _BEYOND)).tolist()
+    with np.errstate(over="ignore", invalid="ignore"):  # values as far apart as they can be have no scale
+        low, high = np.percentile(np.concatenate(list(values.values())), (_BEYOND, 100 - _BEYOND)).tolist()
     if not 0 < high - low < float("inf"):
         return None
     heights = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pytest_vdb.analysis.readings import failure_line
@@ -68,7 +68,7 @@ def paths_of_models(board: Leaderboard) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(f"{MODELS}/{next(found, '')}.html" for _ in of_one) for of_one in names)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shelf:
     """What the pages of a board's models have in common."""
 
@@ -81,13 +81,13 @@ class Shelf:
     compared: SideBySide
     """The pages of prompts, to which clips lead."""
 
-    @property
+    @cached_property
     def cards(self) -> int:
         """How many a page has at most."""
         least, most = _CARDS_OF_A_PAGE
         return max(least, min(most, _MOST_CARDS // sum(len(one.lines) for one in self.board.standings)))
 
-    @property
+    @cached_property
     def has_texts(self) -> bool:
         """Whether the table of all prompts has their texts."""
         return sum(len(line.row.records) for one in self.board.standings for line in one.lines) <= _MOST_TEXTS

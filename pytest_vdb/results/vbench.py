@@ -44,7 +44,8 @@ def _videos_as_json(name: str, found: Dimension) -> str:
     """As `json.dumps` indents them, in a tenth of its time: a run may have a million."""
     if not found.videos:
         return "[]"
-    values = [value * 100 if name in IN_PERCENT else value for _, value in found.videos]
+    scale = 100 if name in IN_PERCENT else 1
+    values = [value * scale for _, value in found.videos]
     entries = [
         f"{_video_as_json(path)}{figure}\n            }}"
         for (path, _), figure in zip(found.videos, _figures_as_json(values), strict=True)

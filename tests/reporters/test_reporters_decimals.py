@@ -44,6 +44,13 @@ def test_thousands_nothing_and_what_is_missing():
     assert at_once(numbers, notations) == one_by_one(numbers, notations)
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_as_large_and_small_as_they_can_be_warn_of_nothing():
+    numbers = np.array([[1e308, 5e-324, 1e308], [np.nan, -0.0, 0.25]])
+    notations = [Notation(3, scientific=True), Notation(4), Notation(2)]
+    assert at_once(numbers, notations) == one_by_one(numbers, notations)
+
+
 def test_there_may_be_no_line_or_no_column():
     assert at_once(np.empty((0, 2)), [Notation(1)] * 2) == []
     assert at_once(np.empty((2, 0)), []) == ["", ""]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pytest_vdb.analysis.tables import Cell
 from pytest_vdb.reporters.distributions import Distributions, distributions_of
 
@@ -26,9 +28,11 @@ def test_one_wild_value_leaves_the_others_their_steps_and_is_not_lost():
     assert set(found.heights[0]) <= {"8", "9"}
 
 
-def test_few_prompts_and_equal_values_have_none():
+@pytest.mark.filterwarnings("error")
+def test_few_prompts_equal_values_and_the_largest_have_none():
     assert distributions_of([cell_of([0.1, 0.9] * 9)]) is None
     assert distributions_of([cell_of([0.5] * 40)]) is None
+    assert distributions_of([cell_of([-1e308, 1e308] * 20)]) is None
     assert distributions_of([Cell(mean=None)]) is None
     assert distributions_of([]) is None
 
