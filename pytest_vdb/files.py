@@ -316,7 +316,7 @@ def write_folder(folder: str | Path, contents: Iterable[tuple[str, str | bytes]]
         contents: path in the folder and content of each file; none at all: the folder goes.
 
     Raises:
-        OutputError: it cannot be written; the earlier folder is as it was.
+        OutputError: it cannot be written; the earlier folder is as it was, which holds of whatever else is raised.
     """
     place = Path(folder)
     mark = f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -328,10 +328,12 @@ def write_folder(folder: str | Path, contents: Iterable[tuple[str, str | bytes]]
             place.rename(old)
         with contextlib.suppress(FileNotFoundError):  # there is nothing to put there
             part.rename(place)
-    except OSError as problem:
+    except BaseException as problem:  # Ctrl-C may come between the two
         with contextlib.suppress(OSError):
             old.rename(place)
-        raise cannot_write(place, problem) from problem
+        if isinstance(problem, OSError):
+            raise cannot_write(place, problem) from problem
+        raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)  # not where something went wrong: it may be all that is left

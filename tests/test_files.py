@@ -2,6 +2,7 @@
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -134,6 +135,22 @@ def test_a_folder_that_cannot_be_written_whole_stays_as_it_was(tmp_path):
         files.write_folder(tmp_path / "pages", contents())
     with pytest.raises(OutputError, match="no file can have this name"):
         files.write_folder(tmp_path / "pages", [("b.html", "new"), ("\0", "new")])
+    assert [path.name for path in tmp_path.iterdir()] == ["pages"]
+    assert (tmp_path / "pages" / "a.html").read_text() == "old"
+
+
+def test_a_folder_is_there_again_when_its_writer_is_stopped_between_the_two_renames(tmp_path, monkeypatch):
+    files.write_folder(tmp_path / "pages", [("a.html", "old")])
+    rename = Path.rename
+
+    def stopped_before_the_second(self: Path, target: Path) -> Path:
+        if self.suffix == ".part":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stopped_before_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_folder(tmp_path / "pages", [("a.html", "new")])
     assert [path.name for path in tmp_path.iterdir()] == ["pages"]
     assert (tmp_path / "pages" / "a.html").read_text() == "old"
 

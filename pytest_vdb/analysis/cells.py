@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import compress
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,21 +22,31 @@ from pytest_vdb.statistics.means import mean_of_rates
 
 Prompt = tuple[str | None, str | None]
 """A prompt's id and text."""
+prompt_of: Callable[[Record], Prompt] = attrgetter("prompt", "prompt_text")
+"""What a record answers: asked of hundreds of thousands."""
 
 
-def columns_of_records(records: Sequence[Record]) -> tuple[Column, ...]:
+def columns_of_rows(rows: Sequence[Columns], places: Sequence[Sequence[int]]) -> tuple[Column, ...]:
     """Quality before performance, each in the order in which the tests measure.
 
     A missing value often does not know its version (absent weights have none), a published one never does: they make a
     column only where nothing was measured.
+
+    Args:
+        rows: the records of each row; others published all of a row's, or none.
+        places: of each row's records among those of all rows.
     """
-    ours = Columns([record for record in records if record.published is None])
-    valued = {definition.name for definition, _, has_value in ours.seen() if has_value}
-    found = [(place, definition) for definition, place, has in ours.seen() if has or definition.name not in valued]
+    seen = [
+        ((own[at], metric), definition, valued, row.records[0].published is not None)
+        for row, own in zip(rows, places, strict=True)
+        for definition, (at, metric), valued in row.seen()
+    ]
+    ours = [(place, definition, valued) for place, definition, valued, published in seen if not published]
+    with_value = {definition.name for _, definition, valued in ours if valued}
+    found = [(place, one) for place, one, valued in ours if valued or one.name not in with_value]
     known = {definition.name for _, definition in found}
-    theirs = Columns([record for record in records if record.published is not None])
-    published = [(place, definition) for definition, place, _ in theirs.seen() if definition.name not in known]
-    ordered = [definition for part in (found, published) for _, definition in sorted(part, key=itemgetter(0))]
+    theirs = [(place, one) for place, one, _, published in seen if published and one.name not in known]
+    ordered = [definition for part in (found, theirs) for _, definition in sorted(part, key=itemgetter(0))]
     columns = [
         Column(name=n, unit=u, better=b, kind=k, version=v) for n, u, b, k, v in dict.fromkeys(map(_key_of, ordered))
     ]
@@ -51,9 +61,9 @@ def _key_of(of: Column | Definition) -> tuple[str, str, Better, Kind, str]:
 class RowStatements:
     """What the records of one row say, by column; a missing or a published value stands in every column of its name."""
 
-    def __init__(self, records: Sequence[Record], columns: Sequence[Column]) -> None:
-        self.records = records
-        self._measured = Columns(records)
+    def __init__(self, measured: Columns, columns: Sequence[Column]) -> None:
+        self.records = measured.records
+        self._measured = measured
         self._namesakes = Counter(column.name for column in columns)
 
     def of(self, column: Column) -> Said:
@@ -86,17 +96,20 @@ class PromptsOfRow:
     @classmethod
     def of(cls, records: Sequence[Record], names: Mapping[Prompt, str]) -> PromptsOfRow:
         """Of the records of a row, with what each prompt is called."""
-        called = [names.get((record.prompt, record.prompt_text), OF_THE_SET) for record in records]
+        called = [names.get(prompt, OF_THE_SET) for prompt in map(prompt_of, records)]
         prompts = set(called) - {OF_THE_SET}
-        answered = {name for name, one in zip(called, records, strict=True) if one.status in _NO_FAILURE}
+        lost = {name for name, one in zip(called, records, strict=True) if one.status not in _NO_FAILURE}
+        answered = {n for n, one in zip(called, records, strict=True) if lost and one.status in _NO_FAILURE}
         order = sorted(range(len(called)), key=called.__getitem__)
-        may_lack = [not (prompts and one.prompt is None and one.status == "passed") for one in records]
+        may_lack = np.ones(len(records), dtype=np.bool_)
+        if len(prompts) < len(set(called)):  # some are about no prompt
+            may_lack[:] = [not (prompts and one.prompt is None and one.status == "passed") for one in records]
         return cls(
             np.array(order, dtype=np.intp),
             tuple(called[at] for at in order),
             len(prompts),
-            frozenset(prompts - answered),
-            np.array(may_lack, dtype=np.bool_),
+            frozenset(prompts & lost - answered),
+            may_lack,
         )
 
 

@@ -199,7 +199,7 @@ class Columns:
 
 def _block_of(metrics: Metrics, places: Sequence[int], measured: Sequence[Measured]) -> _Block:
     width = len(metrics.definitions)
-    joined = b"".join([measured[at].numbers.tobytes() for at in places])
+    joined = b"".join([measured[at].numbers for at in places])
     table = np.asfortranarray(np.frombuffer(joined, dtype=np.float64).reshape(len(places), width))
     every = np.array(places, dtype=np.intp)
     return _Block(metrics, every, slice(None) if len(places) == len(measured) else every, table)

@@ -67,23 +67,29 @@ def _without_quality(table: Table) -> bool:
 
 
 def _table_of_benchmark(benchmark: str, name: str, run: Run, records: Sequence[Record], known: KnownMetrics) -> Table:
-    from pytest_vdb.analysis.cells import RowStatements, columns_of_records
+    from pytest_vdb.analysis.cells import RowStatements, columns_of_rows
+    from pytest_vdb.analysis.columns import Columns
 
-    columns = columns_of_records(records)
-    groups = [(setup, RowStatements(group, columns)) for setup, group in _groups(records)]
+    setups, groups = zip(*_groups(records), strict=True)
+    measured = [Columns([records[at] for at in places]) for places in groups]
+    columns = columns_of_rows(measured, groups)
+    statements = [RowStatements(of_row, columns) for of_row in measured]
     costs = [column for column in columns if column.kind == "performance"]
-    once = {column for column in costs if any(statements.are_read_once(column) for _, statements in groups)}
+    once = {column for column in costs if any(of_row.are_read_once(column) for of_row in statements)}
     of_sets = _measured_of_sets_only(records)
     once |= {column for column in columns if column.kind == "quality" and column.name in of_sets}
     names = _names_of_prompts(records)
-    rows = [_row_of_setup(run, setup, statements, columns, once, names) for setup, statements in groups]
+    rows = [
+        _row_of_setup(run, setup, of_row, columns, once, names)
+        for setup, of_row in zip(setups, statements, strict=True)
+    ]
     ranking = rank(_with_intervals(rows, columns, known), columns, known)
     ordered = tuple(sorted(ranking.rows, key=_order))
     return Table(benchmark=benchmark, name=name, columns=columns, rows=ordered, order=ranking.order)
 
 
-def _groups(records: Sequence[Record]) -> list[tuple[Setup, list[Record]]]:
-    """The records of each row. One that never learnt all of its setup joins the first row that it agrees with.
+def _groups(records: Sequence[Record]) -> list[tuple[Setup, list[int]]]:
+    """The places of each row's records. One that never learnt all of its setup joins the first that it agrees with.
 
     Tests that measure nothing only pass or fail: whatever their parameters, they count in one row of their model.
 
@@ -91,23 +97,25 @@ def _groups(records: Sequence[Record]) -> list[tuple[Setup, list[Record]]]:
         records: in the order of their places, in which they stand in their rows as well.
     """
     measuring = any(record.measurements for record in records)
-    setups = [setup_of(record) for record in records]
-    lacking = [setup.count(None) for setup in setups]
+    alike: dict[tuple[Maker, Setup], list[int]] = {}
+    for at, record in enumerate(records):
+        maker = maker_of(record if measuring else replace(record, parameters={}))
+        alike.setdefault((maker, setup_of(record)), []).append(at)
     groups: dict[tuple[Maker, Setup], list[int]] = {}
-    for at in sorted(range(len(records)), key=lacking.__getitem__):
-        record = records[at]
-        key = maker_of(record if measuring else replace(record, parameters={})), setups[at]
-        if key not in groups and None in key[1]:
-            key = next((k for k in groups if k[0] == key[0] and agree(key[1], k[1])), key)
-        groups.setdefault(key, []).append(at)
-    return [(setup, [records[at] for at in sorted(group)]) for (_, setup), group in groups.items()]
+    for key in sorted(alike, key=lambda key: key[1].count(None)):
+        maker, setup = key
+        known = next((k for k in groups if k[0] == maker and agree(setup, k[1])), key) if None in setup else key
+        groups.setdefault(known, []).extend(alike[key])
+    return [(setup, sorted(places)) for (_, setup), places in groups.items()]
 
 
 def _names_of_prompts(records: Sequence[Record]) -> dict[Prompt, str]:
     """What each prompt is called in the table: its id, unless two suites gave it to different texts."""
+    from pytest_vdb.analysis.cells import prompt_of
+
     texts: dict[str | None, set[str | None]] = defaultdict(set)
-    for record in records:
-        texts[record.prompt].add(record.prompt_text)
+    for prompt, text in set(map(prompt_of, records)):
+        texts[prompt].add(text)
     return {
         (prompt, text): prompt if len(known - {None}) < 2 or text is None else f"{prompt}: {text}"
         for prompt, known in texts.items()
@@ -118,9 +126,10 @@ def _names_of_prompts(records: Sequence[Record]) -> dict[Prompt, str]:
 
 def _measured_of_sets_only(records: Sequence[Record]) -> set[str]:
     """What only records of whole sets, which answer no prompt, tried to measure: FVD and its like."""
-    if all(record.prompt is None for record in records):
+    about_sets = [record for record in records if record.prompt is None]
+    if len(about_sets) in {0, len(records)}:
         return set()
-    of_sets = {one.name for one in definitions_in(record for record in records if record.prompt is None)}
+    of_sets = {one.name for one in definitions_in(about_sets)}
     return of_sets - {one.name for one in definitions_in(record for record in records if record.prompt is not None)}
 
 

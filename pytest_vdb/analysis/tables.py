@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Literal, get_args
 
 from pytest_vdb.analysis.readings import is_of_set, is_yardstick
@@ -186,7 +187,8 @@ class Row:
     @cached_property
     def asked(self) -> frozenset[tuple[str, str | None]]:
         """Different prompts that were asked, each with its text."""
-        return frozenset((r.prompt, r.prompt_text) for r in self.records if r.prompt is not None)
+        every = set(map(attrgetter("prompt", "prompt_text"), self.records))
+        return frozenset(one for one in every if one[0] is not None)
 
     @property
     def prompts(self) -> int:

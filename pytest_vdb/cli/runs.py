@@ -164,7 +164,8 @@ def _rebuild_reports(arguments: ReportArguments) -> int:
     run = replace(run, models={**cards, **run.models})
     if arguments.overall is not None:
         run = replace(run, options={**run.options, OPTION: arguments.overall})
-    board = leaderboard.build(run, [record for source in sources for record in source.records])
+    with setting_aside():
+        board = leaderboard.build(run, [record for source in sources for record in source.records])
     known = (source.output for source in sources if source.output is not None)
     output = files.make_folder(arguments.output or next(known, Path("reports")))
     written = reporters.write_all(board, output, wanted, instead=_as_a_paper_wants(board, arguments, wanted))

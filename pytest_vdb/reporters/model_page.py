@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pytest_vdb.analysis.readings import failure_line
@@ -67,7 +68,7 @@ def paths_of_models(board: Leaderboard) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(f"{MODELS}/{next(found, '')}.html" for _ in of_one) for of_one in names)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shelf:
     """What the pages of a board's models have in common."""
 
@@ -80,13 +81,13 @@ class Shelf:
     compared: SideBySide
     """The pages of prompts, to which clips lead."""
 
-    @property
+    @cached_property
     def cards(self) -> int:
         """How many a page has at most."""
         least, most = _CARDS_OF_A_PAGE
         return max(least, min(most, _MOST_CARDS // sum(len(one.lines) for one in self.board.standings)))
 
-    @property
+    @cached_property
     def has_texts(self) -> bool:
         """Whether the table of all prompts has their texts."""
         return sum(len(line.row.records) for one in self.board.standings for line in one.lines) <= _MOST_TEXTS
@@ -267,16 +268,24 @@ def _no_clip(record: Record) -> str:
     return "the clip lies where it was scored" if record.run.startswith(SCORED) else "clip not kept"
 
 
-def _value_of_card(measurement: Measurement) -> dict[str, Any]:
+def _value_of_card(measurement: Measurement) -> tuple[str, str, str, str | None, bool, Any]:
+    """(name, unit, figure, why it is missing, whether it only proves the wiring, its course over the frames)."""
     value = measurement.value
-    return {
-        "name": visible(shortened(measurement.name, LONGEST_NAME).replace("_", " ")),
-        "text": notation([value], significant=4).write(value),
-        "unit": visible(unit(measurement)),
-        "reason": visible(measurement.reason) if value is None and measurement.reason else None,
-        "wiring": measurement.wiring,
-        "spark": markup(charts.sparkline(measurement.series)) if measurement.series else "",
-    }
+    name, in_unit = _told_on_card(measurement.name, unit(measurement))
+    return (
+        name,
+        in_unit,
+        notation([value], significant=4).write(value),
+        visible(measurement.reason) if value is None and measurement.reason else None,
+        measurement.wiring,
+        markup(charts.sparkline(measurement.series)) if measurement.series else "",
+    )
+
+
+@lru_cache(maxsize=4096)
+def _told_on_card(name: str, in_unit: str) -> tuple[str, str]:
+    """The same on all cards."""
+    return visible(shortened(name, LONGEST_NAME).replace("_", " ")), visible(in_unit)
 
 
 def _visible_lines(text: str) -> str:

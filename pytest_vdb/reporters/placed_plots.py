@@ -10,7 +10,7 @@ from pytest_vdb.records import Measured, Record
 from pytest_vdb.reporters.pages import markup
 from pytest_vdb.reporters.plots.categories import heatmap_by_category
 from pytest_vdb.reporters.plots.contract import Absent, Drawn, figure
-from pytest_vdb.reporters.plots.lines import frame_series, memory_timeline
+from pytest_vdb.reporters.plots.lines import MEMORY, OVER_THE_CALL, frame_series, memory_timeline
 from pytest_vdb.reporters.plots.radar import MOST_CHOSEN, radar
 from pytest_vdb.reporters.plots.roofline import roofline
 from pytest_vdb.reporters.plots.stages import stage_breakdown
@@ -44,19 +44,18 @@ def _as_markup(every: Sequence[Drawn]) -> list[Any]:
 
 def _first_timeline(records: Sequence[Record]) -> Drawn:
     """Of the first call whose memory was looked at; else why there is none."""
-    every = (memory_timeline(record) for record in records)
-    first = None
-    for drawn in every:
-        if not isinstance(drawn, Absent):
-            return drawn
-        first = first or drawn
-    return first or Absent(title="Memory over the call", reason="no test left a record")
+    looked = [record for record in records if MEMORY in Measured.of(record.measurements).metrics.places]
+    drawn = (one for one in map(memory_timeline, looked) if not isinstance(one, Absent))
+    why_none = memory_timeline(records[0]) if records else Absent(title=OVER_THE_CALL, reason="no test left a record")
+    return next(drawn, why_none)
 
 
 def _series_of_first_clip(records: Sequence[Record]) -> list[Drawn]:
     """Metric by metric what it says of each frame, of the first prompt that has any such values, all of its samples."""
     for record in records:
         special = Measured.of(record.measurements).special
+        if not special:  # as nearly all of a thousand
+            continue
         metrics = [one.name for _, one in sorted(special.items()) if one.series and one.kind == "quality"]
         if metrics:
             alike = [one for one in records if (one.prompt, one.benchmark) == (record.prompt, record.benchmark)]

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pytest_vdb.analysis.tables import NEUTRAL, Cell, Leaderboard, Row, Standing, Standings, dimmed
@@ -18,6 +19,7 @@ from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import Notation
 from pytest_vdb.records import CardFacts
 from pytest_vdb.reporters import charts
+from pytest_vdb.reporters.distributions import Distributions, distributions_of
 from pytest_vdb.reporters.overview import (
     FITS_ON,
     TASKS,
@@ -53,6 +55,8 @@ SHOWN_COLUMNS = 7
 """Of these, before anyone asks for more."""
 ROOMY_CELLS = 1_500
 """Up to so many have their intervals below them; of more these are told on a hover and on focus."""
+MOST_DISTRIBUTIONS = 600
+"""Cells that have the distribution of their values: of 300 models two columns, which are 7 kB."""
 _UNKNOWN = "not known"
 """How a filter calls what no card says."""
 
@@ -100,6 +104,8 @@ class _Shown:
     """Of models, and of yardsticks."""
     count: str
     """From how many prompts most of its values are."""
+    distributions: Distributions | None
+    """Of its values over the prompts; None: there is no room for them, or nothing to see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ def _section_of_page(key: str, standings: Standings, said: Sequence[Said], known
     telling = telling_columns(standings, min(MOST_COLUMNS, room))
     lead = standings.lead
     order = sorted(telling, key=lambda at: standings.table.columns[at].kind != "quality")
-    shared = _shared_of_lines(standings, order, known)
+    shared = _shared_of_lines(standings, order, known, _distributions_of_columns(standings, telling[:SHOWN_COLUMNS]))
     plot = charts.of_standings(standings, known.names)
     return {
         "id": key,
@@ -147,6 +153,7 @@ def _section_of_page(key: str, standings: Standings, said: Sequence[Said], known
         "common": visible(" ".join(filter(None, (shared.weights, standings.task)))),
         "filters": shared.filters,
         "roomy": shared.roomy,
+        "has_distributions": any(shown.distributions for shown in shared.columns),
         "plots": plots_of_standings(standings, known.names) if shared.roomy else [],
     }
 
@@ -156,7 +163,18 @@ def is_roomy(standings: Standings) -> bool:
     return min(MOST_COLUMNS, len(standings.table.columns)) * len(standings.lines) <= ROOMY_CELLS
 
 
-def _shared_of_lines(standings: Standings, order: Sequence[int], known: _Lines) -> _Shared:
+def _distributions_of_columns(standings: Standings, telling: Sequence[int]) -> dict[int, Distributions]:
+    """Column -> how its values lie over the prompts: of the metrics of quality that tell most, while there is room."""
+    quality = (at for at in telling if standings.table.columns[at].kind == "quality")
+    rows = standings.table.rows
+    found = ((at, distributions_of([row.cells[at] for row in rows])) for at in quality)
+    some = ((at, one) for at, one in found if one is not None)
+    return dict(islice(some, MOST_DISTRIBUTIONS // len(rows)))
+
+
+def _shared_of_lines(
+    standings: Standings, order: Sequence[int], known: _Lines, distributions: Mapping[int, Distributions]
+) -> _Shared:
     rows = standings.table.rows
     by_yardstick = {row.yardstick: row for row in rows}
     columns = [
@@ -164,6 +182,7 @@ def _shared_of_lines(standings: Standings, order: Sequence[int], known: _Lines) 
             at,
             {yard: notation_beside(standings, row, at) for yard, row in by_yardstick.items()},
             _usual_count(row.cells[at] for row in rows),
+            distributions.get(at),
         )
         for at in order
     ]
@@ -261,6 +280,9 @@ def _column_of_standings(standings: Standings, shown: _Shown, *, at_first: bool)
         "kind": column.kind,
         "count": shown.count,
         "shown": at_first,
+        "distributed": ""
+        if shown.distributions is None
+        else ",".join(f"{end:.6g}" for end in shown.distributions.ends),
         "title": f"{visible(column.name)}, version {visible(column.version)}: {BETTER[column.better]}",
     }
 
@@ -289,6 +311,9 @@ def _line_of_standings(standings: Standings, at: int, known: _Lines, shared: _Sh
         "places": ",".join(place_in_words(line.places[shown.at]).replace("–", "-") for shown in shared.columns).rstrip(
             ","
         ),
+        "heights": ",".join(
+            "" if shown.distributions is None else shown.distributions.heights.get(at, "") for shown in shared.columns
+        ).rstrip(","),
         "texts": _texts_of_line(line, shared),
     }
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import groupby
 from math import isnan
 
 from pytest_vdb.analysis.tables import Leaderboard
@@ -40,20 +41,23 @@ FORMAT = Format(
 
 def of_records(records: Sequence[Record]) -> dict[str, Dimension]:
     """What was measured, by VBench's names of the dimensions; one of the whole set has its mean alone."""
-    videos: dict[str, list[tuple[str, float]]] = {}
+    videos: dict[str, list[tuple[str, float]]] = defaultdict(list)
     means: dict[str, Dimension] = {}
-    for record in records:
-        measured = Measured.of(record.measurements)
-        video = None if record.clip is None else _video(record)
-        for at, name in _dimensions_in(measured.metrics):
-            value = measured.numbers[at]
-            if isnan(value):
-                continue
-            if video is None:
-                means[name] = Dimension(value)
-            else:
-                videos.setdefault(name, []).append((video, value))
-    return {dimension: Dimension.of(found) for dimension, found in videos.items()} | means
+    for metrics, alike in groupby(records, key=_metrics_of):  # mostly all of them
+        dimensions = _dimensions_in(metrics)
+        told = [(one, Measured.of(one.measurements).numbers) for one in alike] if dimensions else []
+        of_clips = [(_video(one), numbers) for one, numbers in told if one.clip is not None]
+        of_sets = [numbers for one, numbers in told if one.clip is None]
+        for at, name in dimensions:
+            videos[name] += [(video, numbers[at]) for video, numbers in of_clips if not isnan(numbers[at])]
+            for numbers in of_sets:
+                if not isnan(numbers[at]):
+                    means[name] = Dimension(numbers[at])
+    return {dimension: Dimension.of(found) for dimension, found in videos.items() if found} | means
+
+
+def _metrics_of(record: Record) -> Metrics:
+    return Measured.of(record.measurements).metrics
 
 
 @lru_cache(maxsize=256)

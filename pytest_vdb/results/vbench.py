@@ -13,6 +13,8 @@ from functools import lru_cache
 from math import isfinite
 from pathlib import Path, PurePath
 
+import msgspec
+
 from pytest_vdb import files
 from pytest_vdb.errors import RecordError
 from pytest_vdb.records import Environment, Measurement, Record, Run
@@ -42,13 +44,24 @@ def _videos_as_json(name: str, found: Dimension) -> str:
     """As `json.dumps` indents them, in a tenth of its time: a run may have a million."""
     if not found.videos:
         return "[]"
-    values = [value * 100 if name in IN_PERCENT else value for _, value in found.videos]
-    figures = _encode_json(values)[1:-1].split(", ")
+    scale = 100 if name in IN_PERCENT else 1
+    values = [value * scale for _, value in found.videos]
     entries = [
         f"{_video_as_json(path)}{figure}\n            }}"
-        for (path, _), figure in zip(found.videos, figures, strict=True)
+        for (path, _), figure in zip(found.videos, _figures_as_json(values), strict=True)
     ]
     return "[\n" + ",\n".join(entries) + "\n        ]"
+
+
+def _figures_as_json(values: Sequence[float]) -> list[str]:
+    """As `json.dumps` writes them. Where it needs no exponent msgspec writes the same, in a tenth of the time."""
+    sizes = [size for size in map(abs, values) if size]
+    if _WITHOUT_EXPONENT[0] <= min(sizes, default=1.0) and max(sizes, default=1.0) < _WITHOUT_EXPONENT[1]:
+        return msgspec.json.encode(values).decode("ascii")[1:-1].split(",")
+    return _encode_json(values)[1:-1].split(", ")
+
+
+_WITHOUT_EXPONENT = 1e-4, 1e16
 
 
 @lru_cache(maxsize=16_384)

@@ -86,9 +86,10 @@ def _dealt(merits: NDArray[np.float64], deals: int) -> NDArray[np.float64]:
 def _leads(hands: NDArray[np.float64]) -> NDArray[np.float64]:
     """`(deals, prompts, models)` -> `(deals, models)`: the best one's lead over each, in standard errors."""
     prompts, models = hands.shape[1:]
-    best = hands.mean(axis=1).argmax(axis=1)
-    ahead = np.take_along_axis(hands, best[:, None, None], axis=2) - hands
-    means = ahead.mean(axis=1)
+    own = hands.mean(axis=1)
+    best = own.argmax(axis=1)[:, None]
+    means = np.take_along_axis(own, best, axis=1) - own
+    ahead = np.take_along_axis(hands, best[:, :, None], axis=2) - hands
     squares = np.einsum("dpm,dpm->dm", ahead, ahead)
     variances = np.maximum(squares - prompts * means**2, 1e-12 * squares) / (prompts - 1)
     of_all = variances.sum(axis=1, keepdims=True) / (models - 1)

@@ -276,7 +276,7 @@ def _tilted(scaled: NDArray[np.float64], tilt: NDArray[np.float64]) -> tuple[NDA
     point = np.einsum("ij,ij->i", scaled, weight) / weight.sum(axis=1)
     saddle = tilt / (1 - tilt * point)
     stretch = 1 + saddle * point
-    cumulant = np.log(weight).sum(axis=1) - scaled.shape[1] * np.log(stretch)
+    cumulant = _sums_of_logs(weight) - scaled.shape[1] * np.log(stretch)
     apart = (scaled - point[:, None]) * weight
     curvature = np.einsum("ij,ij->i", apart, apart) / stretch**2
     distance = np.sqrt(np.maximum(-2 * cumulant, 1e-30))
@@ -285,3 +285,15 @@ def _tilted(scaled: NDArray[np.float64], tilt: NDArray[np.float64]) -> tuple[NDA
     chance = ndtr(-distance) + density * (1 / slope - 1 / distance)
     # Near the mean both terms explode and cancel; there the chance is about a half, and nobody asks for more.
     return point, np.where(distance < 1e-4, 0.5, chance)
+
+
+def _sums_of_logs(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`(k,)`: by way of the products of eight neighbours, which take a tenth of the time of eight logarithms.
+
+    No product is too large or too small: a weight lies between one part in as many values as there are and what
+    `_STEEPEST` allows.
+    """
+    whole = weights.shape[1] - weights.shape[1] % 8
+    products = weights[:, :whole].reshape(len(weights), 8, -1).prod(axis=1)
+    sums: NDArray[np.float64] = np.log(products).sum(axis=1) + np.log(weights[:, whole:]).sum(axis=1)
+    return sums

@@ -223,7 +223,7 @@ def test_the_first_is_told_while_others_run(cluster, tmp_path):
 @needs_client
 def test_what_is_split_meanwhile_is_a_job_of_its_own(cluster, tmp_path):
     handed = Handed(tmp_path, "true")
-    handed.further = [handed.task(name) for name in ("a/part-1", "a/part-2")]
+    handed.further += [handed.task(name) for name in ("a/part-1", "a/part-2")]
     told = [ended.task.address.removeprefix(f"{tmp_path}/job/shards/") for ended in handed.running]
     assert sorted(told) == ["a.json", "a/part-1.json", "a/part-2.json", "b.json", "c.json"]
     assert [job.spec["completions"] for job in cluster.jobs.values()] == [3, 2]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import example_run as example
 import pytest
-from test_reporters_browser import RUN, records
+from test_reporters_browser import RUN, many_records, records
 from test_reporters_comparison import compared
 from test_reporters_history import figure, night
 
@@ -35,6 +35,7 @@ def written_pages(place: Path) -> dict[str, Path]:
     reporters.write_all(board, place, ["html"])
     three = build(RUN, records())
     reporters.write_all(three, place / "trained", ["html"])
+    reporters.write_all(build(RUN, many_records()), place / "many", ["html"])
     nights = [night(day, figure(2.0 if day < 8 else 3.0)) for day in range(1, 15)]
     made = {
         "watch": html.render(three, running="running: 25 of 90 tests, about 4 minutes left at this pace"),
@@ -50,6 +51,9 @@ def written_pages(place: Path) -> dict[str, Path]:
         "leaderboard": place / "leaderboard.html",
         "model": place / "leaderboard-files" / "models" / "cogvideox-2b.html",
         "model that is ranked": place / "trained" / "leaderboard-files" / "models" / "middling.html",
+        "leaderboard of many": place / "many" / "leaderboard.html",
+        "benchmark": next((place / "many" / html.BENCHMARKS).iterdir()),
+        "plots": place / "many" / html.PLOTS / "1.html",
         "clips side by side": place / PROMPTS / "style-01.html",
         "prompts": place / INDEX,
         "arena": place / "arena" / "page" / "index.html",

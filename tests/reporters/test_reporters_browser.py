@@ -219,3 +219,56 @@ def test_without_script_the_page_has_the_answer_the_plot_and_the_table(browser, 
         assert page.locator(shown).is_visible()
     assert page.locator("svg.scatter text.name").all_text_contents() == ["large", "middling", "swift"]
     assert not page.locator(".axes").is_visible()
+
+
+@pytest.fixture(scope="module")
+def long_address(tmp_path_factory) -> str:
+    """Of a table of so many cells that its lines are compact."""
+    folder: Path = tmp_path_factory.mktemp("long")
+    (file,) = reporters.write_all(build(RUN, many_records()), folder, ["html"])
+    return file.as_uri()
+
+
+def many_records() -> list[Record]:
+    measured = [
+        [Measurement(name=f"m{at:02}", value=value, unit="1", better="higher") for at, value in enumerate(values)]
+        for values in np.random.default_rng(0).random((90 * 2, 20)).tolist()
+    ]
+    return [
+        example.answer(RUN, f"model-{at // 2:02}", f"p{at % 2}", weights="hub", clip=None, measurements=tuple(own))
+        for at, own in enumerate(measured)
+    ]
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_every_line_of_a_long_table_is_there_with_a_script_and_without(browser, long_address, script):
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, java_script_enabled=script)
+    page = context.new_page()
+    page.goto(long_address)
+    playwright.expect(page.locator("table.compact tbody tr").last).to_be_visible()
+    playwright.expect(page.locator("table.compact tbody tr:visible")).to_have_count(90)
+    context.close()
+
+
+def test_how_values_lie_over_the_prompts_is_drawn_and_said(browser, tmp_path):
+    shares = {"even": [at / 40 for at in range(41)], "high": [1.0] * 30 + [0.0] * 11}
+    records = [
+        example.answer(RUN, model, f"p{at:02}", weights="hub", clip=None, measurements=measured(value, 1.0, 1.0, 0.0))
+        for model, values in shares.items()
+        for at, value in enumerate(values)
+    ]
+    (file,) = reporters.write_all(build(RUN, records), tmp_path, ["html"])
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(file.as_uri())
+    drawn = page.locator("#s0 tbody tr td svg.distribution")
+    playwright.expect(drawn).to_have_count(4)  # of two models the metrics of quality; costs have none
+    assert page.get_by_text("Small bars:").is_visible()
+    bars = {name: page.locator("tr", has_text=name).locator("svg path").first.get_attribute("d") for name in shares}
+    assert (bars["even"].count("M"), bars["high"].count("M")) == (10, 2)
+    said = []
+    for name in shares:
+        page.locator("#s0 tbody tr", has_text=name).locator("td:has(svg.distribution)").first.hover()
+        said.append(page.locator("#tip span").last.inner_text())
+    between = "half of the prompts lie between about {} and {}".format
+    assert said == [between("0.2", "0.8"), between("0.0", "1.0")]
+    page.context.close()

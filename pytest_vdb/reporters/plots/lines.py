@@ -32,6 +32,7 @@ MOST_LINES = 5
 """In one plot: as many as can be told apart without their colours."""
 MEMORY = "memory_timeline"
 """The reading whose series is every look at what was held."""
+OVER_THE_CALL = "Memory over the call"
 _HEIGHT = 200
 _MOST_POINTS = 600
 """Of a line: of more the lowest and the highest of neighbours are kept."""
@@ -86,7 +87,7 @@ def memory_timeline(record: Record) -> Drawn:
     Args:
         record: of one test.
     """
-    title = "Memory over the call"
+    title = OVER_THE_CALL
     looked = record.measurement(MEMORY)
     if looked is None or looked.value is None:
         return Absent(title=title, reason=(looked.reason if looked is not None else None) or _NO_MEMORY)

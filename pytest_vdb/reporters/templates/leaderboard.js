@@ -3,6 +3,13 @@
   const said = document.getElementById("said");
   const say = (text) => { said.textContent = text; };
 
+  // The first frame has the first lines of a long table; see the style.
+  const afterPaint = (work) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(work)));
+  afterPaint(() => {
+    for (const table of document.querySelectorAll("table.compact")) table.classList.add("whole");
+    drawDistributions();
+  });
+
   // Cells: the figure, and what the line's attributes say of it ---------------------------------------------------------
 
   const figureOf = (cell) => (cell.querySelector(".figure") || cell).firstChild?.nodeValue.trim() ?? "";
@@ -41,6 +48,25 @@
     return [write(digits - below), write(digits + above)];
   };
 
+  // `001499962100`: how many prompts lie in each of equal steps between the two ends that the column's head has.
+  const distributionOf = (cell) => {
+    const head = cell.closest("table").tHead.rows[0].cells[cell.cellIndex].dataset;
+    const heights = head.distributed ? [...partOf(cell, "h")].map(Number) : [];
+    const [low, high] = (head.distributed || "").split(",").map(Number);
+    return { heights, edge: (step) => low + (high - low) * step / heights.length };
+  };
+
+  // In words: where half of them lie, as exactly as the steps tell.
+  const middleOf = (cell) => {
+    const { heights, edge } = distributionOf(cell);
+    if (!heights.length) return "";
+    const all = heights.reduce((sum, height) => sum + height, 0);
+    let passed = 0;
+    const until = heights.map((height) => { passed += height; return passed / all; });
+    const [first, last] = [0.25, 0.75].map((share) => until.findIndex((reached) => reached >= share));
+    return `half of the prompts lie between about ${number(edge(first), edge(1) - edge(0))} and ${number(edge(last + 1), edge(1) - edge(0))}`;
+  };
+
   const textsOf = (cell) => {
     const texts = JSON.parse(cell.closest("table").dataset.texts), column = String(columnOf(cell));
     return (cell.parentElement.dataset.t || "").split(";").filter(Boolean).flatMap((one) => {
@@ -59,6 +85,7 @@
       ...(ends.length ? [`95% interval ${ends.join(" to ")}`] : []),
       ...(place ? [`rank ${place}`] : []),
       own ? own.slice(1) : head.count,
+      middleOf(cell),
       ...texts.filter((text) => text !== own),
     ].filter(Boolean);
   };
@@ -276,6 +303,20 @@
     parent.append(made);
     return made;
   };
+
+  const drawDistributions = () => {
+    for (const head of document.querySelectorAll("th[data-distributed]")) {
+      for (const row of head.closest("table").tBodies[0].rows) {
+        const cell = row.cells[head.cellIndex];
+        const bars = distributionOf(cell).heights.map((height, at) => (height ? `M${3 * at} 12v-${1.3 * height}h2v${1.3 * height}z` : ""));
+        if (!bars.length) continue;
+        const drawn = shape(cell, "svg", { class: "distribution", width: 30, height: 12, viewBox: "0 0 30 12", "aria-hidden": "true" });
+        shape(drawn, "path", { d: bars.join("") });
+      }
+    }
+    for (const legend of document.querySelectorAll("[data-drawn]")) legend.hidden = false;
+  };
+
   const number = (value, step) => {
     const places = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
     return places > 6 || Math.abs(value) >= 1e7
