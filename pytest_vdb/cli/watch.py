@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _AGAIN_S = 5
 """After so many seconds a browser asks again, while the run goes on."""
+_ICON = "/favicon.ico"
+"""Browsers ask for it unasked, and complain about an answer that there is none."""
 _PAGE = "text/html; charset=utf-8"
 _TYPES = {".mp4": "video/mp4", ".jpg": "image/jpeg", ".json": "application/json", ".jsonl": "application/jsonl"}
 """Files of a run that its page links to."""
@@ -77,6 +79,8 @@ def _handler_of(page: LivePage) -> Any:
                 self.answer(HTTPStatus.MISDIRECTED_REQUEST)
             elif path in {"/", f"/{LEADERBOARD}"}:
                 self._send_page()
+            elif path == _ICON:
+                self.answer(HTTPStatus.NO_CONTENT)
             elif path.startswith(f"/{BESIDE}/"):
                 self._send_page_beside(path.lstrip("/"))
             else:

@@ -131,6 +131,10 @@ def test_files_of_the_run_are_sent_and_no_others(asked):
     assert asked(folder, "/", Host="evil.example")[0] == 421
 
 
+def test_an_icon_that_browsers_ask_for_unasked_is_no_error(asked):
+    assert asked(going_on(1, 3), "/favicon.ico")[0] == 204
+
+
 def test_the_pages_of_models_are_sent_as_they_are_now(asked):
     folder = going_on(1, 1)
     (model,) = {record.model for record in journal.read(folder)[1]}
