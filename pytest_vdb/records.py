@@ -259,9 +259,11 @@ class Recipe:
         return dataclasses.replace(defaults, **self.settings())
 
     def spelt_as_recorded(self) -> Recipe:
-        """The same with the recorded spelling of dtype and parallel; a dtype that nobody knows stays as it is."""
-        dtype = DTYPES.get(self.dtype or "", self.dtype)
-        return dataclasses.replace(self, dtype=dtype, parallel=_spelt(degrees(self.parallel)))
+        """The same with the recorded spelling of dtype and parallel; what nobody knows stays as it is."""
+        parallel = self.parallel
+        with contextlib.suppress(RecipeError):
+            parallel = _spelt(degrees(parallel))
+        return dataclasses.replace(self, dtype=DTYPES.get(self.dtype or "", self.dtype), parallel=parallel)
 
     def digest(self) -> str:
         """Names the recipe in every identity. Unset fields do not count, so a new switch changes no old digest."""
@@ -289,7 +291,7 @@ def degrees(parallel: str | None, *, where: str | None = None) -> dict[str, int]
         RecipeError: it is written in another way, or asks for more devices than a machine has.
     """
     found: dict[str, int] = {}
-    for part in filter(None, (parallel or "").replace("+", ",").split(",")):
+    for part in filter(None, str(parallel or "").replace("+", ",").split(",")):
         kind, _, degree = (word.strip() for word in part.partition(":"))
         if kind not in PARALLELISMS or kind in found or not degree.isdecimal() or int(degree) < 1:
             mend = "write ulysses:2, ring:2, or ulysses:2,ring:2 for four devices"

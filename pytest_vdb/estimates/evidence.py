@@ -55,7 +55,7 @@ def references_of(records: Iterable[Record], registry: Registry, cache_dir: Path
         if device is None or model not in registry.names():
             continue
         recipe = recipe_of(group[0])
-        if recipe.devices > 1:  # its seconds are not one device's
+        if recipe.parallel is not None:  # its seconds are not one device's
             continue
         found = counts.known(registry.get(model), recipe, cache_dir)
         if isinstance(found, Counts):

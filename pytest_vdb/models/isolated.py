@@ -157,10 +157,15 @@ class _Exchange:
     def __init__(self) -> None:
         place = _FAST if os.access(_FAST, os.W_OK) else Path(tempfile.gettempdir())
         _sweep(place, self.NAME)
-        self._kept = tempfile.TemporaryDirectory(prefix=self.NAME, dir=place, ignore_cleanup_errors=True)
-        self._lock = _locked(Path(self._kept.name))
-        self.folder = Path(self._kept.name) / "shared"
-        self.folder.mkdir()
+        while True:  # between making and locking, another session may take it for one that was left
+            self._kept = tempfile.TemporaryDirectory(prefix=self.NAME, dir=place, ignore_cleanup_errors=True)
+            self._lock = _locked(Path(self._kept.name), wait=True)
+            self.folder = Path(self._kept.name) / "shared"
+            try:
+                self.folder.mkdir()
+                break
+            except FileNotFoundError:
+                self.close()
         self.folder.chmod(_FOR_ALL)  # a container's user is another one; the folder around it is ours alone
 
     def frames(self, said: Answer, *, where: str) -> NDArray[np.uint8]:
@@ -315,8 +320,12 @@ def _short(text: str) -> str:
     return shortened(visible(text), _LONGEST_NOTE)
 
 
-def _locked(folder: Path) -> int | None:
-    """A lock on a folder for as long as this process lives; None: somebody has it, or there are no locks here."""
+def _locked(folder: Path, *, wait: bool = False) -> int | None:
+    """A lock on a folder for as long as this process lives; None: somebody has it, or there are no locks here.
+
+    Args:
+        wait: until nobody else has it.
+    """
     try:
         import fcntl
 
@@ -324,7 +333,7 @@ def _locked(folder: Path) -> int | None:
     except (ImportError, OSError):
         return None
     try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(number, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(number)
         return None

@@ -9,7 +9,7 @@ from pytest_vdb.errors import DoesNotFit, RecipeError, near_misses
 from pytest_vdb.models.card import ModelCard
 from pytest_vdb.models.pipelines import quirks
 from pytest_vdb.models.pipelines.reasons import OFF
-from pytest_vdb.records import DTYPES, OF_THE_CALL, Recipe, WeightsMode
+from pytest_vdb.records import DTYPES, OF_THE_CALL, Recipe, WeightsMode, degrees
 
 OF_THE_CARD = frozenset({"frames", "height", "width", "fps", "steps", "dtype", "weights", "batch"})
 """Settings that are checked against the card alone; every other one is a question to the pipeline class."""
@@ -29,6 +29,7 @@ def resolve(card: ModelCard, recipe: Recipe, weights: WeightsMode) -> Recipe:
     """
     full = as_asked(card, recipe, weights)
     full = dataclasses.replace(full, weights=_weights_mode(card, weights), dtype=_dtype_of(card, full.dtype))
+    degrees(full.parallel, where=f"model {card.name}")  # a card's own may be none
     full = full.spelt_as_recorded()
     if full.batch == 1:  # as where nobody says anything, in every identity
         full = dataclasses.replace(full, batch=None)

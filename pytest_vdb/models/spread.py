@@ -65,6 +65,7 @@ class SpreadModel:
         if source.mode != "random":
             kind = classes.pipeline_class(card)
             finding.find(card, kind, recipe, source, inputs=calls.conditions(kind, card.task))
+            source = dataclasses.replace(source, offline=True)  # all ranks open what was found here
         model = cls(card, recipe, source)
         model._ranks.load(_with_whole_path(recipe))
         return model

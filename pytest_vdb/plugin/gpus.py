@@ -25,9 +25,9 @@ def visible_gpus() -> tuple[str, ...]:
 
 
 def gpus_of_a_worker(config: pytest.Config) -> int:
-    """One, or more by the recipe; a session that has none does not pay for its options."""
-    is_told = any(given(config, name).value for name in ("recipe", "sweep"))
-    return options_of(config).devices_of_a_clip if is_told else 1
+    """One, or more by the recipe; who says nothing of it does not pay for the options to be read."""
+    told = (str(text) for name in ("recipe", "sweep") for text in given(config, name).value or ())
+    return options_of(config).devices_of_a_clip if any("parallel" in text for text in told) else 1
 
 
 def number_of_workers(each: int) -> int | None:

@@ -216,7 +216,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
     if any(getattr(session.config.option, flag.ini, None) for flag in FLAGS):
         options_of(session.config)
-    if session.config.option.vdb_recipe or session.config.option.vdb_sweep:
+    if any(getattr(session.config.option, name) or session.config.getini(name) for name in ("vdb_recipe", "vdb_sweep")):
         _require_gpus(session.config)
 
 
@@ -229,8 +229,9 @@ def _require_gpus(config: pytest.Config) -> None:
     from pytest_vdb.plugin import gpus
     from pytest_vdb.plugin.session import options_of
 
-    options = options_of(config)
-    if options.devices_of_a_clip > 1 and (problem := gpus.why_too_few(options, len(gpus.visible_gpus()))) is not None:
+    if gpus.gpus_of_a_worker(config) == 1:
+        return
+    if (problem := gpus.why_too_few(options_of(config), len(gpus.visible_gpus()))) is not None:
         raise pytest.UsageError(problem)
 
 

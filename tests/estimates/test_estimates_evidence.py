@@ -61,6 +61,12 @@ def test_another_recipe_is_another_reference(tmp_path):
     assert second.counts.operations < first.counts.operations / 4
 
 
+@pytest.mark.parametrize("parallel", ["ulysses:2", "what nobody knows", 17])
+def test_clips_that_devices_shared_are_no_evidence_of_one(tmp_path, parallel):
+    shared = {**RECIPE.settings(), "parallel": parallel}
+    assert found(tmp_path, record(50.0, recipe=shared)) == []
+
+
 @pytest.mark.parametrize(
     "changes",
     [

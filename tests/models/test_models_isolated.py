@@ -76,6 +76,29 @@ def test_a_session_that_was_killed_leaves_no_process_and_its_folder_goes_with_th
     assert not [command for command in commands if f"{tmp_path}/isolated_models.py" in command]
 
 
+OPENS_AND_CLOSES = """
+import sys
+from pytest_vdb.errors import CardError
+from pytest_vdb.models.isolated import IsolatedModel
+from pytest_vdb.models.isolation.settings import Isolation
+from pytest_vdb.records import Recipe
+told = Isolation(serve="model.py:x", folder=".", python="none", beside=sys.argv[1], wall="venv")
+model = IsolatedModel("x", told, "cpu")
+for _ in range(1500):
+    try:
+        model.load(Recipe())
+    except CardError:
+        pass
+"""
+
+
+@pytest.mark.slow
+def test_sessions_that_begin_at_once_do_not_take_each_others_folders_for_left_ones(tmp_path):
+    command = [sys.executable, "-c", OPENS_AND_CLOSES, str(tmp_path)]
+    at_once = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [one.communicate()[1] for one in at_once] == ["", "", ""]
+
+
 @pytest.mark.parametrize("wall", WALLS)
 def test_clips_are_those_that_the_model_makes_in_this_process(opened, wall):
     before = left_in_shared_memory()

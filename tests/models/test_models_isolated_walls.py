@@ -20,6 +20,7 @@ from pytest_vdb.models.isolated import IsolatedModel
 from pytest_vdb.models.isolation import serve
 from pytest_vdb.models.isolation.limits import Group, grouped, launcher
 from pytest_vdb.models.isolation.settings import read_settings
+from pytest_vdb.models.isolation.walls import walled
 from pytest_vdb.records import Prompt, Recipe
 
 HERE = Path(__file__).parent
@@ -155,6 +156,16 @@ def test_a_container_is_asked_for_with_every_limit_and_removed_in_the_end(engine
     assert run[-1] == "vdb-noise", "the image's own server"
     name = run[run.index("--name") + 1]
     assert others == [["rm", "-f", name]]
+
+
+def test_a_server_is_told_how_many_ranks_it_is_and_a_command_of_ones_own_is_not(engine):
+    asked = read_settings({"wall": engine.name, "image": "vdb-noise"}, beside=HERE, where="test")
+    assert walled(asked, engine.parent, 4).command[-2:] == ("vdb-noise", "4")
+    own = read_settings({"command": ["mine"], "wall": "venv"}, beside=HERE, where="test")
+    assert walled(own, engine.parent, 4).command == ("mine",)
+    ours = read_settings({"serve": "isolated_models.py:Rows", "wall": "venv"}, beside=HERE, where="test")
+    assert walled(ours, engine.parent, 4).command[-1] == "4"
+    assert walled(ours, engine.parent).command[-1].endswith("isolated_models.py:Rows")
 
 
 @pytest.mark.slow

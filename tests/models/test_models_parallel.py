@@ -54,6 +54,12 @@ def test_what_is_no_parallelism_is_refused_where_it_was_written(told):
     assert refused.value.mend
 
 
+def test_what_a_card_says_is_checked_like_what_was_typed():
+    card = dataclasses.replace(WAN, tiny=dataclasses.replace(WAN.tiny, parallel="two"))
+    with pytest.raises(RecipeError, match=r"model wan2.1-t2v-1.3b: parallel=two"):
+        resolve(card, Recipe(), "tiny")
+
+
 def test_another_parallelism_is_another_recipe_and_another_load():
     alone, both = (resolve(WAN, Recipe(parallel=told), "tiny") for told in (None, "ulysses:2"))
     assert alone.digest() == resolve(WAN, Recipe(parallel="ulysses:1"), "tiny").digest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_vdb.plugin.gpus import own_of_worker, places, why_too_few
+from pytest_vdb.plugin.gpus import gpus_of_a_worker, own_of_worker, places, why_too_few
 from pytest_vdb.plugin.session import options_of
 
 EIGHT = tuple(f"GPU-{number}" for number in range(8))
@@ -25,9 +25,14 @@ def test_a_recipe_and_the_points_of_a_sweep_say_how_many_a_clip_needs(pytester):
     def needed(*arguments: str) -> int:
         return options_of(pytester.parseconfig(*arguments)).devices_of_a_clip
 
-    assert needed() == 1
+    assert needed() == gpus_of_a_worker(pytester.parseconfig()) == 1
     assert needed("--vdb-recipe", "parallel=ulysses:2,ring:2") == 4
     assert needed("--vdb-sweep", "parallel=native,ulysses:2,ulysses:4+ring:2") == 8
+
+
+def test_an_ini_file_says_it_as_well(pytester):
+    pytester.makeini("[pytest]\nvdb_recipe = parallel=ring:3\n")
+    assert gpus_of_a_worker(pytester.parseconfig()) == 3
 
 
 def test_too_few_gpus_are_one_sentence_and_none_or_others_are_no_matter(pytester):
