@@ -156,7 +156,7 @@ def forecast(shards: Sequence[Shard], costs: Mapping[str, Cost], workers: int, *
     usual = dict.fromkeys(models, 1.0)
     loads = sum(START_S + costs[shard.model].load_s for shard in told)
     hours = [sum(_seconds_of_shard(shard, costs, draw) for shard in told) / 3600 for draw in (usual, *draws)]
-    sessions = [[_session_of(shard, costs, draw) for shard in told] for draw in (usual, *draws)]
+    sessions = [[_foreseen_of_shard(shard, costs, draw) for shard in told] for draw in (usual, *draws)]
     spans = [_makespan(of_draw, workers, grows) for of_draw in sessions]
     return Forecast(
         shards=len(shards),
@@ -169,28 +169,28 @@ def forecast(shards: Sequence[Shard], costs: Mapping[str, Cost], workers: int, *
 
 
 def _seconds_of_shard(shard: Shard, costs: Mapping[str, Cost], factors: Mapping[str, float]) -> float:
-    session = _session_of(shard, costs, factors)
+    session = _foreseen_of_shard(shard, costs, factors)
     return session.load_s + session.test_s * session.tests
 
 
 @dataclass(frozen=True, slots=True)
-class _Session:
-    """What one on a shard is expected to take."""
+class _Foreseen:
+    """What a session on a shard is expected to take."""
 
     load_s: float
     test_s: float
     tests: int
 
 
-def _session_of(shard: Shard, costs: Mapping[str, Cost], factors: Mapping[str, float]) -> _Session:
+def _foreseen_of_shard(shard: Shard, costs: Mapping[str, Cost], factors: Mapping[str, float]) -> _Foreseen:
     cost = costs[shard.model]
-    return _Session(START_S + cost.load_s, cost.test_s.value * factors[shard.model], shard.tests)
+    return _Foreseen(START_S + cost.load_s, cost.test_s.value * factors[shard.model], shard.tests)
 
 
-def _makespan(sessions: Sequence[_Session], workers: int, grows: bool) -> float:
+def _makespan(sessions: Sequence[_Foreseen], workers: int, grows: bool) -> float:
     """Each worker takes the next one when it is free; then, if they may, parts of what would end last."""
     free = [(0.0, worker) for worker in range(max(1, workers))]
-    last: dict[int, tuple[float, _Session]] = {}
+    last: dict[int, tuple[float, _Foreseen]] = {}
     for session in sessions:
         began, worker = free[0]
         last[worker] = began, session
@@ -198,7 +198,7 @@ def _makespan(sessions: Sequence[_Session], workers: int, grows: bool) -> float:
     return _when_split(free, last) if grows else max(free)[0]
 
 
-def _when_split(free: list[tuple[float, int]], last: dict[int, tuple[float, _Session]]) -> float:
+def _when_split(free: list[tuple[float, int]], last: dict[int, tuple[float, _Foreseen]]) -> float:
     """When the last session ends, if who is free takes over a part of the one that would end last.
 
     Args:
@@ -223,7 +223,7 @@ def _when_split(free: list[tuple[float, int]], last: dict[int, tuple[float, _Ses
         taken = number_taken(left, test_s=session.test_s, load_s=session.load_s, begins_in_s=begins_in_s)
         if not taken:
             continue
-        part = _Session(session.load_s, session.test_s, taken)
+        part = _Foreseen(session.load_s, session.test_s, taken)
         last[idle] = now, part
         ends[worker], ends[idle] = end - taken * session.test_s, now + part.load_s + taken * part.test_s
         for one in (worker, idle):
