@@ -547,8 +547,15 @@ def backbone_path(text: str, where: str, *, folder: Path | None = None) -> tuple
 
 
 def cache_folder(text: str | None = None) -> Path:
-    """Where clips and weights are kept: what was given, `$VDB_CACHE_DIR`, or the user's cache folder."""
+    """Where clips and weights are kept: what was given, `$VDB_CACHE_DIR`, or the user's cache folder.
+
+    Raises:
+        OptionError: an address.
+    """
     chosen = text or os.environ.get("VDB_CACHE_DIR")
+    if _is_address(chosen):
+        mend = "give a folder; clips are shared at an address by --vdb-cache-dir=ADDRESS"
+        raise OptionError(f"{chosen!r} is an address", where="VDB_CACHE_DIR", mend=mend)
     if chosen:
         return expanded(chosen).absolute()
     import platformdirs

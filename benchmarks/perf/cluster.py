@@ -248,11 +248,15 @@ def print_planning(models: int = 300, prompts: int = 1000) -> None:
     began = time.process_time()
     works = works_of(tests)
     costs = {work.model: known_exactly(Model(120.0, 60.0), 1.0) for work in works}
-    shards = cut(works, costs, 512)
     planned = time.process_time()
-    forecast(shards, costs, 512)
-    print(f"planning {len(tests):,} pairs into {len(shards):,} shards: {planned - began:.2f} CPU s")
-    print(f"foretelling them: {time.process_time() - planned:.2f} CPU s")
+    print(f"works and costs of {len(tests):,} pairs: {planned - began:.2f} CPU s")
+    for grows in (True, False):
+        began = time.process_time()
+        shards = cut(works, costs, 512, grows=grows)
+        planned = time.process_time()
+        forecast(shards, costs, 512, grows=grows)
+        print(f"{'to be split' if grows else 'as they are'}: {len(shards):,} shards in {planned - began:.2f} CPU s")
+        print(f"  foretelling them: {time.process_time() - planned:.2f} CPU s")
 
 
 ENVIRONMENT = Environment(

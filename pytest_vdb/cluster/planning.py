@@ -16,6 +16,7 @@ from statistics import mean, quantiles
 
 from pytest_vdb.cluster.costs import START_S, Cost
 from pytest_vdb.cluster.jobs import Shard
+from pytest_vdb.cluster.stealing import number_taken
 from pytest_vdb.escaping import file_name
 from pytest_vdb.records import digest
 
@@ -137,8 +138,15 @@ class Forecast:
     """From the first shard's start to the last one's end, if no machine is lost and none is waited for."""
 
 
-def forecast(shards: Sequence[Shard], costs: Mapping[str, Cost], workers: int) -> Forecast:
-    """What a job will take on so many workers: models' times are drawn from their intervals, independently."""
+def forecast(shards: Sequence[Shard], costs: Mapping[str, Cost], workers: int, *, grows: bool = False) -> Forecast:
+    """What a job will take on so many workers: models' times are drawn from their intervals, independently.
+
+    Args:
+        shards: of the job, in the order in which they are begun.
+        costs: by model, of those that are known.
+        workers: how many shards run at a time.
+        grows: whether they are split when workers idle; what that loads is not in the hours.
+    """
     told = [shard for shard in shards if shard.model in costs]
     models = sorted({shard.model for shard in told})
     chance = random.Random(0)  # the same job is foretold the same
@@ -148,7 +156,8 @@ def forecast(shards: Sequence[Shard], costs: Mapping[str, Cost], workers: int) -
     usual = dict.fromkeys(models, 1.0)
     loads = sum(START_S + costs[shard.model].load_s for shard in told)
     hours = [sum(_seconds_of_shard(shard, costs, draw) for shard in told) / 3600 for draw in (usual, *draws)]
-    spans = [_makespan([_seconds_of_shard(shard, costs, draw) for shard in told], workers) for draw in (usual, *draws)]
+    sessions = [[_foreseen_of_shard(shard, costs, draw) for shard in told] for draw in (usual, *draws)]
+    spans = [_makespan(of_draw, workers, grows) for of_draw in sessions]
     return Forecast(
         shards=len(shards),
         tests=sum(shard.tests for shard in shards),
@@ -160,16 +169,67 @@ def forecast(shards: Sequence[Shard], costs: Mapping[str, Cost], workers: int) -
 
 
 def _seconds_of_shard(shard: Shard, costs: Mapping[str, Cost], factors: Mapping[str, float]) -> float:
+    session = _foreseen_of_shard(shard, costs, factors)
+    return session.load_s + session.test_s * session.tests
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreseen:
+    """What a session on a shard is expected to take."""
+
+    load_s: float
+    test_s: float
+    tests: int
+
+
+def _foreseen_of_shard(shard: Shard, costs: Mapping[str, Cost], factors: Mapping[str, float]) -> _Foreseen:
     cost = costs[shard.model]
-    return START_S + cost.load_s + cost.test_s.value * factors[shard.model] * shard.tests
+    return _Foreseen(START_S + cost.load_s, cost.test_s.value * factors[shard.model], shard.tests)
 
 
-def _makespan(seconds: Sequence[float], workers: int) -> float:
-    """Each worker takes the next one when it is free."""
-    free = [0.0] * max(1, workers)
-    for one in seconds:
-        heapq.heapreplace(free, free[0] + one)
-    return max(free)
+def _makespan(sessions: Sequence[_Foreseen], workers: int, grows: bool) -> float:
+    """Each worker takes the next one when it is free; then, if they may, parts of what would end last."""
+    free = [(0.0, worker) for worker in range(max(1, workers))]
+    last: dict[int, tuple[float, _Foreseen]] = {}
+    for session in sessions:
+        began, worker = free[0]
+        last[worker] = began, session
+        heapq.heapreplace(free, (began + session.load_s + session.test_s * session.tests, worker))
+    return _when_split(free, last) if grows else max(free)[0]
+
+
+def _when_split(free: list[tuple[float, int]], last: dict[int, tuple[float, _Foreseen]]) -> float:
+    """When the last session ends, if who is free takes over a part of the one that would end last.
+
+    Args:
+        free: a heap: when each worker is.
+        last: when each worker's last session began, and the session.
+    """
+    ends = {worker: end for end, worker in free}
+    late = [(-ends[worker], worker) for worker in last]
+    heapq.heapify(late)
+    while late:
+        end, worker = -late[0][0], late[0][1]
+        while free and ends[free[0][1]] != free[0][0]:  # it was free earlier or later, and stands there again
+            heapq.heappop(free)
+        now, idle = free[0]
+        heapq.heappop(late)
+        if end != ends[worker] or end <= now:
+            continue
+        began, session = last[worker]
+        first = began + session.load_s
+        begins_in_s = first - now if now < first else session.test_s / 2
+        left = int((end - max(now, first)) / max(session.test_s, 1e-9))
+        taken = number_taken(left, test_s=session.test_s, load_s=session.load_s, begins_in_s=begins_in_s)
+        if not taken:
+            continue
+        part = _Foreseen(session.load_s, session.test_s, taken)
+        last[idle] = now, part
+        ends[worker], ends[idle] = end - taken * session.test_s, now + part.load_s + taken * part.test_s
+        for one in (worker, idle):
+            heapq.heappush(free, (ends[one], one))
+            heapq.heappush(late, (-ends[one], one))
+    return max(ends.values())
 
 
 def _with_ends(values: Sequence[float]) -> tuple[float, float, float]:

@@ -138,7 +138,7 @@ class Elsewhere:
         assert self._engine is not None
         assert self._machines is not None
         workers = self._engine.workers(self._machines)
-        foreseen = forecast(shards, costs, workers)
+        foreseen = forecast(shards, costs, workers, grows=self._engine.grows)
         self._told += plan.lines_of(
             foreseen,
             {model: cost.rests_on for model, cost in costs.items()},

@@ -83,6 +83,30 @@ def test_a_makespan_lies_between_the_fair_share_and_the_sum():
     assert 0 < foreseen.overhead < 1
 
 
+def test_what_can_be_split_is_foretold_to_end_near_the_fair_share():
+    works = [work(f"m{number}", 60) for number in range(5)]
+    costs = {one.model: cost(20.0, 30.0, half=0.5) for one in works}
+    shards = cut(works, costs, workers=8, grows=True)
+    whole, split = (forecast(shards, costs, workers=8, grows=grows) for grows in (False, True))
+    share = whole.worker_hours[0] * 3600 / 8
+    assert len(shards) == 5
+    assert whole.makespan_s[0] > 1.5 * share
+    assert share <= split.makespan_s[0] < 1.15 * share
+    assert split.makespan_s[1] < split.makespan_s[0] < split.makespan_s[2]
+
+
+def test_splitting_makes_no_job_longer():
+    chance = random.Random(3)
+    for _ in range(20):
+        works = [work(f"m{number}", chance.randrange(1, 60)) for number in range(chance.randrange(1, 12))]
+        costs = {one.model: cost(chance.uniform(1, 300), chance.uniform(0.1, 300)) for one in works}
+        workers = chance.randrange(1, 20)
+        shards = cut(works, costs, workers, grows=True)
+        whole, split = (forecast(shards, costs, workers, grows=grows).makespan_s[0] for grows in (False, True))
+        assert split <= whole * 1.000001
+        assert split * workers >= sum(shard.expected_s for shard in shards) * 0.999999
+
+
 def test_a_model_without_prompts_is_one_shard():
     (shard,) = cut([Work("wan", {}, 2)], {}, workers=4)
     assert (shard.prompts, shard.has_others, shard.tests) == ((), True, 2)

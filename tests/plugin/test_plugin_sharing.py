@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 
@@ -43,3 +45,25 @@ def test_an_address_that_is_none_is_said_before_anything_is_generated(project):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*nowhere://bucket*"])
     assert not (project.path / "reports" / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_metric_of_all_clips_finds_those_that_other_machines_made(project, monkeypatch):
+    conftest = (project.path / "conftest.py").read_text()
+    whole = "\n@metric('grey', unit='1', better='higher')\ndef grey(clips):\n"
+    whole += "    return float(np.mean([clip.frames.mean() for clip in clips]))\n"
+    (project.path / "conftest.py").write_text(conftest + whole)
+    job = ("--vdb-on=local", "--vdb-workers=1", "--vdb-metrics=grey")
+    address = f"file://{project.path / 'shared'}"
+    for _ in range(2):
+        on_machine(project, monkeypatch, "one", address, *job)
+        (value,) = (found.value for one in project.records() for found in one.measurements if found.name == "grey")
+        assert value == pytest.approx(127.5, abs=2)
+        shutil.rmtree(project.path / "one")  # where the records come home the second time, no clip was ever made
+
+
+def test_weights_and_networks_need_a_folder(project, monkeypatch):
+    monkeypatch.setenv("VDB_CACHE_DIR", "s3://bucket/cache")
+    result = project.run("good", "--vdb-cache-dir=s3://bucket/cache")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*VDB_CACHE_DIR: 's3://bucket/cache' is an address*"])
