@@ -26,6 +26,8 @@ import importlib.util
 import json
 import os
 import pathlib
+import secrets
+import socket
 import sys
 import threading
 import time
@@ -45,6 +47,9 @@ _DIES_WITH_PARENT = 1
 
 _RANK = "rank"
 """In the place of the number: this process is one of them."""
+
+_SECRET = "VDB_RANKS"
+"""Variable that the ranks of one model share: what they tell each other is found by nobody else."""
 
 _AS_LONG_AS_IT_TAKES = datetime.timedelta(days=365)
 """For a request, or for another rank: whoever asks has a limit of its own."""
@@ -159,7 +164,7 @@ class Ranks:
         self._store.set(self._key(), json.dumps(request))
 
     def _key(self, of: object = "asked") -> str:
-        return "vdb/%d/%s" % (self._asked, of)  # noqa: UP031
+        return "vdb/%s/%d/%s" % (os.environ[_SECRET], self._asked, of)  # noqa: UP031
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["do"] != "load":
@@ -267,10 +272,18 @@ def _requests() -> Iterator[dict[str, Any]]:
 def _become_torchrun(named: str, ranks: str) -> None:
     """All ranks on this machine; torchrun ends the others when one is gone."""
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # behind a wall no name of the machine can be looked up
-    store = ("--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--rdzv-id", str(os.getpid()))
-    here = ("--local-addr", "127.0.0.1", "--nproc-per-node", ranks, *store)  # as --standalone, which says localhost
+    os.environ[_SECRET] = secrets.token_hex(16)
+    # its usual rendezvous unpickles what anybody who reaches its port has put there; this one keeps texts only
+    store = ("--rdzv-backend", "static", "--rdzv-endpoint", "127.0.0.1:%d" % _free_port())  # noqa: UP031
+    here = ("--nproc-per-node", ranks, *store)
     own = (str(pathlib.Path(__file__).resolve()), named, _RANK)
     os.execv(sys.executable, (sys.executable, "-m", "torch.distributed.run", *here, *own))
+
+
+def _free_port() -> int:
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return int(tried.getsockname()[1])
 
 
 def _as_json_text(what: object) -> str:
