@@ -29,6 +29,7 @@ def test_a_job_is_foreseen_handed_out_watched_and_typed_again(project):
     last = max(number for number, line in enumerate(lines) if '"event":"begin"' in line)
     one.write_text("\n".join(lines[: last + 1]) + "\n")
     project.types(f"vdb jobs {job}").shows("1 of 2 shards are done", "1 were lost")
+    project.types(f"vdb jobs {job} --split").ends(1).shows("no shard is worth another session")
     project.types(f"vdb jobs {job} --merge").shows("reports/runs/", "the run was stopped before its end")
     project.types(f"vdb jobs {job} --cancel").shows("cancelled")
     shard = f"{place}/shards/{one.parent.name}.json"
@@ -38,8 +39,8 @@ def test_a_job_is_foreseen_handed_out_watched_and_typed_again(project):
     project.types("vdb jobs nowhere").ends(1).shows("there is no job")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("kubernetes") is not None, reason="the client of Kubernetes is installed")
+@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
 def test_an_engine_whose_library_is_missing_says_what_to_install(project):
-    asked = project.types(f"vdb run {ASKED} --on kubernetes --workers 2").ends(4)
-    asked.shows("kubernetes needs a library that is not installed", "pip install 'pytest-vdb[kubernetes]'")
+    asked = project.types(f"vdb run {ASKED} --on ray").ends(4)
+    asked.shows("ray needs a library that is not installed", "pip install 'pytest-vdb[ray]'")
     asked.hides("collected")
