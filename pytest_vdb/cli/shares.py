@@ -6,12 +6,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_vdb import files
 from pytest_vdb.errors import VdbError
-from pytest_vdb.processes import may_fork
-from pytest_vdb.results import journal
-from pytest_vdb.results.environment import cpu_count
-from pytest_vdb.results.lines import models_told
 
 MOST_PROCESSES = 4
 """Each reads over the lines of all models and holds what it glimpsed of them: of 600,000 records four hold 1.7 GB in
@@ -38,6 +33,10 @@ def shares_of_runs(paths: Sequence[str], chosen: Container[str] | None, *, toget
         chosen: the models that are asked for; None: all.
         together: as many models as are always compared together, so that whoever compares them finds the same.
     """
+    from pytest_vdb.processes import may_fork
+    from pytest_vdb.results.environment import cpu_count
+    from pytest_vdb.results.lines import models_told
+
     records = [_records_of_run(path) for path in paths]
     if not may_fork() or None in records:
         return []
@@ -59,6 +58,9 @@ def shares_of_runs(paths: Sequence[str], chosen: Container[str] | None, *, toget
 
 def _records_of_run(path: str) -> Path | None:
     """The file of a run that is named as a whole."""
+    from pytest_vdb import files
+    from pytest_vdb.results import journal
+
     folder = files.expanded(path)
     is_run = all(files.is_file(folder / name) for name in (journal.RUN, journal.RECORDS))
     return folder / journal.RECORDS if is_run else None
