@@ -8,9 +8,11 @@ allowed a thread looks every few milliseconds and misses shorter peaks; the two 
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pytest_vdb.garbage import give_back_free_pages
 from pytest_vdb.profiling.devices import is_cuda
@@ -18,6 +20,9 @@ from pytest_vdb.profiling.probe import Reading, Window
 from pytest_vdb.profiling.sampling import Sampler
 from pytest_vdb.profiling.settings import Settings
 from pytest_vdb.records import Measurement
+
+if TYPE_CHECKING:
+    import psutil
 
 PEAK_RSS = Reading(
     "peak_rss",
@@ -140,9 +145,17 @@ def resident_mib() -> float | None:
     import psutil
 
     try:
-        return float(psutil.Process().memory_info().rss) / 2**20
+        return float(_process(os.getpid()).memory_info().rss) / 2**20
     except psutil.Error:
         return None
+
+
+@cache
+def _process(pid: int) -> psutil.Process:
+    """Made once: to make it takes as long as to ask it, and a timeline asks ten times a second."""
+    import psutil
+
+    return psutil.Process(pid)
 
 
 def probe_of(device: str, settings: Settings) -> ProcessMemory | None:  # noqa: ARG001 - nothing to choose
