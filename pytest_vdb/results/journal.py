@@ -24,12 +24,17 @@ RUNS = "runs"
 
 
 class Journal:
-    """Takes the records of one run as they arrive."""
+    """Takes the records of one run as they arrive.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: the run's own.
+        in_full: every line says everything itself, instead of once what many share.
+    """
+
+    def __init__(self, folder: Path, *, in_full: bool = False) -> None:
         self.folder = folder
         self._path = folder / RECORDS
-        self._teller = Teller()
+        self._teller = Teller(in_full=in_full)
         try:
             self._file = self._path.open("x+b", buffering=0)
         except FileExistsError:
@@ -39,7 +44,7 @@ class Journal:
             raise files.cannot_write(self._path, problem) from problem
 
     @classmethod
-    def create(cls, output: Path, run: Run) -> Self:
+    def create(cls, output: Path, run: Run, *, in_full: bool = False) -> Self:
         """Start the run's folder `output/runs/RUN`; `run.json` is there from the start, so a killed run is readable.
 
         Raises:
@@ -48,7 +53,7 @@ class Journal:
         folder = files.make_folder(Path(output) / RUNS / run.id)
         if not files.is_there(folder / RECORDS):  # else it is another run's, and its `run.json` too
             files.write(folder / RUN, to_json(run) + "\n")
-        return cls(folder)
+        return cls(folder, in_full=in_full)
 
     def append(self, record: Record) -> None:
         """Write a record at once, behind the definitions that it is the first to need: when this returns, it survives

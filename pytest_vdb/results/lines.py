@@ -3,7 +3,8 @@
 A definition has a name, by which the records after it call it: a setup (everything that the tests of a model share), a
 question (a prompt with its sample and seed), or metrics (names, units and directions, in the order of the values). A
 name follows from the content, so that files may be put one behind the other; where two contents had one name all the
-same, the last one before a record counts. Schema 1, in which every record says everything, may stand in the same file.
+same, the last one before a record counts. Schema 1, in which every record says everything, may stand in the same file;
+small sessions write it.
 """
 
 from __future__ import annotations
@@ -205,9 +206,14 @@ class Told(NamedTuple):
 
 
 class Teller:
-    """Puts records into lines, each definition once."""
+    """Puts records into lines, each definition once.
 
-    def __init__(self) -> None:
+    Args:
+        in_full: there are no definitions: every line is a record of schema 1, which any program can read by itself.
+    """
+
+    def __init__(self, *, in_full: bool = False) -> None:
+        self._in_full = in_full
         self._names: dict[bytes, str] = {}
         """Content -> name, of what was told."""
         self._taken: set[str] = set()
@@ -216,6 +222,8 @@ class Teller:
 
     def told(self, record: Record) -> Told:
         """The lines of a record; its new definitions are new until they are `kept`."""
+        if self._in_full:
+            return Told({}, to_json(record).encode())
         try:
             return self._told(record)
         except UnicodeEncodeError:  # half a character: as it is spelled in schema 1

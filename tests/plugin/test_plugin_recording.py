@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from pytest_vdb.plugin import recording
 from pytest_vdb.results import journal
 
 pytestmark = pytest.mark.slow  # whole sessions
@@ -29,6 +30,21 @@ def test_each_pair_leaves_a_record_with_its_identity_and_values(project):
         assert (project.runs()[-1] / record.clip.poster).is_file()
     assert run.summary["statuses"] == {"passed": 3}
     assert run.exit_status == 0
+
+
+def test_each_line_of_a_small_session_says_everything_and_those_of_a_large_one_what_is_their_own(project, monkeypatch):
+    def lines():
+        text = (project.runs()[-1] / "records.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+    project.run("good").assert_outcomes(passed=3)
+    assert [line["seed"] for line in lines()] == [record.seed for record in project.records()]
+    assert {line["schema"] for line in lines()} == {1}
+    monkeypatch.setattr(recording, "MOST_IN_FULL", 2)
+    project.run("good").assert_outcomes(passed=3)
+    assert len(lines()) > 3
+    assert {line["schema"] for line in lines()} == {2}
+    assert len(project.records()) == 3
 
 
 def test_seeds_depend_on_the_prompt_and_the_sample_alone(project):

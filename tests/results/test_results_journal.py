@@ -48,6 +48,19 @@ def test_what_was_appended_is_read_back_from_any_of_its_paths(tmp_path, given):
     assert (run, records, warnings) == (a_run(), [a_record(0), a_record(1), a_record(2)], [])
 
 
+def test_lines_in_full_need_no_other_and_are_replaced_like_any(tmp_path):
+    book = Journal.create(tmp_path, a_run(), in_full=True)
+    book.append(a_record(0))
+    book.append_all([a_record(1), a_record(2)])
+    torn_down = dataclasses.replace(a_record(1), status="failed")
+    book.replace(a_record(1), torn_down)
+    path = book.folder / "records.jsonl"
+    assert path.read_text(encoding="utf-8") == "".join(
+        to_json(record) + "\n" for record in (a_record(0), torn_down, a_record(2))
+    )
+    assert journal.read_records(path) == ([a_record(0), torn_down, a_record(2)], [])
+
+
 def test_a_record_is_on_disk_when_append_returns(tmp_path):
     book = written(tmp_path, count=1)
     assert journal.read_records(book.folder / "records.jsonl") == ([a_record(0)], [])
