@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeGuard
 
 Pair = tuple[float | None, float | None]
@@ -24,6 +25,8 @@ _LARGEST = 1e9
 _SIGNIFICANT_OF_INTERVAL = 6
 """Digits at most that an interval may ask for: one of 1e-12 around 1 is no reason for twelve decimals."""
 _MOST_DIGITS = 9
+_MOST_OF_LIST = 300
+"""Decades whose notation is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,21 @@ def notation(
     if largest >= _LARGEST or (places > _MOST_PLACES and min(sizes) < 10.0**-_USUAL_PLACES):
         return _told_apart(Notation(significant - 1, scientific=True), pairs, most=_MOST_DIGITS - 1)
     return _told_apart(Notation(min(places, most)), pairs, most=most)
+
+
+def notation_of_one(value: float | None, *, significant: int = 3) -> Notation:
+    """How to write a figure that stands alone: as `notation([value])`, but a decade is looked into once."""
+    if not _finite(value) or not value:
+        return Notation(significant)
+    place = _place_of(abs(value))
+    if abs(place) > _MOST_OF_LIST:
+        return notation([value], significant=significant)
+    return _notation_of_decade(place, significant)
+
+
+@cache
+def _notation_of_decade(place: int, significant: int) -> Notation:
+    return notation([2 * 10.0**-place], significant=significant)
 
 
 def equal(one: float, other: float, largest: float) -> bool:

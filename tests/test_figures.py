@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pytest_vdb.figures import Notation, equal, notation
+from pytest_vdb.figures import Notation, equal, notation, notation_of_one
 
 
 def written(*values: float | None, **more) -> list[str]:
@@ -92,3 +92,30 @@ def test_any_two_of_many_random_values_are_told_apart():
             assert a != b or equal(one, other, largest)
         for value, text in zip(values, shown, strict=True):
             assert float(text.replace(",", "")) == pytest.approx(value, rel=0.01, abs=largest * 1e-2)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        math.nan,
+        math.inf,
+        0.0,
+        -0.0,
+        5e-324,
+        1e-5,
+        9.9e-5,
+        1e-4,
+        0.5,
+        -0.99996,
+        1.0,
+        999.9,
+        1e3,
+        1e9,
+        1e300,
+        1e305,
+    ],
+)
+@pytest.mark.parametrize("significant", [3, 4])
+def test_a_figure_alone_is_written_as_one_of_a_column_of_one(value, significant):
+    assert notation_of_one(value, significant=significant) == notation([value], significant=significant)
