@@ -25,8 +25,8 @@ _LARGEST = 1e9
 _SIGNIFICANT_OF_INTERVAL = 6
 """Digits at most that an interval may ask for: one of 1e-12 around 1 is no reason for twelve decimals."""
 _MOST_DIGITS = 9
-_MOST_OF_LIST = 300
-"""Decades whose notation is kept."""
+_LAST_DECADE = 300
+"""Up to here a decade can be stood for by a value within it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,15 @@ def notation(
     return _told_apart(Notation(min(places, most)), pairs, most=most)
 
 
-def notation_of_one(value: float | None, *, significant: int = 3) -> Notation:
-    """How to write a figure that stands alone: as `notation([value])`, but a decade is looked into once."""
+def figure_alone(value: float | None, *, significant: int = 3) -> str:
+    """A figure that nothing stands beside, as `notation([value])` writes it: its decade decides, and is asked once."""
     if not _finite(value) or not value:
-        return Notation(significant)
+        return Notation(significant).write(value)
     place = _place_of(abs(value))
-    if abs(place) > _MOST_OF_LIST:
-        return notation([value], significant=significant)
-    return _notation_of_decade(place, significant)
+    in_range = abs(place) <= _LAST_DECADE
+    return (_notation_of_decade(place, significant) if in_range else notation([value], significant=significant)).write(
+        value
+    )
 
 
 @cache

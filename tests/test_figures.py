@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pytest_vdb.figures import Notation, equal, notation, notation_of_one
+from pytest_vdb.figures import Notation, equal, figure_alone, notation
 
 
 def written(*values: float | None, **more) -> list[str]:
@@ -118,4 +118,4 @@ def test_any_two_of_many_random_values_are_told_apart():
 )
 @pytest.mark.parametrize("significant", [3, 4])
 def test_a_figure_alone_is_written_as_one_of_a_column_of_one(value, significant):
-    assert notation_of_one(value, significant=significant) == notation([value], significant=significant)
+    assert figure_alone(value, significant=significant) == notation([value], significant=significant).write(value)

@@ -30,7 +30,7 @@ from pytest_vdb.analysis.sets_in_gates import ClipsOfBoth, clips_of_both
 from pytest_vdb.analysis.sides import Sides, Turns, family_size, grouped, measuring
 from pytest_vdb.analysis.swept import apart
 from pytest_vdb.errors import near_misses
-from pytest_vdb.figures import notation
+from pytest_vdb.figures import figure_alone, notation
 from pytest_vdb.records import Baseline, Measurement, PairKey, Record, Run, WeightsMode
 from pytest_vdb.statistics.means import mean_of
 from pytest_vdb.statistics.sessions import Ratio, ratio_of_blocks
@@ -584,7 +584,7 @@ def _figures(asked: Asked, before: float, now: float, one: Measurement, margin: 
 def _percent(share: float) -> str:
     """`+12.3%`, and of what one decimal would hide two digits: `-0.045%`."""
     small = 0 < abs(share) < 0.0005
-    text = notation([100 * share], significant=2).write(100 * share) if small else f"{100 * share:.1f}"
+    text = figure_alone(100 * share, significant=2) if small else f"{100 * share:.1f}"
     return f"{text if text.startswith('-') else f'+{text}'}%"
 
 

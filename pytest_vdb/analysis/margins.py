@@ -21,7 +21,7 @@ from pytest_vdb.analysis.readings import EXACT_COSTS
 from pytest_vdb.analysis.rules import Rule, rule_for
 from pytest_vdb.errors import OptionError
 from pytest_vdb.escaping import few
-from pytest_vdb.figures import notation
+from pytest_vdb.figures import figure_alone
 from pytest_vdb.records import Baseline
 from pytest_vdb.results.noise import Floor, Noise, load_noise
 from pytest_vdb.statistics.sessions import LEAST_SESSIONS, smallest_ratio
@@ -349,10 +349,10 @@ def change_in_words(limit: Limit, amount: float | None) -> str:
 
 def percents(share: float) -> str:
     """`3.2%`."""
-    return f"{notation([100 * share], significant=2).write(100 * share)}%"
+    return f"{figure_alone(100 * share, significant=2)}%"
 
 
 def in_unit(floor: Floor, amount: float | None) -> str:
     """`0.31 s`, or a dash."""
     unit = "" if floor.unit in {"", "1"} else f" {floor.unit}"
-    return f"{notation([amount], significant=2).write(amount)}{unit}"
+    return f"{figure_alone(amount, significant=2)}{unit}"

@@ -13,7 +13,7 @@ from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, print_table, progress, show, warn
 from pytest_vdb.errors import OptionError
-from pytest_vdb.figures import notation
+from pytest_vdb.figures import figure_alone, notation
 from pytest_vdb.files import expanded
 
 if TYPE_CHECKING:
@@ -220,4 +220,4 @@ def _with_interval(value: float | None, low: float | None, high: float | None) -
 
 
 def _with_currency(amount: float | None, currency: str | None) -> str | None:
-    return None if amount is None else f"{notation([amount]).write(amount)} {currency}"
+    return None if amount is None else f"{figure_alone(amount)} {currency}"

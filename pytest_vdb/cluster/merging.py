@@ -172,7 +172,7 @@ def merge(storage: Storage, output: Path, run_id: str) -> tuple[Path, Account]:
                 options={"job": job.id},
                 collected=job.tests,
             )
-            kept = journal.Journal.create(output, run)
+            kept = journal.Journal.create(output, run, in_full=journal.is_small(job.tests))
         kept.append_all(found.seen(brought_home(storage, known, kept.folder, run_id)))
     if kept is None or run is None or account.environment is None:
         mend = "wait for the first one: vdb jobs JOB"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pytest_vdb import files
 from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.exports.contract import Destination, Target, Written
-from pytest_vdb.results.journal import Journal
+from pytest_vdb.results.journal import Journal, is_small
 
 
 def _write_run(board: Leaderboard, to: Destination) -> Written:
-    journal = Journal.create(files.expanded(to.place), board.run)
     records = [record for row in board.rows for record in row.records]
+    journal = Journal.create(files.expanded(to.place), board.run, in_full=is_small(len(records)))
     for record in records:
         journal.append(record)
     journal.finish(board.run)

@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 SPARE_MIB = 200
 """What must be free: the records and previews of a small run, and a few lossless clips."""
 
-MOST_IN_FULL = 500
-"""Tests of a session, of which every line says everything itself: two megabytes, which any program reads line by line.
-In larger ones, and in shards, which are merged by the thousand, what many records share is said once."""
-
 
 class RecordSender:
     """Worker side: what a benchmark found out travels with its reports."""
@@ -268,9 +264,10 @@ class Recorder:
     def append(self, record: Record) -> None:
         """One line, flushed, in the place of what was foreseen; the first one starts the run's folder."""
         if self._journal is None:
-            from pytest_vdb.results.journal import Journal
+            from pytest_vdb.results.journal import Journal, is_small
 
-            in_full = self._collected() <= MOST_IN_FULL and self.session().options.shard is None
+            # A shard is small, but they are merged by the thousand.
+            in_full = is_small(self._collected()) and self.session().options.shard is None
             self._journal = Journal.create(self.session().options.output, self.started_run(), in_full=in_full)
         record = self.privacy().record(record)
         foreseen = self._foreseen.pop(record.nodeid, None)

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_vdb.errors import VdbError
 from pytest_vdb.escaping import lines, visible
-from pytest_vdb.figures import notation
+from pytest_vdb.figures import figure_alone
 from pytest_vdb.plugin.gates import Gates
 from pytest_vdb.plugin.recording import Recorder
 from pytest_vdb.plugin.timing import leave_out_table
@@ -110,7 +110,7 @@ class Summary:
 
 def _live(record: Record) -> str:
     shown = [m for m in record.measurements if m.value is not None and m.series is None][:4]
-    parts = [f"{m.name} {notation([m.value]).write(m.value)}{'' if m.unit == '1' else ' ' + m.unit}" for m in shown]
+    parts = [f"{m.name} {figure_alone(m.value)}{'' if m.unit == '1' else ' ' + m.unit}" for m in shown]
     return visible(", ".join((["clip reused"] if record.reused_from else []) + parts))
 
 

@@ -152,7 +152,7 @@ def resident_mib() -> float | None:
 
 @cache
 def _process(pid: int) -> psutil.Process:
-    """Made once: to make it takes as long as to ask it, and a timeline asks ten times a second."""
+    """Made once: to make it takes longer than to ask it, and a timeline asks ten times a second."""
     import psutil
 
     return psutil.Process(pid)

@@ -14,7 +14,7 @@ from typing import Any
 from pytest_vdb.analysis.readings import failure_line
 from pytest_vdb.analysis.tables import Leaderboard, Row, Standing, Standings
 from pytest_vdb.escaping import file_names, shortened, visible
-from pytest_vdb.figures import notation_of_one
+from pytest_vdb.figures import figure_alone
 from pytest_vdb.records import SCORED, CardFacts, Measurement, Record
 from pytest_vdb.reporters import charts
 from pytest_vdb.reporters.overview import heading_of_standings, metric_in_words, place_in_words
@@ -276,25 +276,25 @@ def _values_of_card(measurements: Sequence[Measurement]) -> Any:
 def _value_of_card(measurement: Measurement) -> str:
     """A line of a card: its name, its course over the frames, its figure or why there is none.
 
-    Written here and not by the template, which takes several times as long: there are tens of thousands.
+    Written here and not by the template: there are tens of thousands.
     """
-    name = _name_on_card(measurement.name, unit(measurement), wiring=measurement.wiring)
+    beginning = _beginning_on_card(measurement.name, unit(measurement), wiring=measurement.wiring)
     spark = charts.sparkline(measurement.series) if measurement.series else ""
     value, reason = measurement.value, measurement.reason
-    shown = _missing_on_card(reason) if value is None and reason else notation_of_one(value, significant=4).write(value)
-    return f"<div{name}<dd>{spark}{shown}</dd></div>"
+    shown = _missing_on_card(reason) if value is None and reason else figure_alone(value, significant=4)
+    return f"{beginning}<dd>{spark}{shown}</dd></div>"
 
 
 @lru_cache(maxsize=4096)
-def _name_on_card(name: str, in_unit: str, *, wiring: bool) -> str:
-    """The same on all cards, from within the tag that it begins in."""
+def _beginning_on_card(name: str, in_unit: str, *, wiring: bool) -> str:
+    """What a line has before its figure, the same on all cards."""
     from markupsafe import escape
 
     shown = escape(visible(shortened(name, LONGEST_NAME).replace("_", " ")))
     of_unit = f' <span class="unit">{escape(visible(in_unit))}</span>' if in_unit else ""
     if wiring:
-        return f' class="wiring"><dt>{shown}{of_unit} <span class="hidden-text">(wiring only)</span></dt>'
-    return f"><dt>{shown}{of_unit}</dt>"
+        return f'<div class="wiring"><dt>{shown}{of_unit} <span class="hidden-text">(wiring only)</span></dt>'
+    return f"<div><dt>{shown}{of_unit}</dt>"
 
 
 def _missing_on_card(reason: str) -> str:

@@ -10,7 +10,7 @@ from pytest_vdb.analysis.benchmarks import shown_names
 from pytest_vdb.analysis.decisions import BETWEEN_SESSIONS
 from pytest_vdb.analysis.margins import Limit, change_in_words, in_unit, percents, sentences_of
 from pytest_vdb.escaping import few, lines, shortened, visible
-from pytest_vdb.figures import notation
+from pytest_vdb.figures import figure_alone
 from pytest_vdb.reporters.grid import Side, fitted, grid
 from pytest_vdb.reporters.markdown import code, plain
 from pytest_vdb.reporters.text import counted
@@ -82,7 +82,7 @@ def _row_of_limit(limit: Limit, names: dict[str, str]) -> list[str]:
         fitted(visible(f"{benchmark}{floor.model}"), _LONGEST_OF_NOISE),
         fitted(visible(f"{floor.metric}{seeds}"), _LONGEST_OF_NOISE),
         f"{floor.prompts} x {floor.sessions}",
-        f"{notation([floor.value], significant=4).write(floor.value)}{visible(unit)}",
+        f"{figure_alone(floor.value, significant=4)}{visible(unit)}",
         *map(visible, spreads),
         _caught_in_words(limit),
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pytest_vdb.analysis.standings import TIMES
 from pytest_vdb.analysis.tables import Leaderboard, Place, Row, Standings, Table, dimmed
 from pytest_vdb.escaping import few, shortened
-from pytest_vdb.figures import Notation, notation
+from pytest_vdb.figures import Notation, figure_alone
 from pytest_vdb.records import Task
 from pytest_vdb.reporters.text import (
     LONGEST_NAME,
@@ -214,7 +214,7 @@ def _cost_in_words(standings: Standings, at: int) -> str:
     column, row = standings.table.columns[standings.cost], standings.table.rows[at]
     name = column.name.partition(" (")[0]
     mean = row.cells[standings.cost].mean
-    value = f"{notation([mean]).write(mean)} {unit(column)}".rstrip()
+    value = f"{figure_alone(mean)} {unit(column)}".rstrip()
     told = f"takes {value} a clip" if name in TIMES else f"has {metric_in_words(column.name)} {value}"
     told += f" on {shortened(row.hardware, LONGEST_NAME)}" if row.hardware else ""
     cells = zip(standings.table.columns, row.cells, strict=True)

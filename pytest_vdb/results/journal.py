@@ -22,6 +22,14 @@ RECORDS, RUN = "records.jsonl", "run.json"
 RUNS = "runs"
 """The folder of an output folder in which each session has its own."""
 
+MOST_IN_FULL = 500
+"""Tests of a run, up to which every line says everything itself: a megabyte, and any program reads it line by line."""
+
+
+def is_small(tests: int) -> bool:
+    """Whether a run of so many tests is written in full."""
+    return tests <= MOST_IN_FULL
+
 
 class Journal:
     """Takes the records of one run as they arrive.

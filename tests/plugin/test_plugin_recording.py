@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from pytest_vdb.plugin import recording
 from pytest_vdb.results import journal
 
 pytestmark = pytest.mark.slow  # whole sessions
@@ -40,7 +39,7 @@ def test_each_line_of_a_small_session_says_everything_and_those_of_a_large_one_w
     project.run("good").assert_outcomes(passed=3)
     assert [line["seed"] for line in lines()] == [record.seed for record in project.records()]
     assert {line["schema"] for line in lines()} == {1}
-    monkeypatch.setattr(recording, "MOST_IN_FULL", 2)
+    monkeypatch.setattr(journal, "MOST_IN_FULL", 2)
     project.run("good").assert_outcomes(passed=3)
     assert len(lines()) > 3
     assert {line["schema"] for line in lines()} == {2}

@@ -86,6 +86,8 @@ def test_only_its_own_tests_are_run_and_told(project):
     (told,) = shard.known().attempts
     assert told.ended == "finished"
     assert told.environment == project.read()[0].environment
+    lines = (project.runs()[-1] / "records.jsonl").read_bytes().splitlines()
+    assert {msgspec.json.decode(line)["schema"] for line in lines} == {2}, "shards are merged by the thousand"
 
 
 def test_what_is_done_is_not_run_again(project):
