@@ -2,8 +2,8 @@
 
 python benchmarks/perf/profiling.py [--rounds 30] [--card wan2.1-t2v-1.3b]
 
-Watched is with every probe of a CPU, stages, steps and a timeline at 10 Hz; the probes' start and stop are told apart
-from what they do to the latency. Ratios are of neighbours in time, and so is the A/A noise: bare against bare.
+Watched is with every probe of a CPU, stages, steps and a timeline at 10 Hz, or without the timeline, as is the default;
+the probes' start and stop are told apart from what they do to the latency. Ratios are of neighbours in time, and so is the A/A noise: bare against bare.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+from scipy.stats import binom
 
 from pytest_vdb.models.recipes import resolve
 from pytest_vdb.models.registry import Registry
@@ -57,33 +58,46 @@ def opened(cache: Path, name: str, steps: int) -> tuple[Callable[[], object], ob
 
 
 def overhead(cache: Path, name: str, rounds: int) -> None:
-    """Ratios of watched to bare calls, by wall clock and by processor time."""
+    """Ratios of watched to bare calls, by wall clock and by processor time.
+
+    A round is bare, other, other, bare: whatever drifts steadily falls on both alike. The other is watched, or as bare.
+    """
     call, pipeline = opened(cache, name, 50)
     profiler = Profiler("cpu", settings=Settings(memory_rate_hz=10))
+    by_default = Profiler("cpu")
 
-    def watched() -> None:
-        with profiler.watch(pipeline):
-            call()
+    def watched(by: Profiler) -> Callable[[], None]:
+        def calls() -> None:
+            with by.watch(pipeline):
+                call()
 
-    found: dict[str, list[tuple[float, float]]] = {"bare": [], "again": [], "watched": []}
-    for at in range(rounds):
-        turns = [("bare", call), ("watched", watched), ("again", call)]
-        for what, does in turns if at % 2 else reversed(turns):
-            found[what].append(seconds(does))
-    print(f"{name}, tiny, 50 steps, {rounds} rounds in turns, median {1000 * middle(found['bare'], 0):.0f} ms")
+        return calls
+
+    others = {"watched": watched(profiler), "watched without a timeline": watched(by_default), "bare again": call}
+    found: dict[str, list[list[tuple[float, float]]]] = {what: [] for what in others}
+    for _ in range(rounds):
+        for what, other in others.items():
+            found[what].append([seconds(does) for does in (call, other, other, call)])
+    bare_s = statistics.median(one[0][0] for turns in found.values() for one in turns)
+    print(f"{name}, tiny, 50 steps, {rounds} rounds of bare, other, other, bare; a bare call {1000 * bare_s:.0f} ms")
     for label, at in (("wall clock", 0), ("processor time", 1)):
-        threes = turns_of(found, "watched", "bare", "again")
-        ratios = [w[at] / statistics.mean((a[at], b[at])) - 1 for w, a, b in threes]
-        noise = [a[at] / b[at] - 1 for _, a, b in threes]
-        usual = statistics.median(map(abs, noise))
-        least = {what: min(timing[at] for timing in timings) for what, timings in found.items() if timings}
-        print(
-            f"  {label}: watched {100 * statistics.median(ratios):+.2f}% (median of pairs; of bare against bare "
-            f"{100 * statistics.median(noise):+.2f}%, half of them beyond ±{100 * usual:.2f}%)"
-            f"; least against least {100 * (least['watched'] / least['bare'] - 1):+.2f}% "
-            f"(bare against bare {100 * (least['again'] / least['bare'] - 1):+.2f}%)"
-        )
-    by_parts(profiler, call, pipeline, middle(found["bare"], 0))
+        told = ", ".join(f"{what} {in_percent([ratio_of(one, at) for one in found[what]])}" for what in others)
+        print(f"  {label}, medians [95%]: {told}")
+    by_parts(profiler, call, pipeline, bare_s)
+
+
+def ratio_of(turns: list[tuple[float, float]], at: int) -> float:
+    """Of the two calls in the middle to the two around them."""
+    first, one, other, last = (turn[at] for turn in turns)
+    return (one * other / (first * last)) ** 0.5 - 1
+
+
+def in_percent(ratios: list[float]) -> str:
+    """The median, and between which order statistics the true one lies."""
+    ranked = sorted(ratios)
+    beyond = max(int(binom.ppf(0.025, len(ranked), 0.5)) - 1, 0)
+    low, high = ranked[beyond], ranked[-1 - beyond]
+    return f"{100 * statistics.median(ranked):+.2f}% [{100 * low:+.2f}, {100 * high:+.2f}]"
 
 
 def by_parts(profiler: Profiler, call: Callable[[], object], pipeline: object, bare_s: float) -> None:
@@ -126,14 +140,6 @@ def seconds(does: Callable[[], object]) -> tuple[float, float]:
     wall, spent = time.perf_counter(), time.process_time()
     does()
     return time.perf_counter() - wall, time.process_time() - spent
-
-
-def middle(timings: list[tuple[float, float]], at: int) -> float:
-    return statistics.median(timing[at] for timing in timings)
-
-
-def turns_of(found: dict[str, list[tuple[float, float]]], *names: str) -> list[tuple[tuple[float, float], ...]]:
-    return list(zip(*(found[name] for name in names), strict=True))
 
 
 def division(cache: Path, name: str) -> None:

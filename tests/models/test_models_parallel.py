@@ -15,6 +15,7 @@ import pytest
 
 from pytest_vdb.errors import ModelOutOfMemory, ModelProcessError, RecipeError, VdbError
 from pytest_vdb.models.isolated import IsolatedModel
+from pytest_vdb.models.isolation import serve
 from pytest_vdb.models.isolation.settings import read_settings
 from pytest_vdb.models.isolation.walls import why_no_bwrap
 from pytest_vdb.models.pipelines.switches import check_environment
@@ -26,6 +27,21 @@ from pytest_vdb.records import Prompt, Recipe
 HERE = Path(__file__).parent
 TWO = Recipe(frames=2, height=4, width=4, fps=8.0, parallel="ulysses:2")
 WAN = Registry.from_catalog().get("wan2.1-t2v-1.3b")
+
+
+def test_ranks_meet_where_nothing_is_unpickled_and_by_a_secret(monkeypatch):
+    began = []
+    monkeypatch.setattr(serve.os, "execv", lambda program, words: began.append((program, words)))
+    monkeypatch.setattr(serve.os, "environ", {"PATH": "/usr/bin"})
+    serve._become_torchrun("model.py:name", "2")
+    ((_, words),) = began
+    assert words[words.index("--rdzv-backend") + 1] == "static", (
+        "the others unpickle what whoever reaches the port put there"
+    )
+    assert words[words.index("--rdzv-endpoint") + 1].startswith("127.0.0.1:")
+    secret = serve.os.environ[serve._SECRET]
+    assert len(secret) == 32
+    assert not any(secret in word for word in words), "every user of the machine sees a command line"
 
 
 # What a recipe says ---------------------------------------------------------------------------------------------------
