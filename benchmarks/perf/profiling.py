@@ -93,11 +93,11 @@ def ratio_of(turns: list[tuple[float, float]], at: int) -> float:
 
 
 def in_percent(ratios: list[float]) -> str:
-    """The median, and between which order statistics the true one lies."""
+    """The median, and between which of them the true one lies; of fewer than six nobody can tell."""
     ranked = sorted(ratios)
-    beyond = max(int(binom.ppf(0.025, len(ranked), 0.5)) - 1, 0)
-    low, high = ranked[beyond], ranked[-1 - beyond]
-    return f"{100 * statistics.median(ranked):+.2f}% [{100 * low:+.2f}, {100 * high:+.2f}]"
+    median = f"{100 * statistics.median(ranked):+.2f}%"
+    beyond = int(binom.ppf(0.025, len(ranked), 0.5)) - 1
+    return median if beyond < 0 else f"{median} [{100 * ranked[beyond]:+.2f}, {100 * ranked[-1 - beyond]:+.2f}]"
 
 
 def by_parts(profiler: Profiler, call: Callable[[], object], pipeline: object, bare_s: float) -> None:
