@@ -3,7 +3,8 @@
 python benchmarks/perf/profiling.py [--rounds 30] [--card wan2.1-t2v-1.3b]
 
 Watched is with every probe of a CPU, stages, steps and a timeline at 10 Hz, or without the timeline, as is the default;
-the probes' start and stop are told apart from what they do to the latency. Ratios are of neighbours in time, and so is the A/A noise: bare against bare.
+the probes' start and stop are told apart from what they do to the latency. Ratios are of neighbours in time, and so is
+the A/A noise: bare against bare.
 """
 
 import argparse
