@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pytest_vdb.profiling.hooks import watched_method
+from pytest_vdb.profiling.hooks import Hooks
 
 Work = Literal["loads", "generates", "measures"]
 
@@ -54,7 +54,8 @@ class Activity:
         before, self.now = self.now, Doing(work=work, model=model, prompt=prompt, began=time.perf_counter())
         scheduler = getattr(pipeline, "scheduler", None)
         try:
-            with watched_method(scheduler, "step", _Steps(self, scheduler).around):
+            with Hooks() as hooks:
+                hooks.method(scheduler, "step", _Steps(self, scheduler).around)
                 yield
         finally:
             self.now = before

@@ -68,8 +68,8 @@ def divide(marks: Marks) -> Division:
     lasted = {stage: (found[0][0], max(end for _, end in found)) for stage, found in spans.items() if found}
     of_steps: tuple[float, ...] = ()
     if calls:
-        others = [span for found in spans.values() for span in found]
         edges = [calls[0][0], *steps[:-1], finished]
+        others = [one for found in spans.values() for one in found if one[1] > edges[0] and one[0] < finished]
         pieces = [(b - a) - _time_in_spans((a, b), others) for a, b in itertools.pairwise(edges)]
         stages[DENOISE], lasted[DENOISE] = sum(pieces), (edges[0], finished)
         of_steps = tuple(pieces) if steps else ()
@@ -83,8 +83,10 @@ def _ends_of_steps(steps: Sequence[float], calls: Sequence[Span]) -> list[float]
     A call that seems to begin at the very moment at which a step ends comes after it: after a minute and a half CUDA
     tells moments to 8 us, and there is less between the two.
     """
-    begun = [bisect.bisect_left(calls, end, key=lambda call: call[0]) for end in steps]
-    return [end for at, end in enumerate(steps) if begun[at] and begun[at : at + 2] != [begun[at]] * 2]
+    begins = [begin for begin, _ in calls]
+    begun = [bisect.bisect_left(begins, end) for end in steps]
+    following = [*begun, None][1:]
+    return [end for end, now, then in zip(steps, begun, following, strict=True) if now and now != then]
 
 
 def _time_in_spans(span: Span, others: Sequence[Span]) -> float:

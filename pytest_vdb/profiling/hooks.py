@@ -7,9 +7,10 @@ watched object meanwhile, as some pipelines do with their scheduler, is watched 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
+
+_ABSENT: Any = object()
 
 
 class Watched:
@@ -28,7 +29,8 @@ class Watched:
         self._call = getattr(owner, name)
         self._around = around
         self._copies = copies
-        functools.update_wrapper(self, self._call)  # some pipelines pass on what the signature of `step` names
+        self.__name__ = name
+        self.__wrapped__ = self._call  # some pipelines pass on what the signature of `step` names
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """What the method returns."""
@@ -43,42 +45,51 @@ class Watched:
         return Watched(copied, self._name, self._around, self._copies)
 
 
-@contextmanager
-def watched_method(owner: Any, name: str, around: Callable[..., Any]) -> Iterator[None]:
-    """Watch a method, where there is one, also of the copies that are made of its object."""
-    if not callable(getattr(owner, name, None)):
-        yield
-        return
-    copies: list[Any] = []
-    try:
-        with replaced(owner, name, Watched(owner, name, around, copies)):
-            yield
-    finally:
-        for copied in copies:
-            vars(copied).pop(name, None)
+class Hooks:
+    """What is watched, until it is taken off, as a block does at its end.
 
+    They are put on and taken off around every timed call, by code that no cache holds any more: few lines are quick.
+    """
 
-@contextmanager
-def watched_module(module: Any, around: Callable[..., Any]) -> Iterator[None]:
-    """Watch the calls of a torch module, eager or compiled: its `__call__` asks for this attribute first."""
-    call = getattr(module, "_compiled_call_impl", None) or getattr(module, "_call_impl", None)
-    if call is None:
-        yield
-        return
-    with replaced(module, "_compiled_call_impl", functools.partial(around, call)):
-        yield
+    def __init__(self) -> None:
+        self._before: list[tuple[dict[str, Any], str, Any]] = []
+        self._copies: list[tuple[str, list[Any]]] = []
 
+    def __enter__(self) -> Hooks:
+        """As it is."""
+        return self
 
-@contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Give an object an attribute of its own for a while; afterwards it has what it had before, or none of its own."""
-    absent = object()
-    before = vars(owner).get(name, absent)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        if before is absent:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)
+    def __exit__(self, *_: object) -> None:
+        """Take them off, also after an exception."""
+        self.off()
+
+    def method(self, owner: Any, name: str, around: Callable[..., Any]) -> None:
+        """Watch a method, where there is one, also of the copies that are made of its object."""
+        if callable(getattr(owner, name, None)):
+            copies: list[Any] = []
+            self._copies.append((name, copies))
+            self._replace(owner, name, Watched(owner, name, around, copies))
+
+    def module(self, module: Any, around: Callable[..., Any]) -> None:
+        """Watch the calls of a torch module, eager or compiled: its `__call__` asks for this attribute first."""
+        call = getattr(module, "_compiled_call_impl", None) or getattr(module, "_call_impl", None)
+        if call is not None:
+            self._replace(module, "_compiled_call_impl", functools.partial(around, call))
+
+    def off(self) -> None:
+        """Give every object back what it had, or nothing of its own; the last that was put on first."""
+        while self._before:
+            attributes, name, before = self._before.pop()
+            if before is _ABSENT:
+                attributes.pop(name, None)
+            else:
+                attributes[name] = before
+        while self._copies:
+            name, copies = self._copies.pop()
+            for copied in copies:
+                vars(copied).pop(name, None)
+
+    def _replace(self, owner: Any, name: str, value: Any) -> None:
+        attributes = vars(owner)
+        self._before.append((attributes, name, attributes.get(name, _ABSENT)))
+        attributes[name] = value

@@ -8,7 +8,10 @@ allowed a thread looks every few milliseconds and misses shorter peaks; the two 
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import os
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -41,6 +44,10 @@ SAMPLE_S = 0.01
 _SAMPLED = "1-sampled"
 
 KERNEL = Path("/proc/self")
+MARK, NOW = "VmHWM", "VmRSS"
+_SIZE = re.compile(rb"^(VmHWM|VmRSS):\s*(\d+) kB", re.MULTILINE)
+_ENOUGH = 65536
+"""Bytes: what the kernel tells of a process is a few thousand."""
 _SLACK_MIB = 64.0
 """How far the mark may lie above the present size right after a reset that worked (other threads go on meanwhile)."""
 
@@ -69,7 +76,7 @@ class ProcessMemory:
 
     def note(self) -> None:
         """Keep the mark that a block within this one will reset; a sampler needs no help."""
-        mark = None if self._sampler else status_mib(self._kernel, "VmHWM")
+        mark = None if self._sampler else sizes_mib(self._kernel).get(MARK)
         if mark is not None:
             self._peak_mib = max(mark, self._peak_mib or 0.0)
 
@@ -112,7 +119,7 @@ class AddedMemory(ProcessMemory):
         """Give back what is free and note where the process stands."""
         give_back_free_pages()  # else a call that fits into what an earlier one freed would seem to add nothing
         super().start()
-        self._before_mib = resident_mib() if self._sampler else status_mib(self._kernel, "VmRSS")
+        self._before_mib = resident_mib() if self._sampler else sizes_mib(self._kernel).get(NOW)
 
     def read(self, window: Window) -> tuple[Measurement, ...]:  # noqa: ARG002 - a peak needs no window
         """What the call added, or why nobody knows."""
@@ -124,30 +131,49 @@ class AddedMemory(ProcessMemory):
 def reset_mark(kernel: Path) -> bool:
     """Set the kernel's high-water mark to the present size; False where the kernel does not do it."""
     try:
-        (kernel / "clear_refs").write_text("5")
+        _write(f"{kernel}/clear_refs", b"5")
     except OSError:
         return False
-    mark, present = status_mib(kernel, "VmHWM"), status_mib(kernel, "VmRSS")
-    return mark is not None and present is not None and mark <= present + _SLACK_MIB
+    sizes = sizes_mib(kernel)
+    return MARK in sizes and NOW in sizes and sizes[MARK] <= sizes[NOW] + _SLACK_MIB
 
 
-def status_mib(kernel: Path, field: str) -> float | None:
-    """A size that the kernel tells of this process: `VmRSS` (now) or `VmHWM` (the mark), in MiB."""
+def sizes_mib(kernel: Path) -> dict[str, float]:
+    """What the kernel tells of this process: `MARK` and `NOW`, in MiB; empty where it tells nothing."""
     try:
-        lines = (kernel / "status").read_text().splitlines()
+        told = _read(f"{kernel}/status")
     except OSError:
-        return None
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:")), None)
+        return {}
+    return {name.decode(): int(size) / 1024 for name, size in _SIZE.findall(told)}
 
 
 def resident_mib() -> float | None:
     """What is resident of this process now, on any system; None where it does not tell."""
+    with contextlib.suppress(OSError):
+        return int(_read(f"{KERNEL}/statm").split()[1]) * mmap.PAGESIZE / 2**20
     import psutil
 
     try:
         return float(_process(os.getpid()).memory_info().rss) / 2**20
     except psutil.Error:
         return None
+
+
+def _read(path: str) -> bytes:
+    """A file of the kernel's, at once and without what Python does for texts: a call is waited for meanwhile."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, _ENOUGH)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: str, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, content)
+    finally:
+        os.close(descriptor)
 
 
 @cache

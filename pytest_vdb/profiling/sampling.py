@@ -19,21 +19,25 @@ class Sampler:
         self.failed: str | None = None
         self._period_s = period_s
         self._look = look
-        self._done = threading.Event()
+        self._going = threading.Lock()  # held until it is stopped: to wait for an Event takes more than most looks do
+        self._going.acquire()
         self._try()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Look a last time and end; twice is once."""
-        if not self._done.is_set():
-            self._done.set()
+        if self._going.locked():
+            self._going.release()
             self._thread.join()
             self._try()
 
     def _run(self) -> None:
-        while not self._done.wait(self._period_s) and self.failed is None:
+        while not self._going.acquire(timeout=self._period_s):
             self._try()
+            if self.failed is not None:
+                return
+        self._going.release()
 
     def _try(self) -> None:
         if self.failed is None:

@@ -14,7 +14,7 @@ from pytest_vdb.components import STAGES
 from pytest_vdb.profiling.devices import cuda_in_use
 from pytest_vdb.profiling.division import NOT_SEEN
 from pytest_vdb.profiling.probe import Reading, Window
-from pytest_vdb.profiling.process_memory import KERNEL, reset_mark, status_mib
+from pytest_vdb.profiling.process_memory import KERNEL, MARK, NOW, reset_mark, sizes_mib
 from pytest_vdb.records import Measurement
 
 _WINDOW = "one call, from the stage's beginning to the next one's"
@@ -114,13 +114,13 @@ class ProcessStageMemory(StageMemory):
     def start(self) -> None:
         """Note where the process stands."""
         super().start()
-        self._before_mib = status_mib(self._kernel, "VmRSS")
+        self._before_mib = sizes_mib(self._kernel).get(NOW)
 
     def _forget(self) -> bool:
         return reset_mark(self._kernel)
 
     def _peak_mib(self) -> float | None:
-        peak = status_mib(self._kernel, "VmHWM")
+        peak = sizes_mib(self._kernel).get(MARK)
         return None if peak is None or self._before_mib is None else max(peak - self._before_mib, 0.0)
 
 

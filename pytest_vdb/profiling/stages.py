@@ -12,14 +12,13 @@ import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from pytest_vdb.components import DENOISERS, PROCESSORS, STAGES, TEXT_ENCODERS
-from pytest_vdb.profiling.devices import cuda_in_use
+from pytest_vdb.profiling.devices import cuda_in_use, is_cuda
 from pytest_vdb.profiling.division import DECODE, DENOISE, ENCODE, NOT_SEEN, POST, TEXT, Division, Marks, divide
-from pytest_vdb.profiling.hooks import watched_method, watched_module
+from pytest_vdb.profiling.hooks import Hooks
 from pytest_vdb.profiling.probe import DEVICE_FAILED, Reading, Window
 from pytest_vdb.records import Measurement
 
@@ -102,12 +101,14 @@ class Stages:
         self._steps: list[Moment] = []
         self._origin: Moment = None
         self._failed: str | None = None
-        self._hooks = ExitStack()
+        self._hooks = Hooks()
 
     def start(self) -> None:
         """Put the hooks on."""
         self._spans, self._steps = {stage: [] for stage in STAGES}, []
         self._stage, self._inside, self._failed = "", False, None
+        # chosen once: to ask at every step which clock it is would take longer than all the rest of a hook
+        mark: Callable[[], Moment] = self._event if is_cuda(self._device) else time.perf_counter
         pipeline = self._pipeline
         vae = getattr(pipeline, "vae", None)
         processors = [getattr(pipeline, name, None) for name in PROCESSORS]
@@ -115,20 +116,18 @@ class Stages:
         methods += [(one, name, POST) for one in processors for name in ("postprocess_video", "postprocess")]
         modules = [(name, TEXT) for name in TEXT_ENCODERS] + [(name, DENOISE) for name in DENOISERS]
         for owner, method, stage in methods:
-            self._hooks.enter_context(watched_method(owner, method, functools.partial(self._timed, stage)))
+            self._hooks.method(owner, method, functools.partial(self._timed, mark, stage))
         for name, stage in modules:
-            module = getattr(pipeline, name, None)
-            self._hooks.enter_context(watched_module(module, functools.partial(self._timed, stage)))
-        scheduler = getattr(pipeline, "scheduler", None)
-        self._hooks.enter_context(watched_method(scheduler, "step", self._stepped))
-        self._origin = self._now()
+            self._hooks.module(getattr(pipeline, name, None), functools.partial(self._timed, mark, stage))
+        self._hooks.method(getattr(pipeline, "scheduler", None), "step", functools.partial(self._stepped, mark))
+        self._origin = mark()
 
     def note(self) -> None:
         """Moments are kept as they come."""
 
     def stop(self) -> None:
         """Take the hooks off."""
-        self._hooks.close()
+        self._hooks.off()
 
     def division(self, seconds: float | None, began: float) -> Division | None:
         """How the call's time divides; None where its marks or its end are not known.
@@ -139,10 +138,11 @@ class Stages:
         """
         if seconds is None or self._failed or self._origin is None:
             return None
-        if len({isinstance(moment, float) for moment in self._moments()}) > 1:
+        clocks = set(map(type, self._moments()))
+        if len(clocks) > 1:
             self._failed = "CUDA was first used within the call: its moments are not of one clock"
             return None
-        since = functools.partial(_between, began if isinstance(self._origin, float) else self._origin)
+        since = _since(self._origin, began)
         try:
             spans = {stage: [(since(a), since(b)) for a, b in found] for stage, found in self._spans.items()}
             steps = [since(end) for end in self._steps]
@@ -177,27 +177,30 @@ class Stages:
         yield from self._steps
         yield from itertools.chain.from_iterable(span for found in self._spans.values() for span in found)
 
-    def _timed(self, stage: str, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def _timed(
+        self, mark: Callable[[], Moment], stage: str, call: Callable[..., Any], *arguments: Any, **named: Any
+    ) -> Any:
         """Make a call and keep when; what is called within it belongs to it."""
         if self._inside:
             return call(*arguments, **named)
-        self._begin(stage)
+        if self._entered is not None:
+            self._begin(stage)
         self._inside = True
-        start = self._mark()
+        start = mark()
         try:
             return call(*arguments, **named)
         finally:
             self._inside = False
-            self._spans[stage].append((start, self._mark()))
+            self._spans[stage].append((start, mark()))
 
-    def _stepped(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def _stepped(self, mark: Callable[[], Moment], call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         try:
             return call(*arguments, **named)
         finally:
-            self._steps.append(self._mark())
+            self._steps.append(mark())
 
     def _begin(self, stage: str) -> None:
-        if self._entered is not None and stage != self._stage:
+        if stage != self._stage and self._entered is not None:
             self._stage = stage
             try:
                 self._entered(stage)
@@ -205,21 +208,22 @@ class Stages:
                 self._entered = None
                 self._failed = f"watching the stages failed: {type(error).__name__}: {error}"
 
-    def _mark(self) -> Moment:
+    def _event(self) -> Moment:
+        """On CUDA; None, and the reason is kept, if it cannot be marked."""
         try:
-            return self._now()
+            cuda = cuda_in_use(self._device)
+            if cuda is None:
+                return time.perf_counter()
+            event = cuda.Event(enable_timing=True)
+            event.record(cuda.current_stream(self._device))
         except Exception as error:  # noqa: BLE001 - likewise
             self._failed = f"a moment could not be marked: {type(error).__name__}: {error}"
             return None
-
-    def _now(self) -> Moment:
-        cuda = cuda_in_use(self._device)
-        if cuda is None:
-            return time.perf_counter()
-        event = cuda.Event(enable_timing=True)
-        event.record(cuda.current_stream(self._device))
         return event
 
 
-def _between(start: Moment, end: Moment) -> float:
-    return float(end - start if isinstance(start, float) else start.elapsed_time(end) / 1000)
+def _since(origin: Moment, began: float) -> Callable[[Moment], float]:
+    """Tells seconds from where a call began: on the processor's clock, or from the event that was its first."""
+    if isinstance(origin, float):
+        return lambda moment: float(moment - began)
+    return lambda event: float(origin.elapsed_time(event)) / 1000

@@ -4,11 +4,15 @@ import mmap
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import psutil
 import pytest
 
 from pytest_vdb.components import STAGES
+from pytest_vdb.profiling import process_memory
 from pytest_vdb.profiling.division import DECODE, DENOISE
+from pytest_vdb.profiling.process_memory import resident_mib
 from pytest_vdb.profiling.profiler import Profiler
 from pytest_vdb.profiling.sampling import Sampler
 from pytest_vdb.profiling.settings import Settings
@@ -147,6 +151,13 @@ assert sampler.failed is None
 assert spent / 3 < 0.01, spent / 3
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_what_is_resident_is_what_psutil_tells(monkeypatch):
+    told = resident_mib()
+    assert told == pytest.approx(psutil.Process().memory_info().rss / 2**20, rel=0.05)
+    monkeypatch.setattr(process_memory, "KERNEL", Path("no/such/folder"))
+    assert resident_mib() == pytest.approx(told, rel=0.05), "also where no kernel tells of itself in files"
 
 
 def test_a_sampler_looks_at_both_ends():
