@@ -182,7 +182,7 @@ def _as_a_paper_wants(board: Leaderboard, arguments: ReportArguments, wanted: Se
         OptionError: it is none of the formats that are wanted.
         UnknownName: a column or a row that is not there.
     """
-    from pytest_vdb.reporters import latex
+    from pytest_vdb.reporters.formats import latex
 
     paper = latex.paper_for(
         board,

@@ -357,7 +357,7 @@ def _warn_of_twins(outcomes: Sequence[Outcome]) -> None:
 
 def _write_vbench(path: Path, scorer: Scorer, outcomes: Sequence[Outcome], of_set: Sequence[Measurement]) -> None:
     """VBench's dimensions in its own layout."""
-    from pytest_vdb.reporters.vbench import of_records
+    from pytest_vdb.reporters.formats.vbench import of_records
     from pytest_vdb.results import vbench
 
     dimensions = of_records([*(outcome.record for outcome in outcomes), _set_record(scorer, of_set)])

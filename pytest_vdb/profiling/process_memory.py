@@ -131,7 +131,7 @@ class AddedMemory(ProcessMemory):
 def reset_mark(kernel: Path) -> bool:
     """Set the kernel's high-water mark to the present size; False where the kernel does not do it."""
     try:
-        _write(f"{kernel}/clear_refs", b"5")
+        _tell_kernel(f"{kernel}/clear_refs", b"5")
     except OSError:
         return False
     sizes = sizes_mib(kernel)
@@ -141,7 +141,7 @@ def reset_mark(kernel: Path) -> bool:
 def sizes_mib(kernel: Path) -> dict[str, float]:
     """What the kernel tells of this process: `MARK` and `NOW`, in MiB; empty where it tells nothing."""
     try:
-        told = _read(f"{kernel}/status")
+        told = _told_by_kernel(f"{kernel}/status")
     except OSError:
         return {}
     return {name.decode(): int(size) / 1024 for name, size in _SIZE.findall(told)}
@@ -150,7 +150,7 @@ def sizes_mib(kernel: Path) -> dict[str, float]:
 def resident_mib() -> float | None:
     """What is resident of this process now, on any system; None where it does not tell."""
     with contextlib.suppress(OSError):
-        return int(_read(f"{KERNEL}/statm").split()[1]) * mmap.PAGESIZE / 2**20
+        return int(_told_by_kernel(f"{KERNEL}/statm").split()[1]) * mmap.PAGESIZE / 2**20
     import psutil
 
     try:
@@ -159,7 +159,7 @@ def resident_mib() -> float | None:
         return None
 
 
-def _read(path: str) -> bytes:
+def _told_by_kernel(path: str) -> bytes:
     """A file of the kernel's, at once and without what Python does for texts: a call is waited for meanwhile."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -168,7 +168,7 @@ def _read(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _write(path: str, content: bytes) -> None:
+def _tell_kernel(path: str, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY)
     try:
         os.write(descriptor, content)

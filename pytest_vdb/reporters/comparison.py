@@ -17,9 +17,9 @@ from pytest_vdb.escaping import lines, shortened, visible
 from pytest_vdb.figures import MISSING, notation
 from pytest_vdb.files import is_file
 from pytest_vdb.records import Record, to_plain
+from pytest_vdb.reporters.formats.markdown import code, plain, table_line
 from pytest_vdb.reporters.grid import Side as Edge
 from pytest_vdb.reporters.grid import fitted, grid, width_of
-from pytest_vdb.reporters.markdown import code, plain, table_line
 from pytest_vdb.reporters.pages import within
 from pytest_vdb.reporters.text import ARROWS, LONGEST_NAME, counted
 from pytest_vdb.results.vbench import UNKNOWN

@@ -6,17 +6,18 @@ import math
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import TYPE_CHECKING
 
 from pytest_vdb.analysis.benchmarks import shown_names
-from pytest_vdb.analysis.gate import EXIT_CODES, Outcome, Verdict
 from pytest_vdb.escaping import lines, shortened, visible
 from pytest_vdb.figures import notation
-from pytest_vdb.reporters.markdown import code, plain
+from pytest_vdb.reporters.formats.markdown import code, plain
 from pytest_vdb.reporters.text import LONGEST_NAME
 
+if TYPE_CHECKING:
+    from pytest_vdb.analysis.gate import Outcome, Verdict
+
 _WORST_FIRST: tuple[Outcome, ...] = ("regressed", "missing", "incomparable", "inconclusive", "improved", "equivalent")
-assert set(_WORST_FIRST) == set(get_args(Outcome))
 
 
 def render_terminal(
@@ -79,7 +80,7 @@ def _how_it_may_stop(verdicts: Sequence[Verdict], saved: str | None) -> list[str
 
 def worst(verdicts: Sequence[Verdict], *, strict: bool = False) -> list[Verdict]:
     """What to look at: what fails, then what cannot be told; of those alike, what moved by most margins."""
-    bad = [verdict for verdict in _ordered(verdicts) if verdict.outcome in EXIT_CODES]
+    bad = [verdict for verdict in _ordered(verdicts) if verdict.fails(strict=True)]
     return sorted(bad, key=lambda v: (not v.fails(strict=strict), _WORST_FIRST.index(v.outcome), -_margins_moved(v)))
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from pytest_vdb.analysis.gate import Verdict
 from pytest_vdb.analysis.pinned import saved_in_words
 from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.escaping import shortened, workflow_command
-from pytest_vdb.reporters import gate, markdown
+from pytest_vdb.reporters import gate
+from pytest_vdb.reporters.formats import markdown
 from pytest_vdb.reporters.text import counted, status_words
+
+if TYPE_CHECKING:
+    from pytest_vdb.analysis.gate import Verdict
 
 STEP_SUMMARY_LIMIT = 1024 * 1024
 """Bytes of `$GITHUB_STEP_SUMMARY` that GitHub takes from one step; of more it shows nothing."""

@@ -12,7 +12,7 @@ from pytest_vdb.analysis import build
 from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.errors import RecordError
 from pytest_vdb.records import Record, Run
-from pytest_vdb.reporters import html
+from pytest_vdb.reporters.formats import html
 from pytest_vdb.reporters.text import counted
 from pytest_vdb.results import journal
 

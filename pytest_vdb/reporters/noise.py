@@ -11,8 +11,8 @@ from pytest_vdb.analysis.decisions import BETWEEN_SESSIONS
 from pytest_vdb.analysis.margins import Limit, change_in_words, in_unit, percents, sentences_of
 from pytest_vdb.escaping import few, lines, shortened, visible
 from pytest_vdb.figures import figure_alone
+from pytest_vdb.reporters.formats.markdown import code, plain
 from pytest_vdb.reporters.grid import Side, fitted, grid
-from pytest_vdb.reporters.markdown import code, plain
 from pytest_vdb.reporters.text import counted
 from pytest_vdb.results.noise import Floor, Noise
 from pytest_vdb.statistics.sessions import LEAST_SESSIONS, most_spread

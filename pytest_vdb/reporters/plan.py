@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from pytest_vdb.cluster.planning import Forecast
 from pytest_vdb.figures import notation
+
+if TYPE_CHECKING:
+    from pytest_vdb.cluster.planning import Forecast
 
 _MOST = 20
 """Models of which it is said what their costs rest on."""

@@ -17,7 +17,8 @@ from pytest_vdb.analysis.overall import overall_of
 from pytest_vdb.analysis.tables import Leaderboard, Standings
 from pytest_vdb.errors import OptionError, UnknownName
 from pytest_vdb.records import Environment, Measurement, Record, Run
-from pytest_vdb.reporters import csv, html, json, latex, markdown, terminal
+from pytest_vdb.reporters import terminal
+from pytest_vdb.reporters.formats import csv, html, json, latex, markdown
 from pytest_vdb.reporters.methods import plain_methods
 
 ENVIRONMENT = Environment(

@@ -23,7 +23,8 @@ from pytest_vdb.records import (
     Status,
     digest,
 )
-from pytest_vdb.reporters import html, model_page
+from pytest_vdb.reporters import model_page
+from pytest_vdb.reporters.formats import html
 from pytest_vdb.shapes import moving_shapes
 from pytest_vdb.video import write_poster, write_preview
 

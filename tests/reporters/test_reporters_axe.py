@@ -17,7 +17,8 @@ from pytest_vdb.analysis import build
 from pytest_vdb.analysis.history import trends
 from pytest_vdb.arena import folder
 from pytest_vdb.arena.pairing import Candidate, pairs_of
-from pytest_vdb.reporters import comparison_page, history_page, html
+from pytest_vdb.reporters import comparison_page, history_page
+from pytest_vdb.reporters.formats import html
 from pytest_vdb.reporters.side_by_side import INDEX, PROMPTS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -15,7 +15,7 @@ import pytest
 from pytest_vdb import reporters
 from pytest_vdb.analysis import build
 from pytest_vdb.records import CardFacts, Measurement, Record
-from pytest_vdb.reporters import html
+from pytest_vdb.reporters.formats import html
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.slow

@@ -14,19 +14,20 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import example_run as example
 import pytest
 
 from pytest_vdb import reporters
 from pytest_vdb.analysis import Leaderboard, build, ratings
-from pytest_vdb.analysis.gate import judge
+from pytest_vdb.analysis.gate import Outcome, judge
 from pytest_vdb.analysis.rules import parse_rules
 from pytest_vdb.errors import OutputError, UnknownName
 from pytest_vdb.escaping import visible
 from pytest_vdb.records import Baseline, Failure, Measurement, Record, to_json
-from pytest_vdb.reporters import csv, formats, gate, html, json, latex, markdown, pages, terminal, tex
+from pytest_vdb.reporters import formats, gate, pages, terminal, tex
+from pytest_vdb.reporters.formats import csv, html, json, latex, markdown
 from pytest_vdb.reporters.prompts_table import tables_of_prompts
 
 HOSTILE = [
@@ -735,6 +736,13 @@ def test_verdicts_in_the_terminal_come_worst_first_with_their_figures():
     assert max(map(len, gate.render_terminal(judged(), width=80).splitlines())) <= 80
 
 
+@pytest.mark.parametrize("outcome", get_args(Outcome))
+def test_every_outcome_of_a_gate_is_told(outcome):
+    verdicts = [dataclasses.replace(judged()[0], outcome=outcome)]
+    assert outcome in gate.render_terminal(verdicts, width=400).splitlines()[0]
+    assert outcome in gate.render_markdown(verdicts)
+
+
 @pytest.mark.parametrize("order", ["::error file=x::y", "##[error]x"])
 def test_no_line_of_a_terminal_report_is_an_order_to_a_ci_runner(order):
     for text in (terminal.render(hostile_board(order), width=400), gate.render_terminal(judged(name=order))):
@@ -758,7 +766,7 @@ def test_no_name_is_markup_among_the_verdicts(name):
 
 @pytest.mark.slow
 def test_the_reporters_import_neither_torch_nor_pytest():
-    code = "import sys, pytest_vdb.reporters.html, pytest_vdb.reporters.terminal, pytest_vdb.reporters.gate\n"
+    code = "import sys, pytest_vdb.reporters.formats.html, pytest_vdb.reporters.terminal, pytest_vdb.reporters.gate\n"
     code += "print([m for m in ('torch', 'pytest', 'numpy', 'scipy') if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

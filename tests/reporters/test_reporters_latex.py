@@ -18,7 +18,8 @@ from pytest_vdb.errors import OptionError, UnknownName
 from pytest_vdb.metrics.papers import papers
 from pytest_vdb.metrics.registry import MetricRegistry
 from pytest_vdb.records import Measurement, Record, Run
-from pytest_vdb.reporters import bibliography, latex, markdown, tex
+from pytest_vdb.reporters import bibliography, tex
+from pytest_vdb.reporters.formats import latex, markdown
 from pytest_vdb.reporters.methods import plain_methods
 
 RUN = dataclasses.replace(example.example_run(), options={"seed": 7})

@@ -15,7 +15,8 @@ from pytest_vdb.analysis.gate import judge
 from pytest_vdb.analysis.rules import parse_rules
 from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.records import Baseline, Record
-from pytest_vdb.reporters import csv, gate, html, latex, markdown, terminal
+from pytest_vdb.reporters import gate, terminal
+from pytest_vdb.reporters.formats import csv, html, latex, markdown
 
 RUN = example.example_run()
 FORMATS: dict[str, Callable[[Leaderboard], str]] = {

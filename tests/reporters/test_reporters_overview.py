@@ -12,7 +12,8 @@ import pytest
 from pytest_vdb.analysis import Leaderboard, build
 from pytest_vdb.analysis.row_names import distinct_names
 from pytest_vdb.records import Measurement, Record
-from pytest_vdb.reporters import charts, html
+from pytest_vdb.reporters import charts
+from pytest_vdb.reporters.formats import html
 from pytest_vdb.reporters.overview import answers, plain_text, telling_columns
 
 RUN = example.example_run()

@@ -10,7 +10,8 @@ import pytest
 from pytest_vdb.analysis import build
 from pytest_vdb.errors import OutputError
 from pytest_vdb.records import Measurement, Record
-from pytest_vdb.reporters import charts, formats, pdf
+from pytest_vdb.reporters import charts, formats
+from pytest_vdb.reporters.formats import pdf
 from pytest_vdb.reporters.text import distinct_names
 
 pytest.importorskip("typst", reason="the extra pdf is not installed")

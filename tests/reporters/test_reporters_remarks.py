@@ -14,7 +14,8 @@ import pytest
 
 from pytest_vdb.analysis import Leaderboard, build
 from pytest_vdb.records import Measurement, Record
-from pytest_vdb.reporters import csv, html, latex, markdown, terminal
+from pytest_vdb.reporters import terminal
+from pytest_vdb.reporters.formats import csv, html, latex, markdown
 
 BIAS = "FVD of 16 clips: most of it can be bias"
 RUN = example.example_run()

@@ -14,7 +14,8 @@ import pytest
 from pytest_vdb.analysis import build
 from pytest_vdb.analysis.tables import Leaderboard
 from pytest_vdb.records import Failure, Measurement, Record
-from pytest_vdb.reporters import csv, html, json, latex, markdown, terminal
+from pytest_vdb.reporters import terminal
+from pytest_vdb.reporters.formats import csv, html, json, latex, markdown
 
 RUN = example.example_run()
 

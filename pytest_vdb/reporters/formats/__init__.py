@@ -1,4 +1,4 @@
-"""Which formats reports have: every module of this room that declares a `FORMAT` is one.
+"""Which formats reports have: every module of this room declares one, as its `FORMAT`.
 
 A new format is one file here: a function from a `Leaderboard` to the text of its files, and the line that declares it.
 """
@@ -35,9 +35,7 @@ class Format:
 @cache
 def formats() -> Mapping[str, Format]:
     """Every format by its name, in the order of the names."""
-    room = Path(__file__).parent
-    modules = [importlib.import_module(f"{__package__}.{found.name}") for found in pkgutil.iter_modules([str(room)])]
-    declared = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
+    declared = [importlib.import_module(f"{__name__}.{found.name}").FORMAT for found in pkgutil.iter_modules(__path__)]
     return {one.name: one for one in sorted(declared, key=lambda one: one.name)}
 
 

@@ -21,6 +21,7 @@ from pytest_vdb.reporters import bibliography, latex_figures
 from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.methods import methods
 from pytest_vdb.reporters.overview import Front, fronts
+from pytest_vdb.reporters.pages import TEMPLATES
 from pytest_vdb.reporters.tex import escape, width_of
 from pytest_vdb.reporters.text import (
     FAILED_PROMPTS,
@@ -36,7 +37,7 @@ from pytest_vdb.reporters.text import (
     unit,
 )
 
-_TEMPLATE = Path(__file__).parent / "templates" / "leaderboard.tex.j2"
+_TEMPLATE = TEMPLATES / "leaderboard.tex.j2"
 _TABLES, _BIBLIOGRAPHY, _METHODS = "leaderboard.tex", "leaderboard.bib", "leaderboard-methods.tex"
 _ARROWS = {"higher": r"$\uparrow$", "lower": r"$\downarrow$", "neutral": ""}
 _LEGEND = (

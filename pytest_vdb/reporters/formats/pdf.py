@@ -16,7 +16,7 @@ from pytest_vdb.escaping import shortened, visible
 from pytest_vdb.figures import MISSING, Notation
 from pytest_vdb.reporters import charts
 from pytest_vdb.reporters.formats import Format
-from pytest_vdb.reporters.html import environment_of, when
+from pytest_vdb.reporters.formats.html import environment_of, when
 from pytest_vdb.reporters.methods import plain_methods
 from pytest_vdb.reporters.overview import Front, fronts
 from pytest_vdb.reporters.pages import source_of_template
