@@ -40,6 +40,7 @@ _ROWS_AT_ONCE = 200
 """Few enough for a processor's cache at a thousand prompts."""
 _STEPS = 60
 _STEEPEST = 1 - 1e-12
+_FARTHEST_GUESS = 0.9
 _CLOSE_ENOUGH = 1e-9
 _ROUNDING_OF_BOUNDS = 1e-9
 """Of the bounds' width: a value that lies farther beyond them refutes them."""
@@ -214,7 +215,9 @@ def _weighted_quantile(rows: NDArray[np.float64], farthest: NDArray[np.float64],
         chance = _tilted(scaled, tilt)[1]
         return np.asarray(-ndtri(np.clip(chance, 1e-300, 0.5)) - wanted)
 
-    return middle + scale * _tilted(scaled, _root(missing, len(rows)))[0]
+    spread = np.maximum(np.sqrt(np.einsum("ij,ij->i", scaled, scaled)), _CLOSE_ENOUGH)
+    tilt = _root(missing, np.full(len(rows), -wanted), wanted / spread)
+    return middle + scale * _tilted(scaled, tilt)[0]
 
 
 def _weighted_tail(
@@ -228,27 +231,41 @@ def _weighted_tail(
     def missing(tilt: NDArray[np.float64]) -> NDArray[np.float64]:
         return _tilted(scaled, tilt)[0] - reached
 
-    chance = _tilted(scaled, _root(missing, len(rows)))[1]
+    variance = np.einsum("ij,ij->i", scaled, scaled) / scaled.shape[1]
+    chance = _tilted(scaled, _root(missing, -reached, reached / np.maximum(variance, _CLOSE_ENOUGH)))[1]
     return np.where(wanted <= 0, 1.0, np.where(wanted >= 1, 0.0, np.minimum(chance, 1.0)))
 
 
-def _root(function: Callable[[NDArray[np.float64]], NDArray[np.float64]], count: int) -> NDArray[np.float64]:
-    """Where `count` growing functions of a number within (0, 1) are zero, by secants between halvings."""
-    left, right = np.zeros(count), np.ones(count)
-    below, above = np.full(count, np.nan), np.full(count, np.nan)
-    at = np.full(count, 0.5)
+def _root(
+    function: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    at_nought: NDArray[np.float64],
+    guess: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """`(k,)`: where growing functions of a number within (0, 1) are zero, by secants between halvings.
+
+    Args:
+        function: of k numbers, one each.
+        at_nought: its values at 0, below zero.
+        guess: where to begin; one that is not well within (0, 1) is none.
+    """
+    left, right = np.zeros(len(guess)), np.ones(len(guess))
+    below, above = at_nought, np.full(len(guess), np.nan)
+    at = np.where((guess > 0) & (guess < _FARTHEST_GUESS), guess, 0.5)
+    was_low = np.full(len(guess), False)
     for step in range(_STEPS):
         value = function(at)
-        low = value < 0
-        left, below = np.where(low, at, left), np.where(low, value, below)
-        right, above = np.where(low, right, at), np.where(low, above, value)
-        if np.all(np.abs(value) < _CLOSE_ENOUGH):
+        open_still = np.abs(value) >= _CLOSE_ENOUGH
+        if not open_still.any():
             break
-        secant = left + (right - left) * -below / np.maximum(above - below, _CLOSE_ENOUGH / 2)
-        # Secants alone may creep along one side: every third step halves.
-        halves = (step % 3 == 2) | np.isnan(secant)
-        following = np.where(halves, (left + right) / 2, secant)
-        at = np.where(np.abs(value) < _CLOSE_ENOUGH, at, following)
+        low = value < 0
+        # An end that stays counts half (Illinois): secants alone would creep along the other side.
+        stays = 0.5 if step else 1.0
+        below = np.where(low, value, np.where(was_low, below, stays * below))
+        above = np.where(low, np.where(was_low, stays * above, above), value)
+        left, right, was_low = np.where(low, at, left), np.where(low, right, at), low
+        secant = left + (right - left) * -below / (above - below)
+        following = np.where(np.isnan(secant), (left + right) / 2, secant)
+        at = np.where(open_still, following, at)
     return at
 
 
