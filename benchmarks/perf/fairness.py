@@ -3,7 +3,9 @@
 python benchmarks/perf/fairness.py [--sessions 12] [--prompts 4]
 
 Each session is a pytest process of its own; the order changes from session to session. The A/A noise stands beside the
-differences: how much the clips of one model differ from each other in the same session.
+differences: how far a clip of one model lies from its others' median in the same session; of what is read once in a
+session, from that of the other sessions in which the model came as early. The two models agree in a session in which
+they differ by no more than the farthest.
 """
 
 import argparse
@@ -118,25 +120,42 @@ def tell(kind: str, pairs: Sequence[tuple[list[Record], list[Record]]]) -> None:
     """Of each reading: how often the first model was worse, by how much, and how much its own clips differ."""
     print(f"{kind}: two copies, {len(pairs)} sessions in either order, {len(pairs[0][0])} clips of each, metrics on")
     for name in READINGS:
-        shares, noise = [], []
-        for sides in pairs:
-            ours, theirs = ([m.value for one in side if (m := one.measurement(name)) is not None] for side in sides)
-            shares.append(statistics.median(ours) / statistics.median(theirs) - 1)
-            noise += [value / statistics.median(side) - 1 for side in (ours, theirs) for value in side if len(side) > 1]
-        told = percent(statistics.median(map(abs, noise))) if noise else "one value each"
+        sides = [tuple(values_of(side, name) for side in pair) for pair in pairs]
+        shares = [statistics.median(ours) / statistics.median(theirs) - 1 for ours, theirs in sides]
+        noise = noise_of_sessions(sides)
+        agreed = sum(abs(share) <= max(found) for share, found in zip(shares, noise, strict=True))
         greater = sum(share > 0 for share in shares)
         print(
-            f"  {name:17} first greater in {greater:2} of {len(shares)}; first against second "
+            f"  {name:17} agree in {agreed:2} of {len(shares)}, first greater in {greater:2}; first against second "
             f"{percent(statistics.median(shares))} in the median ({percent(min(shares))} to {percent(max(shares))}); "
-            f"A/A, clips of one model: {told}"
+            f"A/A {percent(statistics.median(one for found in noise for one in found))}"
         )
     for name in ("latency", "peak_rss"):
         opening = []
         for first, _ in pairs:
-            values = [m.value for one in first if (m := one.measurement(name)) is not None]
+            values = values_of(first, name)
             opening.append(values[0] / statistics.median(values[1:]) - 1)
         told = percent(statistics.median(opening))
         print(f"  {name}: the first clip of the first model against its others {told} in the median")
+
+
+def values_of(records: Sequence[Record], name: str) -> list[float]:
+    """Of one model in one session."""
+    found = (one.measurement(name) for one in records)
+    return [one.value for one in found if one is not None and one.value is not None]
+
+
+def noise_of_sessions(sides: Sequence[Sequence[Sequence[float]]]) -> list[list[float]]:
+    """Of each session how far values of one model lie from their median."""
+    if all(len(side) > 1 for pair in sides for side in pair):
+        return [[one for side in pair for one in deviations(side)] for pair in sides]
+    of_all = [one for place in zip(*sides, strict=True) for one in deviations([side[0] for side in place])]
+    return [of_all] * len(sides)
+
+
+def deviations(values: Sequence[float]) -> list[float]:
+    middle = statistics.median(values)
+    return [abs(value / middle - 1) for value in values]
 
 
 def percent(share: float) -> str:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from math import isfinite
+from operator import add
 from pathlib import Path, PurePath
 
 import msgspec
@@ -44,13 +45,12 @@ def _videos_as_json(name: str, found: Dimension) -> str:
     """As `json.dumps` indents them, in a tenth of its time: a run may have a million."""
     if not found.videos:
         return "[]"
-    scale = 100 if name in IN_PERCENT else 1
-    values = [value * scale for _, value in found.videos]
-    entries = [
-        f"{_video_as_json(path)}{figure}\n            }}"
-        for (path, _), figure in zip(found.videos, _figures_as_json(values), strict=True)
-    ]
-    return "[\n" + ",\n".join(entries) + "\n        ]"
+    paths, values = zip(*found.videos, strict=True)
+    if name in IN_PERCENT:
+        values = tuple(100 * value for value in values)
+    entries = map(add, map(_video_as_json, paths), _figures_as_json(values))
+    end = "\n            }"
+    return "[\n" + f"{end},\n".join(entries) + f"{end}\n        ]"
 
 
 def _figures_as_json(values: Sequence[float]) -> list[str]:

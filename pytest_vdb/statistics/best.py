@@ -10,7 +10,9 @@ more often than said: that one of them *alone* is best is not what a leaderboard
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +27,8 @@ MOST_DEALS = 999
 _LEAST_DEALS = 199
 _VALUES_DEALT = 60_000_000
 """About a second's worth; 300 models on 1,000 prompts take the least number of deals."""
-_VALUES_AT_ONCE = 500_000
+_VALUES_AT_ONCE = 120_000
+_MOST_KEPT = 4_000_000
 _BORROWED = 4
 """Degrees of freedom by which each difference's variance is drawn to the mean of all: at five prompts a variance of its
 own is too small by chance for one model of thirty."""
@@ -70,27 +73,46 @@ def p_values_against_best(
 
 def _dealt(merits: NDArray[np.float64], deals: int) -> NDArray[np.float64]:
     """The share of deals, the one seen among them, whose largest lead is as large as the lead over each model."""
-    by_prompt = np.ascontiguousarray(merits.T)
-    leads = _leads(by_prompt[None])[0]
-    generator = np.random.default_rng(_SEED_OF_DEALS)
-    at_once = max(1, _VALUES_AT_ONCE // merits.size)
+    leads = _leads(merits[None])[0]
     reached = np.zeros(len(merits), dtype=np.int64)
-    for start in range(0, deals, at_once):
-        hands = np.repeat(by_prompt[None], min(at_once, deals - start), axis=0)
-        generator.permuted(hands, axis=2, out=hands)
+    for hands in _hands(merits, deals):
         largest = _leads(hands).max(axis=1)
         reached += (largest[:, None] >= leads * (1 - 1e-9)).sum(axis=0)
     return (1 + reached) / (1 + deals)
 
 
+def _hands(merits: NDArray[np.float64], deals: int) -> Iterator[NDArray[np.float64]]:
+    """`(few deals, models, prompts)` at a time: the values of each prompt, dealt out at random."""
+    if merits.size * deals <= _MOST_KEPT:
+        yield from (merits.ravel().take(places) for places in _places_dealt(*merits.shape, deals))
+    else:
+        yield from (hands.transpose(0, 2, 1) for hands in _permuted(merits.T, deals))
+
+
+@lru_cache(maxsize=8)
+def _places_dealt(models: int, prompts: int, deals: int) -> list[NDArray[np.intp]]:
+    """As `_hands`: which values. Many metrics of a leaderboard have as many prompts and as many models to compare."""
+    places = np.arange(models * prompts).reshape(models, prompts)
+    return [np.ascontiguousarray(hands.transpose(0, 2, 1)) for hands in _permuted(places.T, deals)]
+
+
+def _permuted(by_prompt: NDArray[Any], deals: int) -> Iterator[NDArray[Any]]:
+    """`(prompts, models)` -> `(few deals, prompts, models)` at a time, always the same deals."""
+    generator = np.random.default_rng(_SEED_OF_DEALS)
+    at_once = max(1, _VALUES_AT_ONCE // by_prompt.size)
+    for start in range(0, deals, at_once):
+        hands = np.repeat(np.ascontiguousarray(by_prompt)[None], min(at_once, deals - start), axis=0)
+        yield generator.permuted(hands, axis=2, out=hands)
+
+
 def _leads(hands: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`(deals, prompts, models)` -> `(deals, models)`: the best one's lead over each, in standard errors."""
-    prompts, models = hands.shape[1:]
-    own = np.einsum("dpm->dm", hands) / prompts  # a third of the time of `mean`, where models are few
-    best = own.argmax(axis=1)[:, None]
-    means = np.take_along_axis(own, best, axis=1) - own
-    ahead = np.take_along_axis(hands, best[:, :, None], axis=2) - hands
-    squares = np.einsum("dpm,dpm->dm", ahead, ahead)
+    """`(deals, models, prompts)` -> `(deals, models)`: the best one's lead over each, in standard errors."""
+    models, prompts = hands.shape[1:]
+    own = hands.mean(axis=2)
+    best = np.arange(len(hands)), own.argmax(axis=1)
+    means = own[best][:, None] - own
+    ahead = hands[best][:, None] - hands
+    squares = np.einsum("dmp,dmp->dm", ahead, ahead)
     variances = np.maximum(squares - prompts * means**2, 1e-12 * squares) / (prompts - 1)
     of_all = variances.sum(axis=1, keepdims=True) / (models - 1)
     moderated = (_BORROWED * of_all + (prompts - 1) * variances) / (_BORROWED + prompts - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
@@ -44,15 +45,18 @@ def of_records(records: Sequence[Record]) -> dict[str, Dimension]:
     videos: dict[str, list[tuple[str, float]]] = defaultdict(list)
     means: dict[str, Dimension] = {}
     for metrics, alike in groupby(records, key=_metrics_of):  # mostly all of them
-        dimensions = _dimensions_in(metrics)
-        told = [(one, Measured.of(one.measurements).numbers) for one in alike] if dimensions else []
-        of_clips = [(_video(one), numbers) for one, numbers in told if one.clip is not None]
-        of_sets = [numbers for one, numbers in told if one.clip is None]
+        dimensions, listed = _dimensions_in(metrics), list(alike)
+        of_clips = [one for one in listed if one.clip is not None] if dimensions else []
+        names = list(map(_video, of_clips))
+        numbers = array("d", b"".join(Measured.of(one.measurements).numbers for one in of_clips))
         for at, name in dimensions:
-            videos[name] += [(video, numbers[at]) for video, numbers in of_clips if not isnan(numbers[at])]
-            for numbers in of_sets:
-                if not isnan(numbers[at]):
-                    means[name] = Dimension(numbers[at])
+            values = numbers[at :: len(metrics.definitions)]
+            found = zip(names, values, strict=True)
+            videos[name] += found if not isnan(sum(values)) else (one for one in found if not isnan(one[1]))
+        for one in listed if dimensions else ():
+            if one.clip is None:
+                of_set = Measured.of(one.measurements).numbers
+                means.update((name, Dimension(of_set[at])) for at, name in dimensions if not isnan(of_set[at]))
     return {dimension: Dimension.of(found) for dimension, found in videos.items() if found} | means
 
 
