@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb import files, pull_requests
+from pytest_vdb import files
 from pytest_vdb.cli.arguments import Command
 from pytest_vdb.cli.gate import judged
 from pytest_vdb.cli.printing import order, show
@@ -224,6 +224,7 @@ class CommentArguments:
 
 
 def _comment_on_pull_request(arguments: CommentArguments) -> int:
+    from pytest_vdb import pull_requests
     from pytest_vdb.reporters.github import COMMENT_LIMIT, cut
 
     if not re.fullmatch(r"[\w. -]{1,60}", arguments.name, re.ASCII) or "--" in arguments.name:

@@ -55,7 +55,7 @@ from pytest_vdb.reporters.text import (
 
 MODELS = f"{BESIDE}/models"
 """The folder in which the pages lie."""
-_MOST_CARDS, _CARDS_OF_A_PAGE = 2_000, (6, 200)
+_MOST_CARDS, _CARDS_OF_A_PAGE = 1_200, (6, 200)
 """Clips that are shown as cards, on all pages together and on one of them; a table has the others."""
 _MOST_TEXTS = 20_000
 """Records on all pages together of which each has its prompt's text in that table."""
