@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_vdb.analysis.question import Question
     from pytest_vdb.cli.shares import Share
     from pytest_vdb.records import Record
+    from pytest_vdb.reporters.comparison import Headline
     from pytest_vdb.results.reported import Source
 
 _HOW = "two models of one run: vdb compare RUN A B; one model in two runs: vdb compare RUN_A RUN_B"
@@ -110,17 +111,29 @@ def _compare(arguments: CompareArguments) -> int:
 
         files.write(arguments.html, comparison_page.page_of([one.section for one in shown]))
         warn(arguments.html)
+    answers = [one.answer for one in shown]
     if arguments.json:
-        print_json([one.answer for one in shown])
+        print_json(answers)
+    elif arguments.markdown:
+        show("\n".join(answers))
     else:
-        show(("\n" if arguments.markdown else "\n\n").join(one.answer for one in shown))
+        from pytest_vdb.reporters.comparison import overview
+
+        of_all = overview([one.headline for one in shown], width=_width())
+        show("\n\n".join(filter(None, [*answers, of_all])))
     return 0
+
+
+def _width() -> int:
+    return min(_WIDEST, shutil.get_terminal_size((100, 24)).columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ShownComparison:
     """A comparison in every form that is asked for."""
 
+    headline: Headline
+    """For the overview of several."""
     answer: Any
     """For stdout: a text, or what JSON is made of."""
     page: str
@@ -139,9 +152,9 @@ def _shown_comparison(arguments: CompareArguments, comparison: Comparison) -> _S
     elif arguments.markdown:
         answer = reporter.render_markdown(comparison)
     else:
-        width = min(_WIDEST, shutil.get_terminal_size((100, 24)).columns)
-        answer = reporter.render_terminal(comparison, width=width)
+        answer = reporter.render_terminal(comparison, width=_width())
     return _ShownComparison(
+        headline=reporter.Headline.of(comparison),
         answer=answer,
         page="" if output is None else reporter.render_markdown(comparison, beside=output.parent),
         section={} if html is None else comparison_page.section_of(comparison, beside=html.parent),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
@@ -27,6 +28,8 @@ from pytest_vdb.results.vbench import UNKNOWN
 HEADER = ("metric", "n", "A", "B", "A − B [95%]", "p", "A is")
 HOLDS_ANYHOW = "†"
 _MOST_NAMES = 8
+_MOST_MODELS = 20
+"""Of which an overview tells in what they changed."""
 _USUAL_NAME, _SHORTEST_NAME = 24, 12
 """Characters."""
 _HOW_TESTED: dict[Test, str] = {
@@ -184,6 +187,49 @@ def summary(comparison: Comparison) -> str:
     others = [f"{len(by_finding[f])} {words}" for f, words in _IN_WORDS.items() if f not in _NAMED and by_finding[f]]
     parts = [f"A ({comparison.first.label}) is better in {better}; worse in {worse}", ", ".join(others)]
     return visible(f"{'; '.join(filter(None, parts))}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What a comparison comes to, for who has many of them."""
+
+    model: str
+    better: list[str]
+    worse: list[str]
+    """Metrics in which A is."""
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> Headline:
+        """Of one comparison."""
+        found: dict[Finding, list[str]] = {"better": [], "worse": []}
+        for one in comparison.contrasts:
+            if one.finding in found:
+                found[one.finding].append(one.metric)
+        return cls(comparison.first.model, found["better"], found["worse"])
+
+
+def overview(headlines: Sequence[Headline], *, width: int = 100) -> str:
+    """Which of several models to look at, those that are worse first; empty for fewer than two.
+
+    Each is judged for itself, so of many in which nothing changed some are named.
+    """
+    if len(headlines) < 2:
+        return ""
+    named = sorted((one for one in headlines if one.better or one.worse), key=lambda one: -len(one.worse))
+    better, worse = sum(bool(one.better) for one in named), sum(bool(one.worse) for one in named)
+    alike = len(headlines) - len(named)
+    told = [f"Of {len(headlines)} models A is better in {better}, worse in {worse} and not told apart in {alike}."]
+    told += [f"  {visible(one.model)}: {_named_in_words(one)}" for one in named[:_MOST_MODELS]]
+    if len(named) > _MOST_MODELS:
+        told.append(f"  and {len(named) - _MOST_MODELS} more")
+    if named:
+        told.append("  Each is judged for itself: of twenty models that did not change about one is named by chance.")
+    return lines("\n".join(_wrapped_line(line, width, indent=4) for line in told))
+
+
+def _named_in_words(one: Headline) -> str:
+    sides = (("worse", one.worse), ("better", one.better))
+    return visible("; ".join(f"{word} in {_names_of_metrics_in(metrics)}" for word, metrics in sides if metrics))
 
 
 def _names_of_metrics_in(metrics: list[str]) -> str:

@@ -137,3 +137,34 @@ def test_no_name_is_markup(name, tmp_path):
     outside_of_code = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", comparison.render_markdown(hostile))
     assert not re.search(r"(?<!\\)\]\(", outside_of_code)
     assert "\x1b" not in pages[1] + comparison.render_markdown(hostile) + comparison.render_terminal(hostile)
+
+
+def test_an_overview_of_several_models_names_those_to_look_at_the_worse_first():
+    same, better, worse, both = (
+        comparison.Headline(model, better, worse)
+        for model, better, worse in (
+            ("same", [], []),
+            ("better", ["latency"], []),
+            ("worse", [], ["sharpness"]),
+            ("\x1b[31mboth", ["latency"], ["sharpness", "niqe"]),
+        )
+    )
+    told = comparison.overview([same, better, worse, both]).splitlines()
+    assert told[:4] == [
+        "Of 4 models A is better in 2, worse in 2 and not told apart in 1.",
+        "  \\x1b[31mboth: worse in sharpness, niqe; better in latency",
+        "  worse: worse in sharpness",
+        "  better: better in latency",
+    ]
+    assert "by chance" in told[4]
+    assert comparison.overview([same, same]) == "Of 2 models A is better in 0, worse in 0 and not told apart in 2."
+    assert comparison.overview([both]) == "", "one model has its own line"
+    assert "and 5 more" in comparison.overview([worse] * 25)
+
+
+def test_a_headline_has_what_the_summary_names(found):
+    headline = comparison.Headline.of(found)
+    assert headline.model == SHARP
+    for name in (*headline.better, *headline.worse):
+        assert name in comparison.summary(found)
+    assert headline.better
