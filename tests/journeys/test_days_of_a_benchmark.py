@@ -21,7 +21,9 @@ def test_the_same_command_twice_then_compare(project):
     project.types(RUN).ends(0).shows("2 models, 4 prompts, 8 tests: 8 passed", "leaderboard: reports/leaderboard.html")
     project.types(RUN).ends(0).shows("8 clips reused from the cache", "not measured: the clip was reused from run")
     first, second = project.runs()
-    project.types(f"vdb compare {first} {second}").ends(0).shows("noise", "dim", "the same to the pixel", "Of 2 models A is better in 0")
+    project.types(f"vdb compare {first} {second}").ends(0).shows(
+        "noise", "dim", "the same to the pixel", "Of 2 models A is better in 0"
+    )
     project.types(f"vdb compare {first} {second} --model=noise --json").ends(0)
     few = "4 prompts: a test of means needs 5"
     project.types(f"vdb compare {second} dim noise --metrics=spread").ends(0).shows("spread", few)

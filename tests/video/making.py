@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -44,7 +47,7 @@ def write(
     """
     pipe = _Pipe()
     place = str(path) if seekable else pipe
-    with av.open(place, "w", format=container or _format(path), options=muxing or {}) as out:
+    with _scheduled_as_before(), av.open(place, "w", format=container or _format(path), options=muxing or {}) as out:
         out.metadata.update(tags or {})
         stream = out.add_stream(codec, rate=rate, options=options or {})
         stream.height, stream.width = frames.shape[1:3]
@@ -66,6 +69,19 @@ def write(
     if not seekable:
         path.write_bytes(pipe.getvalue())
     return path
+
+
+@contextlib.contextmanager
+def _scheduled_as_before() -> Iterator[None]:
+    """SVT-AV1 takes the highest real-time priority where it runs as root, and keeps it: all others would starve."""
+    if not hasattr(os, "sched_setscheduler"):
+        yield
+        return
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
 
 
 def _format(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 import av
@@ -173,6 +174,8 @@ def test_hdr_is_refused_by_name(tmp_path, codec, transfer, name):
     path = write(tmp_path / "a.mkv", shapes(3), codec, pixels="yuv420p10le", prepare=colours(transfer), options=quiet)
     with pytest.raises(ClipFileError, match=f"HDR, {name}.*\n.*tone-map it first"):
         video.read(path)
+    if hasattr(os, "sched_getscheduler"):
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER, "an encoder of these tests took a real-time priority"
 
 
 def test_wide_colours_that_are_sdr_are_read(tmp_path):
