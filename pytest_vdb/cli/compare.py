@@ -119,12 +119,12 @@ def _compare(arguments: CompareArguments) -> int:
     else:
         from pytest_vdb.reporters.comparison import overview
 
-        of_all = overview([one.headline for one in shown], width=_width())
+        of_all = overview([one.headline for one in shown], width=_width_of_answer())
         show("\n\n".join(filter(None, [*answers, of_all])))
     return 0
 
 
-def _width() -> int:
+def _width_of_answer() -> int:
     return min(_WIDEST, shutil.get_terminal_size((100, 24)).columns)
 
 
@@ -152,7 +152,7 @@ def _shown_comparison(arguments: CompareArguments, comparison: Comparison) -> _S
     elif arguments.markdown:
         answer = reporter.render_markdown(comparison)
     else:
-        answer = reporter.render_terminal(comparison, width=_width())
+        answer = reporter.render_terminal(comparison, width=_width_of_answer())
     return _ShownComparison(
         headline=reporter.Headline.of(comparison),
         answer=answer,

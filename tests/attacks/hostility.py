@@ -96,7 +96,7 @@ def _commands(text: str) -> set[str]:
 def _own_commands() -> set[str]:
     """The LaTeX commands that the reporter itself writes."""
     room = Path(pytest_vdb.__file__).parent / "reporters"
-    sources = (*room.glob("*tex*.py"), room / "templates" / "leaderboard.tex.j2")
+    sources = (*room.rglob("*tex*.py"), room / "templates" / "leaderboard.tex.j2")
     return set().union(*(_commands(path.read_text(encoding="utf-8")) for path in sources))
 
 
