@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Generic, TypeVar, get_type_hints
@@ -48,3 +49,11 @@ def frozen(kind: type[A], given: Mapping[str, Any]) -> A:
             value = given[field.name]
             values[field.name] = tuple(value) if isinstance(value, list) else value
     return kind(**values)
+
+
+class Joined(argparse.Action):
+    """Several words of a command line are one list of names: `vdb estimate a b` is `vdb estimate a,b`."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:  # noqa: ARG002 - as argparse calls it
+        """Keep them, with commas; a default is a text already."""
+        setattr(namespace, self.dest, values if isinstance(values, str) else ",".join(values))

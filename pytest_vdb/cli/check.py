@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_vdb import __version__, files
-from pytest_vdb.cli.arguments import Command
+from pytest_vdb.cli.arguments import Command, Joined
 from pytest_vdb.cli.printing import print_json, print_table, show, warn
 from pytest_vdb.cli.session import SessionArguments, add_model_arguments, session_of
 from pytest_vdb.files import expanded
@@ -35,7 +35,7 @@ def add_to(commands: Any) -> None:
         "  vdb check 'ltx*' --json\n\n"
         "A model generates six clips. The exit status is 1 if any check failed.",
     )
-    check.add_argument("models", metavar="MODEL", help="a name, a glob, tag:TAG or all, comma-separated")
+    check.add_argument("models", nargs="+", action=Joined, metavar="MODEL", help="names, globs, tag:TAG or all")
     tagged = "a Python file or module that tags models with @model; repeatable"
     check.add_argument("--from", dest="sources", action="append", default=[], metavar="FILE", help=tagged)
     add_model_arguments(check)

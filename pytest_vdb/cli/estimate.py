@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.cli.arguments import Command
+from pytest_vdb.cli.arguments import Command, Joined
 from pytest_vdb.cli.numbers import whole
 from pytest_vdb.cli.printing import print_json, print_table, progress, show, warn
 from pytest_vdb.errors import OptionError
@@ -41,7 +41,8 @@ def add_to(commands: Any) -> None:
         "  vdb estimate tag:t2v --gpu rtx4090 --json\n\n"
         "A model that was not counted at this recipe is counted first, once: seconds, on the processor.",
     )
-    estimate.add_argument("names", help="models: names, globs, tag:TAG, fits:24GB or all, comma-separated")
+    models = "names, globs, tag:TAG, fits:24GB or all"
+    estimate.add_argument("names", nargs="+", action=Joined, metavar="MODEL", help=models)
     estimate.add_argument("--recipe", action="append", default=[], metavar="KEY=VALUE", help="as --vdb-recipe")
     cards = "graphics cards, comma-separated (see: vdb hardware), or cpu; default: this machine's cards"
     estimate.add_argument("--gpu", metavar="NAMES", help=cards)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_vdb.cli.arguments import Command
+from pytest_vdb.cli.arguments import Command, Joined
 from pytest_vdb.cli.printing import print_json, print_table, show, warn
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def add_to(commands: Any) -> None:
     """Register the subcommands."""
     models = commands.add_parser("models", help="the models, or one of them in full")
-    models.add_argument("names", nargs="?", default="all", help="names, globs, tag:TAG or all, comma-separated")
+    named = "names, globs, tag:TAG or all (default: %(default)s)"
+    models.add_argument("names", nargs="*", action=Joined, default="all", metavar="MODEL", help=named)
     models.add_argument(
         "--check",
         action="store_true",
@@ -30,7 +31,8 @@ def add_to(commands: Any) -> None:
     prompts.add_argument("--vbench", action="store_true", help="as VBench lists its prompts, in JSON")
     prompts.set_defaults(command=Command(PromptsArguments, _list_prompts))
     metrics = commands.add_parser("metrics", help="the metrics")
-    metrics.add_argument("names", nargs="?", default="all", help="names, globs, default or all, comma-separated")
+    named = "names, globs, default or all (default: %(default)s)"
+    metrics.add_argument("names", nargs="*", action=Joined, default="all", metavar="METRIC", help=named)
     metrics.set_defaults(command=Command(MetricsArguments, _list_metrics))
     for listing in (models, prompts, metrics):
         listing.add_argument("--json", action="store_true", help="as JSON")

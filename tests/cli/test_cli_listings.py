@@ -31,6 +31,23 @@ def test_an_unknown_model_lists_the_near_misses(capsys):
     assert "did you mean 'wan2.1-t2v-1.3b'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("models", ["wan2.1-t2v-1.3b", "ltx-video"]),
+        ("metrics", ["sharpness", "niqe"]),
+        ("estimate --gpu h100", ["svd", "ltx-video"]),
+    ],
+)
+def test_names_are_listed_with_blanks_as_with_commas(command, names, capsys):
+    answers = []
+    for words in (names, [",".join(names)]):
+        assert main([*command.split(), *words, "--json"]) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0] == answers[1]
+    assert len(answers[0]) == 2
+
+
 @pytest.mark.parametrize("listing", ["models", "prompts", "metrics"])
 def test_every_listing_speaks_json(listing, capsys):
     assert main([listing, "--json"]) == 0
