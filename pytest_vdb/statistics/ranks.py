@@ -128,13 +128,14 @@ class _Pairs:
 
     def apart_by_t(self) -> NDArray[np.bool_]:
         """By Student's t of the paired differences, corrected for the number of pairs."""
-        from scipy.special import stdtr
+        from scipy.special import stdtrit
 
         means = self.by_prompt.mean(axis=0)
         ahead = means[:, None] - means[None, :]
         variances = np.maximum(self.squares - self.prompts * ahead**2, _NO_SPREAD * self.squares) / (self.prompts - 1)
         leading = (ahead > 0) & (variances > 0)
         errors = np.sqrt(np.where(leading, variances, 1.0) / self.prompts)
-        p = 2 * stdtr(self.prompts - 1, -ahead / errors)
-        found: NDArray[np.bool_] = leading & (p * (self.models * (self.models - 1) / 2) < SIGNIFICANCE)
+        # the one value of t that decides, instead of a p-value of each pair
+        least = -stdtrit(self.prompts - 1, SIGNIFICANCE / (self.models * (self.models - 1)))
+        found: NDArray[np.bool_] = leading & (ahead > least * errors)
         return found
