@@ -54,6 +54,6 @@ def frozen(kind: type[A], given: Mapping[str, Any]) -> A:
 class Joined(argparse.Action):
     """Several words of a command line are one list of names: `vdb estimate a b` is `vdb estimate a,b`."""
 
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:  # noqa: ARG002 - as argparse calls it
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:  # noqa: ARG002
         """Keep them, with commas; a default is a text already."""
         setattr(namespace, self.dest, values if isinstance(values, str) else ",".join(values))

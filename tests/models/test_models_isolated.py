@@ -54,6 +54,14 @@ def left_in_shared_memory() -> set[str]:
     return {path.name for path in Path("/dev/shm").glob("vdb-exchange-*")}
 
 
+def goes_soon(names: set[str]) -> bool:
+    """Those of other tests, which other workers run meanwhile, go with these."""
+    ends = time.monotonic() + 30
+    while names & left_in_shared_memory() and time.monotonic() < ends:
+        time.sleep(0.1)
+    return not names & left_in_shared_memory()
+
+
 KILLED = """
 import os, sys
 from pytest_vdb.models.isolated import IsolatedModel
@@ -71,7 +79,7 @@ def test_a_session_that_was_killed_leaves_no_process_and_its_folder_goes_with_th
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     left = left_in_shared_memory() - before
     opened("noise", wall="venv").load(RECIPE)
-    assert not left & left_in_shared_memory()
+    assert goes_soon(left)
     commands = [" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])]
     assert not [command for command in commands if f"{tmp_path}/isolated_models.py" in command]
 
@@ -110,8 +118,10 @@ def test_clips_are_those_that_the_model_makes_in_this_process(opened, wall):
         assert clip.fps == fps
     assert f"in a process of its own ({wall}): Python {sys.version.split()[0]}, numpy" in model.notes[0]
     assert ("holds nothing" in " ".join(model.notes)) == (wall == "venv")
+    opened_meanwhile = left_in_shared_memory() - before
+    assert opened_meanwhile
     model.close()
-    assert left_in_shared_memory() <= before, "the exchange folder is gone"
+    assert goes_soon(opened_meanwhile), "the exchange folder is left"
 
 
 def test_what_is_printed_is_no_answer_and_notes_are_shown_harmless(opened):
