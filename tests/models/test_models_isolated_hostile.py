@@ -118,6 +118,7 @@ def test_processes_beyond_the_limit_are_refused_and_none_is_left(tmp_path):
     assert not [command for command in commands if "forking.py:Obedient" in command]
 
 
+@pytest.mark.slow
 def test_a_process_that_left_its_parents_ends_with_them(tmp_path):
     shutil.copy(HERE / "isolated_models.py", tmp_path / "leaving.py")
     model = started("Obedient", serve=f"{tmp_path}/leaving.py:Obedient", wall="venv")

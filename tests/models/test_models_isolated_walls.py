@@ -139,6 +139,7 @@ def asked_of(engine: Path) -> list[list[str]]:
     return [json.loads(line) for line in (engine.parent / "asked.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_container_is_asked_for_with_every_limit_and_removed_in_the_end(engine):
     (engine.parent / "weights").mkdir()
     model = contained(engine, memory_gib=1, pids=99, cpus=2, read=["weights"], environment={"A": "b c"})
@@ -194,6 +195,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_apptainer_is_asked_for_without_network_folders_and_variables_of_the_session(tmp_path, monkeypatch):
     model = f"{HERE / 'isolated_models.py'}:Obedient"
     text = APPTAINER.format(python=sys.executable, folder=tmp_path, server=serve.__file__, model=model)

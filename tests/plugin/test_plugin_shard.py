@@ -81,6 +81,7 @@ class OneShard:
             self.storage.put(f"attempts/{self.shard.id}/2026-{number}.jsonl", lines)
 
 
+@pytest.mark.slow
 def test_only_its_own_tests_are_run_and_told(project):
     shard = OneShard(project, prompts=PROMPTS[:2])
     shard.run().assert_outcomes(passed=2)
@@ -92,6 +93,7 @@ def test_only_its_own_tests_are_run_and_told(project):
     assert {msgspec.json.decode(line)["schema"] for line in lines} == {2}, "shards are merged by the thousand"
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_run_again(project):
     OneShard(project, prompts=PROMPTS[:1]).run().assert_outcomes(passed=1)
     shard = OneShard(project)
