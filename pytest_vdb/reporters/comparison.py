@@ -180,13 +180,18 @@ def _side_for_programs(side: Side) -> dict[str, Any]:
 
 def summary(comparison: Comparison) -> str:
     """`A (wan) is better in sharpness, latency; worse in nothing; 3 not told apart.`"""
-    by_finding: dict[Finding, list[str]] = {finding: [] for finding in _IN_WORDS}
-    for one in comparison.contrasts:
-        by_finding[one.finding].append(one.metric)
+    by_finding = _metrics_by_finding(comparison)
     better, worse = (_names_of_metrics_in(by_finding[finding]) for finding in ("better", "worse"))
     others = [f"{len(by_finding[f])} {words}" for f, words in _IN_WORDS.items() if f not in _NAMED and by_finding[f]]
     parts = [f"A ({comparison.first.label}) is better in {better}; worse in {worse}", ", ".join(others)]
     return visible(f"{'; '.join(filter(None, parts))}.")
+
+
+def _metrics_by_finding(comparison: Comparison) -> dict[Finding, list[str]]:
+    found: dict[Finding, list[str]] = {finding: [] for finding in _IN_WORDS}
+    for one in comparison.contrasts:
+        found[one.finding].append(one.metric)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +206,7 @@ class Headline:
     @classmethod
     def of(cls, comparison: Comparison) -> Headline:
         """Of one comparison."""
-        found: dict[Finding, list[str]] = {"better": [], "worse": []}
-        for one in comparison.contrasts:
-            if one.finding in found:
-                found[one.finding].append(one.metric)
+        found = _metrics_by_finding(comparison)
         return cls(comparison.first.model, found["better"], found["worse"])
 
 
@@ -217,8 +219,8 @@ def overview(headlines: Sequence[Headline], *, width: int = 100) -> str:
         return ""
     named = sorted((one for one in headlines if one.better or one.worse), key=lambda one: -len(one.worse))
     better, worse = sum(bool(one.better) for one in named), sum(bool(one.worse) for one in named)
-    alike = len(headlines) - len(named)
-    told = [f"Of {len(headlines)} models A is better in {better}, worse in {worse} and not told apart in {alike}."]
+    neither = len(headlines) - len(named)
+    told = [f"Of {len(headlines)} models A is better in {better}, worse in {worse} and neither in {neither}."]
     told += [f"  {visible(one.model)}: {_named_in_words(one)}" for one in named[:_MOST_MODELS]]
     if len(named) > _MOST_MODELS:
         told.append(f"  and {len(named) - _MOST_MODELS} more")

@@ -29,6 +29,7 @@ _VALUES_DEALT = 60_000_000
 """About a second's worth; 300 models on 1,000 prompts take the least number of deals."""
 _VALUES_AT_ONCE = 120_000
 _MOST_KEPT = 4_000_000
+"""Values of all deals of one shape whose places are kept: 32 MB."""
 _BORROWED = 4
 """Degrees of freedom by which each difference's variance is drawn to the mean of all: at five prompts a variance of its
 own is too small by chance for one model of thirty."""

@@ -41,6 +41,7 @@ _ROWS_AT_ONCE = 200
 _STEPS = 60
 _STEEPEST = 1 - 1e-12
 _FARTHEST_GUESS = 0.9
+"""A normal law guesses well where the tilt is small; nearer to 1 halving is as good."""
 _CLOSE_ENOUGH = 1e-9
 _ROUNDING_OF_BOUNDS = 1e-9
 """Of the bounds' width: a value that lies farther beyond them refutes them."""
@@ -241,7 +242,7 @@ def _root(
     at_nought: NDArray[np.float64],
     guess: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """`(k,)`: where growing functions of a number within (0, 1) are zero, by secants between halvings.
+    """`(k,)`: where growing functions of a number within (0, 1) are zero, by secants (Illinois).
 
     Args:
         function: of k numbers, one each.

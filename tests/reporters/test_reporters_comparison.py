@@ -151,13 +151,13 @@ def test_an_overview_of_several_models_names_those_to_look_at_the_worse_first():
     )
     told = comparison.overview([same, better, worse, both]).splitlines()
     assert told[:4] == [
-        "Of 4 models A is better in 2, worse in 2 and not told apart in 1.",
+        "Of 4 models A is better in 2, worse in 2 and neither in 1.",
         "  \\x1b[31mboth: worse in sharpness, niqe; better in latency",
         "  worse: worse in sharpness",
         "  better: better in latency",
     ]
     assert "by chance" in told[4]
-    assert comparison.overview([same, same]) == "Of 2 models A is better in 0, worse in 0 and not told apart in 2."
+    assert comparison.overview([same, same]) == "Of 2 models A is better in 0, worse in 0 and neither in 2."
     assert comparison.overview([both]) == "", "one model has its own line"
     assert "and 5 more" in comparison.overview([worse] * 25)
 

@@ -45,15 +45,18 @@ def of_records(records: Sequence[Record]) -> dict[str, Dimension]:
     videos: dict[str, list[tuple[str, float]]] = defaultdict(list)
     means: dict[str, Dimension] = {}
     for metrics, alike in groupby(records, key=_metrics_of):  # mostly all of them
-        dimensions, listed = _dimensions_in(metrics), list(alike)
-        of_clips = [one for one in listed if one.clip is not None] if dimensions else []
+        dimensions = _dimensions_in(metrics)
+        if not dimensions:
+            continue
+        listed = list(alike)
+        of_clips = [one for one in listed if one.clip is not None]
         names = list(map(_video, of_clips))
         numbers = array("d", b"".join(Measured.of(one.measurements).numbers for one in of_clips))
         for at, name in dimensions:
             values = numbers[at :: len(metrics.definitions)]
             found = zip(names, values, strict=True)
             videos[name] += found if not isnan(sum(values)) else (one for one in found if not isnan(one[1]))
-        for one in listed if dimensions else ():
+        for one in listed:
             if one.clip is None:
                 of_set = Measured.of(one.measurements).numbers
                 means.update((name, Dimension(of_set[at])) for at, name in dimensions if not isnan(of_set[at]))
