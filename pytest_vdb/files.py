@@ -307,13 +307,28 @@ def write_by(path: str | Path, fill: Callable[[Path], object]) -> Path:
 
 
 def write_folder(folder: str | Path, contents: Iterable[tuple[str, str | bytes]]) -> Path:
-    """Write a folder that then holds these files and nothing else: what an earlier one held besides is gone.
-
-    The files are written beside its place; only when all of them are there the two folders change places.
+    """Write a folder that then holds these files and nothing else; see `new_folder`.
 
     Args:
         folder: a folder of ours; no file of anybody else's may lie in it.
         contents: path in the folder and content of each file; none at all: the folder goes.
+    """
+    with new_folder(folder) as part:
+        for path, content in contents:
+            write(part / path, content)
+    return Path(folder)
+
+
+@contextlib.contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """A folder that takes the place of another when the context ends: what an earlier one held besides is gone.
+
+    Args:
+        folder: a folder of ours; no file of anybody else's may lie in it.
+
+    Yields:
+        Where to write its files, which is beside its place and not there yet; where nothing is written, the folder
+        goes.
 
     Raises:
         OutputError: it cannot be written; the earlier folder is as it was, which holds of whatever else is raised.
@@ -322,8 +337,7 @@ def write_folder(folder: str | Path, contents: Iterable[tuple[str, str | bytes]]
     mark = f"{os.getpid()}-{secrets.token_hex(4)}"
     part, old = (place.with_name(f".{place.name[:32]}.{mark}.{kind}") for kind in ("part", "old"))
     try:
-        for path, content in contents:
-            write(part / path, content)
+        yield part
         with contextlib.suppress(FileNotFoundError):
             place.rename(old)
         with contextlib.suppress(FileNotFoundError):  # there is nothing to put there
@@ -337,7 +351,6 @@ def write_folder(folder: str | Path, contents: Iterable[tuple[str, str | bytes]]
     finally:
         shutil.rmtree(part, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)  # not where something went wrong: it may be all that is left
-    return place
 
 
 def append(path: str | Path, line: bytes) -> None:

@@ -10,6 +10,9 @@ import ctypes
 import gc
 import sys
 from collections.abc import Iterator
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 @contextlib.contextmanager
@@ -37,6 +40,15 @@ def setting_aside() -> Iterator[None]:
     with without_collections():
         yield
         gc.freeze()
+
+
+def kept(value: Value) -> Value:
+    """What lives as long as the process: it takes a tenth of a second to take a hundred thousand records apart."""
+    _KEPT.append(value)
+    return value
+
+
+_KEPT: list[object] = []
 
 
 def set_aside_what_lives() -> None:

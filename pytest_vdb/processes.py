@@ -10,7 +10,8 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from mmap import mmap
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -58,6 +59,81 @@ def in_processes(job: Callable[[Share], Made], shares: Sequence[Share]) -> list[
             child.join()
             end.close()
     return [made[end] for end in children]
+
+
+@contextlib.contextmanager
+def beside(job: Callable[[], Made], *, worth_it: bool = True) -> Iterator[Callable[[], Made]]:
+    """Let a child do something while this process does something else.
+
+    Args:
+        job: what it makes can be pickled; what it writes, it may write again.
+        worth_it: whether it takes long enough for that.
+
+    Yields:
+        What waits for what the job made: where it does not come, or the system does not fork, it is done here. Asked
+        for or not, the child is at its end when the context is.
+    """
+    if not (worth_it and may_fork()):
+        yield job
+        return
+    try:
+        end, child = _child_of(_done, job)
+    except OSError:  # the system has no room for another
+        yield job
+        return
+
+    def made() -> Made:
+        try:
+            brought: Made = end.recv()
+        except (EOFError, OSError):
+            return job()
+        return brought
+
+    try:
+        yield made
+    except BaseException:
+        child.terminate()  # it leaves nothing half written
+        raise
+    finally:
+        end.close()
+        child.join()
+
+
+def _done(job: Callable[[], Made]) -> Made:
+    return job()
+
+
+@contextlib.contextmanager
+def from_both_ends(
+    jobs: Sequence[Callable[[], Made]], *, worth_it: bool = True
+) -> Iterator[Callable[[], Sequence[Made]]]:
+    """Let a child begin with the last of many jobs, and this process with the first, until they meet.
+
+    Args:
+        jobs: as of `beside`, each; where the two meet one may be done twice.
+        worth_it: whether they take long enough for that.
+
+    Yields:
+        What does this process's part when it is called, and gives what each of the jobs made.
+    """
+    taken = mmap(-1, max(1, len(jobs)))  # which a child shares with whom it comes from
+
+    def do(places: Iterable[int]) -> dict[int, Made]:
+        made = {}
+        for at in places:
+            if not taken[at]:
+                taken[at] = True
+                made[at] = jobs[at]()
+        return made
+
+    def every() -> Sequence[Made]:
+        made = do(range(len(jobs)))
+        made |= others()
+        # A child that did not come to its end has taken some.
+        return [made[at] if at in made else job() for at, job in enumerate(jobs)]
+
+    with taken, beside(lambda: do(reversed(range(len(jobs)))), worth_it=worth_it) as others:
+        yield every
 
 
 def _child_of(job: Callable[[Share], Made], share: Share) -> tuple[Connection, BaseProcess]:

@@ -123,19 +123,20 @@ def cell_of(column: Column, said: Said, of: Record, asked: PromptsOfRow, *, once
     reasons = Counter(statement.why_not for statement in said.statements(lacks, asked.order))
     missing = sum(reasons.values())
     counted = tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-    values = said.numbers[asked.order][counts].tolist()
+    found = said.numbers[asked.order][counts]
+    values = found.tolist()
     if not values:
         none = counted or ((NOT_MEASURED, len(said.counts)),)
         return Cell(mean=None, missing=missing, reasons=none, unranked="there is no value")
-    called = tuple(compress(asked.called, counts.tolist()))
+    called = asked.called if len(values) == len(counts) else tuple(compress(asked.called, counts.tolist()))
     mean = mean_of_rates if column.is_rate else _mean_in_order
-    by_prompt = _means_by_prompt((OF_THE_SET,) * len(values) if once else called, values, mean)
+    by_prompt = _means_by_prompt((OF_THE_SET,) * len(values) if once else called, found, mean)
     kinds = said.kinds_that_count()
     wiring = any(definition.wiring for definition, _ in kinds)
     meaningless = why_meaningless(column.kind, of.weights, wiring=wiring, published=of.published)
     alone = next(said.statements(said.counts)).measurement if len(values) == 1 else None
     return Cell(
-        mean=mean(by_prompt.means),
+        mean=mean(values if len(by_prompt) == len(values) else by_prompt.means),
         interval=None if alone is None else alone.interval,
         by_prompt=by_prompt,
         failed=asked.failed if not once or column.kind == "quality" else frozenset(),
@@ -154,14 +155,14 @@ def _mean_in_order(values: Sequence[float]) -> float:
 
 
 def _means_by_prompt(
-    called: tuple[str, ...], values: Sequence[float], mean: Callable[[Sequence[float]], float]
+    called: tuple[str, ...], values: NDArray[np.float64], mean: Callable[[Sequence[float]], float]
 ) -> PromptMeans:
     """Of values in the order of their prompts' names."""
     prompts = _prompts_called(called)
     if len(prompts.names) == len(values):
-        return PromptMeans(prompts, array("d", values))
+        return PromptMeans(prompts, array("d", values.tobytes()))
     samples: dict[str, list[float]] = {}
-    for prompt, value in zip(called, values, strict=True):
+    for prompt, value in zip(called, values.tolist(), strict=True):
         samples.setdefault(prompt, []).append(value)
     return PromptMeans(prompts, array("d", map(mean, samples.values())))
 

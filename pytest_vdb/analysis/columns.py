@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,8 +140,9 @@ class Columns:
     @cached_property
     def setups(self) -> NDArray[np.intp]:
         """`(n,)`: the same number for the same kind of weights and the same publisher."""
-        numbers: dict[object, int] = {}
-        return np.array([numbers.setdefault((r.weights, r.published), len(numbers)) for r in self.records], np.intp)
+        found = list(map(attrgetter("weights", "published"), self.records))
+        numbers = {setup: at for at, setup in enumerate(dict.fromkeys(found))}
+        return np.array([numbers[setup] for setup in found] if len(numbers) > 1 else [0] * len(found), np.intp)
 
     @property
     def definitions(self) -> list[Definition]:

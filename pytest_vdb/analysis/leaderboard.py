@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_vdb.analysis.benchmarks import shown_names
@@ -22,12 +22,17 @@ from pytest_vdb.analysis.standings import standings_of
 from pytest_vdb.analysis.swept import place_of_recipe
 from pytest_vdb.analysis.tables import Column, Leaderboard, Row, Table
 from pytest_vdb.garbage import without_collections
+from pytest_vdb.processes import beside
 from pytest_vdb.records import Record, Run
 
 if TYPE_CHECKING:
     from pytest_vdb.analysis.cells import Prompt, RowStatements
     from pytest_vdb.metrics.registry import MetricRegistry
     from pytest_vdb.statistics.intervals import Bounds
+
+
+MANY_RECORDS = 20_000
+"""Of so many it takes a second to make a leaderboard and its reports: several processes share in it."""
 
 
 def build(run: Run, records: Iterable[Record], registry: MetricRegistry | None = None) -> Leaderboard:
@@ -83,8 +88,10 @@ def _table_of_benchmark(benchmark: str, name: str, run: Run, records: Sequence[R
         _row_of_setup(run, setup, of_row, columns, once, names)
         for setup, of_row in zip(setups, statements, strict=True)
     ]
-    ranking = rank(_with_intervals(rows, columns, known), columns, known)
-    ordered = tuple(sorted(ranking.rows, key=_order))
+    # No rank asks for these intervals: it asks for those that values brought, which none of them takes the place of.
+    with beside(lambda: _bars_of(rows, columns, known), worth_it=len(records) >= MANY_RECORDS) as bars:
+        ranking = rank(rows, columns, known)
+        ordered = tuple(sorted(map(_with_intervals, ranking.rows, bars()), key=_order))
     return Table(benchmark=benchmark, name=name, columns=columns, rows=ordered, order=ranking.order)
 
 
@@ -179,45 +186,50 @@ ABOVE_NOTHING: Bounds = (0.0, None)
 """Of times and of rates."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Bar:
-    """What an interval is made of: a cell's place, and its values."""
-
-    row: int
-    values: Sequence[float]
+_Bar = tuple[tuple[float, float] | None, str | None]
+"""An interval, or why there is none."""
 
 
-def _with_intervals(rows: Sequence[Row], columns: Sequence[Column], known: KnownMetrics) -> list[Row]:
-    """The rows with 95% intervals of the means over prompts; a value that brought its own keeps that."""
-    cells = [list(row.cells) for row in rows]
+def _bars_of(rows: Sequence[Row], columns: Sequence[Column], known: KnownMetrics) -> list[dict[int, _Bar]]:
+    """Of each row by the places of its cells the 95% intervals of the means over prompts.
+
+    A value that brought its own keeps that.
+    """
+    found: list[dict[int, _Bar]] = [{} for _ in rows]
     for at, column in enumerate(columns):
-        bars: dict[int, list[_Bar]] = defaultdict(list)
+        bounds = ABOVE_NOTHING if column.is_rate else known.bounds(column.name, column.kind)
+        of_length: dict[int, dict[int, Sequence[float]]] = defaultdict(dict)
         for place, row in enumerate(rows):
             cell = row.cells[at]
             if cell.mean is not None and cell.interval is None and not (column.is_rate and cell.mean == 0):
                 values = cell.means_of(tuple(cell.by_prompt))
-                if column.is_rate:  # the mean time of what is made is the mean rate turned over
-                    values = [1 / value for value in values]
-                bars[cell.n].append(_Bar(place, values))
-        bounds = ABOVE_NOTHING if column.is_rate else known.bounds(column.name, column.kind)
-        for same_length in bars.values():
-            for bar, ends, reason in _intervals_of(same_length, bounds):
-                if column.is_rate and ends is not None:
-                    ends, reason = _turned_over(ends)
-                cells[bar.row][at] = replace(cells[bar.row][at], interval=ends, no_interval=reason)
-    return [replace(row, cells=tuple(own)) for row, own in zip(rows, cells, strict=True)]
+                # The mean time of what is made is the mean rate turned over.
+                of_length[cell.n][place] = [1 / value for value in values] if column.is_rate else values
+        for values_of in of_length.values():
+            for place, bar in zip(values_of, _intervals_of(list(values_of.values()), bounds), strict=True):
+                found[place][at] = _turned_over(bar) if column.is_rate else bar
+    return found
 
 
-def _turned_over(ends: tuple[float, float]) -> tuple[tuple[float, float] | None, str | None]:
+def _with_intervals(row: Row, bars: Mapping[int, _Bar]) -> Row:
+    cells = (
+        cell if (bar := bars.get(at)) is None else replace(cell, interval=bar[0], no_interval=bar[1])
+        for at, cell in enumerate(row.cells)
+    )
+    return replace(row, cells=tuple(cells))
+
+
+def _turned_over(bar: _Bar) -> _Bar:
     """The interval of a rate, from that of its reciprocal."""
+    ends, reason = bar
+    if ends is None:
+        return None, reason
     low, high = ends
     return ((1 / high, 1 / low), None) if low > 0 else (None, "it is open above: too few prompts for so much spread")
 
 
-def _intervals_of(
-    bars: Sequence[_Bar], bounds: Bounds
-) -> Iterator[tuple[_Bar, tuple[float, float] | None, str | None]]:
-    """Each with its interval, or with why it has none; all of as many values.
+def _intervals_of(samples: Sequence[Sequence[float]], bounds: Bounds) -> Iterator[_Bar]:
+    """Of each; all of as many values.
 
     Failures too rare to be seen are not allowed for (`near`): bars that allow for them reach far into values that no
     model has, and would show of no two models that they differ.
@@ -226,12 +238,11 @@ def _intervals_of(
 
     from pytest_vdb.statistics.intervals import mean_intervals, why_no_interval
 
-    table = without_rounding(np.array([bar.values for bar in bars], dtype=np.float64).T, bounds)
-    for bar, values, (low, high) in zip(
-        bars, table.T, mean_intervals(table, bounds=bounds, unseen="near").tolist(), strict=True
-    ):
+    table = without_rounding(np.array(samples, dtype=np.float64).T, bounds)
+    ends = mean_intervals(table, bounds=bounds, unseen="near").tolist()
+    for values, (low, high) in zip(table.T, ends, strict=True):
         reason = why_no_interval(values, bounds=bounds)
-        yield bar, ((low, high) if reason is None else None), reason
+        yield ((low, high) if reason is None else None), reason
 
 
 def _order(row: Row) -> tuple[object, ...]:

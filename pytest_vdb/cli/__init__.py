@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.nullcontext() if options.command.hears_signals else stopping.signals_that_stop():
             status = _exit_status(vars(options))
             printing.flush()
-            return status
+        if arguments is None and options.command.leaves_at_once:
+            _leave(status)
+        return status
     except VdbError as error:
         for said in (error, *getattr(error, "__notes__", ())):
             printing.warn(said)
@@ -72,7 +74,8 @@ def _exit_status(given: dict[str, Any]) -> int:
 
 
 def _leave(status: int) -> None:
-    """End at once: the interpreter would wait for the clips that are still being measured, and nobody wants them."""
+    """End at once, where the interpreter would wait for clips that are still being measured and that nobody wants, or
+    take apart what was read."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -24,6 +24,8 @@ class Command(Generic[A]):
     """Whether what its parser does not know is pytest's: its field `pytest`."""
     hears_signals: bool = False
     """Whether it is a session of pytest, which ends by signals in its own way."""
+    leaves_at_once: bool = False
+    """Whether all that is left to do at its end is to take apart what it has read, a million records one by one."""
 
     def answer(self, given: Mapping[str, Any]) -> int:
         """Run it on what was typed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from pytest_vdb.cli.printing import show, warn
 from pytest_vdb.cli.projects import shipped
 from pytest_vdb.errors import OptionError
 from pytest_vdb.files import expanded
-from pytest_vdb.garbage import setting_aside
+from pytest_vdb.garbage import kept, setting_aside
 from pytest_vdb.options import FLAGS, OF_JOBS
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _add_report(commands: Any) -> None:
     latex.add_argument("--latex-width", type=whole("--latex-width", 1), metavar="POINTS", help=what)
     what = "a document of its own: methods, figures, tables and bibliography"
     latex.add_argument("--latex-standalone", action="store_true", help=what)
-    report.set_defaults(command=Command(ReportArguments, _rebuild_reports))
+    report.set_defaults(command=Command(ReportArguments, _rebuild_reports, leaves_at_once=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,8 @@ class ReportArguments:
 
 
 def _rebuild_reports(arguments: ReportArguments) -> int:
+    # numpy's matrix products are small here, and its threads wait for the next one at full speed
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from pytest_vdb import reporters
     from pytest_vdb.analysis import leaderboard
     from pytest_vdb.analysis.overall import OPTION, overall_of
@@ -156,7 +159,7 @@ def _rebuild_reports(arguments: ReportArguments) -> int:
     if arguments.overall is not None:
         overall_of(arguments.overall, where="--overall")
     with setting_aside():
-        sources, problems = reported.read(arguments.runs)
+        sources, problems = kept(reported.read(arguments.runs))
     for problem in (*problems, *(warning for source in sources for warning in source.warnings)):
         warn(problem)
     run = max((source.run for source in sources), key=lambda run: run.started_at)
@@ -165,7 +168,7 @@ def _rebuild_reports(arguments: ReportArguments) -> int:
     if arguments.overall is not None:
         run = replace(run, options={**run.options, OPTION: arguments.overall})
     with setting_aside():
-        board = leaderboard.build(run, [record for source in sources for record in source.records])
+        board = kept(leaderboard.build(run, [record for source in sources for record in source.records]))
     known = (source.output for source in sources if source.output is not None)
     output = files.make_folder(arguments.output or next(known, Path("reports")))
     written = reporters.write_all(board, output, wanted, instead=_as_a_paper_wants(board, arguments, wanted))

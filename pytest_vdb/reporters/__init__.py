@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_vdb import files
+from pytest_vdb.analysis.leaderboard import MANY_RECORDS
 from pytest_vdb.analysis.tables import Leaderboard
-from pytest_vdb.reporters import formats
+from pytest_vdb.reporters import formats, writing
 from pytest_vdb.reporters.formats import Format
 
 
@@ -16,7 +16,8 @@ def write_all(
 ) -> list[Path]:
     """Write the leaderboard into `output` (where `runs/RUN` lies, which the page links to) in each of the formats.
 
-    Every file appears under its name only when it is complete, and those that it links to before it.
+    Every file appears under its name only when it is complete, and those that it links to before it. A format that
+    cannot be written stops none of the others.
 
     Args:
         board: what to write.
@@ -29,15 +30,6 @@ def write_all(
         OutputError: a file cannot be written.
     """
     known = {**formats.formats(), **{one.name: one for one in instead}}
-    wanted = formats.chosen(formats.ALL) if names is None else formats.checked(names)
-    return [path for name in wanted for path in _write_format(known[name], board, output)]
-
-
-def _write_format(one: formats.Format, board: Leaderboard, output: Path) -> list[Path]:
-    """The files that a reader opens: what lies in folders of the format's own they lead to."""
-    contents = one.files(board, output)
-    for folder in one.folders:
-        inner = ((path, path.removeprefix(f"{folder}/")) for path in contents if path.startswith(f"{folder}/"))
-        files.write_folder(output / folder, ((within, contents[path]) for path, within in inner))
-    own = [path for path in contents if not any(path.startswith(f"{folder}/") for folder in one.folders)]
-    return [files.write(output / path, contents[path]) for path in own]
+    wanted = [known[name] for name in (formats.chosen(formats.ALL) if names is None else formats.checked(names))]
+    records = sum(len(row.records) for table in board.tables for row in table.rows)
+    return writing.write(board, output, wanted, several=records >= MANY_RECORDS)

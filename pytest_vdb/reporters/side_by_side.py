@@ -112,8 +112,8 @@ class SideBySide:
     @cached_property
     def are_there(self) -> bool:
         """Whether there is any page: told as soon as one is found, for a page that is made again every few seconds."""
-        if self.files.root is None:
-            return False
+        if self.files.root is None or "prompts" in vars(self):  # which are known already
+            return bool(self.prompts)
         seen: dict[_Prompt, str] = {}
         every = ((name, record) for name, row in self.lines for record in row.records)
         return any(

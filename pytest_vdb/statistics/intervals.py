@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.special import betaincinv, ndtr, ndtri
 
+from pytest_vdb.statistics import normal
 from pytest_vdb.statistics.means import Interval, finite
 
 if TYPE_CHECKING:
@@ -146,7 +146,8 @@ def _ends_of_rows(
 ) -> NDArray[np.float64]:
     ends = np.stack((-_weighted_quantile(-rows, -low, tail), _weighted_quantile(rows, high, tail)), axis=1)
     shares = ((rows == low[:, None]) | (rows == high[:, None])).all(axis=1)
-    ends[shares] = _exact_shares(rows[shares], low[shares], high[shares], tail)
+    if shares.any():
+        ends[shares] = _exact_shares(rows[shares], low[shares], high[shares], tail)
     return ends
 
 
@@ -198,6 +199,8 @@ def _exact_shares(
     rows: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64], tail: float
 ) -> NDArray[np.float64]:
     """Of values that are all at their bounds: the interval of Clopper and Pearson (1934)."""
+    from scipy.special import betaincinv
+
     n = rows.shape[1]
     hits = (rows == high[:, None]).sum(axis=1)
     misses = n - hits
@@ -210,11 +213,11 @@ def _exact_shares(
 def _weighted_quantile(rows: NDArray[np.float64], farthest: NDArray[np.float64], tail: float) -> NDArray[np.float64]:
     """`(k,)`: what the weighted mean of each row and its farthest value exceeds with the chance `tail` < 1/2."""
     middle, scale, scaled = _standardised(rows, farthest)
-    wanted = float(-ndtri(tail))
+    wanted = -normal.quantile(tail)
 
     def missing(tilt: NDArray[np.float64]) -> NDArray[np.float64]:
         chance = _tilted(scaled, tilt)[1]
-        return np.asarray(-ndtri(np.clip(chance, 1e-300, 0.5)) - wanted)
+        return -normal.quantiles(np.clip(chance, 1e-300, 0.5)) - wanted
 
     spread = np.maximum(np.sqrt(np.einsum("ij,ij->i", scaled, scaled)), _CLOSE_ENOUGH)
     tilt = _root(missing, np.full(len(rows), -wanted), wanted / spread)
@@ -300,7 +303,7 @@ def _tilted(scaled: NDArray[np.float64], tilt: NDArray[np.float64]) -> tuple[NDA
     distance = np.sqrt(np.maximum(-2 * cumulant, 1e-30))
     slope = np.maximum(saddle * np.sqrt(curvature), 1e-15)
     density = np.exp(-(distance**2) / 2) / np.sqrt(2 * np.pi)
-    chance = ndtr(-distance) + density * (1 / slope - 1 / distance)
+    chance = normal.tails(distance) + density * (1 / slope - 1 / distance)
     # Near the mean both terms explode and cancel; there the chance is about a half, and nobody asks for more.
     return point, np.where(distance < 1e-4, 0.5, chance)
 

@@ -77,23 +77,21 @@ def paired_t_p_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     """Two-sided p-values of "the mean paired difference is zero", by Student's t.
 
     Args:
-        differences: `(n, k)`: n pairs, k comparisons made on the same pairs.
+        differences: `(n, k)`: n pairs, more than `normal.LEAST_DEGREES`; k comparisons made on the same pairs.
 
     Returns:
-        `(k,)` in [0, 1]; 1 where all differences are zero, and everywhere for fewer than three pairs, which are too few
-        to know how much differences differ.
+        `(k,)` in [0, 1]; 1 where all differences are zero.
     """
     import numpy as np
-    from scipy.special import stdtr
+
+    from pytest_vdb.statistics import normal
 
     differences = np.asarray(differences, dtype=np.float64)
-    n, k = differences.shape
-    if n < 3:
-        return np.ones(k)
+    n = len(differences)
     means = differences.mean(axis=0)
     errors = differences.std(axis=0, ddof=1) / math.sqrt(n)
     # Rounding makes equal differences spread by an ulp; below it there is no spread.
     errors = np.where(errors <= 1e-12 * np.abs(means), 0.0, errors)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(means == 0, 0.0, np.abs(means) / errors)
-    return np.asarray(2 * stdtr(n - 1, -t))
+    return 2 * normal.tails(normal.value_of_t(t, n - 1))

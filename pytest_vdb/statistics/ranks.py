@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_vdb.statistics import normal
 from pytest_vdb.statistics.contenders import LEAST_PROMPTS_FOR_T
 from pytest_vdb.statistics.families import SIGNIFICANCE
 from pytest_vdb.statistics.means import finite
@@ -128,14 +129,11 @@ class _Pairs:
 
     def apart_by_t(self) -> NDArray[np.bool_]:
         """By Student's t of the paired differences, corrected for the number of pairs."""
-        from scipy.special import stdtrit
-
         means = self.by_prompt.mean(axis=0)
         ahead = means[:, None] - means[None, :]
         variances = np.maximum(self.squares - self.prompts * ahead**2, _NO_SPREAD * self.squares) / (self.prompts - 1)
         leading = (ahead > 0) & (variances > 0)
-        errors = np.sqrt(np.where(leading, variances, 1.0) / self.prompts)
-        # the one value of t that decides, instead of a p-value of each pair
-        least = -stdtrit(self.prompts - 1, SIGNIFICANCE / (self.models * (self.models - 1)))
-        found: NDArray[np.bool_] = leading & (ahead > least * errors)
-        return found
+        t = np.where(leading, ahead, 0.0) / np.sqrt(np.where(leading, variances, 1.0) / self.prompts)
+        # the one normal value that decides, instead of a p-value of each pair
+        least = -normal.quantile(SIGNIFICANCE / (self.models * (self.models - 1)))
+        return normal.value_of_t(t, self.prompts - 1) > least

@@ -26,8 +26,11 @@ class Format:
     """As `--vdb-report` takes it."""
     files: Callable[[Leaderboard, Path], Mapping[str, str | bytes]]
     """The content of each file, by its path relative to the output folder, which is given: pages link into it."""
+    is_shared_out: bool = False
+    """Whether each file's content is made when it is asked for: then several processes may make a share of them."""
     folders: tuple[str, ...] = ()
-    """Of these paths those that are folders of its own: each is written whole, and holds nothing else afterwards."""
+    """Of these paths those that are folders of its own: each is written whole, and holds nothing else afterwards. The
+    files beside them lead to those within."""
     on_request: bool = False
     """Whether it is none of `all`: what needs an extra, and takes seconds."""
 

@@ -194,6 +194,7 @@ def render(board: Leaderboard, *, root: Path | None = None, running: str | None 
 FORMAT = Format(
     name="html",
     files=lambda board, output: Pages(board, root=output),
+    is_shared_out=True,
     folders=(model_page.MODELS, BENCHMARKS, PLOTS, PROMPTS),
 )
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from math import isnan
 
-from pytest_vdb.analysis.tables import Leaderboard
+from pytest_vdb.analysis.tables import Leaderboard, Row
 from pytest_vdb.escaping import file_names
 from pytest_vdb.records import SCORED, Measured, Metrics, Record
 from pytest_vdb.reporters.formats import Format
@@ -20,24 +20,42 @@ from pytest_vdb.results.dimensions import Dimension
 FOLDER = "vbench"
 
 
-def render(board: Leaderboard) -> dict[str, str]:
-    """File name -> text; of models whose pixels mean something and that were measured here, yardsticks left out."""
-    found: list[tuple[str, str, str]] = []
-    for table in board.tables:
-        names = distinct_names(table)
-        for at, row in enumerate(table.rows):
-            measured = row.real and row.published is None and not row.yardstick
-            dimensions = of_records(row.records) if measured else {}
-            if dimensions:
-                found.append((names[at], table.name, vbench.render(dimensions)))
-    tables_of = Counter(name for name, *_ in found)
-    files = file_names([name if tables_of[name] == 1 else f"{name}-{table}" for name, table, _ in found])
-    return {f"{file}{vbench.SUFFIX}": text for file, (*_, text) in zip(files, found, strict=True)}
+class Results(Mapping[str, str]):
+    """File name -> text, made when it is asked for; of models whose pixels mean something and that were measured here.
+
+    Yardsticks are left out.
+    """
+
+    def __init__(self, board: Leaderboard) -> None:
+        found: list[tuple[str, str, Row]] = []
+        for table in board.tables:
+            names = distinct_names(table)
+            measured = ((names[at], row) for at, row in enumerate(table.rows) if row.real and row.published is None)
+            found += ((name, table.name, row) for name, row in measured if not row.yardstick and _has_any(row.records))
+        tables_of = Counter(name for name, *_ in found)
+        files = file_names([name if tables_of[name] == 1 else f"{name}-{table}" for name, table, _ in found])
+        self._rows = {f"{FOLDER}/{file}{vbench.SUFFIX}": row for file, (*_, row) in zip(files, found, strict=True)}
+
+    def __getitem__(self, path: str) -> str:
+        return vbench.render(of_records(self._rows[path].records))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
-FORMAT = Format(
-    name="vbench", files=lambda board, _: {f"{FOLDER}/{name}": text for name, text in render(board).items()}
-)
+FORMAT = Format(name="vbench", files=lambda board, _: Results(board), is_shared_out=True)
+
+
+def _has_any(records: Iterable[Record]) -> bool:
+    """Whether there is a value of any dimension."""
+    return any(
+        not isnan(Measured.of(record.measurements).numbers[at])
+        for record in records
+        for at, _ in _dimensions_in(_metrics_of(record))
+    )
 
 
 def of_records(records: Sequence[Record]) -> dict[str, Dimension]:
