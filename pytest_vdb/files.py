@@ -282,7 +282,7 @@ def write(path: str | Path, content: str | bytes) -> Path:
     Raises:
         OutputError: it cannot be written; nothing is left behind.
     """
-    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    data = _as_bytes(content)
     return write_by(path, lambda part: part.write_bytes(data))
 
 
@@ -315,8 +315,26 @@ def write_folder(folder: str | Path, contents: Iterable[tuple[str, str | bytes]]
     """
     with new_folder(folder) as part:
         for path, content in contents:
-            write(part / path, content)
+            write_within(part / path, content)
     return Path(folder)
+
+
+def write_within(path: Path, content: str | bytes) -> None:
+    """Write a file of a `new_folder`: nobody sees it before it is whole.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = _writable_place(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_as_bytes(content))
+    except (OSError, ValueError) as problem:  # ValueError: a NUL in the name
+        raise cannot_write(path, problem) from problem
+
+
+def _as_bytes(content: str | bytes) -> bytes:
+    return content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
 
 
 @contextlib.contextmanager

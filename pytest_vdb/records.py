@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -425,6 +426,10 @@ class Metrics:
         return Metrics(definitions)
 
 
+_MEASUREMENTS = attrgetter("measurements")
+"""Asked of hundreds of thousands of records."""
+
+
 class Measured(Sequence[Measurement]):
     """Measurements as they are kept: numbers in an array, definitions shared; each is an object when it is asked for.
 
@@ -453,6 +458,12 @@ class Measured(Sequence[Measurement]):
         return cls(
             metrics, numbers, {at: m for at, m in enumerate(measurements) if not _is_value_alone(m)} or NOTHING_SPECIAL
         )
+
+    @classmethod
+    def of_all(cls, records: Iterable[Record]) -> list[Measured]:
+        """What each of many measured, kept so."""
+        every = map(_MEASUREMENTS, records)
+        return [one if isinstance(one, cls) else cls.of(one) for one in every]
 
     def named(self, name: str) -> Measurement | None:
         """The first of that name, if there is one."""

@@ -114,7 +114,7 @@ class Columns:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = records
-        measured = [Measured.of(record.measurements) for record in records]
+        measured = Measured.of_all(records)
         places: dict[Metrics, list[int]] = {}
         for at, one in enumerate(measured):
             places.setdefault(one.metrics, []).append(at)

@@ -229,7 +229,8 @@ def _most_telling(records: Sequence[Record], most: int) -> list[Record]:
     """All of them if they fit; else those that did not pass first."""
     if len(records) <= most:
         return list(records)
-    return sorted(records, key=lambda record: record.status == "passed")[:most]
+    lost = [record for record in records if record.status != "passed"]
+    return (lost + [record for record in records if record.status == "passed"])[:most]
 
 
 def _card_of_record(record: Record, files: Files, beside: str | None) -> dict[str, Any]:

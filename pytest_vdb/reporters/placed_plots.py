@@ -44,7 +44,11 @@ def _as_markup(every: Sequence[Drawn]) -> list[Any]:
 
 def _first_timeline(records: Sequence[Record]) -> Drawn:
     """Of the first call whose memory was looked at; else why there is none."""
-    looked = [record for record in records if MEMORY in Measured.of(record.measurements).metrics.places]
+    measured = Measured.of_all(records)
+    looking = {metrics for metrics in {one.metrics for one in measured} if MEMORY in metrics.places}
+    looked = (
+        [record for record, one in zip(records, measured, strict=True) if one.metrics in looking] if looking else []
+    )
     drawn = (one for one in map(memory_timeline, looked) if not isinstance(one, Absent))
     why_none = memory_timeline(records[0]) if records else Absent(title=OVER_THE_CALL, reason="no test left a record")
     return next(drawn, why_none)
@@ -52,8 +56,8 @@ def _first_timeline(records: Sequence[Record]) -> Drawn:
 
 def _series_of_first_clip(records: Sequence[Record]) -> list[Drawn]:
     """Metric by metric what it says of each frame, of the first prompt that has any such values, all of its samples."""
-    for record in records:
-        special = Measured.of(record.measurements).special
+    for record, measured in zip(records, Measured.of_all(records), strict=True):
+        special = measured.special
         if not special:  # as nearly all of a thousand
             continue
         metrics = [one.name for _, one in sorted(special.items()) if one.series and one.kind == "quality"]

@@ -38,7 +38,7 @@ def tables_of_prompts(records: Sequence[Record], files: Files, *, texts: bool) -
 
 
 def _table_of_prompts(records: Sequence[Record], files: Files, *, texts: bool) -> dict[str, Any]:
-    measured = [Measured.of(record.measurements) for record in records]
+    measured = Measured.of_all(records)
     definitions: dict[str, Definition] = {}
     for metrics in dict.fromkeys(one.metrics for one in measured):
         for definition in metrics.definitions:
@@ -63,7 +63,9 @@ def _numbers_of(names: Sequence[str], measured: Sequence[Measured]) -> NDArray[n
         alike.setdefault(one.metrics, []).append(at)
     numbers = np.full((len(measured), len(names)), np.nan)
     for metrics, lines in alike.items():
-        found = np.frombuffer(b"".join(measured[at].numbers for at in lines), np.float64).reshape(len(lines), -1)
+        found = np.frombuffer(b"".join([measured[at].numbers for at in lines]), np.float64).reshape(len(lines), -1)
+        if len(alike) == 1 and [*metrics.places.values()] == [*range(len(metrics.definitions))]:
+            return found
         columns = [at for at, name in enumerate(names) if name in metrics.places]
         numbers[np.ix_(lines, columns)] = found[:, [metrics.places[names[at]] for at in columns]]
     return numbers

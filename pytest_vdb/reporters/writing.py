@@ -99,7 +99,7 @@ def _work_of_format(one: Format, board: Leaderboard, output: Path, folders: Exit
     jobs = [
         _Job(
             place=at / len(shared),
-            write=partial(_write_one, contents, path, place, is_opened=not places),
+            write=partial(_write_page if places else _write_file, contents, path, place),
             is_needed=bool(places),
         )
         for at, (path, place) in enumerate(shared.items())
@@ -111,6 +111,11 @@ def _write_all(one: Format, board: Leaderboard, output: Path) -> list[Path]:
     return [files.write(output / path, content) for path, content in one.files(board, output).items()]
 
 
-def _write_one(contents: Mapping[str, str | bytes], path: str, place: Path, *, is_opened: bool) -> list[Path]:
-    written = files.write(place, contents[path])
-    return [written] if is_opened else []
+def _write_file(contents: Mapping[str, str | bytes], path: str, place: Path) -> list[Path]:
+    return [files.write(place, contents[path])]
+
+
+def _write_page(contents: Mapping[str, str | bytes], path: str, place: Path) -> list[Path]:
+    """One to which others lead."""
+    files.write_within(place, contents[path])
+    return []

@@ -213,4 +213,5 @@ def _kept_frames(entry: Mapping[str, Any]) -> Iterator[float]:
 
 def _mean_of_figures(values: Sequence[float]) -> float:
     """Of figures that may each be as large as a float can be."""
-    return sum(value / len(values) for value in values)
+    n = len(values)
+    return sum([value / n for value in values])

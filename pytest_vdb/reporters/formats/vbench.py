@@ -51,38 +51,33 @@ FORMAT = Format(name="vbench", files=lambda board, _: Results(board), is_shared_
 
 def _has_any(records: Iterable[Record]) -> bool:
     """Whether there is a value of any dimension."""
-    return any(
-        not isnan(Measured.of(record.measurements).numbers[at])
-        for record in records
-        for at, _ in _dimensions_in(_metrics_of(record))
-    )
+    measured = (Measured.of(record.measurements) for record in records)
+    return any(not isnan(one.numbers[at]) for one in measured for at, _ in _dimensions_in(one.metrics))
 
 
 def of_records(records: Sequence[Record]) -> dict[str, Dimension]:
     """What was measured, by VBench's names of the dimensions; one of the whole set has its mean alone."""
     videos: dict[str, list[tuple[str, float]]] = defaultdict(list)
     means: dict[str, Dimension] = {}
-    for metrics, alike in groupby(records, key=_metrics_of):  # mostly all of them
+    end = 0
+    every = list(zip(records, Measured.of_all(records), strict=True))
+    for metrics, alike in groupby(one.metrics for _, one in every):  # mostly all of them
+        start, end = end, end + len(list(alike))
         dimensions = _dimensions_in(metrics)
         if not dimensions:
             continue
-        listed = list(alike)
-        of_clips = [one for one in listed if one.clip is not None]
-        names = list(map(_video, of_clips))
-        numbers = array("d", b"".join(Measured.of(one.measurements).numbers for one in of_clips))
+        of_clips = [one for one in every[start:end] if one[0].clip is not None]
+        names = [_video(record) for record, _ in of_clips]
+        numbers = array("d", b"".join([one.numbers for _, one in of_clips]))
         for at, name in dimensions:
             values = numbers[at :: len(metrics.definitions)]
             found = zip(names, values, strict=True)
             videos[name] += found if not isnan(sum(values)) else (one for one in found if not isnan(one[1]))
-        for one in listed:
-            if one.clip is None:
-                of_set = Measured.of(one.measurements).numbers
+        for record, one in every[start:end]:
+            if record.clip is None:
+                of_set = one.numbers
                 means.update((name, Dimension(of_set[at])) for at, name in dimensions if not isnan(of_set[at]))
     return {dimension: Dimension.of(found) for dimension, found in videos.items() if found} | means
-
-
-def _metrics_of(record: Record) -> Metrics:
-    return Measured.of(record.measurements).metrics
 
 
 @lru_cache(maxsize=256)
