@@ -2,10 +2,11 @@
 
 python benchmarks/perf/fairness.py [--sessions 12] [--prompts 4]
 
-Each session is a pytest process of its own; the order changes from session to session. The A/A noise stands beside the
-differences: how far a clip of one model lies from its others' median in the same session; of what is read once in a
-session, from that of the other sessions in which the model came as early. The two models agree in a session in which
-they differ by no more than the farthest.
+Each session is a pytest process of its own; the order changes from session to session. Two kinds of A/A noise stand
+beside the differences. Within a session: how far a clip of one model lies from its others' median; of what is read once
+in a session, from that of the other sessions in which the model came as early. Between sessions: how far what came as
+early lies apart in one session and in the next, which a machine that changes its speed by itself makes large. The two
+models agree in a session in which they differ by no more than the farthest.
 """
 
 import argparse
@@ -15,7 +16,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+
+from scipy.stats import binomtest
 
 from pytest_vdb import files
 from pytest_vdb.records import Record
@@ -124,11 +128,15 @@ def tell(kind: str, pairs: Sequence[tuple[list[Record], list[Record]]]) -> None:
         shares = [statistics.median(ours) / statistics.median(theirs) - 1 for ours, theirs in sides]
         noise = noise_of_sessions(sides)
         agreed = sum(abs(share) <= max(found) for share, found in zip(shares, noise, strict=True))
+        between = noise_between_sessions(sides)
+        agreed_between = sum(abs(share) <= max(between) for share in shares)
         greater = sum(share > 0 for share in shares)
         print(
-            f"  {name:17} agree in {agreed:2} of {len(shares)}, first greater in {greater:2}; first against second "
+            f"  {name:17} agree in {agreed:2} of {len(shares)} within a session's noise, in {agreed_between:2} within "
+            f"that between sessions; first greater in {greater:2} (p = {binomtest(greater, len(shares)).pvalue:.2f}), "
             f"{percent(statistics.median(shares))} in the median ({percent(min(shares))} to {percent(max(shares))}); "
-            f"A/A {percent(statistics.median(one for found in noise for one in found))}"
+            f"A/A {percent(statistics.median(one for found in noise for one in found))} within, "
+            f"{percent(statistics.median(between))} between"
         )
     for name in ("latency", "peak_rss"):
         opening = []
@@ -151,6 +159,16 @@ def noise_of_sessions(sides: Sequence[Sequence[Sequence[float]]]) -> list[list[f
         return [[one for side in pair for one in deviations(side)] for pair in sides]
     of_all = [one for place in zip(*sides, strict=True) for one in deviations([side[0] for side in place])]
     return [of_all] * len(sides)
+
+
+def noise_between_sessions(sides: Sequence[Sequence[Sequence[float]]]) -> list[float]:
+    """How far the model in the same place lies apart in one session and in the next."""
+    medians = [[statistics.median(side) for side in pair] for pair in sides]
+    return [
+        abs(one / other - 1)
+        for pair, following in pairwise(medians)
+        for one, other in zip(pair, following, strict=True)
+    ]
 
 
 def deviations(values: Sequence[float]) -> list[float]:

@@ -103,6 +103,18 @@ def test_five_rounds_become_medians_sums_and_peaks(timed):
     assert "latency" not in found, "pytest-benchmark tells it"
 
 
+@pytest.mark.parametrize(
+    ("tests", "calls"), [(["test_efficiency.py"], 0), (["test_generation.py", "test_efficiency.py"], 1)]
+)
+def test_what_was_done_since_its_last_call_costs_the_timed_ones_of_a_quick_model_nothing(timed, tests, calls):
+    counting = MODELS.replace("time.sleep(0.3 if", "open('calls.txt', 'a').write('x'); time.sleep(0.3 if")
+    timed.pytester.makeconftest(counting)
+    timed.run("slow-at-first", *tests, "--vdb-metrics=sharpness", "--vdb-prompts=three.txt:1", "--vdb-cache=never")
+    generated = sum("test_generation" in record.nodeid for record in timed.records())
+    apart = 1 + calls + 1  # at first, before the rounds, and for what a call adds to memory
+    assert len((timed.path / "calls.txt").read_text()) == generated + 5 + apart
+
+
 def test_a_batch_is_one_call_and_its_clips_have_the_seeds_of_further_samples(timed):
     options = ("test_efficiency.py", "--vdb-metrics=none", "--vdb-recipe=batch=4")
     timed.run("batched", *options).assert_outcomes(passed=1)
