@@ -60,6 +60,9 @@ it ran; `not_run`: it never began. A test that passed although its mark expected
 SCORED = "score-"
 """What the id of a `vdb score` session begins with: it measured clips that existed already."""
 
+OVERALL = "overall"
+"""What a leaderboard calls the score that it makes of several metrics, and so none of these."""
+
 LEAST_STD = 0.5
 """Standard deviation, in 8-bit levels, below which a clip counts as one constant colour."""
 

@@ -17,8 +17,8 @@ from pytest_vdb.analysis.readings import NOT_MEASURED
 from pytest_vdb.analysis.tables import NEUTRAL, Cell, Column, Row
 from pytest_vdb.errors import OptionError, UnknownName
 from pytest_vdb.escaping import few
+from pytest_vdb.records import OVERALL
 
-OVERALL = "overall"
 OPTION = "overall"
 """What a run keeps of it among its options."""
 _WRITTEN = "write NAME:WEIGHT or NAME:WEIGHT:WORST..BEST, comma-separated, or one of: " + ", ".join(

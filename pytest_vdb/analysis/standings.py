@@ -15,12 +15,12 @@ from typing import get_args
 from pytest_vdb.analysis.aggregates import Aggregate
 from pytest_vdb.analysis.bounds import KnownMetrics
 from pytest_vdb.analysis.identity import Maker, agree
-from pytest_vdb.analysis.overall import OVERALL, overall_among
+from pytest_vdb.analysis.overall import overall_among
 from pytest_vdb.analysis.ranking import only_task, places_in
 from pytest_vdb.analysis.readings import NOT_MEASURED
 from pytest_vdb.analysis.swept import place_of_recipe
 from pytest_vdb.analysis.tables import Cell, Column, Place, Row, Source, Standing, Standings, Table
-from pytest_vdb.records import Status, Task
+from pytest_vdb.records import OVERALL, Status, Task
 
 TIMED = "steady_latency"
 """What only a benchmark measures that times a warm model, round by round."""

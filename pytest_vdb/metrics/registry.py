@@ -14,6 +14,7 @@ from pytest_vdb.backbones.registry import BackboneRegistry
 from pytest_vdb.errors import MetricError, UnknownName
 from pytest_vdb.metrics.contract import SCOPES, MetricSpec, check_known, looking_through, spec_of
 from pytest_vdb.places import where_is
+from pytest_vdb.records import OVERALL
 
 
 class MetricRegistry:
@@ -48,6 +49,9 @@ class MetricRegistry:
             spec = looking_through(self.backbones, spec)
             check_known(spec, self.backbones)
         for name in spec.part_names():
+            if name == OVERALL:
+                said = f"a metric is called {name!r}, as a leaderboard calls what it makes of several: in "
+                raise MetricError(f"{said}{where_is(spec.function)}", mend="rename it")
             other = self._owner(name)
             if other is not None and other.function is not spec.function:
                 raise MetricError(

@@ -127,6 +127,12 @@ def test_two_metrics_of_one_name_are_refused():
         registry.add(spec_of(metric("sharpness", unit="1", better="higher")(lambda clip: 0)))
 
 
+def test_a_metric_is_not_called_as_the_score_of_several():
+    mine = spec_of(metric("overall", unit="1", better="higher")(lambda clip: 0))
+    with pytest.raises(MetricError, match="a metric is called 'overall', as a leaderboard calls"):
+        MetricRegistry.builtin().add(mine)
+
+
 def test_the_same_metric_seen_twice_is_one():
     registry = MetricRegistry.builtin()
     before = registry.names()

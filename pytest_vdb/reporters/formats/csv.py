@@ -10,9 +10,9 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from pytest_vdb.analysis.overall import OVERALL
 from pytest_vdb.analysis.tables import Cell, Column, Leaderboard, Place, Row, Standing, Standings, Table
 from pytest_vdb.escaping import spreadsheet
+from pytest_vdb.records import OVERALL
 from pytest_vdb.reporters.formats import Format
 from pytest_vdb.reporters.text import STATUS_WORDS, count_of, heading
 
