@@ -19,6 +19,7 @@ from pytest_vdb.profiling import hardware
 from pytest_vdb.profiling.gpus import ENERGY
 from pytest_vdb.profiling.hardware import Hardware
 from pytest_vdb.profiling.latency import LATENCY
+from pytest_vdb.profiling.rounds import CLIP_TIME
 from pytest_vdb.records import Recipe, Record
 from pytest_vdb.results import baselines, journal
 
@@ -48,7 +49,7 @@ def references_of(records: Iterable[Record], registry: Registry, cache_dir: Path
     groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in records:
         counts_here = record.status == "passed" and record.weights in FULL_SIZE and record.reused_from is None
-        if counts_here and record.hardware is not None and (_reading_of(record, LATENCY.name) or 0) > 0:
+        if counts_here and record.hardware is not None and _seconds_of_clip(record) is not None:
             groups[record.model, record.recipe_digest or "", record.hardware].append(record)
     for (model, _, device_name), group in groups.items():
         device = device_of(device_name, cache_dir)
@@ -75,8 +76,8 @@ def device_of(name: str, cache_dir: Path) -> Hardware | None:
 
 
 def _reference(model: str, device: Hardware, recipe: Recipe, found: Counts, group: list[Record]) -> Reference:
-    seconds = [value for record in group if (value := _reading_of(record, LATENCY.name))]
-    joules = [value for record in group if (value := _reading_of(record, ENERGY.name))]
+    seconds = [value for record in group if (value := _seconds_of_clip(record))]
+    joules = [value / recipe.clips for record in group if (value := _reading_of(record, ENERGY.name))]
     return Reference(
         model=model,
         device=device,
@@ -88,6 +89,11 @@ def _reference(model: str, device: Hardware, recipe: Recipe, found: Counts, grou
         own=True,
         spread=math.log(max(seconds) / min(seconds)) / 2,
     )
+
+
+def _seconds_of_clip(record: Record) -> float | None:
+    """Of a call that answered a prompt, or of calls that were timed, which may have made several clips each."""
+    return _reading_of(record, LATENCY.name) or _reading_of(record, CLIP_TIME.name) or None
 
 
 def _reading_of(record: Record, name: str) -> float | None:

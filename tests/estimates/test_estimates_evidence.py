@@ -15,6 +15,7 @@ from pytest_vdb.models.registry import Registry
 from pytest_vdb.profiling import hardware
 from pytest_vdb.profiling.gpus import ENERGY
 from pytest_vdb.profiling.latency import LATENCY
+from pytest_vdb.profiling.rounds import of_rounds
 from pytest_vdb.records import Environment, Recipe, Record, Run
 from pytest_vdb.results.journal import Journal
 
@@ -59,6 +60,17 @@ def test_another_recipe_is_another_reference(tmp_path):
     other = record(20.0, recipe=steps.settings(), recipe_digest=steps.digest())
     first, second = found(tmp_path, record(100.0), other)
     assert second.counts.operations < first.counts.operations / 4
+
+
+def test_calls_that_were_timed_are_evidence_of_a_clip_each(tmp_path):
+    batch = dataclasses.replace(RECIPE, batch=4)
+    timed = of_rounds([360.0, 400.0, 404.0], frames=81, clips=4)
+    of_batch = record(None, recipe=batch.settings(), recipe_digest=batch.digest())
+    of_batch = dataclasses.replace(of_batch, measurements=(*timed, ENERGY.of(8e4)))
+    of_one = dataclasses.replace(record(None), measurements=of_rounds([110.0, 120.0], frames=81))
+    one, several = found(tmp_path, record(100.0), of_one, of_batch)
+    assert (one.seconds, one.joules) == (107.5, None)
+    assert (several.seconds, several.joules, several.recipe.clips) == (100.0, 2e4, 4)
 
 
 @pytest.mark.parametrize("parallel", ["ulysses:2", "what nobody knows", 17])
