@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from pytest_vdb import signals
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -142,13 +145,26 @@ def _child_of(job: Callable[[Share], Made], share: Share) -> tuple[Connection, B
 
     context = get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_answer_with, args=(job, share, theirs), daemon=True)
     with contextlib.closing(theirs):  # the child has its own; when that is closed, nothing more can come
-        child = context.Process(target=_answer_with, args=(job, share, theirs), daemon=True)
-        child.start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WAIT)
+        try:
+            child.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WAIT)
     return ours, child
+
+
+_WAIT = (signal.SIGINT, *signals.OF_AN_END)
+"""Signals that come when a child is ready: before that it would say where it stood in a library."""
 
 
 def _answer_with(job: Callable[[Any], object], share: object, end: Connection) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for libraries that it will load: the other cores are the others'
-    with contextlib.suppress(BaseException):  # a signal, too
-        end.send(job(share))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits, and ends its children
+    try:
+        with contextlib.suppress(BaseException):  # a signal, too
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WAIT)
+            end.send(job(share))
+    finally:
+        os._exit(0)

@@ -4,6 +4,7 @@ Each test is a process of its own: that of the tests has threads, and then nothi
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -44,7 +45,7 @@ def test_what_each_made_comes_back_in_the_order_of_the_shares():
     [
         "1 / share",
         "sys.exit(3)",
-        "signal.raise_signal(signal.SIGINT)",
+        "signal.raise_signal(signal.SIGTERM)",
         "os.kill(os.getpid(), signal.SIGKILL)",
         "lambda: share",  # which nobody can send
     ],
@@ -66,6 +67,25 @@ def test_a_process_of_several_threads_does_not_fork():
 
 
 ALONE = "os.getpid() == me"
+
+
+def test_ctrl_c_ends_the_children_and_no_library_says_where_it_stood():
+    code = (
+        "import time\n"
+        "from pytest_vdb.processes import beside\n"
+        "try:\n"
+        "    with beside(lambda: time.sleep(60)):\n"
+        "        print('begun', flush=True)\n"
+        "        time.sleep(60)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('stopped')\n"
+    )
+    command = [sys.executable, "-c", code]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as ran:
+        assert ran.stdout.readline() == "begun\n"
+        os.killpg(ran.pid, signal.SIGINT)
+        assert ran.communicate(timeout=30) == ("stopped\n", "")
 
 
 def test_a_job_beside_is_done_by_a_child_where_it_is_worth_it():
