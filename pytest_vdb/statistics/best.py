@@ -28,8 +28,8 @@ _LEAST_DEALS = 199
 _VALUES_DEALT = 60_000_000
 """About a second's worth; 300 models on 1,000 prompts take the least number of deals."""
 _VALUES_AT_ONCE = 120_000
-_MOST_KEPT = 4_000_000
-"""Values of all deals of one shape whose places are kept: 32 MB."""
+_MOST_KEPT, _SHAPES_KEPT = 4_000_000, 16
+"""Values of all deals of one shape whose places are kept, which are 16 MB, and such shapes."""
 _BORROWED = 4
 """Degrees of freedom by which each difference's variance is drawn to the mean of all: at five prompts a variance of its
 own is too small by chance for one model of thirty."""
@@ -90,10 +90,10 @@ def _hands(merits: NDArray[np.float64], deals: int) -> Iterator[NDArray[np.float
         yield from (hands.transpose(0, 2, 1) for hands in _permuted(merits.T, deals))
 
 
-@lru_cache(maxsize=8)
-def _places_dealt(models: int, prompts: int, deals: int) -> list[NDArray[np.intp]]:
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _places_dealt(models: int, prompts: int, deals: int) -> list[NDArray[np.int32]]:
     """As `_hands`: which values. Many metrics of a leaderboard have as many prompts and as many models to compare."""
-    places = np.arange(models * prompts).reshape(models, prompts)
+    places = np.arange(models * prompts, dtype=np.int32).reshape(models, prompts)
     return [np.ascontiguousarray(hands.transpose(0, 2, 1)) for hands in _permuted(places.T, deals)]
 
 
