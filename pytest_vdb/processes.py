@@ -6,6 +6,7 @@ there is not told: the job is then one process's, which meets the same and says 
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import signal
@@ -27,7 +28,7 @@ Made = TypeVar("Made")
 
 def may_fork() -> bool:
     """Whether a child would be whole: libraries of macOS would not, and of several threads only one goes along."""
-    return sys.platform == "linux" and threading.active_count() == 1
+    return sys.platform == "linux" and threading.active_count() == 1 and _thread._count() == 0
 
 
 def in_processes(job: Callable[[Share], Made], shares: Sequence[Share]) -> list[Made] | None:

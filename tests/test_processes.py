@@ -61,8 +61,14 @@ def test_libraries_that_a_child_loads_start_no_threads_unless_the_user_says_so()
     assert printed("os.environ['OMP_NUM_THREADS']", "[0, 1]", OMP_NUM_THREADS="3") == "['3', '3']"
 
 
-def test_a_process_of_several_threads_does_not_fork():
-    other = "threading.Thread(target=time.sleep, args=(0.5,)).start()"
+@pytest.mark.parametrize(
+    "other",
+    [
+        "threading.Thread(target=time.sleep, args=(0.5,)).start()",
+        "from pytest_vdb.profiling.sampling import Sampler; looking = Sampler(60.0, int); time.sleep(0.2)",
+    ],
+)
+def test_a_process_of_several_threads_does_not_fork(other):
     assert printed("share", "[0, 1]", other) == "None"
 
 

@@ -56,7 +56,7 @@ def rows(plan: Plan, card: Card, left_s: Callable[[], float]) -> Iterator[Row]: 
         card.work(0.0 if plan.is_rehearsal else RISE_S)
         with Profiler(card.device).watch(pipeline) as readings:
             began = time.perf_counter()
-            sampler = Sampler(PERIOD_S, power.look, "vdb-gpu-second-source")
+            sampler = Sampler(PERIOD_S, power.look)
             block = card.hold(plan.block_mib)
             pipeline()
             bits = smi.asked((throttling,), uuid)[throttling] if throttling else None

@@ -162,7 +162,7 @@ def division(cache: Path, name: str) -> None:
 
 def sampling() -> None:
     """What ten looks a second take of a core."""
-    sampler = Sampler(0.1, resident_mib, "vdb-perf")
+    sampler = Sampler(0.1, resident_mib)
     spent, begun = time.process_time(), time.perf_counter()
     time.sleep(5)
     share = (time.process_time() - spent) / (time.perf_counter() - begun)

@@ -67,7 +67,7 @@ class Watching:
         bench = self.config.stash[SESSION]
         bench.activity.is_watched = True
         self._instruments = Instruments(bench.source.device)
-        self._sampler = Sampler(PERIOD_S, self._look, "vdb-progress")
+        self._sampler = Sampler(PERIOD_S, self._look)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

@@ -143,7 +143,7 @@ class Gpus:
         except CannotTell as error:
             self._cards, self._reason = None, str(error)
         if not self._reason and self._period_s is not None:
-            self._sampler = Sampler(self._period_s, self.look, "vdb-gpus")
+            self._sampler = Sampler(self._period_s, self.look)
         elif not self._reason:
             self.look()
 

@@ -72,7 +72,7 @@ class ProcessMemory:
             self._sampler, self._peak_mib = None, None
         else:
             self._peak_mib = None
-            self._sampler = Sampler(SAMPLE_S, self._look, "vdb-peak-rss")
+            self._sampler = Sampler(SAMPLE_S, self._look)
 
     def note(self) -> None:
         """Keep the mark that a block within this one will reset; a sampler needs no help."""

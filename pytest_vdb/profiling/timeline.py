@@ -43,7 +43,7 @@ class Timeline:
     def start(self) -> None:
         """Begin to look."""
         self._levels = []
-        self._sampler = Sampler(1 / self._rate_hz, self._look, "vdb-memory-timeline")
+        self._sampler = Sampler(1 / self._rate_hz, self._look)
 
     def note(self) -> None:
         """Looks reset nothing."""

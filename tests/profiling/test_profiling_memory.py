@@ -142,7 +142,7 @@ def test_ten_looks_a_second_cost_less_than_a_hundredth_of_a_core():
 import time
 from pytest_vdb.profiling.process_memory import resident_mib
 from pytest_vdb.profiling.sampling import Sampler
-sampler = Sampler(0.1, resident_mib, "vdb-test")
+sampler = Sampler(0.1, resident_mib)
 before = time.process_time()
 time.sleep(3)
 spent = time.process_time() - before
@@ -162,7 +162,7 @@ def test_what_is_resident_is_what_psutil_tells(monkeypatch):
 
 def test_a_sampler_looks_at_both_ends():
     looks = []
-    sampler = Sampler(60.0, lambda: looks.append(1), "vdb-test")
+    sampler = Sampler(60.0, lambda: looks.append(1))
     sampler.stop()
     sampler.stop()
     assert len(looks) == 2
