@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -304,19 +304,6 @@ def write_by(path: str | Path, fill: Callable[[Path], object]) -> Path:
         with contextlib.suppress(OSError, ValueError):  # already renamed, or never made
             part.unlink(missing_ok=True)
     return path
-
-
-def write_folder(folder: str | Path, contents: Iterable[tuple[str, str | bytes]]) -> Path:
-    """Write a folder that then holds these files and nothing else; see `new_folder`.
-
-    Args:
-        folder: a folder of ours; no file of anybody else's may lie in it.
-        contents: path in the folder and content of each file; none at all: the folder goes.
-    """
-    with new_folder(folder) as part:
-        for path, content in contents:
-            write_within(part / path, content)
-    return Path(folder)
 
 
 def write_within(path: Path, content: str | bytes) -> None:

@@ -10,6 +10,12 @@ from pytest_vdb import files
 from pytest_vdb.errors import OutputError, RecordError, TooLarge
 
 
+def write_folder(folder, contents):
+    with files.new_folder(folder) as part:
+        for path, content in contents:
+            files.write_within(part / path, content)
+
+
 def test_a_device_a_pipe_a_socket_and_a_folder_are_no_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
     os.mkfifo("pipe")
@@ -117,30 +123,30 @@ def test_what_the_system_cannot_spell_is_not_there(name):
 
 
 def test_a_folder_that_is_written_holds_these_files_alone(tmp_path):
-    files.write_folder(tmp_path / "pages", [("a.html", "old"), ("inner/b.html", b"old")])
-    files.write_folder(tmp_path / "pages", [("c.html", "new")])
+    write_folder(tmp_path / "pages", [("a.html", "old"), ("inner/b.html", b"old")])
+    write_folder(tmp_path / "pages", [("c.html", "new")])
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["pages", "pages/c.html"]
-    files.write_folder(tmp_path / "pages", [])
+    write_folder(tmp_path / "pages", [])
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_written_whole_stays_as_it_was(tmp_path):
-    files.write_folder(tmp_path / "pages", [("a.html", "old")])
+    write_folder(tmp_path / "pages", [("a.html", "old")])
 
     def contents():
         yield "a.html", "new"
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        files.write_folder(tmp_path / "pages", contents())
+        write_folder(tmp_path / "pages", contents())
     with pytest.raises(OutputError, match="no file can have this name"):
-        files.write_folder(tmp_path / "pages", [("b.html", "new"), ("\0", "new")])
+        write_folder(tmp_path / "pages", [("b.html", "new"), ("\0", "new")])
     assert [path.name for path in tmp_path.iterdir()] == ["pages"]
     assert (tmp_path / "pages" / "a.html").read_text() == "old"
 
 
 def test_a_folder_is_there_again_when_its_writer_is_stopped_between_the_two_renames(tmp_path, monkeypatch):
-    files.write_folder(tmp_path / "pages", [("a.html", "old")])
+    write_folder(tmp_path / "pages", [("a.html", "old")])
     rename = Path.rename
 
     def stopped_before_the_second(self: Path, target: Path) -> Path:
@@ -150,7 +156,7 @@ def test_a_folder_is_there_again_when_its_writer_is_stopped_between_the_two_rena
 
     monkeypatch.setattr(Path, "rename", stopped_before_the_second)
     with pytest.raises(KeyboardInterrupt):
-        files.write_folder(tmp_path / "pages", [("a.html", "new")])
+        write_folder(tmp_path / "pages", [("a.html", "new")])
     assert [path.name for path in tmp_path.iterdir()] == ["pages"]
     assert (tmp_path / "pages" / "a.html").read_text() == "old"
 

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from pytest_vdb.statistics import normal
+from pytest_vdb.statistics.contenders import LEAST_PROMPTS_FOR_T
 
 
 def test_the_normal_law_is_scipys():
@@ -22,3 +23,7 @@ def test_students_t_is_exceeded_as_often_as_its_normal_value(degrees):
     far = np.array([15.0, 30.0])
     assert normal.tails(normal.value_of_t(far, degrees)) == pytest.approx(stats.t.sf(far, degrees), rel=1e-5, abs=0)
     assert normal.value_of_t(np.array([np.inf]), degrees) == [np.inf]
+
+
+def test_students_t_is_asked_of_no_fewer_prompts_than_it_is_right_for():
+    assert LEAST_PROMPTS_FOR_T > normal.LEAST_DEGREES
